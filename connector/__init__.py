@@ -1,0 +1,1 @@
+"""intercom-warehouse: keeps a Postgres warehouse in step with Intercom."""

@@ -1,0 +1,210 @@
+"""The command line: parses, calls, prints; the only place that speaks to people.
+
+What fails is said in one or two lines on stderr, with what to do; a traceback is a bug.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from connector import settings as settings_module
+from connector.commands import check, demo, simulate, status
+from connector.commands.connect import open_client, open_database
+from connector.commands.progress import Progress, outcome_as_json, print_outcome
+from connector.errors import ConnectorError, SettingsError
+from connector.settings import Settings
+from connector.sync.run import Options, prepare, sync
+
+T = TypeVar("T")
+INTERRUPTED = 130
+DESCRIPTION = "Keeps a Postgres warehouse in step with Intercom."
+EPILOG = """exit codes:
+  0 all resources synced          1 a resource failed or an object is overdue
+  2 wrong usage or settings       3 Intercom refused the token
+  4 another sync is running       5 the database cannot be used
+  130 interrupted, state is safe
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    arguments = parser().parse_args(argv)
+    _log(arguments)
+    try:
+        return int(arguments.command(arguments))
+    except ConnectorError as error:
+        print(f"intercom-warehouse: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("intercom-warehouse: interrupted; what was committed is safe", file=sys.stderr)
+        return INTERRUPTED
+
+
+# -- commands --------------------------------------------------------------------------------
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    settings.require_token()
+    options = Options(
+        command=arguments.name,
+        only=settings_module.names(arguments.only or "", "--only") or settings.resources,
+        full=arguments.full,
+        since=arguments.since,
+        lookback=timedelta(seconds=settings.lookback),
+        allow_deletes=arguments.allow_deletes,
+        auto_migrate=settings.auto_migrate,
+    )
+    progress = Progress(quiet=arguments.json)
+    with open_database(settings, say=_say) as database:
+
+        async def run() -> int:
+            async with open_client(settings) as client:
+                outcome = await sync(client, database, options, progress)
+                if arguments.json:
+                    print(json.dumps(outcome_as_json(outcome)))
+                else:
+                    print_outcome(outcome)
+                return outcome.exit_code
+
+        return _until_signalled(run())
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    with open_database(settings, say=_say) as database:
+        database.wait()
+        database.lock()
+        prepare(database, auto_migrate=True)
+    print(f"schema {settings.schema} is up to date")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    with open_database(settings, say=_say) as database:
+        return status.run(database, as_json=arguments.json)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    return _until_signalled(check.run(_settings(arguments), as_json=arguments.json))
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    return simulate.run(arguments)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    return demo.run(arguments)
+
+
+# -- parsing ---------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        "intercom-warehouse",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _sync_options(_add(commands, "sync", "incremental sync; the first run loads everything", _sync))
+    backfill = _add(commands, "backfill", "load everything again, resumable", _sync)
+    _sync_options(backfill)
+    backfill.add_argument(
+        "--since", type=_date, metavar="DATE", help="first load only what was updated since"
+    )
+    backfill.set_defaults(full=True)
+    for name, sentence, command in (
+        ("status", "last runs, freshness and what is pending", _status),
+        ("check", "settings, token, workspace, scopes and database", _check),
+    ):
+        _json_option(_add(commands, name, sentence, command))
+    _add(commands, "migrate", "create or upgrade the schema and stop", _migrate)
+    simulate.add_options(_add(commands, "simulate", "run the bundled simulator", _simulate))
+    demo.add_options(_add(commands, "demo", "the whole thing, no account needed", _demo))
+    return top
+
+
+def _add(commands: Any, name: str, sentence: str, command: Callable[..., int]) -> Any:
+    sub = commands.add_parser(name, help=sentence, description=sentence)
+    sub.add_argument("--schema", help="schema of the warehouse (INTERCOM_SCHEMA)")
+    sub.add_argument("-v", "--verbose", action="store_true", help="log what happens")
+    sub.set_defaults(command=command, name=name, full=False, since=None, json=False)
+    return sub
+
+
+def _sync_options(sub: Any) -> None:
+    sub.add_argument("--only", metavar="NAMES", help="these resources only: users,leads")
+    sub.add_argument("--full", action="store_true", help="a full pass over everything")
+    sub.add_argument(
+        "--allow-deletes",
+        action="store_true",
+        help="mark deleted even more than 5 %% of a table at once",
+    )
+    _json_option(sub)
+
+
+def _json_option(sub: Any) -> None:
+    sub.add_argument("--json", action="store_true", help="one JSON object on stdout, nothing else")
+
+
+def _date(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date such as 2026-01-31") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+# -- helpers ---------------------------------------------------------------------------------
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    settings = settings_module.load(schema=arguments.schema)
+    if settings.database_url is None:
+        if not sys.stdin.isatty():
+            raise SettingsError(
+                "DATABASE_URL is not set; name a Postgres database, or 'embedded' for one under"
+                f" {settings.home}"
+            )
+        _say(f"DATABASE_URL is not set: using the embedded Postgres under {settings.home}")
+        settings = replace(settings, database_url=settings_module.EMBEDDED)
+    return settings
+
+
+def _until_signalled(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, or until SIGINT or SIGTERM, which end the run with its state committed."""
+
+    async def run() -> T:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        return await task
+
+    return asyncio.run(run())
+
+
+def _log(arguments: argparse.Namespace) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if arguments.verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""What the commands do; parsing and exit codes are in ``connector.cli``."""

@@ -1,0 +1,125 @@
+"""``check``: settings, token, workspace, scopes, database and migrations, one line each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from connector.commands.connect import open_client, open_database
+from connector.errors import ConnectorError, NotPermittedError
+from connector.intercom.client import Client
+from connector.resources import RESOURCES
+from connector.resources.resource import Resource, Search, Snapshot, Sweep
+from connector.settings import Settings
+from connector.sync.workspace import check_same, opened_by
+from connector.warehouse import migrate
+from connector.warehouse.database import Database
+from connector.warehouse.state import Workspace
+
+
+@dataclass
+class Line:
+    """One thing that was checked."""
+
+    name: str
+    fine: bool
+    text: str
+    exit_code: int = 0
+
+
+async def run(settings: Settings, *, as_json: bool) -> int:
+    """Print one line for each thing; the exit code of the first that is not fine."""
+    lines = [Line("settings", True, f"{settings.base_url}, version {settings.version}")]
+    workspace = await _intercom(settings, lines)
+    _warehouse(settings, workspace, lines)
+    if as_json:
+        print(json.dumps([vars(line) for line in lines]))
+    else:
+        for line in lines:
+            print(f"{'ok  ' if line.fine else 'FAIL'} {line.name}: {line.text}")
+    return next((line.exit_code for line in lines if not line.fine), 0)
+
+
+async def _intercom(settings: Settings, lines: list[Line]) -> Workspace | None:
+    found: list[Workspace] = []
+    try:
+        async with open_client(settings) as client:
+
+            async def token() -> str:
+                found.append(await opened_by(client))
+                return f"opens the workspace {found[0].name} ({found[0].id_code})"
+
+            await _try(lines, "token", token)
+            if found:
+                for resource in RESOURCES:
+                    await _try(lines, f"scope for {resource.name}", _reader(client, resource))
+    except ConnectorError as error:
+        lines.append(Line("token", False, str(error), error.exit_code))
+    return found[0] if found else None
+
+
+def _reader(client: Client, resource: Resource) -> Callable[[], Awaitable[str]]:
+    async def read() -> str:
+        try:
+            await _probe(client, resource)
+        except NotPermittedError as error:
+            raise NotPermittedError(str(error), hint="") from error
+        return "readable"
+
+    return read
+
+
+async def _probe(client: Client, resource: Resource) -> None:
+    """The smallest request that needs the scope of a resource."""
+    match resource.reading:
+        case Snapshot() as reading:
+            await client.request("GET", reading.path)
+        case Sweep() as reading:  # a scroll would stay open and be in the way for a minute
+            await client.request("POST", reading.list, params={"page": 1, "per_page": 1})
+        case Search() as reading:
+            query = {"field": "created_at", "operator": ">", "value": 0}
+            await client.request(
+                "POST", reading.path, json={"query": query, "pagination": {"per_page": 1}}
+            )
+
+
+def _warehouse(settings: Settings, workspace: Workspace | None, lines: list[Line]) -> None:
+    try:
+        with open_database(settings, say=lambda _: None) as database:
+            database.wait()
+            lines.append(Line("database", True, "answers"))
+            lines.append(database.write(lambda conn: _schema(conn, database)))
+            if workspace:
+                lines.append(_same(database, workspace))
+    except ConnectorError as error:
+        lines.append(Line("database", False, str(error), error.exit_code))
+
+
+def _schema(conn: Any, database: Database) -> Line:
+    if migrate.present(conn, database.schema) is None:
+        return Line("schema", True, f"{database.schema} is empty; the first sync will create it")
+    if migrate.check(conn, database.schema):
+        return Line("schema", True, f"{database.schema} is up to date")
+    return Line("schema", True, f"{database.schema} is older; sync or migrate will upgrade it")
+
+
+def _same(database: Database, workspace: Workspace) -> Line:
+    def look(conn: Any) -> Line:
+        if migrate.present(conn, database.schema) is None:
+            return Line("workspace", True, "not pinned yet")
+        check_same(conn, workspace, database.schema)
+        return Line("workspace", True, "the token opens the workspace that the schema mirrors")
+
+    try:
+        return database.write(look)
+    except ConnectorError as error:
+        return Line("workspace", False, str(error), error.exit_code)
+
+
+async def _try(lines: list[Line], name: str, step: Callable[[], Awaitable[str]]) -> None:
+    try:
+        lines.append(Line(name, True, await step()))
+    except ConnectorError as error:
+        lines.append(Line(name, False, str(error), error.exit_code))

@@ -1,0 +1,49 @@
+"""Opens the two ends of a sync as the settings say: Intercom's client and the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from connector.errors import SettingsError
+from connector.intercom.budget import Budget
+from connector.intercom.client import Client
+from connector.intercom.clock import Clock
+from connector.settings import EMBEDDED, Settings
+from connector.warehouse import embedded
+from connector.warehouse.database import Database
+
+
+def open_client(settings: Settings) -> Client:
+    """A client for the configured workspace; SettingsError for what cannot work."""
+    clock = Clock()
+    return Client(
+        token=settings.require_token(),
+        base_url=settings.base_url,
+        version=settings.version,
+        clock=clock,
+        budget=Budget(clock=clock, cap_per_minute=settings.requests_per_minute),
+        concurrency=settings.concurrency,
+        ca_bundle=settings.ca_bundle,
+        allow_http=settings.allow_http,
+    )
+
+
+@contextmanager
+def open_database(settings: Settings, say: Callable[[str], None]) -> Iterator[Database]:
+    """The configured database; the embedded server runs for as long as the context lasts."""
+    if settings.database_url is None:
+        raise SettingsError("DATABASE_URL is not set")
+    server = None
+    url = settings.database_url
+    if url == EMBEDDED:
+        server = embedded.start(settings.home / "postgres")
+        url = server.get_uri()
+        say(f"embedded Postgres: {url}")
+    database = Database(url, settings.schema)
+    try:
+        yield database
+    finally:
+        database.close()
+        if server:
+            server.cleanup()

@@ -1,0 +1,50 @@
+"""``simulate``: the bundled simulator alone, over HTTP, with its controls."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from connector.simulator import Simulator, Workspace
+from connector.simulator import run as serve
+
+
+def add_options(sub: Any) -> None:
+    """What a simulated workspace can be told to be."""
+    sub.add_argument("--host", default="127.0.0.1")
+    sub.add_argument("--port", type=int, default=8080)
+    sub.add_argument("--seed", type=int, default=1)
+    sub.add_argument("--contacts", type=int, default=2_000)
+    sub.add_argument("--companies", type=int, default=200)
+    sub.add_argument("--conversations", type=int, default=300)
+    sub.add_argument("--latency", type=float, default=0.0, help="seconds before each reply")
+    sub.add_argument("--token", default="sim-token", help="the token it accepts")
+    sub.add_argument("--rate-limit", type=int, default=1667, help="requests in 10 s; 0 is none")
+
+
+def workspace(arguments: argparse.Namespace) -> Workspace:
+    """The workspace that the options describe."""
+    return Workspace.generate(
+        arguments.seed,
+        contacts=arguments.contacts,
+        companies=arguments.companies,
+        conversations=arguments.conversations,
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    simulator = Simulator(
+        workspace(arguments), token=arguments.token, rate_limit=arguments.rate_limit or None
+    )
+
+    def ready(url: str) -> None:
+        print(
+            f"Simulated Intercom at {url}; to sync it:\n"
+            f"  INTERCOM_BASE_URL={url} INTERCOM_ACCESS_TOKEN={arguments.token}"
+            " DATABASE_URL=embedded intercom-warehouse sync",
+            flush=True,
+        )
+
+    serve(simulator, arguments.host, arguments.port, latency=arguments.latency, ready=ready)
+    return 0

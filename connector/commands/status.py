@@ -1,0 +1,100 @@
+"""``status``: what the warehouse holds, how fresh it is, and what is still pending."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.resources import RESOURCES
+from connector.resources.resource import Resource
+from connector.warehouse import migrate, state
+from connector.warehouse.database import Database
+from connector.warehouse.statements import Names, literal, quote
+
+
+def run(database: Database, *, as_json: bool) -> int:
+    """Print the state of the schema; 0 if the last run succeeded, else 1."""
+    database.wait()
+    facts = database.write(lambda conn: collect(conn, database.schema))
+    if as_json:
+        print(json.dumps(facts, default=str))
+    else:
+        _print(facts)
+    return 0 if facts["fine"] else 1
+
+
+def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
+    """Everything that ``status`` tells."""
+    if migrate.present(conn, schema) is None:
+        return {"schema": schema, "fine": False, "advice": "never synced: run sync"}
+    migrate.check(conn, schema)
+    workspace = state.pinned(conn)
+    query = sa.select(state.RUNS).order_by(state.RUNS.c.id.desc()).limit(5)
+    runs = [dict(row) for row in conn.execute(query).mappings()]
+    waiting = state.pending(conn)
+    return {
+        "schema": schema,
+        "workspace": vars(workspace) if workspace else None,
+        "resources": {r.name: _resource(conn, schema, r) for r in RESOURCES},
+        "pending": [vars(entry) for entry in waiting],
+        "runs": runs,
+        "fine": bool(runs) and runs[0]["status"] in ("succeeded", "running"),
+        "advice": _advice(runs),
+    }
+
+
+def _resource(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, Any]:
+    progress = state.progress(conn, resource.name)
+    table = Names(schema)(resource.table.name)
+    owns = "".join(f" AND {quote(column)} = {literal(value)}" for column, value in resource.owns)
+    counts = conn.exec_driver_sql(
+        "SELECT count(*) FILTER (WHERE _deleted_at IS NULL AND NOT _placeholder) AS rows,"
+        " count(*) FILTER (WHERE _deleted_at IS NOT NULL) AS deleted,"
+        f" count(*) FILTER (WHERE _placeholder) AS placeholders FROM {table} WHERE true{owns}"
+    ).mappings()
+    facts = dict(counts.one()) | {"fresh_as_of": progress.fresh_as_of}
+    if resource.table.truncated:
+        facts |= _completeness(conn, schema, resource)
+    return facts
+
+
+def _completeness(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, Any]:
+    table = resource.table
+    cut, stored = quote(table.truncated), quote(table.stored)
+    row = conn.exec_driver_sql(
+        f"SELECT count(*) FILTER (WHERE {cut}) AS truncated, sum({stored}) AS parts"
+        f" FROM {Names(schema)(table.name)} WHERE _deleted_at IS NULL AND NOT _placeholder"
+    ).mappings()
+    return dict(row.one())
+
+
+def _advice(runs: list[dict[str, Any]]) -> str:
+    if not runs:
+        return "never synced: run sync"
+    last = runs[0]
+    if last["status"] == "failed":
+        return f"the last run failed: {last['error']}"
+    if last["status"] == "interrupted":
+        return "the last run was interrupted: run sync, it goes on where it was"
+    return "fine"
+
+
+def _print(facts: dict[str, Any]) -> None:
+    if facts.get("workspace"):
+        workspace = facts["workspace"]
+        print(f"workspace {workspace['name']} ({workspace['id_code']}), {workspace['region']}")
+    for name, resource in facts.get("resources", {}).items():
+        fresh = resource["fresh_as_of"]
+        when = f"fresh as of {fresh:%Y-%m-%d %H:%M:%S %Z}" if fresh else "never read"
+        print(
+            f"{name:<15}{resource['rows']:>12,} rows {resource['deleted']:>8,} deleted"
+            f" {resource['placeholders']:>8,} placeholders  {when}"
+        )
+    for entry in facts.get("pending", []):
+        print(f"pending: {entry['resource']} {entry['id']}: {entry['reason']}")
+    for run_ in facts.get("runs", []):
+        started = f"{run_['started_at']:%Y-%m-%d %H:%M:%S %Z}"
+        print(f"run {run_['id']:>6} {run_['command']:<10}{run_['status']:<12}{started}")
+    print(f"schema {facts['schema']}: {facts['advice']}")

@@ -1,0 +1,1 @@
+"""Speaks HTTP to Intercom; knows no table and no SQL."""

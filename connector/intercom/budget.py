@@ -1,0 +1,244 @@
+"""Spends the request budget that Intercom announces; knows no HTTP, only its three numbers.
+
+Intercom counts requests in windows of ten seconds that begin at whole multiples of ten of its own
+clock. ``X-RateLimit-Reset`` names a time six seconds after the window's end, so that sleeping
+until then would waste 38 % of the budget: when a window is spent, the next multiple of ten is
+awaited. Only a 429 that comes although the window is new makes us believe the header.
+Other apps of the workspace spend from the same windows; their share is read off the headers.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from connector.intercom.clock import Clock
+
+WINDOW = 10.0
+LEARNING = 3
+"""Requests in flight until the first reply has told the limit."""
+LONGEST = 60.0
+"""No refusal holds us longer than this many seconds, whatever its headers say."""
+ROUNDING = 3.0
+"""Reset times of one window may differ by rounding, those of two windows by ten seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Leave to send one request: the window it was given in, and its place in there."""
+
+    window: int
+    place: int
+
+
+@dataclass(slots=True)
+class WindowUse:
+    """What one window of ten seconds was used for; ``started_at`` in Unix seconds."""
+
+    started_at: float
+    sent: int = 0
+    refused: int = 0
+    limit: int | None = None
+
+
+class Budget:
+    """The requests everything in flight may send; one instance for each token.
+
+    Reports: ``requests`` sent, ``refusals`` (429s) met, ``waited`` seconds, ``uses`` the last
+    windows. All times come from ``clock``, waiting is done by ``sleep`` (seconds).
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        rng: Callable[[], float] = random.random,
+        cap_per_minute: int | None = None,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.cap_per_minute = cap_per_minute
+        self.limit: int | None = None
+        self.requests = 0
+        self.refusals = 0
+        self.waited = 0.0
+        self.uses: deque[WindowUse] = deque(maxlen=360)
+        self._sleep = sleep
+        self._rng = rng
+        # asyncio's lock wakes waiters in order and survives their cancellation.
+        self._turn = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._learned = False
+        self._in_flight = 0
+        self._flying = 0
+        self._blocked_until = 0.0
+        self._struck: int | None = None
+        self._reset = 0.0
+        self._old_reset = 0.0
+        self._window = -1
+        self._open(-1)
+
+    # Asking for leave
+
+    async def acquire(self) -> Ticket:
+        """Wait, first come first served, until one request may be sent; then send it at once.
+
+        Every ticket must be handed back with ``release``, whatever became of the request.
+        """
+        async with self._turn:
+            started = self.clock.local()
+            while not self._is_free():
+                await self._wait()
+            self.waited += max(0.0, self.clock.local() - started)
+            return self._grant()
+
+    def release(self, ticket: Ticket) -> None:
+        """The request of this ticket is over, answered or not."""
+        self._in_flight -= 1
+        if ticket.window == self._window:
+            self._flying -= 1
+        self._changed.set()
+
+    def _grant(self) -> Ticket:
+        self._used += 1
+        self._use.sent += 1
+        self._in_flight += 1
+        self._flying += 1
+        self.requests += 1
+        return Ticket(self._window, self._used)
+
+    def _is_free(self) -> bool:
+        now = self.clock.edge_now()
+        self._roll(now)
+        if now < self._blocked_until or self._use.sent >= self._cap():
+            return False
+        if not self._learned:
+            return self._in_flight < LEARNING
+        return self.limit is None or self._used + self._foreign < self.limit
+
+    async def _wait(self) -> None:
+        if not self._learned and self._in_flight >= LEARNING:
+            self._changed.clear()
+            await self._changed.wait()
+        else:
+            await self._sleep(self._pause())
+
+    def _pause(self) -> float:
+        until = max(self._blocked_until, self._boundary() if self._spent() else 0.0)
+        ahead = min(max(until - self.clock.edge_now(), 0.0), LONGEST)
+        return ahead + 0.02 + 0.08 * self._rng()
+
+    def _spent(self) -> bool:
+        used_up = self.limit is not None and self._used + self._foreign >= self.limit
+        return used_up or self._use.sent >= self._cap()
+
+    def _cap(self) -> float:
+        # The cap per minute over six windows, its remainder spread: 100 is 16, 17, 17, 16, 17, 17.
+        if self.cap_per_minute is None:
+            return float("inf")
+        sixth = self._window % 6
+        return self.cap_per_minute * (sixth + 1) // 6 - self.cap_per_minute * sixth // 6
+
+    # Windows
+
+    def _boundary(self) -> float:
+        return (self._window + 1) * WINDOW
+
+    def _roll(self, now: float) -> None:
+        window = int(now // WINDOW)
+        if window == self._window:
+            return
+        if window < self._window:
+            self._blocked_until = 0.0  # the clock was set back
+        self._open(window)
+
+    def _open(self, window: int) -> None:
+        # What was sent last and is still under way may be counted in this window; replies put it
+        # right. Never more than half, or stalled requests would stop all others.
+        most = self._flying if self.limit is None else min(self._flying, self.limit // 2)
+        self._carried_from, self._carried = self._window, most
+        self._window, self._used, self._flying = window, most, 0
+        self._foreign = 0
+        self._newest = 0
+        self._old_reset = max(self._old_reset, self._reset)
+        self._use = WindowUse(window * WINDOW, limit=self.limit)
+        self.uses.append(self._use)
+
+    # Learning from replies
+
+    def observe(
+        self, ticket: Ticket, limit: int | None, remaining: int | None, reset: float | None
+    ) -> None:
+        """Learn from a reply that was not refused; None for headers that were not sent."""
+        self._learned = True
+        self._changed.set()
+        if ticket.window == self._window:
+            self._struck = None
+        if limit is None or limit <= 0:
+            return
+        self.limit = self._use.limit = limit
+        if self._is_late(ticket, reset):
+            self._uncarry(ticket)
+            return
+        self._reset = max(self._reset, reset or 0.0)
+        if remaining is not None:
+            self._count_others(ticket, limit - remaining)
+
+    def _count_others(self, ticket: Ticket, consumed: int) -> None:
+        # More than we ever sent must be others' use. The newest of our requests tells more: what
+        # was consumed before it and was not ours. (An older one's reply may count newer ones.)
+        others = consumed - self._used
+        if ticket.window == self._window and ticket.place > self._newest:
+            self._newest = ticket.place
+            others = max(others, consumed - ticket.place)
+        self._foreign = max(self._foreign, others)
+
+    def _uncarry(self, ticket: Ticket) -> None:
+        if self._carried and ticket.window == self._carried_from:
+            self._carried -= 1
+            self._used -= 1
+
+    def _is_late(self, ticket: Ticket, reset: float | None) -> bool:
+        # A request sent before the boundary was counted in the old window or in this one: only
+        # the reset time can tell. Old news must not spend the new window.
+        if ticket.window == self._window:
+            return False
+        return reset is None or reset <= self._old_reset + ROUNDING
+
+    def refused(
+        self,
+        ticket: Ticket,
+        limit: int | None = None,
+        reset: float | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """Learn from a 429: this window is spent, and perhaps the clock is not what it seems.
+
+        The first refusal waits for the next multiple of ten. If that window refuses us too, before
+        it has answered anything, ``reset`` (Unix seconds by Intercom's clock) is awaited. A
+        ``retry_after`` (seconds) is believed at once. Nothing holds us longer than a minute.
+        """
+        self.refusals += 1
+        self._learned = True
+        self._changed.set()
+        now = self.clock.edge_now()
+        self._roll(now)
+        if limit is not None and limit > 0:
+            self.limit = limit
+        if self._is_late(ticket, reset) and retry_after is None:
+            self._uncarry(ticket)
+            return
+        self._use.refused += 1
+        until = self._refused_until(reset)
+        if retry_after is not None:
+            until = max(until, now + retry_after)
+        self._blocked_until = max(self._blocked_until, min(until, now + LONGEST))
+
+    def _refused_until(self, reset: float | None) -> float:
+        boundary = self._boundary()
+        again = self._struck is not None and self._struck < self._window
+        self._struck = self._window
+        if not again:
+            return boundary
+        return max(boundary, reset if reset is not None else boundary + WINDOW)

@@ -1,0 +1,220 @@
+"""Intercom's paging styles, each a value that reads itself page by page; knows no resource.
+
+``pages(client, style)`` is all a caller needs. A style says where a list is and how it goes on.
+Whatever form ``pages.next`` takes, only its token or query is used: the request goes to the
+configured address, to the style's own path.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from connector.errors import BadRequestError
+from connector.intercom.client import Client
+from connector.intercom.page import Page, Trail, fetch, next_params
+from connector.intercom.retry import Retry
+from connector.intercom.scroll import Scroll
+from connector.intercom.shrinking import CursorSearch, as_cursor_refused, is_cursor_refused
+
+__all__ = [
+    "CursorList",
+    "CursorSearch",
+    "EventPages",
+    "NumberedPages",
+    "OpaqueCursor",
+    "Page",
+    "Scroll",
+    "Style",
+    "WholeList",
+    "pages",
+]
+
+EMPTY_PAGES = 100
+"""So many empty pages in a row, each with a next, are no list but a loop."""
+
+
+class Style(Protocol):
+    """A way to read one list to its end."""
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages in order."""
+
+
+def pages(client: Client, style: Style, *, retry: Retry | None = None) -> AsyncIterator[Page]:
+    """The pages of a list, in order; ``retry`` bounds each request (the client's own if None).
+
+    Raises PagingError when the page tokens cannot be trusted, BadAnswerError when the list is
+    missing, and whatever ``Client.request`` raises.
+    """
+    return style.read(client, retry)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeList:
+    """GET, everything in one reply."""
+
+    path: str
+    key: str = "data"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+
+    async def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The one page."""
+        yield await fetch(
+            client,
+            "GET",
+            self.path,
+            self.key,
+            params=self.params,
+            version=self.version,
+            retry=retry,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CursorList:
+    """GET with ``starting_after``; ends where ``pages.next`` is absent or null."""
+
+    path: str
+    key: str = "data"
+    per_page: int | None = 150
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages; CursorRefusedError when Intercom no longer takes its own page token."""
+        return _walk(client, _Walk("GET", self), retry)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedPages:
+    """Page numbers in the query (also for POST /companies/list).
+
+    ``pages.next`` is a URL, null at the end, or missing altogether (articles, news, calls): then
+    ``total_pages`` tells whether there is more.
+    """
+
+    path: str
+    key: str = "data"
+    per_page: int | None = 50
+    method: str = "GET"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages."""
+        return _walk(client, _Walk(self.method, self, numbered=True), retry)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPages:
+    """GET whose ``pages.next`` is a URL that goes back in time (``before``, milliseconds)."""
+
+    path: str = "/events"
+    key: str = "events"
+    per_page: int | None = 50
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages, newest first."""
+        return _walk(client, _Walk("GET", self), retry)
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueCursor:
+    """GET with ``cursor``; goes on while ``has_more`` and a ``next_cursor`` is given."""
+
+    path: str
+    key: str = "data"
+    per_page: int | None = 150
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages."""
+        return _walk(client, _Walk("GET", self, opaque=True), retry)
+
+
+class _Listed(Protocol):
+    """What the styles below the walk have in common."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def per_page(self) -> int | None: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+    @property
+    def version(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    method: str
+    style: _Listed
+    numbered: bool = False
+    opaque: bool = False
+
+    def first_params(self) -> dict[str, Any]:
+        sized = {} if self.style.per_page is None else {"per_page": self.style.per_page}
+        return {**self.style.params, **sized}
+
+    def next_params(self, page: Page, number: int, base_url: str) -> dict[str, str] | None:
+        if self.opaque:
+            cursor = page.envelope.get("next_cursor")
+            return {"cursor": str(cursor)} if cursor and page.envelope.get("has_more") else None
+        listing = page.envelope.get("pages")
+        if self.numbered and page.is_empty:
+            return None
+        if self.numbered and isinstance(listing, dict) and "next" not in listing:
+            return _next_number(listing, number)
+        return next_params(page, base_url)
+
+
+async def _walk(client: Client, walk: _Walk, retry: Retry | None) -> AsyncIterator[Page]:
+    trail = Trail(walk.method, walk.style.path)
+    params = walk.first_params()
+    number, empty = 1, 0
+    while True:
+        page = await _fetch(client, walk, params, number, retry)
+        yield page
+        empty = empty + 1 if page.is_empty else 0
+        try:
+            following = walk.next_params(page, number, client.base_url)
+        except ValueError as error:
+            raise trail.error(str(error)) from error
+        if following is None:
+            return
+        if empty >= EMPTY_PAGES:
+            raise trail.error(f"{empty} empty pages in a row")
+        trail.follow(repr(sorted(following.items())))
+        params = {**walk.first_params(), **following}
+        number += 1
+
+
+async def _fetch(
+    client: Client, walk: _Walk, params: Mapping[str, Any], number: int, retry: Retry | None
+) -> Page:
+    style = walk.style
+    try:
+        return await fetch(
+            client,
+            walk.method,
+            style.path,
+            style.key,
+            params=params,
+            version=style.version,
+            retry=retry,
+        )
+    except BadRequestError as error:
+        if number > 1 and is_cursor_refused(error):
+            raise as_cursor_refused(error) from error
+        raise
+
+
+def _next_number(listing: Mapping[str, Any], number: int) -> dict[str, str] | None:
+    total = listing.get("total_pages")
+    return {"page": str(number + 1)} if isinstance(total, int) and number < total else None

@@ -1,0 +1,174 @@
+"""Sends one HTTP request and reads the reply to its end; the only importer of httpx.
+
+It knows proxies, certificates and timeouts, and nothing of Intercom. Whatever the libraries below
+raise leaves here as a RetryExhaustedError: a lost, stalled or cut-off connection is temporary.
+
+Underneath works aiohttp's connection pool (through httpx-aiohttp): a page of 340 kB takes it 0.5
+to 0.7 ms of CPU, where httpx's own pool takes 1.2 ms alone and 6 ms with fifty in flight.
+"""
+
+import asyncio
+import ssl
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from connector.errors import RetryExhaustedError, SettingsError
+
+Transport = httpx.AsyncBaseTransport
+
+KEEP_ALIVE = 4.0
+"""Seconds an idle connection is kept: less than servers do, so that none is used half-closed."""
+
+# httpx-aiohttp lets some of aiohttp's own errors through; OSError covers TimeoutError.
+_LOST = (httpx.TransportError, httpx.DecodingError, aiohttp.ClientError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to connect, between two bytes, and for one whole attempt.
+
+    The last ends a body that trickles on without end. Waiting for the budget has no limit.
+    """
+
+    connect: float = 10.0
+    read: float = 60.0
+    attempt: float = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: lower-case header names, local times of sending and of the headers."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent: float
+    received: float
+
+
+class Wire:
+    """A pool of connections to one host."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        local: Callable[[], float],
+        timeouts: Timeouts,
+        headers: Mapping[str, str],
+        transport: Transport | None = None,
+        ca_bundle: str | None = None,
+        connections: int = 50,
+    ) -> None:
+        """Connect nothing yet; SettingsError for a CA bundle or proxy that cannot be used."""
+        self._local = local
+        self._timeouts = timeouts
+        self._http = httpx.AsyncClient(
+            transport=transport or _transport(base_url, ca_bundle, connections),
+            timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect, pool=None),
+            headers=headers,
+            # Proxies and certificates are settled in _transport; a .netrc must not add itself.
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Response:
+        """The whole reply; RetryExhaustedError if none came, or not to its end."""
+        query = {name: value for name, value in params.items() if value is not None} or None
+        request = self._http.build_request(method, url, params=query, headers=headers, content=body)
+        try:
+            async with asyncio.timeout(self._timeouts.attempt):
+                return await self._read(request)
+        except _LOST as error:
+            raise RetryExhaustedError(_describe(error)) from error
+
+    async def _read(self, request: httpx.Request) -> Response:
+        sent = self._local()
+        response = await self._http.send(request, stream=True)
+        # The Date header is written with the headers; a slow body must not make it look old.
+        received = self._local()
+        try:
+            body = await response.aread()
+        finally:
+            await response.aclose()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Response(response.status_code, headers, body, sent, received)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, TimeoutError | httpx.TimeoutException) and not str(error):
+        return "no whole reply in time"
+    return f"no whole reply: {type(error).__name__} {error}".strip()
+
+
+def _transport(base_url: str, ca_bundle: str | None, connections: int) -> Transport:
+    context = _tls_context(ca_bundle)
+    proxy = _proxy(base_url)
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=connections, keepalive_timeout=KEEP_ALIVE, ssl=context
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_send_once,),
+        )
+
+    return AiohttpTransport(
+        verify=context, client=session, proxy=httpx.Proxy(proxy) if proxy else None
+    )
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    # aiohttp quietly sends a GET again when its connection drops. A scroll page that was lost on
+    # the way would then be skipped in silence, and the budget would not know of the request.
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientPayloadError(f"connection lost: {error}") from error
+
+
+def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    # Without a bundle of our own, httpx honours SSL_CERT_FILE and SSL_CERT_DIR.
+    try:
+        if ca_bundle:
+            return ssl.create_default_context(cafile=ca_bundle)
+        return httpx.create_ssl_context(trust_env=True)
+    except OSError as error:
+        raise SettingsError(f"the CA bundle cannot be read: {error}") from error
+
+
+def _proxy(base_url: str) -> str | None:
+    # HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, as the standard library reads them.
+    parts = urlsplit(base_url)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if urlsplit(proxy).scheme not in ("http", "https"):
+        raise SettingsError("only http:// and https:// proxies can be used, SOCKS cannot")
+    return proxy

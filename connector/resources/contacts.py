@@ -1,0 +1,129 @@
+"""Contacts: leads and users, two resources in one table, searched by whole days."""
+
+from connector.resources.resource import (
+    Column,
+    Complete,
+    Granularity,
+    Kind,
+    Link,
+    Resource,
+    Search,
+    Table,
+    flag,
+    identifier,
+    instant,
+    json,
+    mapping,
+    text,
+    url,
+)
+
+
+def _mobile(system: str, title: str) -> tuple[Column, ...]:
+    """What Intercom knows of a contact's use of the customer's app on one mobile system."""
+    return (
+        text(f"{system}_app_name", f"Name of the {title} app last used"),
+        text(f"{system}_app_version", f"Version of the {title} app last used"),
+        text(f"{system}_device", f"Device on which the {title} app was last used"),
+        text(f"{system}_os_version", f"Version of {title} on that device"),
+        text(f"{system}_sdk_version", f"Version of Intercom's SDK in the {title} app"),
+        instant(f"{system}_last_seen_at", f"When the contact last used the {title} app"),
+    )
+
+
+TABLE = Table(
+    name="contacts",
+    comment="Leads and users, told apart by role. Changes of notes, segments and subscriptions"
+    " do not move updated_at.",
+    columns=(
+        identifier("id", "Intercom's id of the contact"),
+        identifier("workspace_id", "Code of the Intercom workspace"),
+        identifier("external_id", "The customer's own id of the user; null for most leads"),
+        text("role", "user or lead"),
+        text("email", "Email address; not unique in old data and among leads"),
+        text("email_domain", "Domain part of the email address"),
+        text("phone", "Phone number"),
+        text("name", "Full name, HTML-escaped as Intercom sends it"),
+        url("avatar.image_url", "Address of the avatar image"),
+        Column(
+            "owner_id",
+            Kind.ID,
+            "Admin who owns the contact; null when nobody does",
+            refers_to="admins",
+            zero_is_null=True,
+        ),
+        json("social_profiles.data", "Social profiles, a list of objects", name="social_profiles"),
+        flag("has_hard_bounced", "Whether an email to the contact bounced for good"),
+        flag("marked_email_as_spam", "Whether the contact marked an email as spam"),
+        flag("unsubscribed_from_emails", "Whether the contact is unsubscribed from emails"),
+        flag("unsubscribed_from_sms", "Whether the contact is unsubscribed from text messages"),
+        flag("sms_consent", "Whether the contact agreed to text messages"),
+        flag("enabled_push_messaging", "Whether the contact accepts push messages"),
+        instant("created_at", "When the contact was created at Intercom"),
+        instant("updated_at", "When the contact last changed at Intercom"),
+        instant("signed_up_at", "When the contact signed up, as the customer reported"),
+        instant("last_seen_at", "When the contact was last seen"),
+        instant("last_replied_at", "When the contact last replied"),
+        instant("last_contacted_at", "When the contact was last contacted"),
+        instant("last_email_opened_at", "When the contact last opened an email"),
+        instant("last_email_clicked_at", "When the contact last clicked a link in an email"),
+        text("language_override", "Language set for the contact in the Messenger"),
+        text("browser", "Browser last used"),
+        text("browser_version", "Version of that browser"),
+        text("browser_language", "Language of that browser"),
+        text("os", "Operating system last used"),
+        text("location.country", "Country"),
+        text("location.country_code", "ISO code of the country, three letters"),
+        text("location.continent_code", "Code of the continent, two letters"),
+        text("location.region", "Region"),
+        text("location.city", "City"),
+        *_mobile("android", "Android"),
+        *_mobile("ios", "iOS"),
+        text("utm_campaign", "UTM campaign of the first visit"),
+        text("utm_content", "UTM content of the first visit"),
+        text("utm_medium", "UTM medium of the first visit"),
+        text("utm_source", "UTM source of the first visit"),
+        text("utm_term", "UTM term of the first visit"),
+        text("referrer", "Page that led to the first visit"),
+        mapping("custom_attributes", "The contact's custom attributes by their names"),
+    ),
+    links=(
+        Link(
+            table="contact_tags",
+            comment="Which tags are on which contact.",
+            path="tags.data|tags.tags",
+            owner="contact_id",
+            target="tag_id",
+            refers_to="tags",
+            columns=(
+                instant("applied_at", "When the tag was applied, where Intercom tells"),
+                identifier("applied_by.id", "Id of who applied the tag, where Intercom tells"),
+                text("applied_by.type", "Kind of who applied the tag, where Intercom tells"),
+            ),
+            complete=Complete("/contacts/{id}/tags"),
+        ),
+        Link(
+            table="contact_companies",
+            comment="Which companies a contact belongs to.",
+            path="companies.data|companies.companies",
+            owner="contact_id",
+            target="company_id",
+            refers_to="companies",
+            complete=Complete("/contacts/{id}/companies", numbered=True),
+        ),
+    ),
+)
+
+
+def _role(name: str, role: str) -> Resource:
+    return Resource(
+        name,
+        TABLE,
+        Search("/contacts/search", "data", Granularity.DAY, (("role", "=", role),)),
+        by_id="/contacts/{id}",
+        owns=(("role", role),),
+    )
+
+
+LEADS = _role("leads", "lead")
+USERS = _role("users", "user")

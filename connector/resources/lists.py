@@ -1,0 +1,38 @@
+"""Finds the lists in a record and tells whether they are complete; knows the payloads' shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from connector.resources.resource import Link, Table
+
+Record = Mapping[str, Any]
+MISSING: Final = object()
+
+
+def is_whole(wrapper: Record, elements: list[Any]) -> bool:
+    """Whether an embedded list holds all its elements: the first ten at most, by ``has_more``."""
+    more = wrapper.get("has_more", MISSING)
+    if more is not MISSING:
+        return more is False
+    total = wrapper.get("total_count")
+    return not (type(total) is int and total > len(elements))
+
+
+def incomplete_links(table: Table, record: Record) -> Iterator[Link]:
+    """The links whose complete list must be read beside the record."""
+    for link in table.links:
+        if link.complete and _is_cut(link.paths, record):
+            yield link
+
+
+def _is_cut(paths: Iterable[tuple[str, ...]], record: Record) -> bool:
+    for path in paths:
+        wrapper: Any = record
+        for key in path[:-1]:
+            wrapper = wrapper.get(key) if type(wrapper) is dict else None
+        elements = wrapper.get(path[-1]) if type(wrapper) is dict else None
+        if type(elements) is list:
+            return not is_whole(wrapper, elements)
+    return False

@@ -1,0 +1,248 @@
+"""The vocabulary in which resources are declared; knows neither HTTP nor SQL.
+
+One declaration serves as table, as mapping and as documentation: the SQLAlchemy tables, the COPY
+encoder, ``extra``, the column comments and the parametrised tests are all made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a column holds, and which JSON values fit it. What does not fit goes to ``extra``."""
+
+    ID = "id"  # an identifier: string or integer, stored as text
+    TEXT = "text"  # a string
+    INSTANT = "instant"  # Unix seconds, Unix milliseconds or ISO 8601, stored as timestamptz
+    FLAG = "flag"  # true or false
+    COUNT = "count"  # a whole number of 64 bits: counts and durations
+    MONEY = "money"  # a finite number, stored as numeric: money and rates
+    JSON = "json"  # any JSON value, stored as jsonb
+    MAP = "map"  # an object with open keys, stored as jsonb; cleaned entry by entry
+    URL = "url"  # an address whose query string is signed or expires: not compared as content
+
+
+UNITS = {
+    Kind.INSTANT: ", stored as a UTC instant",
+    Kind.URL: ", whose signed query string is not kept",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column: its dotted path in the payload, its kind, and the sentence that explains it.
+
+    ``refers_to`` names the table of the one kind of object that the value identifies. A path
+    that ends in ``.id`` then stands inside a reference: the keys beside it are copies of the
+    object's own row, and no data. ``zero_is_null``: Intercom writes 0 for "nobody".
+    """
+
+    path: str
+    kind: Kind
+    comment: str
+    name: str = ""
+    refers_to: str = ""
+    zero_is_null: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.path.replace(".", "_"))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self.path.split("."))
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Where the complete list stands when the embedded one holds only its first elements."""
+
+    path: str  # with {id}: the owner's
+    key: str = "data"
+    numbered: bool = False  # page numbers, at most 60 a page; else the whole list in one answer
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """A list of references: a link table keyed by owner and target.
+
+    ``path`` leads to the list itself; alternatives are separated by ``|``, because Intercom
+    names some lists differently from its description. ``null_is_empty``: Intercom writes null
+    where the complete list has no element; elsewhere a null list says nothing.
+    """
+
+    table: str
+    comment: str
+    path: str
+    owner: str  # name of the column that refers to the owner
+    target: str  # name of the column that refers to the target
+    refers_to: str  # table of the target
+    item: str = "id"  # path of the target's id in an element; "" when the element is the id
+    columns: tuple[Column, ...] = ()
+    complete: Complete | None = None
+    null_is_empty: bool = False
+
+    @property
+    def paths(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(path.split(".")) for path in self.path.split("|"))
+
+
+@dataclass(frozen=True, eq=False)
+class Child:
+    """A list of owned objects: a child table with a foreign key to its parent.
+
+    ``permanent``: the objects can never be fetched again, so a complete list that omits one
+    marks it deleted; otherwise its row goes. ``cap``: as many elements as Intercom returns at
+    most; a list of that length is taken as cut.
+    """
+
+    table: Table
+    path: str
+    parent: str
+    permanent: bool
+    cap: int | None = None
+
+    @property
+    def paths(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(path.split(".")) for path in self.path.split("|"))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One table of rows that mirror one kind of Intercom object.
+
+    ``omits_unset``: Intercom leaves unset keys out of this payload, so an absent key is null;
+    elsewhere an absent key leaves what is stored. ``positioned``: elements have no id and are
+    keyed by their place in the parent's list. ``stored``/``truncated`` name the columns that
+    count a capped child's rows and tell whether its list was cut.
+    """
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    links: tuple[Link, ...] = ()
+    children: tuple[Child, ...] = ()
+    omits_unset: bool = False
+    positioned: bool = False
+    stored: str = ""
+    truncated: str = ""
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    @property
+    def has_updated_at(self) -> bool:
+        return any(column.name == "updated_at" for column in self.columns)
+
+    def family(self) -> Iterator[Table]:
+        """This table and every child table below it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.table.family()
+
+
+class Granularity(Enum):
+    """How exactly Intercom's search compares instants."""
+
+    SECOND = "second"
+    DAY = "day"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Reading: one unpaged list that is always complete, so absence means deleted."""
+
+    path: str
+    key: str = "data"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Reading: every object, every time, because Intercom cannot be asked for changes.
+
+    A scroll, with the paged list (below its cap) where the scroll is not to be had.
+    """
+
+    scroll: str
+    list: str
+    key: str = "data"
+
+
+@dataclass(frozen=True)
+class Search:
+    """Reading: search by time; the whole object by id where search returns only a part of it.
+
+    ``granularity`` holds for the stable API version; Preview compares by the second everywhere.
+    """
+
+    path: str
+    key: str
+    granularity: Granularity
+    filters: tuple[tuple[str, str, str], ...] = ()
+    whole_by_id: bool = False
+
+
+Reading = Snapshot | Sweep | Search
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One thing that Intercom has and the sync reads: which table, how to list it, how by id."""
+
+    name: str
+    table: Table
+    reading: Reading
+    by_id: str = ""  # path with {id}; "" where Intercom has no such read
+    owns: tuple[tuple[str, str], ...] = field(default=())  # rows of a shared table: (column, value)
+
+
+def identifier(path: str, comment: str, name: str = "", refers_to: str = "") -> Column:
+    """An id, a foreign key when ``refers_to`` names a table."""
+    return Column(path, Kind.ID, comment, name, refers_to)
+
+
+def assignee(path: str, comment: str, refers_to: str) -> Column:
+    """A reference in which Intercom writes 0 for nobody."""
+    return Column(path, Kind.ID, comment, "", refers_to, zero_is_null=True)
+
+
+def text(path: str, comment: str, name: str = "") -> Column:
+    """A string."""
+    return Column(path, Kind.TEXT, comment, name)
+
+
+def instant(path: str, comment: str, name: str = "") -> Column:
+    """A point in time."""
+    return Column(path, Kind.INSTANT, comment, name)
+
+
+def flag(path: str, comment: str, name: str = "") -> Column:
+    """True or false."""
+    return Column(path, Kind.FLAG, comment, name)
+
+
+def count(path: str, comment: str, name: str = "") -> Column:
+    """A whole number; the comment names its unit."""
+    return Column(path, Kind.COUNT, comment, name)
+
+
+def money(path: str, comment: str, name: str = "") -> Column:
+    """An amount or a rate."""
+    return Column(path, Kind.MONEY, comment, name)
+
+
+def json(path: str, comment: str, name: str = "") -> Column:
+    """Any JSON value, kept as it is."""
+    return Column(path, Kind.JSON, comment, name)
+
+
+def mapping(path: str, comment: str, name: str = "") -> Column:
+    """An object whose keys are open."""
+    return Column(path, Kind.MAP, comment, name)
+
+
+def url(path: str, comment: str, name: str = "") -> Column:
+    """An address that Intercom signs anew at each read."""
+    return Column(path, Kind.URL, comment, name)

@@ -1,0 +1,26 @@
+"""Segments: the saved groups of contacts or companies that Intercom computes."""
+
+from connector.resources.resource import (
+    Resource,
+    Snapshot,
+    Table,
+    count,
+    identifier,
+    instant,
+    text,
+)
+
+TABLE = Table(
+    name="segments",
+    comment="Segments of the workspace; updated_at follows the definition, not the members.",
+    columns=(
+        identifier("id", "Intercom's id of the segment"),
+        text("name", "Name of the segment"),
+        text("person_type", "What the segment holds: contact or user"),
+        count("count", "Number of members, where Intercom was asked for it"),
+        instant("created_at", "When the segment was created"),
+        instant("updated_at", "When the segment's definition last changed"),
+    ),
+)
+
+SEGMENTS = Resource("segments", TABLE, Snapshot("/segments", "segments"), by_id="/segments/{id}")

@@ -1,0 +1,14 @@
+"""Tags: the labels that teammates put on contacts, companies and conversations."""
+
+from connector.resources.resource import Resource, Snapshot, Table, identifier, text
+
+TABLE = Table(
+    name="tags",
+    comment="Tags of the workspace. A tag that GET /tags no longer lists is marked deleted.",
+    columns=(
+        identifier("id", "Intercom's id of the tag"),
+        text("name", "Name of the tag as teammates see it"),
+    ),
+)
+
+TAGS = Resource("tags", TABLE, Snapshot("/tags"), by_id="/tags/{id}")

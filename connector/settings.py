@@ -1,0 +1,153 @@
+"""Settings, checked once at the start; the only reader of the environment and of ``.env``.
+
+Flags win over the environment, the environment over ``.env``. Each setting can also be given as
+``NAME_FILE``, the path of a file that holds it, as container secrets are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from connector.errors import SettingsError
+from connector.resources import BY_NAME
+
+EMBEDDED = "embedded"
+REGIONS = {
+    "us": "https://api.intercom.io",
+    "eu": "https://api.eu.intercom.io",
+    "au": "https://api.au.intercom.io",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user decides; secrets stay out of ``repr``."""
+
+    token: str = field(repr=False)
+    base_url: str
+    version: str
+    allow_http: bool
+    database_url: str | None = field(repr=False)  # None: not set; "embedded": the embedded server
+    schema: str
+    home: Path
+    resources: tuple[str, ...] | None  # None: everything
+    auto_migrate: bool
+    lookback: int  # seconds
+    concurrency: int
+    requests_per_minute: int | None
+    ca_bundle: str | None
+
+    def require_token(self) -> str:
+        """The token, or SettingsError if none is set."""
+        if not self.token:
+            raise SettingsError(
+                "INTERCOM_ACCESS_TOKEN is not set; create an app in Intercom's Developer Hub and"
+                " put its access token into the environment, into .env, or into a file named by"
+                " INTERCOM_ACCESS_TOKEN_FILE"
+            )
+        return self.token
+
+
+class Source:
+    """The environment over ``.env``, read setting by setting."""
+
+    def __init__(self, environ: Mapping[str, str], directory: Path) -> None:
+        file = directory / ".env"
+        stored = dotenv_values(file, interpolate=False) if file.is_file() else {}
+        self._values = {k: v for k, v in stored.items() if v is not None} | dict(environ)
+
+    def text(self, name: str, default: str = "") -> str:
+        """The setting, from ``NAME`` or the file that ``NAME_FILE`` names; trimmed."""
+        value = self._values.get(name, "").strip()
+        path = self._values.get(f"{name}_FILE", "").strip()
+        if value or not path:
+            return value or default
+        try:
+            return Path(path).read_text(encoding="utf-8").strip() or default
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{name}_FILE names {path}, which cannot be read: {error}"
+            ) from None
+
+    def number(self, name: str, default: int | None, least: int = 0) -> int | None:
+        """A whole number that is not less than ``least``."""
+        value = self.text(name)
+        if not value:
+            return default
+        if not value.isdigit() or int(value) < least:
+            raise SettingsError(f"{name} must be a whole number from {least} on, not {value!r}")
+        return int(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """1, true, yes, on; or 0, false, no, off."""
+        value = self.text(name).lower()
+        if not value:
+            return default
+        if value in ("1", "true", "yes", "on"):
+            return True
+        if value in ("0", "false", "no", "off"):
+            return False
+        raise SettingsError(f"{name} must be 1 or 0, not {value!r}")
+
+
+def load(
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    *,
+    schema: str | None = None,
+) -> Settings:
+    """The settings; SettingsError names the one that is wrong and what would be right.
+
+    ``schema`` is the flag that wins over INTERCOM_SCHEMA.
+    """
+    source = Source(os.environ if environ is None else environ, directory or Path.cwd())
+    return Settings(
+        token=source.text("INTERCOM_ACCESS_TOKEN"),
+        base_url=_base_url(source),
+        version=source.text("INTERCOM_VERSION", "2.16"),
+        allow_http=source.flag("CONNECTOR_ALLOW_HTTP", False),
+        database_url=source.text("DATABASE_URL") or None,
+        schema=check_schema(schema or source.text("INTERCOM_SCHEMA", "intercom")),
+        home=Path(source.text("CONNECTOR_HOME", "~/.local/share/intercom-warehouse")).expanduser(),
+        resources=names(source.text("CONNECTOR_RESOURCES"), "CONNECTOR_RESOURCES"),
+        auto_migrate=source.flag("CONNECTOR_AUTO_MIGRATE", True),
+        lookback=source.number("CONNECTOR_LOOKBACK", 900) or 0,
+        concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1) or 50,
+        requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
+        ca_bundle=source.text("SSL_CERT_FILE") or None,
+    )
+
+
+def _base_url(source: Source) -> str:
+    given, region = source.text("INTERCOM_BASE_URL"), source.text("INTERCOM_REGION", "us").lower()
+    if given:
+        return given
+    if region not in REGIONS:
+        raise SettingsError(f"INTERCOM_REGION must be us, eu or au, not {region!r}")
+    return REGIONS[region]
+
+
+def check_schema(name: str) -> str:
+    """The name of a schema that can be created; SettingsError if it is none."""
+    if not re.fullmatch(r"[^\x00-\x1f]+", name) or len(name.encode()) > 63:
+        raise SettingsError(f"the schema name {name!r} must have 1 to 63 bytes, all printable")
+    if name.lower().startswith("pg_") or name.lower() == "information_schema":
+        raise SettingsError(f"the schema name {name!r} belongs to PostgreSQL; choose another")
+    return name
+
+
+def names(text: str, setting: str) -> tuple[str, ...] | None:
+    """Resource names, separated by commas; None if there are none given."""
+    given = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in given if name not in BY_NAME]
+    if unknown:
+        raise SettingsError(
+            f"{setting} names {', '.join(unknown)}; known resources are {', '.join(BY_NAME)}"
+        )
+    return given or None

@@ -1,0 +1,96 @@
+"""Serves conversations: lists without parts, reads with the newest 500; knows no contact."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from connector.simulator.api.searching import Searchable, listing, search
+from connector.simulator.call import Call, not_found, wrong_version
+from connector.simulator.encoding import encode
+from connector.simulator.fields import Fields, conversation_fields
+from connector.simulator.messages import Response
+from connector.simulator.operators import Dates
+from connector.simulator.query import Language
+from connector.simulator.routing import Route
+from connector.simulator.shelf import Item
+from connector.simulator.workspace import CONVERSATION_ATTRIBUTES
+
+# A read returns the newest parts up to this number, and there is no way to page on.
+MAX_PARTS = 500
+_OPERATORS = frozenset({"=", "!=", ">", "<", ">=", "<=", "IN", "NIN"})
+
+
+@lru_cache(maxsize=1)
+def _fields() -> Fields:
+    return conversation_fields(CONVERSATION_ATTRIBUTES)
+
+
+def _language(call: Call) -> Language:
+    dates = Dates(
+        by_day=False,
+        timezone="UTC",
+        inclusive=call.simulator.inclusive,
+        operators=_OPERATORS,
+    )
+    return Language(_fields(), dates)
+
+
+_CONVERSATIONS = Searchable(
+    "conversations",
+    "conversation.list",
+    "conversations",
+    frozenset({"conversation"}),
+    20,
+    ("updated_at", True),
+    _language,
+)
+
+
+def search_conversations(call: Call) -> Response:
+    """POST /conversations/search."""
+    return search(call, _CONVERSATIONS)
+
+
+def list_conversations(call: Call) -> Response:
+    """GET /conversations."""
+    return listing(call, _CONVERSATIONS)
+
+
+def get_conversation(call: Call) -> Response:
+    """GET /conversations/{id}: as it is now, with parts."""
+    call.space.settle(call.now)
+    item = call.space.conversations.get(call.params[0])
+    if item is None:
+        raise not_found()
+    return call.reply(with_parts(item, MAX_PARTS))
+
+
+def with_parts(item: Item, most: int | None) -> bytes:
+    """A rendered conversation with its newest parts, oldest of them first."""
+    parts = item.owned if most is None else item.owned[-most:]
+    return b"".join(
+        (
+            item.body[:-1],
+            b',"conversation_parts":{"type":"conversation_part.list","conversation_parts":[',
+            b",".join(parts),
+            b'],"total_count":%d}}' % len(parts),
+        )
+    )
+
+
+def deleted_conversations(call: Call) -> Response:
+    """GET /conversations/deleted: the feed of deletions, since 2.16."""
+    if not call.is_at_least(16):
+        raise wrong_version()
+    feed = call.space.deleted_conversations
+    newest_first = call.request.query.get("order", "desc") != "asc"
+    chunks = [encode(entry) for entry in (reversed(feed) if newest_first else feed)]
+    return call.numbered("conversations", "conversations.list", chunks, 20, 60)
+
+
+ROUTES = [
+    Route("GET", "/conversations", list_conversations),
+    Route("POST", "/conversations/search", search_conversations),
+    Route("GET", "/conversations/deleted", deleted_conversations),
+    Route("GET", "/conversations/{}", get_conversation),
+]

@@ -1,0 +1,63 @@
+"""What every change needs: the present, the workspace, and when lists will show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from connector.simulator.shelf import Item
+from connector.simulator.workspace import Gone, Record, Workspace
+
+if TYPE_CHECKING:
+    from connector.simulator.simulator import Simulator
+
+
+class Changes:
+    """The common ground of the changes to one kind of object."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+
+    @property
+    def _space(self) -> Workspace:
+        return self.simulator.workspace
+
+    @property
+    def _now(self) -> int:
+        return int(self.simulator.now())
+
+    def _item(self, kind: str, id: str) -> Item:
+        self._space.settle(self.simulator.now())
+        item = self._space.shelf(kind).get(id)
+        if item is None:
+            raise KeyError(f"no {kind} with id {id}")
+        return item
+
+    def _put(self, kind: str, item: Item) -> None:
+        self._space.shelf(kind).put(item, self.simulator.visible_at())
+
+    def _bury(self, kind: str, id: str, how: str, target: str | None = None) -> Item:
+        item = self._item(kind, id)
+        self._space.shelf(kind).drop(id, self.simulator.visible_at())
+        kept = item if how == "archived" else None
+        self._space.bury(Gone(kind, id, how, self._now, target, kept))
+        return item
+
+    def _author(self, admin: str | None) -> Record:
+        return self._space.admins[admin or self._space.me]
+
+    def _activity(self, event: str, item: Item, record: Record, **extra: Any) -> None:
+        # The feed of contacts.activities: archiving is not among its events.
+        number = self._space.next_number("activity")
+        entry: Record = {
+            "type": "contact_activity",
+            "id": f"{int(self.simulator.now() * 1000)}.{number:06x}",
+            "event_type": event,
+            "contact_id": item.id,
+            "external_id": record.get("external_id"),
+            "role": item.group,
+            **extra,
+            "created_at": self._now,
+        }
+        if event == "contact.deleted" or entry["external_id"] is None:
+            del entry["external_id"]
+        self._space.activities.append(entry)

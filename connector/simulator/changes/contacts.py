@@ -1,0 +1,199 @@
+"""What happens to contacts, and whether it moves updated_at; knows no search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connector.simulator.changes.base import Changes
+from connector.simulator.changes.companies import move_user_count
+from connector.simulator.encoding import decode, encode
+from connector.simulator.generation.contacts import contact_item, new_contact, note, note_id
+from connector.simulator.shelf import Item
+from connector.simulator.workspace import NO_TIES, Applied, Record, Ties
+
+
+class ContactChanges(Changes):
+    """Changes to contacts. Fields Intercom does not recompute are written as given."""
+
+    def create_contact(self, role: str = "lead", **fields: Any) -> str:
+        """A new contact; lists show it after the lag. Returns its id."""
+        record = new_contact(self._space, self._now, role)
+        if role == "lead":
+            record["external_id"] = f"{self._now:08x}-0000-4000-8000-{record['id'][-12:]}"
+        _write(record, fields)
+        item = contact_item(record, NO_TIES)
+        self._put("contacts", item)
+        self._activity("contact.created", item, record)
+        return item.id
+
+    def update_contact(self, id: str, **fields: Any) -> bool:
+        """Set fields; the same values again change nothing, not even updated_at."""
+        item = self._item("contacts", id)
+        record = decode(item.body)
+        before = encode(record)
+        _write(record, fields)
+        if encode(record) == before:
+            return False
+        if "updated_at" not in fields:
+            record["updated_at"] = self._now
+        self._put("contacts", contact_item(record, item.owned))
+        return True
+
+    def update_contact_silently(self, id: str, **fields: Any) -> None:
+        """Set fields and leave updated_at alone, as changes do that Intercom does not count."""
+        item = self._item("contacts", id)
+        record = decode(item.body)
+        _write(record, fields)
+        self._put("contacts", contact_item(record, item.owned))
+
+    def tag_contact(self, contact: str, tag: str, admin: str | None = None) -> bool:
+        """Attach a tag; moves updated_at. Tagging twice is nothing."""
+        item = self._item("contacts", contact)
+        if any(one.id == tag for one in item.owned.tags):
+            return False
+        applied = Applied(tag, self._now, self._author(admin)["id"])
+        self._tie(item, item.owned._replace(tags=(*item.owned.tags, applied)), bump=True)
+        return True
+
+    def untag_contact(self, contact: str, tag: str) -> bool:
+        """Detach a tag; moves updated_at."""
+        item = self._item("contacts", contact)
+        kept = tuple(one for one in item.owned.tags if one.id != tag)
+        if len(kept) == len(item.owned.tags):
+            return False
+        self._tie(item, item.owned._replace(tags=kept), bump=True)
+        return True
+
+    def attach_company(self, contact: str, company: str, bump: bool = True) -> bool:
+        """Attach to a company. Whether this moves the contact's updated_at is not known: `bump`.
+
+        The company's user_count and updated_at follow later.
+        """
+        item = self._item("contacts", contact)
+        self._item("companies", company)
+        if company in item.owned.companies:
+            return False
+        companies = (*item.owned.companies, company)
+        self._tie(item, item.owned._replace(companies=companies), bump=bump)
+        move_user_count(self, company, 1)
+        return True
+
+    def detach_company(self, contact: str, company: str, bump: bool = True) -> bool:
+        """Detach from a company; a company without users vanishes from lists, but lives."""
+        item = self._item("contacts", contact)
+        kept = tuple(id for id in item.owned.companies if id != company)
+        if len(kept) == len(item.owned.companies):
+            return False
+        self._tie(item, item.owned._replace(companies=kept), bump=bump)
+        move_user_count(self, company, -1)
+        return True
+
+    def add_note(self, contact: str, body: str = "<p>noted</p>", admin: str | None = None) -> str:
+        """Write a note: on record, updated_at does not move. Returns its id."""
+        item = self._item("contacts", contact)
+        written = note(self._space, contact, self._author(admin), self._now, body)
+        self._tie(item, item.owned._replace(notes=(*item.owned.notes, written)), bump=False)
+        return note_id(written)
+
+    def subscribe_contact(self, contact: str, type: str, subscribed: bool = True) -> None:
+        """Choose or refuse a subscription; assumed silent."""
+        item = self._item("contacts", contact)
+        consent = self._space.subscription_types[type]["consent_type"]
+        name = "opted_in" if consent == "opt_in" else "opted_out"
+        chosen = subscribed == (consent == "opt_in")
+        known = [one for one in getattr(item.owned, name) if one != type]
+        choices = tuple([*known, type] if chosen else known)
+        self._tie(item, item.owned._replace(**{name: choices}), bump=False)
+
+    def set_segments(self, contact: str, segments: list[str]) -> None:
+        """Membership is computed by Intercom; it moves no updated_at."""
+        item = self._item("contacts", contact)
+        self._tie(item, item.owned._replace(segments=tuple(segments)), bump=False)
+
+    def convert_lead(self, id: str) -> None:
+        """A lead becomes a user."""
+        item = self._item("contacts", id)
+        record = decode(item.body)
+        record.update(role="user", updated_at=self._now)
+        changed = contact_item(record, item.owned)
+        self._put("contacts", changed)
+        self._activity("contact.role_updated", changed, record)
+
+    def merge_contacts(self, lead: str, user: str) -> None:
+        """Merge a lead into a user: the lead is gone from every list, by id it is 410 or 404."""
+        source, target = self._item("contacts", lead), self._item("contacts", user)
+        if source.group != "lead" or target.group != "user":
+            raise ValueError("only a lead can be merged, and only into a user")
+        record = decode(target.body)
+        record["updated_at"] = self._now
+        for name in ("email", "email_domain", "phone", "name"):
+            record[name] = record[name] or decode(source.body)[name]
+        merge = {
+            "type": "merge_history",
+            "source_contact_id": lead,
+            "source_contact_role": "lead",
+            "merged_at": self._now,
+        }
+        ties = _joined(target.owned, source.owned)
+        merges = (*target.owned.merges, *source.owned.merges, encode(merge))
+        survivor = contact_item(record, ties._replace(merges=merges))
+        self._bury("contacts", lead, "merged", user)
+        self._put("contacts", survivor)
+        self._recount(source.owned, target.owned)
+        self._activity(
+            "contact.merged", survivor, record, merge_source_id=lead, merge_target_id=user
+        )
+
+    def archive_contact(self, id: str) -> None:
+        """Archive: gone from lists, still there by id; the activity feed says nothing."""
+        self._bury("contacts", id, "archived")
+
+    def unarchive_contact(self, id: str, bump: bool = True) -> None:
+        """Bring an archived contact back."""
+        gone = self._space.gone["contacts"][id]
+        if gone.how != "archived" or gone.item is None:
+            raise ValueError(f"contact {id} is not archived")
+        del self._space.gone["contacts"][id]
+        record = decode(gone.item.body)
+        if bump:
+            record["updated_at"] = self._now
+        self._put("contacts", contact_item(record, gone.item.owned))
+
+    def delete_contact(self, id: str) -> None:
+        """Delete for good."""
+        item = self._bury("contacts", id, "deleted")
+        for company in item.owned.companies:
+            move_user_count(self, company, -1)
+        self._activity("contact.deleted", item, decode(item.body))
+
+    def _tie(self, item: Item, ties: Ties, *, bump: bool) -> None:
+        record = decode(item.body)
+        if bump:
+            record["updated_at"] = self._now
+        self._put("contacts", contact_item(record, ties))
+
+    def _recount(self, source: Ties, target: Ties) -> None:
+        for company in source.companies:
+            if company in target.companies:
+                move_user_count(self, company, -1)
+
+
+def _write(record: Record, fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        if name == "custom_attributes":
+            record[name] = {**record[name], **value}
+        else:
+            record[name] = value
+    if "email" in fields and "email_domain" not in fields:
+        record["email_domain"] = str(fields["email"]).partition("@")[2] or None
+
+
+def _joined(target: Ties, source: Ties) -> Ties:
+    tags = {tag.id: tag for tag in (*source.tags, *target.tags)}
+    return target._replace(
+        tags=tuple(tags.values()),
+        companies=tuple(dict.fromkeys((*target.companies, *source.companies))),
+        notes=(*target.notes, *source.notes),
+        opted_out=tuple(dict.fromkeys((*target.opted_out, *source.opted_out))),
+        opted_in=tuple(dict.fromkeys((*target.opted_in, *source.opted_in))),
+    )

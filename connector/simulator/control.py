@@ -1,0 +1,129 @@
+"""Everything a test may do to a simulator: time, changes, faults, scopes, limits, truth, counts.
+
+The same methods answer over HTTP under /_control/<name> where a server allows it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+from connector.simulator import truth
+from connector.simulator.changes.churn import Churn
+from connector.simulator.changes.directory import DirectoryChanges
+from connector.simulator.faults import KINDS, Rule
+from connector.simulator.gate import Denial
+
+if TYPE_CHECKING:
+    from connector.simulator.simulator import Simulator
+
+
+class Control(Churn, DirectoryChanges):
+    """The switchboard of one simulator."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        super().__init__(simulator)
+        self._scrolls_held = 0
+
+    def call(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Call a method by name, as /_control does."""
+        method = None if name.startswith("_") or name == "call" else getattr(self, name, None)
+        if not inspect.ismethod(method):
+            raise LookupError(f"no control named {name}")
+        return method(**arguments)
+
+    def advance(self, seconds: float) -> float:
+        """Move the simulator's clock forward. Returns its present."""
+        self.simulator.offset += seconds
+        return self.simulator.now()
+
+    def truth(self, kind: str) -> list[dict[str, Any]]:
+        """Every living record of a kind, current and complete; companies carry `_hidden`."""
+        return truth.truth(self.simulator, kind)
+
+    def truth_one(self, kind: str, id: str) -> dict[str, Any]:
+        """One complete record of contacts, companies or conversations."""
+        return truth.complete(self.simulator, kind, self._item(kind, id))
+
+    def truth_deleted(self) -> list[dict[str, Any]]:
+        """What is gone: kind, id, how, at, target."""
+        return truth.deleted(self._space)
+
+    def fail(
+        self,
+        match: dict[str, str] | None = None,
+        *,
+        times: int | None = 1,
+        kind: str = "status",
+        status: int | None = None,
+        code: str | None = None,
+        message: str | None = None,
+        probability: float = 1.0,
+        after: int = 0,
+        seconds: float = 0.0,
+        cut_after: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Spoil requests that match (method, path regex, body regex).
+
+        Instead of an answer, nothing being done: status, html, scroll_network, refuse.
+        After the request was carried out: empty, cut, reset, stall, delay, content_type, garbage.
+        `times` None is for ever; `after` lets so many matching requests pass first.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"{kind} is not one of {', '.join(sorted(KINDS))}")
+        match = match or {}
+        self.simulator.faults.rules.append(
+            Rule(
+                kind,
+                method=match.get("method"),
+                path=re.compile(match["path"]) if "path" in match else None,
+                body=re.compile(match["body"]) if "body" in match else None,
+                times=times,
+                skip=after,
+                probability=probability,
+                status=status or (404 if kind == "html" else 500),
+                code=code,
+                message=message,
+                cut_after=cut_after,
+                seconds=seconds,
+                headers=headers,
+            )
+        )
+
+    def clear_faults(self) -> None:
+        """Forget every rule of `fail`."""
+        self.simulator.faults.rules.clear()
+
+    def hold_scroll(self, seconds: float) -> None:
+        """Another client of the workspace has a scroll open for so long."""
+        from connector.simulator.api.scroll import Scroll
+
+        self._scrolls_held += 1
+        until = self.simulator.now() + seconds
+        self.simulator.scroll = Scroll(f"foreign-{self._scrolls_held}", [], until)
+
+    def revoke_token(self, revoked: bool = True) -> None:
+        """Revoke the token, or give it back."""
+        self.simulator.gate.revoked = revoked
+
+    def deny(self, path: str, status: int = 403) -> None:
+        """Take away the scope for paths that match the expression: 401 or 403."""
+        self.simulator.gate.denials.append(Denial(re.compile(path), status))
+
+    def allow_all(self) -> None:
+        """Give every scope back."""
+        self.simulator.gate.denials.clear()
+
+    def limit(self, n: int | None) -> None:
+        """Set the number of requests in each 10-second window; None is no limit."""
+        self.simulator.gate.rate_limit = n
+
+    def stats(self) -> dict[str, Any]:
+        """Requests by endpoint, status and window, refusals, the most in flight at once."""
+        return self.simulator.stats.as_dict()
+
+    def reset_stats(self) -> None:
+        """Begin to count anew."""
+        self.simulator.stats.reset()

@@ -1,0 +1,104 @@
+"""Lets a request in or refuses it: token, rate limit, Accept, version. Knows no resource."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from email.utils import formatdate
+
+from connector.simulator.messages import ApiError, Request
+
+VERSIONS = frozenset(
+    [f"1.{minor}" for minor in range(5)] + [f"2.{minor}" for minor in range(17)] + ["Preview"]
+)
+WINDOW = 10
+# Reset is announced six seconds after the window really ends.
+_RESET_AFTER = 16
+
+
+@dataclass(slots=True)
+class Denial:
+    """Paths the token has no scope for."""
+
+    path: re.Pattern[str]
+    status: int
+
+
+@dataclass(slots=True)
+class Gate:
+    """The state of the border: the token, the limit and the refused scopes."""
+
+    token: str
+    rate_limit: int | None
+    rate_headers: bool
+    app_version: str
+    revoked: bool = False
+    denials: list[Denial] = field(default_factory=list)
+    _window: int = -1
+    _used: int = 0
+    _date: tuple[int, str] = (-1, "")
+
+    def authenticate(self, request: Request) -> None:
+        """401 unless the token is the right one and still valid."""
+        sent = request.header("authorization")
+        if sent != f"Bearer {self.token}":
+            raise ApiError(401, "unauthorized", "Access Token Invalid")
+        if self.revoked:
+            raise ApiError(401, "token_revoked", "Access Token has been revoked")
+
+    def count(self, now: float) -> dict[str, str]:
+        """Count an authenticated request; the headers to send, or 429 beyond the limit."""
+        if self.rate_limit is None:
+            return {}
+        window = int(now // WINDOW)
+        if window != self._window:
+            self._window, self._used = window, 0
+        # The first request of a window is told that the whole limit remains.
+        remaining = self.rate_limit - self._used
+        self._used += 1
+        headers = self._headers(now, max(0, remaining))
+        if remaining <= 0:
+            message = f"Exceeded rate limit of {self.rate_limit} in 10_seconds"
+            raise ApiError(429, "rate_limit_exceeded", message, headers=headers)
+        return headers
+
+    def accept(self, request: Request) -> None:
+        """406 unless the caller asks for JSON by name; `*/*` is not enough."""
+        if "application/json" not in (request.header("accept") or "").lower():
+            message = "The Accept header should send a media type of application/json"
+            raise ApiError(406, "media_type_not_acceptable", message)
+
+    def version(self, request: Request) -> str:
+        """The version asked for; without the header, the one set on the app, not the latest."""
+        version = request.header("intercom-version") or self.app_version
+        version = "Preview" if version == "Unstable" else version
+        if version not in VERSIONS:
+            message = f"The requested version {version!r} could not be found"
+            raise ApiError(400, "intercom_version_invalid", message)
+        return version
+
+    def allow(self, request: Request) -> None:
+        """401 or 403 where the token lacks a scope."""
+        for denial in self.denials:
+            if denial.path.search(request.path):
+                if denial.status == 401:
+                    raise ApiError(401, "token_unauthorized", "Not authorized to access resource")
+                message = "You do not have the required scope (read) to access this resource"
+                raise ApiError(403, "forbidden", message)
+
+    def date(self, now: float) -> str:
+        """The Date header by the simulator's clock."""
+        second = int(now)
+        if self._date[0] != second:
+            self._date = (second, formatdate(second, usegmt=True))
+        return self._date[1]
+
+    def _headers(self, now: float, remaining: int) -> dict[str, str]:
+        if not self.rate_headers:
+            return {}
+        reset = int(now // WINDOW) * WINDOW + _RESET_AFTER
+        return {
+            "X-RateLimit-Limit": str(self.rate_limit),
+            "X-RateLimit-Remaining": str(remaining),
+            "X-RateLimit-Reset": str(reset),
+        }

@@ -1,0 +1,301 @@
+"""Generates contacts with their tags, companies, notes and choices, and renders them."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from connector.simulator.encoding import encode, is_signed
+from connector.simulator.generation import texts
+from connector.simulator.generation.times import ODD_TIMES, History, object_id
+from connector.simulator.shelf import Item, Shelf
+from connector.simulator.workspace import NO_TIES, Applied, Record, Ties, Workspace
+
+MACHINE = "fe4e2e91dc"
+# Contacts embed no more than this many tags, notes, companies and subscriptions.
+EMBEDDED = 10
+_NULLS = (
+    "last_seen_at last_replied_at last_contacted_at last_email_opened_at last_email_clicked_at"
+    " language_override browser browser_version browser_language os"
+)
+_DEVICES = (
+    "android_app_name android_app_version android_device android_os_version android_sdk_version"
+    " android_last_seen_at ios_app_name ios_app_version ios_device ios_os_version ios_sdk_version"
+    " ios_last_seen_at"
+)
+_UTM = "utm_campaign utm_content utm_medium utm_source utm_term referrer"
+_NOTHING_SEEN: Record = dict.fromkeys(_NULLS.split())
+_NO_DEVICES: Record = dict.fromkeys(_DEVICES.split())
+_NO_UTM: Record = dict.fromkeys(_UTM.split())
+
+
+def new_contact(space: Workspace, created: int, role: str) -> Record:
+    """A contact with nothing set but what every contact has."""
+    id = object_id(created, MACHINE, space.next_number("contact", 0x100000))
+    return {
+        "type": "contact",
+        "id": id,
+        "workspace_id": space.app["id_code"],
+        "external_id": None,
+        "role": role,
+        "email": None,
+        "email_domain": None,
+        "phone": None,
+        "name": None,
+        "avatar": None,
+        "owner_id": None,
+        "social_profiles": {"type": "list", "data": []},
+        "has_hard_bounced": False,
+        "marked_email_as_spam": False,
+        "unsubscribed_from_emails": False,
+        "created_at": created,
+        "updated_at": created,
+        "signed_up_at": None,
+        **_NOTHING_SEEN,
+        "location": {
+            "type": "location",
+            "country": None,
+            "region": None,
+            "city": None,
+            "country_code": None,
+            "continent_code": None,
+        },
+        **_NO_DEVICES,
+        "custom_attributes": {},
+        "tags": None,
+        "notes": None,
+        "companies": None,
+        "opted_out_subscription_types": None,
+        "opted_in_subscription_types": None,
+        **_NO_UTM,
+        "sms_consent": False,
+        "unsubscribed_from_sms": False,
+        "enabled_push_messaging": None,
+    }
+
+
+def contact_item(record: Record, ties: Ties) -> Item:
+    """A contact as the shelf keeps it, its lists embedded up to ten."""
+    id = record["id"]
+    url = f"/contacts/{id}/"
+    record["tags"] = _embedded([_link("tag", "tags", tag.id) for tag in ties.tags], url + "tags")
+    notes = [_link("note", "notes", note_id(note)) for note in ties.notes]
+    record["notes"] = _embedded(notes, url + "notes")
+    companies = [_link("company", "companies", company) for company in ties.companies]
+    record["companies"] = _embedded(companies, url + "companies")
+    for name, ids in (("opted_out", ties.opted_out), ("opted_in", ties.opted_in)):
+        entries = [_link("subscription", "subscriptions", one) for one in ids]
+        record[f"{name}_subscription_types"] = _embedded(entries, url + "subscriptions")
+    body = encode(record)
+    return Item(
+        id,
+        record["role"],
+        record["created_at"],
+        record["updated_at"],
+        body,
+        signed=record["avatar"] is not None or is_signed(body),
+        owned=ties,
+    )
+
+
+def note_id(note: bytes) -> str:
+    """The id of a rendered note; it stands first after the type."""
+    return note[len(b'{"type":"note","id":"') : note.index(b'","created_at"')].decode()
+
+
+def note(space: Workspace, contact: str, author: Record, created: int, body: str) -> bytes:
+    """A rendered note."""
+    names = ("type", "id", "name", "email", "away_mode_enabled", "away_mode_reassign")
+    return encode(
+        {
+            "type": "note",
+            "id": str(space.next_number("note")),
+            "created_at": created,
+            "contact": {"type": "contact", "id": contact},
+            "author": {name: author[name] for name in names},
+            "body": body,
+        }
+    )
+
+
+def _embedded(entries: list[Record], url: str) -> Record:
+    return {
+        "type": "list",
+        "data": entries[:EMBEDDED],
+        "url": url,
+        "total_count": len(entries),
+        "has_more": len(entries) > EMBEDDED,
+    }
+
+
+def _link(type: str, plural: str, id: str) -> Record:
+    return {"id": id, "type": type, "url": f"/{plural}/{id}"}
+
+
+def fill(space: Workspace, random: Random, count: int, years: float, hostile: float) -> None:
+    """Put contacts into the workspace, in the order of their creation."""
+    maker = _Maker(space, random, years)
+    items = []
+    for created in sorted(maker.history.created() for _ in range(count)):
+        record, ties = maker.contact(created)
+        if hostile and random.random() < hostile:
+            _spoil(random, record)
+        items.append(contact_item(record, ties))
+    space.contacts = Shelf(items)
+
+
+def _spoil(random: Random, record: Record) -> None:
+    attributes = record["custom_attributes"] = dict(record["custom_attributes"])
+    choice = random.randrange(5)
+    if choice == 0:
+        record["name"] = "NUL \x00 inside"
+    elif choice == 1:
+        attributes["Favourite colour ✨"] = "lone \ud800 surrogate"
+    elif choice == 2:
+        attributes["seats"] = 2**70
+    elif choice == 3:
+        record["signed_up_at"] = 10**15
+    else:
+        attributes["plan_tier"] = {"unexpected": ["nested", None]}
+
+
+class _Maker:
+    def __init__(self, space: Workspace, random: Random, years: float) -> None:
+        self.space = space
+        self.random = random
+        self.history = History(random, space.now, years)
+        self.tags = sorted(space.tags)
+        self.segments = sorted(space.segments)
+        ids = sorted(space.companies.current)
+        # Every tenth company stays without users: alive by id, absent from every list.
+        self.companies = [id for number, id in enumerate(ids) if number % 10 != 9]
+        self.admins = list(space.admins.values())
+        self.owners = [id for id in space.admins if id != "991266999"]
+        self.number = 0
+
+    def contact(self, created: int) -> tuple[Record, Ties]:
+        random = self.random
+        role = "user" if random.random() < 0.7 else "lead"
+        record = new_contact(self.space, created, role)
+        updated = record["updated_at"] = self.history.updated(created)
+        self.number += 1
+        self._person(record, role)
+        draw = random.random()
+        if draw < 0.6:
+            self._activity(record, created, updated)
+        if draw < 0.3:
+            self._place(record)
+        if 0.2 < draw < 0.5:
+            record["custom_attributes"] = self._attributes(created)
+        return record, self._ties(record["id"], created, updated)
+
+    def _person(self, record: Record, role: str) -> None:
+        random, number = self.random, self.number
+        draw = random.random()
+        record["name"] = texts.full_name(random) if draw < 0.85 else None
+        if draw < 0.9:
+            domain = random.choice(texts.DOMAINS)
+            # Leads may share an address with anybody.
+            local = f"person{number}" if role == "user" or draw < 0.6 else "shared"
+            record["email"] = f"{local}@{domain}"
+            record["email_domain"] = domain
+        if role == "user":
+            record["external_id"] = f"u-{number}" if draw < 0.97 else None
+            record["signed_up_at"] = record["created_at"] if draw < 0.8 else None
+            if draw > 0.99:
+                record["signed_up_at"] = random.choice(ODD_TIMES)
+        else:
+            # Leads get an id of their own from Intercom.
+            record["external_id"] = f"{number:08x}-0000-4000-8000-{number:012x}"
+        if 0.2 < draw < 0.4:
+            record["phone"] = f"+1 212 555 {number % 10000:04d}"
+        if 0.4 < draw < 0.45:
+            record["avatar"] = {"type": "avatar", "image_url": texts.avatar_url(random)}
+        if 0.3 < draw < 0.5:
+            record["owner_id"] = random.choice(self.owners)
+        record["unsubscribed_from_emails"] = 0.5 < draw < 0.6
+        record["has_hard_bounced"] = 0.58 < draw < 0.62
+
+    def _activity(self, record: Record, created: int, updated: int) -> None:
+        history = self.history
+        record["last_seen_at"] = history.between(created, updated)
+        record["last_replied_at"] = history.maybe(created, updated, 0.3)
+        record["last_contacted_at"] = history.maybe(created, updated, 0.3)
+        record["last_email_opened_at"] = history.maybe(created, updated, 0.2)
+        record["browser"] = "chrome"
+        record["browser_version"] = "126.0.0.0"
+        record["browser_language"] = "en-GB"
+        record["os"] = "Windows 10"
+
+    def _place(self, record: Record) -> None:
+        city, region, country, code, continent = self.random.choice(texts.CITIES)
+        record["location"] = {
+            "type": "location",
+            "country": country,
+            "region": region,
+            "city": city,
+            "country_code": code,
+            "continent_code": continent,
+        }
+        record["utm_source"] = "newsletter"
+        record["utm_campaign"] = ""
+        record["referrer"] = "https://www.example.com/a?b=c&d=ü"
+        record["enabled_push_messaging"] = self.random.random() < 0.5
+        record["ios_device"] = "iPhone 15,2"
+        record["ios_last_seen_at"] = record["last_seen_at"]
+        record["social_profiles"] = {
+            "type": "list",
+            "data": [{"type": "social_profile", "name": "twitter", "url": "http://twitter.com/x"}],
+        }
+
+    def _attributes(self, created: int) -> dict[str, Any]:
+        random = self.random
+        values: dict[str, Any] = {
+            "plan_tier": random.choice(["free", "pro", "enterprise", "", None]),
+            "seats": random.choice([0, 1, 5, 250, -1]),
+            "lifetime_value": round(random.random() * 10_000, 2),
+            "is_beta": random.random() < 0.5,
+            "renewal_at": created + 31_536_000,
+        }
+        if random.random() < 0.1:
+            values["Favourite colour ✨"] = texts.words(random, 3)
+        return values
+
+    def _ties(self, id: str, created: int, updated: int) -> Ties:
+        random = self.random
+        draw = random.random()
+        if draw < 0.35:
+            return NO_TIES
+        tags = _amount(random, 14, len(self.tags))
+        companies = _amount(random, 13, len(self.companies))
+        notes = _amount(random, 12, 12) if draw > 0.8 else 0
+        admins, space = self.admins, self.space
+        return Ties(
+            tuple(
+                Applied(tag, self.history.between(created, updated), random.choice(admins)["id"])
+                for tag in random.sample(self.tags, tags)
+            ),
+            tuple(random.sample(self.companies, companies)),
+            tuple(
+                note(
+                    space,
+                    id,
+                    random.choice(admins),
+                    self.history.between(created, updated),
+                    f"<p>{texts.words(random, 8)}</p>",
+                )
+                for _ in range(notes)
+            ),
+            opted_out=("135",) if 0.5 < draw < 0.55 else (),
+            opted_in=("136", "138") if 0.53 < draw < 0.58 else (),
+            segments=tuple(random.sample(self.segments, min(len(self.segments), 2)))
+            if draw > 0.6
+            else (),
+        )
+
+
+def _amount(random: Random, most: int, available: int) -> int:
+    # Mostly none to three; a few per cent more than the ten that are embedded.
+    draw = random.random()
+    amount = int(draw * 4 / 0.95) if draw < 0.95 else random.randint(most - 5, most)
+    return min(amount, available)

@@ -1,0 +1,179 @@
+"""One Intercom workspace: its records and what was deleted; knows no HTTP, no search, no faults."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, NamedTuple
+
+from connector.simulator.shelf import Item, Shelf
+
+CONTACT_ATTRIBUTES = {
+    "plan_tier": "string",
+    "seats": "integer",
+    "lifetime_value": "float",
+    "is_beta": "boolean",
+    "renewal_at": "date",
+    "Favourite colour ✨": "string",
+}
+COMPANY_ATTRIBUTES = {"account_manager": "string", "arr": "float", "churn_risk": "boolean"}
+CONVERSATION_ATTRIBUTES = {"Issue type": "string", "Urgent": "boolean", "Copilot used": "boolean"}
+
+Record = dict[str, Any]
+
+
+class Applied(NamedTuple):
+    """A tag on a contact: which, since when, by which admin."""
+
+    id: str
+    at: int
+    by: str
+
+
+class Ties(NamedTuple):
+    """What hangs on a contact and is embedded only up to ten."""
+
+    tags: tuple[Applied, ...] = ()
+    companies: tuple[str, ...] = ()
+    notes: tuple[bytes, ...] = ()
+    opted_out: tuple[str, ...] = ()
+    opted_in: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    merges: tuple[bytes, ...] = ()
+
+
+NO_TIES = Ties()
+
+
+@dataclass(slots=True)
+class Gone:
+    """What became of a record that no list shows any more."""
+
+    kind: str
+    id: str
+    how: str
+    at: int
+    target: str | None = None
+    item: Item | None = None
+
+
+@dataclass(slots=True)
+class Workspace:
+    """All records of one workspace, kind by kind."""
+
+    seed: int
+    now: int
+    app: Record
+    me: str = ""
+    admins: dict[str, Record] = field(default_factory=dict)
+    teams: dict[str, Record] = field(default_factory=dict)
+    tags: dict[str, Record] = field(default_factory=dict)
+    segments: dict[str, Record] = field(default_factory=dict)
+    subscription_types: dict[str, Record] = field(default_factory=dict)
+    contacts: Shelf = field(default_factory=Shelf)
+    companies: Shelf = field(default_factory=Shelf)
+    conversations: Shelf = field(default_factory=Shelf)
+    # Admins that left: no list names them, old parts still do.
+    removed_admins: dict[str, Record] = field(default_factory=dict)
+    gone: dict[str, dict[str, Gone]] = field(default_factory=dict)
+    activities: list[Record] = field(default_factory=list)
+    deleted_conversations: list[Record] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    _jobs: list[tuple[float, int, Callable[[int], None]]] = field(default_factory=list)
+
+    @classmethod
+    def generate(
+        cls,
+        seed: int = 1,
+        *,
+        contacts: int = 200,
+        companies: int = 40,
+        conversations: int = 100,
+        tags: int = 30,
+        segments: int = 12,
+        admins: int = 12,
+        teams: int = 4,
+        now: int | None = None,
+        timezone: str = "America/New_York",
+        parts: tuple[int, int] = (1, 14),
+        years: float = 3,
+        hostile: float = 0.0,
+    ) -> Workspace:
+        """A workspace of the given size; the same arguments give the same workspace.
+
+        `now` is the latest moment of its history (default: the present). `hostile` is the share of
+        contacts that carry values no Postgres column holds: NUL characters, lone surrogates,
+        integers past 64 bits, years past 9999.
+        """
+        from connector.simulator.generation import (
+            companies as company_part,
+        )
+        from connector.simulator.generation import (
+            contacts as contact_part,
+        )
+        from connector.simulator.generation import (
+            conversations as conversation_part,
+        )
+        from connector.simulator.generation import (
+            directory,
+        )
+
+        moment = int(time.time()) if now is None else now
+        space = cls(seed=seed, now=moment, app=directory.app(seed, moment, timezone, years))
+        directory.fill(space, Random(f"{seed}-directory"), tags, segments, admins, teams, years)
+        company_part.fill(space, Random(f"{seed}-companies"), companies, years)
+        contact_part.fill(space, Random(f"{seed}-contacts"), contacts, years, hostile)
+        company_part.count_users(space)
+        conversation_part.fill(space, Random(f"{seed}-conversations"), conversations, parts, years)
+        return space
+
+    @property
+    def timezone(self) -> str:
+        """The workspace's timezone, by which contacts are searched."""
+        return str(self.app["timezone"])
+
+    def shelf(self, kind: str) -> Shelf:
+        """The shelf of contacts, companies or conversations."""
+        shelf: Shelf = {
+            "contacts": self.contacts,
+            "companies": self.companies,
+            "conversations": self.conversations,
+        }[kind]
+        return shelf
+
+    def directory(self, kind: str) -> dict[str, Record]:
+        """The whole list of one of the small kinds."""
+        lists = {
+            "tags": self.tags,
+            "segments": self.segments,
+            "admins": self.admins,
+            "teams": self.teams,
+            "subscription_types": self.subscription_types,
+        }
+        return lists[kind]
+
+    def next_number(self, name: str, start: int = 1) -> int:
+        """The next number of a named sequence."""
+        number = self.counters.get(name, start - 1) + 1
+        self.counters[name] = number
+        return number
+
+    def bury(self, gone: Gone) -> None:
+        """Remember what became of a record."""
+        self.gone.setdefault(gone.kind, {})[gone.id] = gone
+
+    def later(self, at: float, job: Callable[[int], None]) -> None:
+        """Do something at a time: Intercom counts a company's users asynchronously."""
+        heapq.heappush(self._jobs, (at, self.next_number("job"), job))
+
+    def settle(self, now: float) -> None:
+        """Do what is due, then let the indexes catch up."""
+        while self._jobs and self._jobs[0][0] <= now:
+            at, _, job = heapq.heappop(self._jobs)
+            job(int(at))
+        self.contacts.settle(now)
+        self.companies.settle(now)
+        self.conversations.settle(now)

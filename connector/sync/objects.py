@@ -1,0 +1,127 @@
+"""Reads single objects and complete lists, side by side; knows no table of the warehouse.
+
+One object that cannot be read never holds up the rest: it is named, and the caller makes it
+pending. Only when Intercom fails for all of many objects is that a failure of the resource.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from connector.errors import (
+    BadAnswerError,
+    BadRequestError,
+    IntercomError,
+    MergedError,
+    NotFoundError,
+    RetryExhaustedError,
+)
+from connector.intercom.client import Client
+from connector.intercom.paging import NumberedPages, Style, WholeList, pages
+from connector.intercom.replies import Reply
+from connector.intercom.retry import QUICK
+from connector.resources.lists import incomplete_links
+from connector.resources.resource import Complete, Resource, Table
+
+MANY = 10  # so many objects, none of which can be read, are not bad luck
+
+UNREADABLE = (RetryExhaustedError, BadAnswerError, BadRequestError)
+
+
+@dataclass
+class Found:
+    """What reading objects by id came to, by their ids."""
+
+    records: dict[str, tuple[Mapping[str, Any], datetime]] = field(default_factory=dict)
+    gone: dict[str, NotFoundError | MergedError] = field(default_factory=dict)
+    failed: dict[str, IntercomError] = field(default_factory=dict)
+
+
+async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -> Found:
+    """The objects, read one GET each; raises if Intercom fails for each of many.
+
+    Raises TokenRefusedError and NotPermittedError as the client does.
+    """
+    found = Found()
+    wanted = list(dict.fromkeys(ids))
+    await together(*(_read_object(client, resource, key, found) for key in wanted))
+    _give_up_on_all(found.failed, len(wanted))
+    return found
+
+
+async def _read_object(client: Client, resource: Resource, key: str, found: Found) -> None:
+    path = resource.by_id.format(id=quote(key, safe=""))
+    try:
+        record, reply = await client.ask("GET", path, _read_record, retry=QUICK)
+        found.records[key] = (record, reply.requested_at)
+    except (NotFoundError, MergedError) as error:
+        found.gone[key] = error
+    except UNREADABLE as error:
+        found.failed[key] = error
+
+
+def _read_record(reply: Reply) -> Mapping[str, Any]:
+    record = reply.json()
+    if type(record) is not dict or "id" not in record:
+        raise BadAnswerError("the reply is no object with an id", status=reply.status)
+    return record
+
+
+async def complete_lists(
+    client: Client, table: Table, records: Sequence[Mapping[str, Any]]
+) -> tuple[dict[tuple[str, str], Sequence[Any]], dict[str, IntercomError]]:
+    """The complete lists of records that embed only the first ten elements of one.
+
+    Returns them by (record id, link table), and the failures by record id.
+    """
+    lists: dict[tuple[str, str], Sequence[Any]] = {}
+    failed: dict[str, IntercomError] = {}
+    wanted: list[tuple[str, str, Complete]] = []
+    for record in records:
+        for link in incomplete_links(table, record):
+            if link.complete and type(record.get("id")) in (str, int):
+                wanted.append((str(record["id"]), link.table, link.complete))
+
+    async def read(key: str, name: str, complete: Complete) -> None:
+        try:
+            lists[key, name] = await _read_list(client, key, complete)
+        except NotFoundError:
+            pass  # gone since: the pass that finds it gone says so
+        except MergedError:
+            pass
+        except UNREADABLE as error:
+            failed[key] = error
+
+    await together(*(read(*item) for item in wanted))
+    _give_up_on_all(failed, len({key for key, _, _ in wanted}))
+    return lists, failed
+
+
+async def _read_list(client: Client, key: str, complete: Complete) -> list[Any]:
+    path = complete.path.format(id=quote(key, safe=""))
+    style: Style = WholeList(path, complete.key)
+    if complete.numbered:
+        style = NumberedPages(path, complete.key, per_page=60)
+    return [record async for page in pages(client, style, retry=QUICK) for record in page.records]
+
+
+def _give_up_on_all(failed: Mapping[str, IntercomError], wanted: int) -> None:
+    if wanted >= MANY and len(failed) == wanted:
+        raise next(iter(failed.values()))
+
+
+async def together(*coroutines: Any) -> None:
+    """Run them side by side; the first error cancels the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        for task in asyncio.as_completed(tasks):
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,140 @@
+"""Plans what to read: the windows of a full pass, the bound of an incremental one. Pure.
+
+A full pass is cut by created_at, which never changes. The outermost windows have no bound, so
+that nothing lies outside the plan, whatever its created_at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connector.intercom import search
+from connector.resources.resource import Granularity, Search
+from connector.warehouse.state import Span
+
+OPEN_LOWER = datetime(1, 1, 1, tzinfo=UTC)
+OPEN_UPPER = datetime(9999, 12, 31, tzinfo=UTC)
+
+INTERCOM_BEGAN = datetime(2011, 8, 1, tzinfo=UTC)
+
+WINDOW_RECORDS = 1_500  # ten pages
+WINDOW_OBJECTS = 300  # where each record costs a request of its own
+MOST_PARTS = 200  # windows made of one at a time; uneven ones are cut again
+
+
+def granularity(reading: Search, version: str) -> search.Granularity:
+    """How exactly search compares times: Preview compares by the second everywhere."""
+    by_day = reading.granularity is Granularity.DAY and version != "Preview"
+    return "day" if by_day else "second"
+
+
+def first_window(since: datetime | None) -> Span:
+    """The window that holds everything, or everything updated since."""
+    return Span(since or OPEN_LOWER, OPEN_UPPER)
+
+
+def window_query(reading: Search, version: str, span: Span, *, updated: bool) -> dict[str, Any]:
+    """The search for one window of a plan, in an order that does not move while one reads."""
+    window = search.Window(
+        None if span.lower == OPEN_LOWER else span.lower,
+        None if span.upper == OPEN_UPPER else span.upper,
+    )
+    return search.query(
+        window,
+        field="updated_at" if updated else "created_at",
+        granularity=granularity(reading, version),
+        filters=_filters(reading),
+        sort_field="created_at",
+    )
+
+
+def changes_query(reading: Search, version: str, bound: datetime) -> dict[str, Any]:
+    """The search for what was updated since ``bound``.
+
+    By the day newest first, so that reading can stop at the bound; by the second oldest first:
+    what changes meanwhile then moves ahead of the reader and is seen twice, not missed.
+    """
+    unit = granularity(reading, version)
+    return {
+        "query": {
+            "operator": "AND",
+            "value": [
+                *_filters(reading),
+                search.since(bound, field="updated_at", granularity=unit),
+            ],
+        },
+        "sort": {
+            "field": "updated_at",
+            "order": "descending" if unit == "day" else "ascending",
+        },
+    }
+
+
+def _filters(reading: Search) -> list[dict[str, Any]]:
+    return [search.compare(*one) for one in reading.filters]
+
+
+def divide(
+    span: Span,
+    total: int,
+    *,
+    earliest: datetime | None,
+    now: datetime,
+    unit: search.Granularity,
+    target: int,
+) -> list[Span]:
+    """Windows of about ``target`` records in the place of one that holds ``total``; or it alone.
+
+    ``earliest`` is the first instant that the window's records bear, where that is known: an
+    open window is cut from there on.
+    """
+    if total <= 2 * target:
+        return [span]
+    lower = max(span.lower, earliest or INTERCOM_BEGAN)
+    upper = min(span.upper, now + timedelta(days=1))
+    if lower >= upper:
+        return [span]
+    parts = min(math.ceil(total / target), MOST_PARTS)
+    edges = [window.lower for window in search.split(search.Window(lower, upper), parts, unit)]
+    inner = [edge for edge in edges[1:] if edge is not None]
+    bounds = [span.lower, *inner, span.upper]
+    return [Span(a, b) for a, b in itertools.pairwise(bounds)]
+
+
+def instant(value: Any) -> datetime | None:
+    """Unix seconds as Intercom sends them; None for anything else."""
+    if type(value) is not int:
+        return None
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def local_instant(seconds: float) -> datetime:
+    """A local time in Unix seconds as an instant."""
+    return datetime.fromtimestamp(max(0.0, seconds), UTC)
+
+
+class Order:
+    """Watches whether records come newest first, and when all of a page is older than a bound."""
+
+    def __init__(self, bound: datetime) -> None:
+        self._bound = bound.timestamp()
+        self._last = math.inf
+        self._sorted = True
+
+    def is_past(self, records: Sequence[dict[str, Any]]) -> bool:
+        """Whether reading may stop after this page; never once the order was broken."""
+        newest = -math.inf
+        for record in records:
+            time = record.get("updated_at")
+            if type(time) is not int or time > self._last:
+                self._sorted = False
+                return False
+            self._last, newest = time, max(newest, time)
+        return self._sorted and bool(records) and newest < math.floor(self._bound)

@@ -1,0 +1,286 @@
+"""The loop: which pass each resource is due, one after the other, and how the run ends.
+
+One failing resource does not stop the others. What stops the run are a refused token, a lost
+database, a run that took over, and the user.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from connector.errors import (
+    ConnectorError,
+    DatabaseError,
+    FenceError,
+    SettingsError,
+    TokenRefusedError,
+)
+from connector.intercom.client import Client
+from connector.resources import RESOURCES
+from connector.resources.resource import Resource
+from connector.sync.passes import run_pass
+from connector.sync.store import Store
+from connector.sync.work import Pass
+from connector.sync.workspace import check_same, opened_by
+from connector.warehouse import migrate, state
+from connector.warehouse.database import Database
+from connector.warehouse.state import Pending, Tally
+
+logger = logging.getLogger(__name__)
+
+STOPS = (TokenRefusedError, DatabaseError, FenceError)
+
+PLACEHOLDERS_A_RUN = 1_000  # read by id at the end of each run, at least
+PLACEHOLDER_TRIES = 3
+PENDING_AT_ONCE = 500
+STALE_PATIENCE = timedelta(days=1)  # so long an index may lag before that is a failure
+
+
+@dataclass(frozen=True)
+class Options:
+    """What one run is asked to do."""
+
+    command: str = "sync"
+    only: tuple[str, ...] | None = None
+    full: bool = False
+    since: datetime | None = None
+    lookback: timedelta = timedelta(seconds=900)
+    allow_deletes: bool = False
+    auto_migrate: bool = True
+
+
+class Reporter(Protocol):
+    """Told how the run goes; prints, or does not."""
+
+    def started(self, resource: str, kind: str) -> None: ...
+
+    def moved(self, resource: str, tally: Tally) -> None: ...
+
+    def ended(self, resource: str, tally: Tally) -> None: ...
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def started(self, resource: str, kind: str) -> None: ...
+
+    def moved(self, resource: str, tally: Tally) -> None: ...
+
+    def ended(self, resource: str, tally: Tally) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """How a run ended: what it did to each resource, and what is still pending."""
+
+    run_id: int
+    seconds: float = 0.0
+    resources: dict[str, Tally] = field(default_factory=dict)
+    overdue: list[Pending] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every resource succeeded and nothing is overdue, else 1."""
+        failed = any(tally.status != "succeeded" for tally in self.resources.values())
+        return 1 if failed or self.overdue else 0
+
+    @property
+    def error(self) -> str | None:
+        """Why the run did not succeed, in one line."""
+        reasons = [f"{k}: {t.error}" for k, t in self.resources.items() if t.error]
+        reasons += [f"{p.resource} {p.id}: {p.reason}" for p in self.overdue[:10]]
+        if len(self.overdue) > 10:
+            reasons.append(f"and {len(self.overdue) - 10} more objects")
+        return "; ".join(reasons) or None
+
+
+def prepare(database: Database, auto_migrate: bool) -> None:
+    """Bring an empty or older schema up to date, and refuse a newer one.
+
+    Raises SchemaTooNewError; SettingsError if the schema is older and may not be migrated.
+    """
+    if auto_migrate:
+        migrate.migrate(database)
+    elif not database.write(lambda conn: migrate.check(conn, database.schema)):
+        raise SettingsError(
+            f"schema {database.schema} is not up to date and CONNECTOR_AUTO_MIGRATE is 0;"
+            " run 'intercom-warehouse migrate' as the role that owns it"
+        )
+
+
+async def sync(
+    client: Client, database: Database, options: Options, reporter: Reporter | None = None
+) -> Outcome:
+    """One run over the resources in dependency order.
+
+    Raises what stops a run: WrongWorkspaceError before anything is written, TokenRefusedError,
+    AlreadyRunningError, FenceError, DatabaseError. The run is recorded as it ended.
+    """
+    began = time.monotonic()
+    workspace = await opened_by(client)
+    database.wait()
+    database.lock()
+    prepare(database, options.auto_migrate)
+    pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
+    run_id = database.write(lambda conn: state.start_run(conn, options.command))
+    store = Store(database, run_id)
+    outcome = Outcome(run_id)
+    try:
+        await store.do(lambda conn: state.pin(conn, workspace))
+        again = pinned is not None and pinned.api_version != workspace.api_version
+        if again:
+            logger.warning("API version is now %s: full passes are due", workspace.api_version)
+        run = _Run(client, store, options, reporter or Silent(), outcome)
+        await run.everything(full=options.full or again)
+        status = "failed" if outcome.exit_code else "succeeded"
+        await store.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
+    except BaseException as error:
+        _end_early(database, run_id, error)
+        raise
+    finally:
+        store.close()
+        outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _end_early(database: Database, run_id: int, error: BaseException) -> None:
+    """Record why the run stopped, if the database can still be told."""
+    status = "failed" if isinstance(error, Exception) else "interrupted"
+    text = str(error) or type(error).__name__
+    try:
+        with database.transaction() as conn:
+            state.finish_run(conn, run_id, status, text)
+    except Exception as failure:
+        logger.warning("the end of the run could not be recorded: %s", type(failure).__name__)
+
+
+@dataclass
+class _Run:
+    client: Client
+    store: Store
+    options: Options
+    reporter: Reporter
+    outcome: Outcome
+
+    async def everything(self, *, full: bool) -> None:
+        selected = [r for r in RESOURCES if not self.options.only or r.name in self.options.only]
+        await self.store.do(lambda conn: owe_full_passes(conn, selected, full, self.options.since))
+        for resource in selected:
+            await self._resource(resource, self._pass)
+        for resource in selected:
+            await self._resource(resource, self._pending)
+        for resource in _readable(selected):
+            await self._resource(resource, self._placeholders)
+        now = self.client.clock.safe_now()
+        left = await self.store.do(lambda conn: state.pending(conn))
+        self.outcome.overdue = [entry for entry in left if is_overdue(entry, now)]
+
+    async def _resource(
+        self, resource: Resource, step: Callable[[Resource, Tally], Awaitable[None]]
+    ) -> None:
+        """One step for one resource; its failure is recorded and the run goes on."""
+        tally = self.outcome.resources.setdefault(resource.name, Tally())
+        before, began = self.client.budget.requests, time.monotonic()
+        try:
+            await step(resource, tally)
+            if tally.status == "running":
+                tally.status = "succeeded"
+        except STOPS as error:
+            tally.status, tally.error = "failed", str(error)
+            raise
+        except ConnectorError as error:
+            tally.status, tally.error = "failed", str(error)
+            logger.error("%s failed: %s", resource.name, error)
+        except Exception as error:
+            tally.status, tally.error = "failed", f"{type(error).__name__}: {error}"
+            logger.exception("%s failed", resource.name)
+        except BaseException:
+            tally.status = "interrupted"
+            raise
+        finally:
+            tally.requests += self.client.budget.requests - before
+            tally.seconds += time.monotonic() - began
+        await self._record(resource, tally)
+
+    async def _record(self, resource: Resource, tally: Tally) -> None:
+        run_id = self.store.run_id
+        await self.store.do(lambda conn: state.record(conn, run_id, resource.name, tally))
+
+    async def _pass(self, resource: Resource, tally: Tally) -> None:
+        progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
+        full = progress.full_owed_since is not None
+        self.reporter.started(resource.name, "full" if full else "incremental")
+        await self._record(resource, tally)
+        try:
+            await run_pass(self._work(resource, tally, progress), full=full)
+            if full and progress.plan_began_at is not None:
+                # The plan is older than this run: fetch what changed since it was made.
+                progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
+                await run_pass(self._work(resource, tally, progress), full=False)
+        finally:
+            self.reporter.ended(resource.name, tally)
+
+    def _work(self, resource: Resource, tally: Tally, progress: state.Progress) -> Pass:
+        return Pass(
+            resource=resource,
+            client=self.client,
+            store=self.store,
+            tally=tally,
+            began=self.client.clock.local(),
+            progress=progress,
+            lookback=self.options.lookback,
+            allow_deletes=self.options.allow_deletes,
+            changed=lambda: self.reporter.moved(resource.name, tally),
+        )
+
+    async def _pending(self, resource: Resource, tally: Tally) -> None:
+        """Try again what is due of the objects that could not be read before."""
+        now = self.client.clock.safe_now()
+        due = await self.store.do(lambda conn: state.pending(conn, due=now))
+        ids = [entry.id for entry in due if entry.resource == resource.name][:PENDING_AT_ONCE]
+        if ids and resource.by_id:
+            work = self._work(resource, tally, state.Progress())
+            await work.read_in_chunks(dict.fromkeys(ids))
+
+    async def _placeholders(self, resource: Resource, tally: Tally) -> None:
+        """Read what is referred to and was never listed; what cannot be found stays as it is."""
+        table, loader = resource.table, self.store.loader
+        ids = await self.store.do(
+            lambda conn: loader.unfilled(conn, table, PLACEHOLDER_TRIES, PLACEHOLDERS_A_RUN)
+        )
+        if ids:
+            work = self._work(resource, tally, state.Progress())
+            await work.fill(ids)
+
+
+def owe_full_passes(
+    conn: sa.Connection, selected: Iterable[Resource], full: bool, since: datetime | None
+) -> None:
+    """Note which resources owe a full pass; ``full`` means all, unless some still owe theirs.
+
+    A full run that was cut short is so continued by the next one, not begun again.
+    """
+    progress = {r.name: state.progress(conn, r.name) for r in selected}
+    owing = {name for name, p in progress.items() if p.full_owed_since is not None}
+    new = {name for name, p in progress.items() if p.cursor is None}
+    if full and not owing:
+        new = set(progress)
+    for name in new - owing:
+        state.advance(conn, name, full_owed_since=sa.func.now(), plan_since=since)
+
+
+def is_overdue(entry: Pending, now: datetime) -> bool:
+    """Whether a pending object makes the run fail: at once, or after a day if it only lags."""
+    return entry.reason != state.STALE or now - entry.first_seen_at > STALE_PATIENCE
+
+
+def _readable(resources: Sequence[Resource]) -> list[Resource]:
+    """One resource for each table whose objects can be read by id."""
+    return list({r.table.name: r for r in resources if r.by_id}.values())

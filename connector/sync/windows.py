@@ -1,0 +1,149 @@
+"""Full passes of searched resources: windows planned once, read side by side, done one by one.
+
+The plan is recorded before the first window is read; a window's last rows commit together with
+its end, so a crash costs at most the windows that were not finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.errors import CursorRefusedError
+from connector.intercom.paging import CursorSearch, Page, pages
+from connector.resources.resource import Search
+from connector.sync import plan
+from connector.sync.work import CHUNK_RECORDS, Pass, Then, announced, size
+from connector.warehouse import state
+from connector.warehouse.state import Span
+
+SIDE_BY_SIDE = 16  # windows read at the same time
+CURSOR_RESTARTS = 3
+
+
+async def windows(work: Pass, reading: Search) -> None:
+    """A full pass in windows, planned once, read side by side, committed one by one."""
+    began_at, since = await _planned(work)
+    open_spans = await work.store.do(lambda c: state.open_windows(c, work.resource.name))
+    queue = asyncio.LifoQueue[Span]()
+    for span in reversed(open_spans):
+        queue.put_nowait(span)
+    await _drain(queue, SIDE_BY_SIDE, lambda span: _read_window(work, reading, span, since, queue))
+    await work.store.do(work.succeeded(began_at, full=True))
+
+
+async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
+    """The plan that is under way, or a new one: when it began, and its limit."""
+    progress, name = work.progress, work.resource.name
+    if progress.plan_began_at is not None:
+        return progress.plan_began_at, progress.plan_since
+    began_at, since = work.began_at(), progress.plan_since
+
+    def begin(conn: sa.Connection) -> None:
+        state.drop_windows(conn, name)
+        state.replace_windows(conn, name, [], [plan.first_window(since)])
+        state.advance(conn, name, plan_began_at=began_at)
+
+    await work.store.do(begin)
+    return began_at, since
+
+
+async def _drain(queue: asyncio.LifoQueue[Span], readers: int, read: Callable[[Span], Any]) -> None:
+    """Work off a queue that grows while it is worked off."""
+
+    async def reader() -> None:
+        while True:
+            span = await queue.get()
+            await read(span)
+            queue.task_done()
+
+    finished = asyncio.ensure_future(queue.join())
+    tasks = [asyncio.ensure_future(reader()) for _ in range(readers)]
+    try:
+        await asyncio.wait([finished, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                await task  # a reader ends only by an error
+    finally:
+        for task in (finished, *tasks):
+            task.cancel()
+        await asyncio.gather(finished, *tasks, return_exceptions=True)
+
+
+async def _read_window(
+    work: Pass,
+    reading: Search,
+    span: Span,
+    since: datetime | None,
+    queue: asyncio.LifoQueue[Span],
+) -> None:
+    for attempt in range(CURSOR_RESTARTS + 1):
+        try:
+            parts = await _read_span(work, reading, span, since)
+            break
+        except CursorRefusedError:
+            if attempt == CURSOR_RESTARTS:
+                raise
+    for part in reversed(parts):
+        queue.put_nowait(part)
+
+
+async def _read_span(work: Pass, reading: Search, span: Span, since: datetime | None) -> list[Span]:
+    """Read one window to its end; or, if it is too large, return finer ones in its place."""
+    name, target = work.resource.name, plan.WINDOW_RECORDS
+    if reading.whole_by_id:
+        target = plan.WINDOW_OBJECTS
+    body = plan.window_query(reading, work.client.version, span, updated=since is not None)
+    source = pages(work.client, CursorSearch(reading.path, reading.key, body))
+    group: list[Page] = []
+    first = True
+    async for page in source:
+        if first:
+            first = False
+            parts = _parts(work, reading, span, since, page, target)
+            if len(parts) > 1:
+                await work.store.do(partial(_refine, name, span, parts))
+                return parts
+        group.append(page)
+        if size(group) >= CHUNK_RECORDS:
+            await _write_window(work, reading, group)
+            group = []
+    await _write_window(work, reading, group, lambda conn: state.finish_window(conn, name, span))
+    return []
+
+
+def _refine(name: str, span: Span, parts: list[Span], conn: sa.Connection) -> None:
+    state.replace_windows(conn, name, [span], parts)
+
+
+def _parts(
+    work: Pass, reading: Search, span: Span, since: datetime | None, page: Page, target: int
+) -> list[Span]:
+    earliest = None
+    if since is None and page.records:
+        earliest = plan.instant(page.records[0].get("created_at"))
+    return plan.divide(
+        span,
+        page.total or 0,
+        earliest=earliest,
+        now=work.client.clock.now(),
+        unit=plan.granularity(reading, work.client.version),
+        target=target,
+    )
+
+
+async def _write_window(
+    work: Pass,
+    reading: Search,
+    group: Sequence[Page],
+    then: Then | None = None,
+) -> None:
+    if reading.whole_by_id:
+        await work.read_in_chunks(announced(group), then)
+    else:
+        await work.write(group, then)

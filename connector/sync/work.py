@@ -1,0 +1,177 @@
+"""What every pass shares: whole records in, one merge, and what commits together with it.
+
+Rows commit together with what they justify, be it a window, a pending entry or the cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.intercom.client import Client
+from connector.intercom.paging import Page
+from connector.resources.resource import Resource
+from connector.sync import plan
+from connector.sync.objects import complete_lists, read_objects
+from connector.sync.store import INDEX_LAG, Chunk, Store
+from connector.warehouse import state
+from connector.warehouse.state import Progress, Tally
+
+CHUNK_RECORDS = 750  # five pages: what one transaction takes
+CHUNK_OBJECTS = 75  # whole conversations can be large
+
+Then = Callable[[sa.Connection], None]
+"""What commits in the same transaction as a write."""
+
+
+@dataclass
+class Pass:
+    """What a pass needs to know and to speak to."""
+
+    resource: Resource
+    client: Client
+    store: Store
+    tally: Tally
+    began: float  # local time; Intercom's is known better at the end of the pass
+    progress: Progress
+    lookback: timedelta
+    allow_deletes: bool = False
+    changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
+
+    # -- time --------------------------------------------------------------------------------
+
+    def began_at(self) -> datetime:
+        """When the pass began, by Intercom's clock as all replies so far bear it out."""
+        clock = self.client.clock
+        return min(clock.at(self.began), plan.local_instant(self.began))
+
+    def succeeded(self, began_at: datetime, *, full: bool) -> Then:
+        """Moves the cursor, in the transaction that writes the last rows of the pass."""
+        values: dict[str, Any] = {
+            "cursor": began_at - INDEX_LAG,
+            "fresh_as_of": began_at,
+            "last_success_at": self.client.clock.safe_now(),
+        }
+        if full:
+            values |= {
+                "last_full_pass_at": began_at,
+                "full_owed_since": None,
+                "plan_began_at": None,
+                "plan_since": None,
+            }
+        name = self.resource.name
+
+        def work(conn: sa.Connection) -> None:
+            state.advance(conn, name, **values)
+            if full:
+                state.drop_windows(conn, name)
+
+        return work
+
+    # -- writing -----------------------------------------------------------------------------
+
+    async def write(self, records: Iterable[Page], then: Then | None = None) -> None:
+        """Pages of whole records, with the lists that they embed only the first ten of."""
+        chunk = Chunk()
+        for page in records:
+            chunk.add(page.records, page.requested_at)
+            self.tally.warnings += page.bad
+        await self.write_chunk(chunk, then=then)
+
+    async def write_chunk(
+        self,
+        chunk: Chunk,
+        *,
+        by_id: bool = False,
+        then: Then | None = None,
+    ) -> None:
+        """A chunk, its lists completed; what cannot be completed becomes pending with it."""
+        table = self.resource.table
+        chunk.completed, failed = await complete_lists(self.client, table, chunk.records)
+        now = self.client.clock.safe_now()
+
+        def also(conn: sa.Connection) -> None:
+            for key, error in failed.items():
+                state.postpone(conn, self.resource.name, [key], str(error), now)
+            if then:
+                then(conn)
+
+        await self.store.merge(table, chunk, self.tally, by_id=by_id, then=also)
+        self.changed()
+
+    async def read_in_chunks(self, announced: dict[str, Any], then: Then | None = None) -> None:
+        """Read objects by id, chunk by chunk; ``then`` commits with the last one."""
+        keys = list(announced)
+        starts = list(range(0, len(keys), CHUNK_OBJECTS)) or [0]
+        for start in starts:
+            part = {key: announced[key] for key in keys[start : start + CHUNK_OBJECTS]}
+            await self.read_whole(part, then if start == starts[-1] else None)
+
+    async def read_whole(
+        self,
+        announced: dict[str, Any],
+        then: Then | None = None,
+    ) -> None:
+        """Read objects by id and merge them; ``announced`` is each one's updated_at by search.
+
+        What cannot be read, or is read older than it was announced, becomes pending; what
+        Intercom does not know any more is marked deleted. All in one transaction.
+        """
+        resource, table = self.resource, self.resource.table
+        found = await read_objects(self.client, resource, announced)
+        chunk = Chunk()
+        stale: list[str] = []
+        for key, (record, read_at) in found.records.items():
+            chunk.add([record], read_at)
+            if _is_older(record.get("updated_at"), announced[key]):
+                stale.append(key)
+        settled = [key for key in (*found.records, *found.gone) if key not in stale]
+        now = self.client.clock.safe_now()
+
+        def also(conn: sa.Connection) -> None:
+            state.settle(conn, resource.name, settled)
+            state.postpone(conn, resource.name, stale, state.STALE, now)
+            for key, error in found.failed.items():
+                state.postpone(conn, resource.name, [key], str(error), now)
+            self.tally.deleted += self.store.loader.mark_deleted(
+                conn, table, list(found.gone), now, self.store.run_id
+            )
+            if then:
+                then(conn)
+
+        await self.write_chunk(chunk, by_id=True, then=also)
+
+    async def fill(self, ids: Iterable[str]) -> None:
+        """Read placeholders by id; those that Intercom does not show stay, and count a try."""
+        found = await read_objects(self.client, self.resource, ids)
+        chunk = Chunk()
+        for record, read_at in found.records.values():
+            chunk.add([record], read_at)
+        unseen = [*found.gone, *found.failed]
+        loader, table = self.store.loader, self.resource.table
+        await self.write_chunk(
+            chunk, by_id=True, then=lambda conn: loader.note_tried(conn, table, unseen)
+        )
+
+
+def _is_older(read: Any, announced: Any) -> bool:
+    return type(read) is int and type(announced) is int and read < announced
+
+
+def announced(group: Iterable[Page]) -> dict[str, Any]:
+    """The ids that search lists, with the updated_at it gives."""
+    return {
+        str(record["id"]): record.get("updated_at")
+        for page in group
+        for record in page.records
+        if type(record.get("id")) in (str, int)
+    }
+
+
+def size(group: Iterable[Page]) -> int:
+    """How many records the pages hold."""
+    return sum(len(page.records) for page in group)

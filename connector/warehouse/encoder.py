@@ -1,0 +1,465 @@
+"""Records to COPY text, table by table, as the declarations say; a pure function of its input.
+
+Columnar: one column of all records at a time. What no column, link or child claims, and what
+does not fit where it belongs, goes to the row's ``extra``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+from connector.resources.lists import MISSING, Record, is_whole
+from connector.resources.resource import Child, Column, Link, Table
+from connector.warehouse.values import (
+    CONVERT,
+    NULL,
+    MisfitError,
+    document,
+    identifier,
+    keepable,
+)
+
+Path = tuple[str, ...]
+
+# What stands around a list or names a record's own type is no data.
+WRAPPER = frozenset({"type", "url", "has_more", "total_count", "pages"})
+REFERENCE = frozenset({"id", "type", "url"})
+
+
+class _Void(dict[str, Any]):
+    """Stands for an object that is not there: whatever is asked for gets the same answer."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.answer
+
+
+ABSENT: Final = _Void(MISSING)
+NULLED: Final = _Void(None)
+
+
+@dataclass
+class Staged:
+    """Finished COPY text for one table: its columns, the number of rows, the rows themselves.
+
+    What every record left out (columns, and keys that lead to columns) is in ``absent`` and not
+    among the columns. ``partial`` names what some left out; the rows tell which in ``_absent``.
+    """
+
+    columns: tuple[str, ...]
+    rows: int
+    data: bytes
+    absent: frozenset[str] = frozenset()
+    partial: frozenset[str] = frozenset()
+
+
+@dataclass
+class Batch:
+    """What one call of ``encode`` made: staged rows by table, and what did not fit."""
+
+    table: Table
+    staged: dict[str, Staged] = field(default_factory=dict)
+    warnings: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+
+
+def encode(
+    table: Table,
+    records: Sequence[Record],
+    read_at: Sequence[datetime],
+    completed: Mapping[tuple[str, str], Sequence[Any]] | None = None,
+) -> Batch:
+    """The records of one table as a batch.
+
+    ``read_at`` tells when each was requested, by Intercom's clock. ``completed`` holds the
+    complete lists that were read beside a record, by (record id, link table). Of several copies
+    of one record the newest counts. A record without an id cannot be a row: it is only counted.
+    """
+    batch = Batch(table)
+    newest = _newest(records, read_at, batch.warnings)
+    batch.records = len(newest)
+    stamps = [moment.isoformat(" ") for _, moment in newest.values()]
+    rows = [record for record, _ in newest.values()]
+    _encode_rows(batch, table, list(newest), rows, {"_read_at": stamps}, completed or {})
+    return batch
+
+
+def _newest(
+    records: Sequence[Record], read_at: Sequence[datetime], warnings: Counter[str]
+) -> dict[str, tuple[Record, datetime]]:
+    kept: dict[str, tuple[Record, datetime]] = {}
+    for record, moment in zip(records, read_at, strict=True):
+        key = _key(record.get("id"))
+        if key is None:
+            warnings["record without an id"] += 1
+        elif key not in kept or _age(record, moment) >= _age(*kept[key]):
+            kept[key] = (record, moment)
+    return kept
+
+
+def _age(record: Record, read_at: datetime) -> tuple[float, datetime]:
+    updated_at = record.get("updated_at")
+    return (updated_at if type(updated_at) is int else float("-inf"), read_at)
+
+
+def _key(value: Any) -> str | None:
+    """An id as its column's text, or None where the value can be none."""
+    try:
+        return identifier(value) or None
+    except MisfitError as misfit:
+        return None if misfit.cleaned in (NULL, "") else misfit.cleaned
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is known of a table before any record: object paths, and the keys known in each."""
+
+    prefixes: tuple[Path, ...]
+    known: dict[Path, frozenset[str]]
+    leaves: frozenset[Path]
+
+    @classmethod
+    @cache
+    def of(cls, table: Table) -> _Plan:
+        leaves = [column.keys for column in table.columns]
+        lists = [path for link in table.links for path in link.paths]
+        lists += [path for child in table.children for path in child.paths]
+        known: dict[Path, set[str]] = {(): {"type"}}
+        for path in (*leaves, *lists):
+            for depth in range(len(path)):
+                known.setdefault(path[:depth], {"type"}).add(path[depth])
+        wrapped = [path for path in lists if len(path) > 1]
+        wrapped += [column.keys for column in table.columns if _is_wrapped_list(column)]
+        for path in wrapped:
+            known[path[:-1]] |= WRAPPER
+        closed = {
+            c.keys[:-1]
+            for c in table.columns
+            if c.refers_to and len(c.keys) > 1 and c.keys[-1] == "id"
+        }
+        prefixes = tuple(sorted((path for path in known if path), key=len))
+        return cls(
+            prefixes,
+            {path: frozenset(keys) for path, keys in known.items() if path not in closed},
+            frozenset(leaves),
+        )
+
+
+def _is_wrapped_list(column: Column) -> bool:
+    """Whether the column holds the list inside ``{type: list, data: [...]}``."""
+    keys = column.keys
+    return len(keys) > 1 and (keys[-1] == "data" or keys[-1] == keys[-2])
+
+
+class _Leftovers:
+    """What goes to ``extra`` (by row), the absent columns (by row) and the warnings."""
+
+    def __init__(self, table: Table, warnings: Counter[str]) -> None:
+        self.table, self.warnings = table, warnings
+        self.extra: dict[int, dict[str, Any]] = {}
+        self.absent: dict[int, set[str]] = {}
+
+    def miss(self, row: int, name: str) -> None:
+        """An absent key is not a value: it leaves what is stored, unless it means unset."""
+        if not self.table.omits_unset:
+            self.absent.setdefault(row, set()).add(name)
+
+    def keep(self, row: int, path: Path, value: Any) -> None:
+        place = self.extra.setdefault(row, {})
+        for key in path[:-1]:
+            inner = place.get(key)
+            if not isinstance(inner, dict):
+                inner = place[key] = {}
+            place = inner
+        place[path[-1]] = value
+
+    def misfit(self, row: int, path: Path, value: Any) -> None:
+        self.warnings[f"{self.table.name}.{'.'.join(path)}: value does not fit"] += 1
+        self.keep(row, path, keepable(value))
+
+
+def _encode_rows(
+    batch: Batch,
+    table: Table,
+    ids: list[str],
+    rows: list[Record],
+    given: dict[str, list[str]],
+    completed: Mapping[tuple[str, str], Sequence[Any]],
+) -> None:
+    """Stage the rows of one table, then those of its links and children."""
+    plan = _Plan.of(table)
+    left = _Leftovers(table, batch.warnings)
+    objects = _objects(plan, rows, left)
+    columns: dict[str, list[str]] = {} if table.positioned else {"id": ids}
+    for column in table.columns:
+        if column.name != "id" or table.positioned:
+            columns[column.name] = _column(column, objects, left, plan)
+    for link in table.links:
+        lists, whole = _lists(link, objects, left, link.null_is_empty)
+        _complete(link.table, ids, lists, whole, completed)
+        columns[f"_whole_{link.table}"] = _flags(whole)
+        _encode_link(batch, link, ids, lists, left)
+    for child in table.children:
+        lists, whole = _lists(child, objects, left, null_is_empty=False)
+        if child.cap:
+            _cut_by_cap(child.cap, lists, whole)
+            columns[table.truncated] = _truncated(lists, whole)
+        columns[f"_whole_{child.table.name}"] = _flags(whole)
+        _encode_child(batch, child, ids, lists, given["_read_at"], left)
+    _residue(plan, objects, left)
+    columns |= given
+    _stage(batch, table, columns, len(rows), left)
+
+
+def _objects(plan: _Plan, rows: list[Record], left: _Leftovers) -> dict[Path, list[Any]]:
+    """Every nested object that a declared path leads through, row by row."""
+    objects: dict[Path, list[Any]] = {(): rows}
+    for path in plan.prefixes:
+        parents, key = objects[path[:-1]], path[-1]
+        found: list[Any] = []
+        for row, parent in enumerate(parents):
+            value = parent.get(key, MISSING)
+            if type(value) is dict:
+                found.append(value)
+            elif value is MISSING:
+                found.append(ABSENT)
+                if len(path) == 1:
+                    left.miss(row, key)
+            else:
+                found.append(NULLED)
+                if value is not None and path not in plan.leaves:
+                    left.misfit(row, path, value)
+        objects[path] = found
+    return objects
+
+
+def _column(
+    column: Column, objects: dict[Path, list[Any]], left: _Leftovers, plan: _Plan
+) -> list[str]:
+    path = column.keys
+    convert, key = CONVERT[column.kind], path[-1]
+    out: list[str] = []
+    for row, parent in enumerate(objects[path[:-1]]):
+        value = parent.get(key, MISSING)
+        if value is None:
+            out.append(NULL)
+            continue
+        if value is MISSING:
+            left.miss(row, column.name)
+            out.append(NULL)
+            continue
+        try:
+            converted = convert(value)
+        except MisfitError as misfit:
+            converted = misfit.cleaned
+            if not (type(value) is dict and path in objects):  # else its keys are declared
+                _keep_misfit(column, row, path, value, left)
+        out.append(NULL if column.zero_is_null and converted == "0" else converted)
+    return out
+
+
+def _keep_misfit(column: Column, row: int, path: Path, value: Any, left: _Leftovers) -> None:
+    """Keep the original; of an object with open keys only the entries that did not fit."""
+    if type(value) is not dict:
+        left.misfit(row, path, value)
+        return
+    for key, entry in value.items():
+        try:
+            document({key: entry})
+        except MisfitError:
+            left.misfit(row, (*path, keepable(key)), entry)
+
+
+def _lists(
+    part: Link | Child, objects: dict[Path, list[Any]], left: _Leftovers, null_is_empty: bool
+) -> tuple[list[list[Any] | None], list[bool]]:
+    """Each row's list (None where there is none) and whether it is known to be complete."""
+    lists: list[list[Any] | None] = []
+    whole: list[bool] = []
+    for row in range(len(objects[()])):
+        found, complete = _list(part.paths, objects, row, left, null_is_empty)
+        lists.append(found)
+        whole.append(complete)
+    return lists, whole
+
+
+def _list(
+    paths: Iterable[Path],
+    objects: dict[Path, list[Any]],
+    row: int,
+    left: _Leftovers,
+    null_is_empty: bool,
+) -> tuple[list[Any] | None, bool]:
+    nulled = False
+    for path in paths:
+        wrapper = objects[path[:-1]][row]
+        value = wrapper.get(path[-1], MISSING)
+        if type(value) is list:
+            return value, len(path) == 1 or is_whole(wrapper, value)
+        if value is None:
+            nulled = True
+        elif value is not MISSING:
+            left.misfit(row, path, value)
+    return ([], True) if nulled and null_is_empty else (None, False)
+
+
+def _complete(
+    name: str,
+    ids: list[str],
+    lists: list[list[Any] | None],
+    whole: list[bool],
+    completed: Mapping[tuple[str, str], Sequence[Any]],
+) -> None:
+    if not completed:
+        return
+    for row, key in enumerate(ids):
+        elements = completed.get((key, name))
+        if elements is not None:
+            lists[row], whole[row] = list(elements), True
+
+
+def _cut_by_cap(cap: int, lists: list[list[Any] | None], whole: list[bool]) -> None:
+    for row, elements in enumerate(lists):
+        if elements is not None and len(elements) >= cap:
+            whole[row] = False
+
+
+def _truncated(lists: list[list[Any] | None], whole: list[bool]) -> list[str]:
+    return [
+        NULL if elements is None else "f" if complete else "t"
+        for elements, complete in zip(lists, whole, strict=True)
+    ]
+
+
+def _flags(values: list[bool]) -> list[str]:
+    return ["t" if value else "f" for value in values]
+
+
+def _encode_link(
+    batch: Batch, link: Link, ids: list[str], lists: list[list[Any] | None], left: _Leftovers
+) -> None:
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for row, elements in enumerate(lists):
+        for position, element in enumerate(elements or ()):
+            target = _key(_at(element, link.item))
+            if target is None:
+                left.misfit(row, (*link.paths[0], str(position)), element)
+                continue
+            pairs[ids[row], target] = [
+                _attribute(column, element, row, link, left) for column in link.columns
+            ]
+    lines = ["\t".join((*pair, *attributes)) for pair, attributes in pairs.items()]
+    names = (link.owner, link.target, *(column.name for column in link.columns))
+    batch.staged[link.table] = Staged(names, len(lines), _text(lines))
+
+
+def _at(element: Any, path: str) -> Any:
+    if not path:
+        return element
+    for key in path.split("."):
+        element = element.get(key) if type(element) is dict else None
+    return element
+
+
+def _attribute(column: Column, element: Any, row: int, link: Link, left: _Leftovers) -> str:
+    value = _at(element, column.path)
+    if value is None:
+        return NULL
+    try:
+        return CONVERT[column.kind](value)
+    except MisfitError as misfit:
+        left.misfit(row, (*link.paths[0], str(_at(element, link.item)), column.path), value)
+        return misfit.cleaned
+
+
+def _encode_child(
+    batch: Batch,
+    child: Child,
+    ids: list[str],
+    lists: list[list[Any] | None],
+    read_at: list[str],
+    left: _Leftovers,
+) -> None:
+    """Stage the elements of the rows' lists: by their ids, or by their places."""
+    found: dict[tuple[str, str], tuple[Record, str, str]] = {}
+    for row, elements in enumerate(lists):
+        for position, element in enumerate(elements or ()):
+            key = str(position) if child.table.positioned else _child_key(element)
+            if key is None or type(element) is not dict:
+                left.misfit(row, (*child.paths[0], str(position)), element)
+            else:
+                owner = ids[row] if child.table.positioned else ""
+                found[owner, key] = (element, ids[row], read_at[row])
+    given = {
+        child.parent: [parent for _, parent, _ in found.values()],
+        "_read_at": [moment for _, _, moment in found.values()],
+    }
+    keys = [key for _, key in found]
+    if child.table.positioned:
+        given["position"] = keys
+    _encode_rows(batch, child.table, keys, [r for r, _, _ in found.values()], given, {})
+
+
+def _child_key(element: Any) -> str | None:
+    return _key(element.get("id")) if type(element) is dict else None
+
+
+def _residue(plan: _Plan, objects: dict[Path, list[Any]], left: _Leftovers) -> None:
+    """Keep what no declaration claims."""
+    for path, known in plan.known.items():
+        for row, found in enumerate(objects[path]):
+            if not found.keys() <= known:
+                for key in found.keys() - known:
+                    left.keep(row, (*path, keepable(key)), _stripped(keepable(found[key])))
+
+
+def _stripped(value: Any) -> Any:
+    """An undeclared value without what only wraps lists and repeats references."""
+    if type(value) is list:
+        return [_stripped(element) for element in value]
+    if type(value) is not dict:
+        return value
+    drop: frozenset[str] = frozenset()
+    if "has_more" in value or ("data" in value and "url" in value):
+        drop = WRAPPER
+    elif "id" in value and value.keys() <= REFERENCE:
+        drop = frozenset({"url"})
+    return {key: _stripped(inner) for key, inner in value.items() if key not in drop}
+
+
+def _stage(
+    batch: Batch, table: Table, columns: dict[str, list[str]], rows: int, left: _Leftovers
+) -> None:
+    columns["extra"] = [
+        document(left.extra[row]) if row in left.extra else NULL for row in range(rows)
+    ]
+    absent, partial = _absence(left.absent, rows)
+    if partial:
+        columns["_absent"] = [_names(left.absent.get(row, set()) & partial) for row in range(rows)]
+    columns = {name: values for name, values in columns.items() if name not in absent}
+    lines = ["\t".join(fields) for fields in zip(*columns.values(), strict=True)]
+    batch.staged[table.name] = Staged(tuple(columns), rows, _text(lines), absent, partial)
+
+
+def _absence(absent: dict[int, set[str]], rows: int) -> tuple[frozenset[str], frozenset[str]]:
+    """What all rows leave out, and what only some do."""
+    if not absent:
+        return frozenset(), frozenset()
+    sets = list(absent.values())
+    everywhere = frozenset.intersection(*map(frozenset, sets)) if len(sets) == rows else frozenset()
+    return everywhere, frozenset().union(*sets) - everywhere
+
+
+def _names(names: set[str] | frozenset[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}" if names else NULL
+
+
+def _text(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()

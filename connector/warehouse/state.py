@@ -1,0 +1,397 @@
+"""Cursors, windows, pending objects and runs: the sync's own memory, in the workspace's schema.
+
+Every function takes an open connection, so that what it records commits together with the rows
+that justify it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from connector.errors import FenceError
+from connector.warehouse.schema import INSTANT, plain
+
+_meta = sa.MetaData()
+
+
+def _table(name: str, sentence: str, *columns: sa.Column[Any]) -> sa.Table:
+    return sa.Table(name, _meta, *columns, comment=sentence)
+
+
+def _key(name: str, sentence: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text(), primary_key=True, comment=sentence)
+
+
+WORKSPACE = _table(
+    "sync_workspace",
+    "The Intercom workspace that this schema mirrors: one row, written by the first sync.",
+    _key("id_code", "Intercom's code of the workspace"),
+    plain("name", sa.Text(), "Name of the workspace"),
+    plain("region", sa.Text(), "Region in which Intercom hosts it"),
+    plain("timezone", sa.Text(), "Timezone of the workspace, which bounds the days of its search"),
+    plain("api_version", sa.Text(), "API version of the last sync; a change makes the next full"),
+    plain("pinned_at", INSTANT, "When the first sync pinned the workspace"),
+)
+
+STATE = _table(
+    "sync_state",
+    "How far each resource has been read. All instants are by Intercom's clock.",
+    _key("resource", "Name of the resource"),
+    plain("cursor", INSTANT, "Changes up to here have been read; null before the first full pass"),
+    plain("fresh_as_of", INSTANT, "When the last pass that succeeded began"),
+    plain("last_full_pass_at", INSTANT, "When the last full pass that succeeded began"),
+    plain("last_success_at", INSTANT, "When the last pass that succeeded ended"),
+    plain("full_owed_since", INSTANT, "Since when a full pass is owed; null if none is"),
+    plain("plan_began_at", INSTANT, "When the full pass that is under way began; null if none is"),
+    plain("plan_since", INSTANT, "Limit of the plan: only objects updated since; null for none"),
+)
+
+WINDOWS = _table(
+    "sync_windows",
+    "Windows of the full passes that are under way; they go when their pass has succeeded.",
+    _key("resource", "Name of the resource"),
+    sa.Column("lower_bound", INSTANT, primary_key=True, comment="First created_at of the window"),
+    sa.Column("upper_bound", INSTANT, nullable=False, comment="First created_at after the window"),
+    plain("finished_at", INSTANT, "When the window's rows were committed; null if they were not"),
+)
+
+PENDING = _table(
+    "sync_pending",
+    "Objects that must be read again, one by one; a row goes when its object was read.",
+    _key("resource", "Name of the resource"),
+    _key("id", "Intercom's id of the object"),
+    plain("reason", sa.Text(), "Why it must be read again"),
+    sa.Column(
+        "attempts",
+        sa.Integer(),
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="How often reading it has failed",
+    ),
+    plain("not_before", INSTANT, "Not tried again before, by Intercom's clock"),
+    plain("first_seen_at", INSTANT, "When it became pending, by Intercom's clock"),
+)
+
+PLACEHOLDERS = _table(
+    "sync_placeholders",
+    "Placeholders that were asked for by id in vain.",
+    _key("table_name", "Table of the placeholder"),
+    _key("id", "Intercom's id of the object"),
+    sa.Column(
+        "attempts",
+        sa.Integer(),
+        nullable=False,
+        server_default=sa.text("1"),
+        comment="How often it was asked for",
+    ),
+    sa.Column(
+        "last_tried_at",
+        INSTANT,
+        nullable=False,
+        server_default=sa.func.now(),
+        comment="When it was last asked for, by the database's clock",
+    ),
+)
+
+RUNS = _table(
+    "sync_runs",
+    "Runs of the commands that write.",
+    sa.Column(
+        "id", sa.BigInteger(), sa.Identity(always=True), primary_key=True, comment="Number of run"
+    ),
+    plain("command", sa.Text(), "Command that ran"),
+    plain("started_at", INSTANT, "When it started, by the database's clock"),
+    plain("finished_at", INSTANT, "When it ended, by the database's clock; null while it runs"),
+    plain("status", sa.Text(), "running, succeeded, failed or interrupted"),
+    plain("error", sa.Text(), "Why it did not succeed"),
+)
+
+RUN_RESOURCES = _table(
+    "sync_run_resources",
+    "What each run did, resource by resource.",
+    sa.Column(
+        "run_id", sa.BigInteger(), primary_key=True, autoincrement=False, comment="sync_runs.id"
+    ),
+    _key("resource", "Name of the resource"),
+    plain("status", sa.Text(), "running, succeeded, failed or interrupted"),
+    plain("requests", sa.BigInteger(), "Requests sent to Intercom, repeated ones included"),
+    plain("fetched", sa.BigInteger(), "Records read"),
+    plain("inserted", sa.BigInteger(), "Rows that are new in the resource's table"),
+    plain("updated", sa.BigInteger(), "Rows of the resource's table that changed"),
+    plain("unchanged", sa.BigInteger(), "Records that changed nothing"),
+    plain("deleted", sa.BigInteger(), "Rows marked deleted"),
+    plain("warnings", sa.BigInteger(), "Values that did not fit their column"),
+    plain("seconds", sa.Numeric(), "Duration in seconds"),
+    plain("error", sa.Text(), "Why it did not succeed"),
+)
+
+
+def add_state_tables(meta: sa.MetaData) -> None:
+    """Copy the state tables into ``meta``."""
+    for table in _meta.sorted_tables:
+        table.to_metadata(meta)
+
+
+# -- the workspace ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The workspace that a token opens, or that a schema is pinned to."""
+
+    id_code: str
+    name: str | None
+    region: str | None
+    timezone: str | None
+    api_version: str
+
+
+def pinned(conn: sa.Connection) -> Workspace | None:
+    """The workspace of this schema, or None before the first sync."""
+    columns = [WORKSPACE.c[name] for name in Workspace.__dataclass_fields__]
+    row = conn.execute(sa.select(*columns)).mappings().first()
+    return Workspace(**row) if row else None
+
+
+def pin(conn: sa.Connection, workspace: Workspace) -> None:
+    """Pin the schema to the workspace, or note its present name, timezone and API version."""
+    values = asdict(workspace)
+    statement = insert(WORKSPACE).values(**values, pinned_at=sa.func.now())
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["id_code"],
+            set_=values,
+            where=sa.or_(*(WORKSPACE.c[k].is_distinct_from(v) for k, v in values.items())),
+        )
+    )
+
+
+# -- cursors and plans -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one resource has been read; see the comments of sync_state."""
+
+    cursor: datetime | None = None
+    fresh_as_of: datetime | None = None
+    last_full_pass_at: datetime | None = None
+    last_success_at: datetime | None = None
+    full_owed_since: datetime | None = None
+    plan_began_at: datetime | None = None
+    plan_since: datetime | None = None
+
+
+def progress(conn: sa.Connection, resource: str) -> Progress:
+    """How far the resource has been read; all None if never."""
+    columns = [STATE.c[name] for name in Progress.__dataclass_fields__]
+    query = sa.select(*columns).where(STATE.c.resource == resource)
+    row = conn.execute(query).mappings().first()
+    return Progress(**row) if row else Progress()
+
+
+def advance(conn: sa.Connection, resource: str, **values: Any) -> None:
+    """Record progress; a cursor never goes backwards."""
+    statement = insert(STATE).values(resource=resource, **values)
+    changes: dict[str, Any] = {name: statement.excluded[name] for name in values}
+    if values.get("cursor") is not None:
+        changes["cursor"] = sa.func.greatest(STATE.c.cursor, statement.excluded.cursor)
+    conn.execute(statement.on_conflict_do_update(index_elements=["resource"], set_=changes))
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """One window of a plan: [lower, upper) of created_at."""
+
+    lower: datetime
+    upper: datetime
+
+
+def open_windows(conn: sa.Connection, resource: str) -> list[Span]:
+    """The windows of the resource's plan that are not finished, oldest first."""
+    query = (
+        sa.select(WINDOWS.c.lower_bound, WINDOWS.c.upper_bound)
+        .where(WINDOWS.c.resource == resource, WINDOWS.c.finished_at.is_(None))
+        .order_by(WINDOWS.c.lower_bound)
+    )
+    return [Span(lower, upper) for lower, upper in conn.execute(query)]
+
+
+def replace_windows(
+    conn: sa.Connection, resource: str, old: Iterable[Span], new: Sequence[Span]
+) -> None:
+    """Put finer windows in the place of coarser ones."""
+    for span in old:
+        conn.execute(sa.delete(WINDOWS).where(_is(resource, span)))
+    if new:
+        rows = [
+            {"resource": resource, "lower_bound": span.lower, "upper_bound": span.upper}
+            for span in new
+        ]
+        conn.execute(insert(WINDOWS).on_conflict_do_nothing(), rows)
+
+
+def finish_window(conn: sa.Connection, resource: str, span: Span) -> None:
+    """Note that every row of the window is written."""
+    conn.execute(sa.update(WINDOWS).where(_is(resource, span)).values(finished_at=sa.func.now()))
+
+
+def drop_windows(conn: sa.Connection, resource: str) -> None:
+    """Forget the resource's plan."""
+    conn.execute(sa.delete(WINDOWS).where(WINDOWS.c.resource == resource))
+
+
+def _is(resource: str, span: Span) -> sa.ColumnElement[bool]:
+    return sa.and_(WINDOWS.c.resource == resource, WINDOWS.c.lower_bound == span.lower)
+
+
+# -- pending objects -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pending:
+    """One object that must be read again."""
+
+    resource: str
+    id: str
+    reason: str
+    attempts: int
+    not_before: datetime
+    first_seen_at: datetime
+
+
+STALE = "read by id it was older than search announced"  # the reason of what is no failure (yet)
+
+FREE_ATTEMPTS = 2  # the next run tries at once; a hiccup shall not cost a day
+LONGEST_DELAY = timedelta(hours=6)
+
+
+def delay(attempts: int) -> timedelta:
+    """How long an object waits after that many failures: 0, 0, 1 min, 4 min, ... 6 h."""
+    if attempts <= FREE_ATTEMPTS:
+        return timedelta()
+    return min(LONGEST_DELAY, timedelta(minutes=4.0 ** min(attempts - FREE_ATTEMPTS - 1, 9)))
+
+
+def postpone(
+    conn: sa.Connection, resource: str, ids: Iterable[str], reason: str, now: datetime
+) -> None:
+    """Note that the objects must be read again, and that one more attempt has failed."""
+    for key in sorted(set(ids)):
+        new = insert(PENDING).values(
+            resource=resource,
+            id=key,
+            reason=reason,
+            attempts=1,
+            not_before=now,
+            first_seen_at=now,
+        )
+        row = new.on_conflict_do_update(
+            index_elements=["resource", "id"],
+            set_={"reason": reason, "attempts": PENDING.c.attempts + 1},
+        ).returning(PENDING.c.attempts)
+        attempts = conn.execute(row).scalar_one()
+        conn.execute(
+            sa.update(PENDING)
+            .where(PENDING.c.resource == resource, PENDING.c.id == key)
+            .values(not_before=now + delay(attempts))
+        )
+
+
+def settle(conn: sa.Connection, resource: str, ids: Iterable[str]) -> None:
+    """The objects have been read, or are known to be gone."""
+    conn.execute(
+        sa.delete(PENDING).where(
+            PENDING.c.resource == resource, PENDING.c.id == sa.any_(sa.literal(list(ids), TEXTS))
+        )
+    )
+
+
+TEXTS: sa.types.TypeEngine[Any] = sa.ARRAY(sa.Text())
+
+
+def pending(conn: sa.Connection, due: datetime | None = None) -> list[Pending]:
+    """The pending objects, oldest first; with ``due`` only those to be tried by then."""
+    columns = [PENDING.c[name] for name in Pending.__dataclass_fields__]
+    query = sa.select(*columns).order_by(PENDING.c.first_seen_at, PENDING.c.id)
+    if due is not None:
+        query = query.where(PENDING.c.not_before <= due)
+    return [Pending(**row) for row in conn.execute(query).mappings()]
+
+
+# -- runs ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tally:
+    """What a run did to one resource; the columns of sync_run_resources."""
+
+    status: str = "running"
+    requests: int = 0
+    fetched: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    warnings: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    misfits: dict[str, int] = field(default_factory=dict)
+
+    def figures(self) -> dict[str, Any]:
+        """The columns without the list of what did not fit."""
+        values = asdict(self)
+        del values["misfits"]
+        return values
+
+
+def start_run(conn: sa.Connection, command: str) -> int:
+    """Begin a run; whatever still counts as running was killed and becomes interrupted."""
+    conn.execute(
+        sa.update(RUNS)
+        .where(RUNS.c.status == "running")
+        .values(
+            status="interrupted",
+            finished_at=sa.func.now(),
+            error="the process ended without a word; the next run went on from its state",
+        )
+    )
+    conn.execute(
+        sa.update(RUN_RESOURCES)
+        .where(RUN_RESOURCES.c.status == "running")
+        .values(status="interrupted")
+    )
+    row = insert(RUNS).values(command=command, status="running", started_at=sa.func.now())
+    return int(conn.execute(row.returning(RUNS.c.id)).scalar_one())
+
+
+def fence(conn: sa.Connection, run_id: int) -> None:
+    """Hold the run's row until this transaction ends; FenceError if the run is no longer it.
+
+    A later run marks this one interrupted before it writes anything; it waits for the row.
+    """
+    query = sa.select(RUNS.c.status).where(RUNS.c.id == run_id).with_for_update(read=True)
+    if conn.execute(query).scalar() != "running":
+        raise FenceError(f"run {run_id} was taken over by a later run; this one stops")
+
+
+def finish_run(conn: sa.Connection, run_id: int, status: str, error: str | None = None) -> None:
+    """End a run that is still the running one."""
+    conn.execute(
+        sa.update(RUNS)
+        .where(RUNS.c.id == run_id, RUNS.c.status == "running")
+        .values(status=status, finished_at=sa.func.now(), error=error)
+    )
+
+
+def record(conn: sa.Connection, run_id: int, resource: str, tally: Tally) -> None:
+    """Write what the run did to the resource so far."""
+    values = tally.figures()
+    row = insert(RUN_RESOURCES).values(run_id=run_id, resource=resource, **values)
+    conn.execute(row.on_conflict_do_update(index_elements=["run_id", "resource"], set_=values))

@@ -1,0 +1,209 @@
+"""One JSON value to one field of COPY text, by kind; knows no table and no record.
+
+COPY's text format separates fields by tabs and rows by newlines, writes null as ``\\N`` and
+escapes by backslash. What a column cannot hold raises ``MisfitError``; the caller keeps the
+original.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from connector.resources.resource import Kind
+
+NULL = "\\N"
+ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+# PostgreSQL's text holds neither NUL nor half a surrogate pair; a question mark may begin the
+# signed part of an address. Strings without any of these need no second look.
+_SUSPECT = re.compile("[\x00?\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+# An address with its query, as it stands in texts, HTML and JSON; the query is dropped when it
+# holds a parameter by which file servers sign or date a download.
+_ADDRESS = re.compile(r"(https?://[^\s\"'<>?]+)\?([^\s\"'<>]*)", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"(?:^|[&;?])(?:amp;)?"
+    r"(?:expires|expiry|exp|signature|sig|hmac|token|policy|key-pair-id|x-(?:amz|goog)-[a-z-]+)=",
+    re.IGNORECASE,
+)
+
+FIRST_SECOND = -62135596800  # 0001-01-01, the first that both Python and PostgreSQL hold
+LAST_SECOND = 253402300799  # 9999-12-31 23:59:59
+# Larger numbers are milliseconds if they name an instant of this century, else they do not fit.
+FIRST_MILLISECOND, LAST_MILLISECOND = 946684800000, 4102444799999
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class MisfitError(ValueError):
+    """A value that its column cannot hold; ``cleaned`` is what the column gets instead."""
+
+    def __init__(self, cleaned: str = NULL) -> None:
+        super().__init__()
+        self.cleaned = cleaned
+
+
+def unsigned(text: str) -> str:
+    """The text with the query strings of signed addresses left out."""
+    return _ADDRESS.sub(lambda found: found[1] if _SIGNED.search(found[2]) else found[0], text)
+
+
+def escape(text: str) -> str:
+    return text.translate(ESCAPES)
+
+
+def text(value: Any) -> str:
+    """A string; MisfitError for other types, and with the rest where characters had to go."""
+    if type(value) is not str:
+        raise MisfitError
+    if not _SUSPECT.search(value):
+        return value.translate(ESCAPES)
+    cleaned = escape(unsigned(_UNSTORABLE.sub("", value)))
+    if _UNSTORABLE.search(value):
+        raise MisfitError(cleaned)
+    return cleaned
+
+
+def identifier(value: Any) -> str:
+    """An id: Intercom sends some as integers that its description calls strings."""
+    return str(value) if type(value) is int else text(value)
+
+
+def flag(value: Any) -> str:
+    if value is True:
+        return "t"
+    if value is False:
+        return "f"
+    raise MisfitError
+
+
+def count(value: Any) -> str:
+    """A whole number of 64 bits."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return str(value)
+    raise MisfitError
+
+
+def money(value: Any) -> str:
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
+    raise MisfitError
+
+
+def instant(value: Any) -> str:
+    """Unix seconds, Unix milliseconds or ISO 8601, whichever Intercom sent; UTC if it names none.
+
+    Calls carry either form; live payloads mix seconds and milliseconds.
+    """
+    if type(value) is str:
+        value = _from_text(value)
+    if type(value) is datetime:
+        return value.astimezone(UTC).isoformat(" ")
+    if type(value) is float:
+        value = _whole(value)
+    if type(value) is not int:
+        raise MisfitError
+    if FIRST_SECOND <= value <= LAST_SECOND:
+        return (EPOCH + timedelta(seconds=value)).isoformat(" ")
+    if FIRST_MILLISECOND <= value <= LAST_MILLISECOND:
+        return (EPOCH + timedelta(milliseconds=value)).isoformat(" ")
+    raise MisfitError
+
+
+def _whole(value: float) -> Any:
+    if not math.isfinite(value) or abs(value) > LAST_SECOND:
+        raise MisfitError
+    return int(value) if value.is_integer() else EPOCH + timedelta(seconds=value)
+
+
+def _from_text(value: str) -> Any:
+    try:
+        if value.lstrip("-").isdigit():
+            return int(value)
+        parsed = datetime.fromisoformat(value)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise MisfitError from None
+
+
+def url(value: Any) -> str:
+    return text(value)
+
+
+def document(value: Any) -> str:
+    """Any JSON value as jsonb; MisfitError with the cleaned rest if jsonb cannot hold it all."""
+    try:
+        encoded = msgspec.json.encode(value).decode()
+    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, ValueError):
+        return _careful(value)  # half a surrogate pair, a number past 64 bits
+    if "?" in encoded or "\\u0000" in encoded or "null" in encoded:  # NaN is encoded as null
+        return _careful(value)
+    return encoded.replace("\\", "\\\\")
+
+
+def _careful(value: Any) -> str:
+    cleaned = tidy(value)
+    encoded = dumps(cleaned).replace("\\", "\\\\")
+    if holdable(value) != value:
+        raise MisfitError(encoded)
+    return encoded
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON text of what ``tidy`` or ``holdable`` made."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def tidy(value: Any) -> Any:
+    """The value as jsonb can hold it, without signatures: what does not fit is left out."""
+    match value:
+        case str():
+            return unsigned(_UNSTORABLE.sub("", value))
+        case dict():
+            return {_UNSTORABLE.sub("", key): tidy(item) for key, item in value.items()}
+        case list():
+            return [tidy(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
+
+
+def holdable(value: Any) -> Any:
+    """The original in a form jsonb can hold: unstorable characters and numbers are spelled out."""
+    match value:
+        case str():
+            return json.dumps(value)[1:-1] if _UNSTORABLE.search(value) else value
+        case dict():
+            return {holdable(key): holdable(item) for key, item in value.items()}
+        case list():
+            return [holdable(item) for item in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+    return value
+
+
+def keepable(value: Any) -> Any:
+    """The original for ``extra``: holdable, and free of signatures."""
+    return tidy(holdable(value))
+
+
+CONVERT: dict[Kind, Callable[[Any], str]] = {
+    Kind.ID: identifier,
+    Kind.TEXT: text,
+    Kind.INSTANT: instant,
+    Kind.FLAG: flag,
+    Kind.COUNT: count,
+    Kind.MONEY: money,
+    Kind.JSON: document,
+    Kind.MAP: document,
+    Kind.URL: url,
+}
