@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from connector.intercom.budget import LEARNING, Budget, Ticket
@@ -37,7 +37,7 @@ class Time:
     async def run(self, work: Awaitable[object], until: float = 1e18) -> None:
         task = asyncio.ensure_future(work)
         while not task.done():
-            for _ in range(4):
+            for _ in range(8):
                 await asyncio.sleep(0)
             if task.done():
                 break
@@ -138,7 +138,7 @@ async def test_windows_are_not_waited_out_until_the_reset_they_name() -> None:
     assert len(full) >= 19
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     st.integers(3, 150),
     st.floats(-100, 100),
@@ -154,9 +154,7 @@ def test_under_any_load_of_others_it_goes_on_and_rarely_hits_the_wall(
         def others(window: int) -> int:
             return limit * (share if window % 3 else 0) // 100
 
-        world = World(
-            (fast, fast + slow), limit=limit, ahead=ahead, others=others, headers=headers
-        )
+        world = World((fast, fast + slow), limit=limit, ahead=ahead, others=others, headers=headers)
         await world.run(180)
         return world
 
@@ -164,8 +162,9 @@ def test_under_any_load_of_others_it_goes_on_and_rarely_hits_the_wall(
     # A third of the windows is ours alone, whatever the others do.
     capacity = min(limit * 6, 50 / (fast + slow / 2) * 180)
     assert world.server.served >= 0.25 * capacity
-    if headers:
-        assert world.server.refused <= 0.1 * world.server.served + 18 * 12
+    # With headers: what was in flight when the others were first noticed, then a few a window.
+    # Without: at most what is in flight, once a window.
+    assert world.server.refused <= (50 + 19 * 12 if headers else 19 * 50)
 
 
 async def test_before_the_first_reply_only_few_are_sent() -> None:

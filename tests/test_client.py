@@ -54,7 +54,11 @@ def client(handler: Handler, **more: Any) -> Client:
 
 
 def told(status: int, code: str, message: str = "m", **headers: str) -> httpx.Response:
-    body = {"type": "error.list", "request_id": "r1", "errors": [{"code": code, "message": message}]}
+    body = {
+        "type": "error.list",
+        "request_id": "r1",
+        "errors": [{"code": code, "message": message}],
+    }
     return httpx.Response(status, json=body, headers=headers)
 
 
@@ -85,7 +89,9 @@ HTML = "<html><body>nginx</body></html>"
 async def test_a_request_carries_version_token_and_accept() -> None:
     handler, seen = answers(good())
     async with client(handler) as intercom:
-        reply = await intercom.request("POST", "/contacts/search", json={"a": 1}, params={"b": None})
+        reply = await intercom.request(
+            "POST", "/contacts/search", json={"a": 1}, params={"b": None}
+        )
         await intercom.request("GET", "/tags", version="Preview", params={"page": 2})
     first, second = seen
     assert first.headers["authorization"] == f"Bearer {TOKEN}"
@@ -178,7 +184,10 @@ def test_next_links_lead_nowhere_else() -> None:
         (told(409, "conflict"), BadRequestError),
         (told(410, "contact_merged"), MergedError),
         (told(422, "data_invalid"), BadRequestError),
-        (httpx.Response(400, json={"status": 400, "error": "a problem in the JSON"}), BadRequestError),
+        (
+            httpx.Response(400, json={"status": 400, "error": "a problem in the JSON"}),
+            BadRequestError,
+        ),
     ],
 )
 async def test_lasting_errors_are_told_apart_and_not_repeated(
@@ -229,7 +238,9 @@ TEMPORARY = {
     "404 json": httpx.Response(404, json={"error": "no route"}),
     "200 empty": httpx.Response(200),
     "200 page": httpx.Response(200, html=HTML),
-    "200 page as json": httpx.Response(200, text=HTML, headers={"content-type": "application/json"}),
+    "200 page as json": httpx.Response(
+        200, text=HTML, headers={"content-type": "application/json"}
+    ),
     "200 cut": httpx.Response(200, content=b'{"type":"list","data":[{"id":"1"'),
     "200 error": told(200, "server_error"),
     "connection refused": httpx.ConnectError("refused"),

@@ -120,7 +120,9 @@ def test_days_come_exactly_once_where_most_people_live(name: str) -> None:
     bodies = [query(Window(a, b), granularity="day") for a, b in pairwise(edges)]
     for number in range(3, 390):
         instant = edges[number] + timedelta(hours=number % 24)
-        assert sum(finds_by_day(body, instant, zone) for body in bodies[number - 3 : number + 4]) == 1
+        assert (
+            sum(finds_by_day(body, instant, zone) for body in bodies[number - 3 : number + 4]) == 1
+        )
 
 
 @given(instants, instants, zones)

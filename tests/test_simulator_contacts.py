@@ -7,6 +7,7 @@ import pytest
 from connector.simulator import Simulator, Workspace
 from connector.simulator.caller import Caller, where
 from connector.simulator.encoding import decode
+from connector.simulator.workspace import Gone
 
 NOW = 1_780_000_000
 LAG = 45
@@ -283,3 +284,56 @@ def test_addresses_are_signed_anew_at_every_read(simulator, caller):
     assert first.startswith(url + "?expires=")
     simulator.signed_urls = False
     assert caller.get(f"/contacts/{id}")["avatar"]["image_url"] == url
+
+
+def test_merge_history_pages_by_an_opaque_cursor(simulator, caller):
+    leads = [i.id for i in simulator.workspace.contacts.current.values() if i.group == "lead"][:3]
+    user = pick(simulator, "user")
+    for lead in leads:
+        simulator.control.merge_contacts(lead, user)
+        simulator.control.advance(1)
+    first = caller.get(f"/contacts/{user}/merge_history", per_page=2)
+    assert first["has_more"] is True
+    second = caller.get(f"/contacts/{user}/merge_history", per_page=2, cursor=first["next_cursor"])
+    assert second["has_more"] is False
+    assert "next_cursor" not in second
+    found = [one["source_contact_id"] for one in first["data"] + second["data"]]
+    assert found == leads[::-1]
+
+
+def test_a_chain_of_merges_links_to_its_end(simulator, caller):
+    control = simulator.control
+    lead, user = pick(simulator, "lead"), pick(simulator, "user")
+    control.merge_contacts(lead, user)
+    simulator.workspace.bury(Gone("contacts", "older", "merged", NOW, lead))
+    link = caller.ask("GET", "/contacts/older").headers["Link"]
+    assert link == f'</contacts/{user}>; rel="canonical"'
+
+
+def test_contacts_of_a_company(simulator, caller):
+    item = next(i for i in simulator.workspace.contacts.current.values() if i.owned.companies)
+    company = item.owned.companies[0]
+    expected = {
+        i.id for i in simulator.workspace.contacts.current.values() if company in i.owned.companies
+    }
+    found = caller.listed(f"/companies/{company}/contacts", size=2)
+    assert {one["id"] for one in found} == expected
+    assert caller.ask("GET", "/companies/ffff/contacts").status == 404
+
+
+def test_attributes(caller):
+    data = caller.get("/data_attributes", model="contact")["data"]
+    assert any("id" not in one for one in data)
+    assert any(one["custom"] and isinstance(one["id"], int) for one in data)
+    assert caller.ask("GET", "/data_attributes", model="conversation").status == 422
+    assert caller.get("/conversations/attributes")["data"]
+    assert Caller(caller.simulator, "2.15").ask("GET", "/conversations/attributes").status == 404
+
+
+def test_the_hole_is_also_around_midnight_of_utc(simulator, caller):
+    simulator.midnight_hole = 120
+    simulator.index_lag = 0
+    utc = NOW // 86_400 * 86_400
+    id = simulator.control.create_contact(updated_at=utc + 60)
+    assert id not in caller.found("contacts", where("updated_at", "=", utc + 60))
+    assert id in caller.found("contacts", where("updated_at", ">", utc - 3 * 86_400))

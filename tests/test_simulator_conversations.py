@@ -203,3 +203,16 @@ def test_a_renamed_tag_is_renamed_where_it_is_embedded(simulator, caller, some):
     assert after["tags"]["tags"][-1]["name"] == "neu"
     assert parts(after)[-1]["tags"][0]["name"] == "neu"
     assert after["updated_at"] == before
+
+
+def test_an_unanswered_campaign_is_no_conversation_in_any_list(simulator, caller):
+    contact = next(iter(simulator.workspace.contacts.current))
+    id = simulator.control.send_outbound(contact)
+    simulator.control.advance(LAG)
+    assert caller.get(f"/conversations/{id}")["source"]["delivered_as"] == "automated"
+    query = where("created_at", ">", 0)
+    assert id not in caller.found("conversations", query)
+    assert simulator.control.truth_one("conversations", id)["_hidden"] is True
+    simulator.control.reply(id)
+    simulator.control.advance(LAG)
+    assert id in caller.found("conversations", query)

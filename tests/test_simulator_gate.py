@@ -116,3 +116,12 @@ def test_me_tells_the_workspace(simulator):
     assert app["id_code"] == "sim00001"
     assert app["timezone"] == "America/New_York"
     assert app["region"] == "US"
+
+
+def test_other_apps_of_the_workspace_share_the_window(simulator):
+    simulator.control.spend(3)
+    assert Caller(simulator).ask("GET", "/me").status == 429
+    simulator.control.limit(None)
+    response = Caller(simulator).ask("GET", "/me")
+    assert response.status == 200
+    assert "X-RateLimit-Limit" not in response.headers

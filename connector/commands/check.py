@@ -107,9 +107,8 @@ def _schema(conn: Any, database: Database) -> Line:
 
 def _same(database: Database, workspace: Workspace) -> Line:
     def look(conn: Any) -> Line:
-        if migrate.present(conn, database.schema) is None:
+        if not check_same(conn, workspace, database.schema):
             return Line("workspace", True, "not pinned yet")
-        check_same(conn, workspace, database.schema)
         return Line("workspace", True, "the token opens the workspace that the schema mirrors")
 
     try:

@@ -1,18 +1,222 @@
-"""``demo``: simulator and embedded Postgres, a first load, changes, an incremental sync."""
+"""``demo``: simulator and embedded Postgres, a first load, changes, an incremental sync.
+
+It runs the same commands that a user would type, as processes of their own, and ends them all.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from connector import settings as settings_module
+from connector.commands import demo_tables
+from connector.errors import ConnectorError
+from connector.warehouse import embedded
+
+TOKEN = "sim-token"
+CHANGED = 0.01  # share of the workspace that changes between the two syncs
+INDEX_LAG = 120  # seconds until the simulator's lists have shown every change
+PATIENCE = 10.0  # seconds that a process may take to end
+OURS = ("CONNECTOR_", "INTERCOM_", "DATABASE_URL")
 
 
 def add_options(sub: Any) -> None:
-    """How large the demonstrated workspace is."""
+    """How large the demonstrated workspace is, and whether its warehouse stays."""
     sub.add_argument("--contacts", type=int, default=2_000)
     sub.add_argument("--companies", type=int, default=200)
     sub.add_argument("--conversations", type=int, default=300)
+    sub.add_argument(
+        "--keep", action="store_true", help="keep the warehouse, in a new folder of CONNECTOR_HOME"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show it all and leave nothing running."""
-    return 0
+    with _ended_by_sigterm(), contextlib.ExitStack() as stack:
+        stage = _set(arguments, stack)
+        code = _play(stage)
+        stack.callback(_say, "\nEnding the simulator and the Postgres server.")
+    if code == 0:
+        _say(_next(stage, kept=arguments.keep))
+    return code
+
+
+@dataclass
+class Stage:
+    """What the demo plays on: a simulated Intercom, a Postgres server, and a folder for both."""
+
+    directory: Path
+    intercom: str
+    database: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the commands: the user's own settings must play no part."""
+        return _clean_environment() | {
+            "INTERCOM_BASE_URL": self.intercom,
+            "INTERCOM_ACCESS_TOKEN": TOKEN,
+            "DATABASE_URL": self.database,
+        }
+
+
+def _set(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> Stage:
+    directory = stack.enter_context(_folder(keep=arguments.keep))
+    size = {name: getattr(arguments, name) for name in ("contacts", "companies", "conversations")}
+    _say("Starting a simulated Intercom and a Postgres server of its own ...")
+    intercom = stack.enter_context(_simulator(directory, size))
+    server = embedded.start(directory / "postgres")
+    stack.callback(server.cleanup)
+    told = ", ".join(f"{count:,} {name}" for name, count in size.items())
+    _say(f"  Intercom at {intercom}: {told}\n  Postgres in {directory / 'postgres'}")
+    return Stage(directory, intercom, server.get_uri())
+
+
+def _play(stage: Stage) -> int:
+    _title("The first sync reads everything.")
+    code = _command(stage, "sync")
+    if code:
+        return code
+    changed = _control(stage, "change", fraction=CHANGED)
+    _control(stage, "advance", seconds=INDEX_LAG)
+    told = ", ".join(f"{len(ids)} {kind}" for kind, ids in changed.items())
+    _title(f"A day at Intercom: {told} change. The second sync writes what changed, no more.")
+    code = _command(stage, "sync")
+    if code:
+        return code
+    demo_tables.show(stage.database, _say)
+    _title("What the connector says of it.")
+    return _command(stage, "status")
+
+
+def _next(stage: Stage, *, kept: bool) -> str:
+    program = Path(sys.argv[0]).name
+    call = "python -m connector" if program == "__main__.py" else program
+    lines = [
+        "\nWith your own Intercom workspace:",
+        "  export INTERCOM_ACCESS_TOKEN=...       # from your app in Intercom's Developer Hub",
+        "  export INTERCOM_REGION=us              # or eu, au",
+        "  export DATABASE_URL=postgresql://user:password@host/database",
+        f"  {call} check                # says what is missing, writes nothing",
+        f"  {call} sync                 # the first run loads everything; then from cron",
+    ]
+    if kept:
+        look = f"CONNECTOR_HOME={stage.directory} DATABASE_URL=embedded {call} status"
+        lines.append(f"\nThe warehouse of the demo was kept:\n  {look}")
+    return "\n".join(lines)
+
+
+# -- processes -------------------------------------------------------------------------------
+
+
+def _command(stage: Stage, *words: str) -> int:
+    """Run a command of the connector as a user would; its exit code."""
+    _say(f"$ intercom-warehouse {' '.join(words)}")
+    with _process(*words, cwd=stage.directory, env=stage.environment) as process:
+        return process.wait()
+
+
+@contextlib.contextmanager
+def _simulator(directory: Path, size: dict[str, int]) -> Iterator[str]:
+    """The address of a simulator in a process of its own."""
+    words = ["simulate", "--port", "0", "--token", TOKEN]
+    for name, count in size.items():
+        words += [f"--{name}", str(count)]
+    environment = _clean_environment()
+    with _process(*words, cwd=directory, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://[\w.]+:\d+", process.stdout.readline())
+        if not found:
+            raise ConnectorError("the simulator did not start")
+        yield found[0]
+
+
+@contextlib.contextmanager
+def _process(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """The connector as a process that ends, at the latest, with this context.
+
+    In a session of its own: Ctrl-C reaches the demo alone, which then ends the others in turn.
+    """
+    command = [sys.executable, "-m", "connector", *words]
+    process = subprocess.Popen(command, text=True, start_new_session=True, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def _clean_environment() -> dict[str, str]:
+    """The environment without settings and proxies, importing this very package."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(OURS) and not name.lower().endswith("_proxy")
+    }
+    here = str(Path(__file__).parents[2])
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [here, kept.get("PYTHONPATH")]))}
+
+
+def _control(stage: Stage, name: str, **arguments: Any) -> Any:
+    """Tell the simulator to do something."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    body = json.dumps(arguments).encode()
+    with opener.open(f"{stage.intercom}/_control/{name}", body, timeout=60) as reply:
+        return json.load(reply)
+
+
+@contextlib.contextmanager
+def _folder(*, keep: bool) -> Iterator[Path]:
+    if keep:
+        home = settings_module.load().home
+        home.mkdir(parents=True, exist_ok=True)
+        yield Path(tempfile.mkdtemp(prefix="demo-", dir=home))
+        return
+    directory = Path(tempfile.mkdtemp(prefix="intercom-warehouse-demo-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# -- words -----------------------------------------------------------------------------------
+
+
+def _title(text: str) -> None:
+    _say(f"\n== {text}")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # what the commands print must come after it

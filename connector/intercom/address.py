@@ -4,12 +4,8 @@ import ipaddress
 from urllib.parse import parse_qsl, urlsplit
 
 from connector.errors import SettingsError
+from connector.settings import REGIONS
 
-REGIONS = {
-    "us": "https://api.intercom.io",
-    "eu": "https://api.eu.intercom.io",
-    "au": "https://api.au.intercom.io",
-}
 VERSIONS = ("2.16", "Preview")
 
 # Next links name the US host, whatever the region, and in places the host of Intercom's tests.

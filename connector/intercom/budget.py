@@ -18,6 +18,10 @@ from connector.intercom.clock import Clock
 WINDOW = 10.0
 LEARNING = 3
 """Requests in flight until the first reply has told the limit."""
+WARY = 2.0
+"""Seconds at the beginning of a window for which a first reply is awaited, if others spend too."""
+REMEMBERED = 30
+"""Windows for which we remember that others spend too."""
 LONGEST = 60.0
 """No refusal holds us longer than this many seconds, whatever its headers say."""
 ROUNDING = 3.0
@@ -76,6 +80,9 @@ class Budget:
         self._struck: int | None = None
         self._reset = 0.0
         self._old_reset = 0.0
+        self._shared_until = 0
+        self._foreign = 0
+        self._use = WindowUse(0.0)
         self._window = -1
         self._open(-1)
 
@@ -111,11 +118,19 @@ class Budget:
     def _is_free(self) -> bool:
         now = self.clock.edge_now()
         self._roll(now)
-        if now < self._blocked_until or self._use.sent >= self._cap():
+        if now < self._blocked_until:
             return False
-        if not self._learned:
-            return self._in_flight < LEARNING
-        return self.limit is None or self._used + self._foreign < self.limit
+        if not self._learned and self._in_flight >= LEARNING:
+            return False
+        if self._is_wary(now) and self._flying >= LEARNING:
+            return False
+        return not self._spent()
+
+    def _is_wary(self, now: float) -> bool:
+        # Where others spend too, a new window may be half spent when it begins: a few requests
+        # are sent ahead to see. If they take long, so be it.
+        shared = self._window < self._shared_until
+        return shared and not self._heard and now < self._window * WINDOW + WARY
 
     async def _wait(self) -> None:
         if not self._learned and self._in_flight >= LEARNING:
@@ -159,6 +174,9 @@ class Budget:
         most = self._flying if self.limit is None else min(self._flying, self.limit // 2)
         self._carried_from, self._carried = self._window, most
         self._window, self._used, self._flying = window, most, 0
+        if self._foreign > 1 or self._use.refused:
+            self._shared_until = window + REMEMBERED
+        self._heard = False
         self._foreign = 0
         self._newest = 0
         self._old_reset = max(self._old_reset, self._reset)
@@ -175,6 +193,7 @@ class Budget:
         self._changed.set()
         if ticket.window == self._window:
             self._struck = None
+            self._heard = True
         if limit is None or limit <= 0:
             return
         self.limit = self._use.limit = limit

@@ -18,8 +18,6 @@ Filter = Mapping[str, Any]
 MOST_FILTERS = 15
 """Intercom takes no more in one AND."""
 
-_SECOND = timedelta(seconds=1)
-_DAY = timedelta(days=1)
 # An hour more than a day: where clocks go back near the date's turn (Norfolk Island), noon UTC of
 # two neighbouring dates is the same local day, and a day less would step over nothing.
 _DAY_BEFORE = timedelta(hours=25)

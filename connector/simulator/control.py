@@ -120,6 +120,10 @@ class Control(Churn, DirectoryChanges):
         """Set the number of requests in each 10-second window; None is no limit."""
         self.simulator.gate.rate_limit = n
 
+    def spend(self, n: int) -> None:
+        """Another app of the workspace makes n requests in the present window."""
+        self.simulator.gate.spend(self.simulator.now(), n)
+
     def stats(self) -> dict[str, Any]:
         """Requests by endpoint, status and window, refusals, the most in flight at once."""
         return self.simulator.stats.as_dict()

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 Span = tuple[int | None, int | None]
 # A value past this is milliseconds by mistake: Intercom answers with nothing, and no error.
 LATEST = 100_000_000_000
+_DAY = 86_400
 
 
 @lru_cache(maxsize=4096)
@@ -47,6 +48,20 @@ def contains(spans: list[Span], second: int) -> bool:
     return any(
         (low is None or low <= second) and (high is None or second < high) for low, high in spans
     )
+
+
+def cut_midnights(spans: list[Span], seconds: int) -> list[Span]:
+    """The same spans without what lies near the edges of a day, the workspace's and UTC's.
+
+    Contacts updated within minutes of midnight UTC are known to be missed by searches for that day;
+    searches that begin a day or more away find them.
+    """
+    for edge in {bound for span in spans for bound in span if bound is not None}:
+        utc = edge // _DAY * _DAY
+        for midnight in (edge, utc, utc + _DAY):
+            around: list[Span] = [(None, midnight - seconds), (midnight + seconds, None)]
+            spans = intersection(spans, around)
+    return spans
 
 
 def _touches(span: Span, low: int | None) -> bool:

@@ -62,6 +62,13 @@ class Gate:
             raise ApiError(429, "rate_limit_exceeded", message, headers=headers)
         return headers
 
+    def spend(self, now: float, requests: int) -> None:
+        """Another app of the workspace uses up some of the window they share."""
+        window = int(now // WINDOW)
+        if window != self._window:
+            self._window, self._used = window, 0
+        self._used += requests
+
     def accept(self, request: Request) -> None:
         """406 unless the caller asks for JSON by name; `*/*` is not enough."""
         if "application/json" not in (request.header("accept") or "").lower():

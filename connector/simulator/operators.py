@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from connector.simulator.days import LATEST, Span, contains, day, union
+from connector.simulator.days import LATEST, Span, contains, cut_midnights, day, union
 from connector.simulator.fields import Field, Probe
 from connector.simulator.messages import ApiError
 
@@ -39,7 +39,7 @@ class Dates:
     timezone: str
     inclusive: bool = False
     operators: frozenset[str] = frozenset({"=", "!=", ">", "<", ">=", "<="})
-    # Contacts updated near midnight may be missing from day searches: seconds hidden at each edge.
+    # Contacts updated near midnight may be missing from day searches: so many seconds around it.
     hole: int = 0
 
     def spans(self, name: str, operator: str, value: Any) -> list[Span] | None:
@@ -64,9 +64,11 @@ class Dates:
             start, end = day(self.timezone, second)
         except (OverflowError, ValueError):
             return []
-        if operator == "=":
-            return [(start + self.hole, end - self.hole)]
-        return [(end + self.hole, None)] if operator == ">" else [(None, start - self.hole)]
+        span: Span = (None, start)
+        if operator != "<":
+            span = (start, end) if operator == "=" else (end, None)
+        spans = [span]
+        return cut_midnights(spans, self.hole) if self.hole else spans
 
     def _second_span(self, operator: str, second: int) -> Span:
         shift = 1 if self.inclusive else 0

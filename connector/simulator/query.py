@@ -88,7 +88,7 @@ def _filter(node: Mapping[str, Any], language: Language) -> Plan:
     known: Field | None = language.fields.get(str(name))
     if known is None:
         raise invalid(f"{name} is not a valid search field", "invalid_field")
-    if operator not in OPERATORS:
+    if not isinstance(operator, str) or operator not in OPERATORS:
         raise invalid(f"{operator!r} is not a valid operator")
     if name == "role" and language.roles:
         return _role(operator, value, language.roles)
@@ -102,7 +102,9 @@ def _filter(node: Mapping[str, Any], language: Language) -> Plan:
 
 def _role(operator: str, value: Any, roles: frozenset[str]) -> Plan:
     named = value if isinstance(value, list) else [value]
-    if operator not in ("=", "!=", "IN", "NIN") or not set(named) <= roles:
+    if operator not in ("=", "!=", "IN", "NIN") or not all(
+        isinstance(one, str) and one in roles for one in named
+    ):
         raise invalid("role accepts user or lead")
     if isinstance(value, list) != (operator in ("IN", "NIN")):
         raise invalid(f"The value does not fit the operator {operator}")
@@ -178,7 +180,13 @@ def _candidates(shelf: Shelf, plan: Plan, groups: list[str]) -> list[Item]:
 def _by_field(found: list[Item], known: Field) -> list[Entry]:
     entries: list[Entry] = []
     for item in found:
-        value = known.read(Probe(item))
+        value = _sortable(known, known.read(Probe(item)))
         entries.append(((value is not None, value), item.key, item))
     entries.sort(key=lambda entry: entry[:2])
     return entries
+
+
+def _sortable(known: Field, value: Any) -> Any:
+    # Attributes may hold values of another type than they are declared with; those sort as null.
+    is_text = known.type == "string"
+    return value if isinstance(value, str if is_text else int | float) else None

@@ -99,14 +99,6 @@ class Shelf:
         """Every record the index shows, in no particular order."""
         return iter(self._listed.values())
 
-    def listed_count(self) -> int:
-        """How many records the index shows."""
-        return len(self._listed)
-
-    def groups(self) -> set[str]:
-        """The groups (roles) that have an index or a record in the list."""
-        return {item.group for item in self._listed.values()}
-
     def index(self, field: str, group: str) -> list[Entry]:
         """The sorted entries of one group over one field, built when first asked for."""
         entries = self._indexes.get((field, group))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.simulator.encoding import decode, encode, is_signed
+from connector.simulator.encoding import decode, is_signed, render
 from connector.simulator.shelf import Item
 from connector.simulator.workspace import Record, Workspace
 
@@ -118,7 +118,7 @@ class Thread:
     def item(self) -> Item:
         """The conversation as the shelf keeps it: the summary, and apart from it every part."""
         record = self.record
-        body = encode(record)
+        body = render(record)
         return Item(
             record["id"],
             "conversation",
@@ -128,6 +128,7 @@ class Thread:
             key=int(record["id"]),
             signed=is_signed(body),
             owned=tuple(self.parts),
+            shown=not self._is_unanswered_outbound(),
         )
 
     def part(
@@ -156,7 +157,7 @@ class Thread:
             "app_package_code": None,
         }
         part.update(extra)
-        self.parts.append(encode(part))
+        self.parts.append(render(part))
         self._moved(max(at, part["updated_at"]))
         return id
 
@@ -252,8 +253,14 @@ class Thread:
             kept = [one for one in part["tags"] or [] if one["id"] != tag]
             if len(kept) != len(part["tags"] or []):
                 part.update(tags=kept, updated_at=at)
-                self.parts[number] = encode(part)
+                self.parts[number] = render(part)
         self._moved(at)
+
+    def _is_unanswered_outbound(self) -> bool:
+        # A message sent to many is no conversation in any list until somebody answers it.
+        source = self.record["source"]
+        automated = source is not None and source["delivered_as"] == "automated"
+        return automated and self.record["first_contact_reply"] is None
 
     def _statistics(self) -> Record:
         statistics: Record | None = self.record["statistics"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from connector.simulator.api.conversations import with_parts
-from connector.simulator.encoding import decode
+from connector.simulator.encoding import decode, encode
 from connector.simulator.shelf import Item
 from connector.simulator.workspace import Record, Workspace
 
@@ -20,7 +20,8 @@ def truth(simulator: Simulator, kind: str) -> list[Record]:
     if kind in ("contacts", "companies", "conversations"):
         items = space.shelf(kind).current.values()
         return [complete(simulator, kind, item) for item in items]
-    return [dict(record) for record in space.directory(kind).values()]
+    records: list[Record] = decode(encode(list(space.directory(kind).values())))
+    return records
 
 
 def complete(simulator: Simulator, kind: str, item: Item) -> Record:
@@ -28,7 +29,7 @@ def complete(simulator: Simulator, kind: str, item: Item) -> Record:
     space = simulator.workspace
     body = with_parts(item, None) if kind == "conversations" else item.body
     record: Record = decode(simulator.signer()(body))
-    if kind == "companies":
+    if kind != "contacts":
         record["_hidden"] = not item.shown
     if kind == "contacts":
         _complete_contact(space, item, record)

@@ -6,7 +6,6 @@ import heapq
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from random import Random
 from typing import Any, NamedTuple
 
 from connector.simulator.shelf import Item, Shelf
@@ -60,6 +59,32 @@ class Gone:
     item: Item | None = None
 
 
+class Sizes(NamedTuple):
+    """How many of each kind to generate."""
+
+    contacts: int
+    companies: int
+    conversations: int
+    tags: int
+    segments: int
+    admins: int
+    teams: int
+
+
+def new_app(seed: int, now: int, timezone: str, years: float) -> Record:
+    """The workspace as GET /me tells it."""
+    return {
+        "type": "app",
+        "id_code": f"sim{seed:05d}",
+        "name": "Simulated Workspace & Söhne",
+        "created_at": now - int(years * 365.25 * 86_400),
+        "secure": False,
+        "identity_verification": False,
+        "timezone": timezone,
+        "region": "US",
+    }
+
+
 @dataclass(slots=True)
 class Workspace:
     """All records of one workspace, kind by kind."""
@@ -108,26 +133,13 @@ class Workspace:
         contacts that carry values no Postgres column holds: NUL characters, lone surrogates,
         integers past 64 bits, years past 9999.
         """
-        from connector.simulator.generation import (
-            companies as company_part,
-        )
-        from connector.simulator.generation import (
-            contacts as contact_part,
-        )
-        from connector.simulator.generation import (
-            conversations as conversation_part,
-        )
-        from connector.simulator.generation import (
-            directory,
-        )
+        # Imported here: the generators import this module.
+        from connector.simulator.generation.whole import populate
 
         moment = int(time.time()) if now is None else now
-        space = cls(seed=seed, now=moment, app=directory.app(seed, moment, timezone, years))
-        directory.fill(space, Random(f"{seed}-directory"), tags, segments, admins, teams, years)
-        company_part.fill(space, Random(f"{seed}-companies"), companies, years)
-        contact_part.fill(space, Random(f"{seed}-contacts"), contacts, years, hostile)
-        company_part.count_users(space)
-        conversation_part.fill(space, Random(f"{seed}-conversations"), conversations, parts, years)
+        space = cls(seed=seed, now=moment, app=new_app(seed, moment, timezone, years))
+        sizes = Sizes(contacts, companies, conversations, tags, segments, admins, teams)
+        populate(space, sizes, parts, years, hostile)
         return space
 
     @property

@@ -127,8 +127,8 @@ async def sync(
     workspace = await opened_by(client)
     database.wait()
     database.lock()
-    prepare(database, options.auto_migrate)
     pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
+    prepare(database, options.auto_migrate)
     run_id = database.write(lambda conn: state.start_run(conn, options.command))
     store = Store(database, run_id)
     outcome = Outcome(run_id)
@@ -174,9 +174,10 @@ class _Run:
         await self.store.do(lambda conn: owe_full_passes(conn, selected, full, self.options.since))
         for resource in selected:
             await self._resource(resource, self._pass)
-        for resource in selected:
+        done = [r for r in selected if self.outcome.resources[r.name].status == "succeeded"]
+        for resource in done:
             await self._resource(resource, self._pending)
-        for resource in _readable(selected):
+        for resource in _readable(done):
             await self._resource(resource, self._placeholders)
         now = self.client.clock.safe_now()
         left = await self.store.do(lambda conn: state.pending(conn))
@@ -190,8 +191,7 @@ class _Run:
         before, began = self.client.budget.requests, time.monotonic()
         try:
             await step(resource, tally)
-            if tally.status == "running":
-                tally.status = "succeeded"
+            tally.status = "succeeded"
         except STOPS as error:
             tally.status, tally.error = "failed", str(error)
             raise

@@ -5,7 +5,7 @@ Rows commit together with what they justify, be it a window, a pending entry or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,8 @@ from connector.intercom.client import Client
 from connector.intercom.paging import Page
 from connector.resources.resource import Resource
 from connector.sync import plan
-from connector.sync.objects import complete_lists, read_objects
+from connector.sync.ahead import ahead
+from connector.sync.objects import Found, complete_lists, read_objects
 from connector.sync.store import INDEX_LAG, Chunk, Store
 from connector.warehouse import state
 from connector.warehouse.state import Progress, Tally
@@ -87,16 +88,22 @@ class Pass:
         chunk: Chunk,
         *,
         by_id: bool = False,
+        settles: Iterable[str] = (),
         then: Then | None = None,
     ) -> None:
-        """A chunk, its lists completed; what cannot be completed becomes pending with it."""
-        table = self.resource.table
+        """A chunk, its lists completed; what cannot be completed becomes pending with it.
+
+        ``settles`` are pending objects that the chunk brings, or shows to be gone.
+        """
+        table, name = self.resource.table, self.resource.name
         chunk.completed, failed = await complete_lists(self.client, table, chunk.records)
+        settled = [key for key in settles if key not in failed]
         now = self.client.clock.safe_now()
 
         def also(conn: sa.Connection) -> None:
+            state.settle(conn, name, settled)
             for key, error in failed.items():
-                state.postpone(conn, self.resource.name, [key], str(error), now)
+                state.postpone(conn, name, [key], str(error), now)
             if then:
                 then(conn)
 
@@ -104,25 +111,29 @@ class Pass:
         self.changed()
 
     async def read_in_chunks(self, announced: dict[str, Any], then: Then | None = None) -> None:
-        """Read objects by id, chunk by chunk; ``then`` commits with the last one."""
-        keys = list(announced)
-        starts = list(range(0, len(keys), CHUNK_OBJECTS)) or [0]
-        for start in starts:
-            part = {key: announced[key] for key in keys[start : start + CHUNK_OBJECTS]}
-            await self.read_whole(part, then if start == starts[-1] else None)
-
-    async def read_whole(
-        self,
-        announced: dict[str, Any],
-        then: Then | None = None,
-    ) -> None:
         """Read objects by id and merge them; ``announced`` is each one's updated_at by search.
 
+        One chunk is read while the one before is written; ``then`` commits with the last one.
         What cannot be read, or is read older than it was announced, becomes pending; what
-        Intercom does not know any more is marked deleted. All in one transaction.
+        Intercom does not know any more is marked deleted; all with the rows of its chunk.
         """
+        keys = list(announced)
+        chunks = [keys[at : at + CHUNK_OBJECTS] for at in range(0, len(keys), CHUNK_OBJECTS)]
+        left = len(chunks)
+        async for found in ahead(self._read(chunks), 1):
+            left -= 1
+            await self._write_found(found, announced, None if left else then)
+        if not chunks and then:
+            await self.store.do(then)
+
+    async def _read(self, chunks: Iterable[Iterable[str]]) -> AsyncIterator[Found]:
+        for keys in chunks:
+            yield await read_objects(self.client, self.resource, keys)
+
+    async def _write_found(
+        self, found: Found, announced: dict[str, Any], then: Then | None
+    ) -> None:
         resource, table = self.resource, self.resource.table
-        found = await read_objects(self.client, resource, announced)
         chunk = Chunk()
         stale: list[str] = []
         for key, (record, read_at) in found.records.items():
@@ -131,19 +142,21 @@ class Pass:
                 stale.append(key)
         settled = [key for key in (*found.records, *found.gone) if key not in stale]
         now = self.client.clock.safe_now()
+        deleted = 0
 
         def also(conn: sa.Connection) -> None:
-            state.settle(conn, resource.name, settled)
+            nonlocal deleted
             state.postpone(conn, resource.name, stale, state.STALE, now)
             for key, error in found.failed.items():
                 state.postpone(conn, resource.name, [key], str(error), now)
-            self.tally.deleted += self.store.loader.mark_deleted(
+            deleted = self.store.loader.mark_deleted(
                 conn, table, list(found.gone), now, self.store.run_id
             )
             if then:
                 then(conn)
 
-        await self.write_chunk(chunk, by_id=True, then=also)
+        await self.write_chunk(chunk, by_id=True, settles=settled, then=also)
+        self.tally.deleted += deleted
 
     async def fill(self, ids: Iterable[str]) -> None:
         """Read placeholders by id; those that Intercom does not show stay, and count a try."""

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from connector.errors import BadAnswerError, WrongWorkspaceError
 from connector.intercom.client import Client
-from connector.warehouse import state
+from connector.warehouse import migrate, state
 from connector.warehouse.state import Workspace
 
 
@@ -33,7 +33,13 @@ def _text(value: object) -> str | None:
 
 
 def check_same(conn: sa.Connection, workspace: Workspace, schema: str) -> Workspace | None:
-    """What the schema is pinned to; WrongWorkspaceError if that is another workspace."""
+    """What the schema is pinned to, if anything; WrongWorkspaceError if to another workspace.
+
+    Raises SchemaTooNewError for a schema of a newer version.
+    """
+    if migrate.present(conn, schema) is None:
+        return None
+    migrate.check(conn, schema)
     pinned = state.pinned(conn)
     if pinned and pinned.id_code != workspace.id_code:
         raise WrongWorkspaceError(

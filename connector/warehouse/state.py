@@ -306,9 +306,12 @@ def postpone(
 
 def settle(conn: sa.Connection, resource: str, ids: Iterable[str]) -> None:
     """The objects have been read, or are known to be gone."""
+    keys = list(ids)
+    if not keys:
+        return
     conn.execute(
         sa.delete(PENDING).where(
-            PENDING.c.resource == resource, PENDING.c.id == sa.any_(sa.literal(list(ids), TEXTS))
+            PENDING.c.resource == resource, PENDING.c.id == sa.any_(sa.literal(keys, TEXTS))
         )
     )
 

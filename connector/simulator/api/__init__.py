@@ -1,9 +1,13 @@
-"""The route table: one module per family of resources, each adding its own routes."""
+"""The route table: one module per family of resources, each adding its own routes.
+
+A new family is a module here with ROUTES, its records in the workspace, and a generator.
+"""
 
 from __future__ import annotations
 
 from connector.simulator.api import (
     activities,
+    attributes,
     companies,
     contacts,
     conversations,
@@ -18,6 +22,7 @@ ROUTER = Router(
         *companies.ROUTES,
         *scroll.ROUTES,
         *activities.ROUTES,
+        *attributes.ROUTES,
         *contacts.ROUTES,
         *conversations.ROUTES,
     ]

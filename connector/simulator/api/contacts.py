@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from connector.simulator.api.searching import Searchable, listing, search
-from connector.simulator.call import Call, not_found
+from connector.simulator.call import Call, not_found, wrap
 from connector.simulator.encoding import encode
 from connector.simulator.fields import Fields, contact_fields
 from connector.simulator.messages import ApiError, Response
@@ -43,6 +43,8 @@ _CONTACTS = Searchable(
     "contacts", "list", "data", _ROLES, 50, ("created_at", False), _language
 )  # fmt: skip
 _LIST = Searchable("contacts", "list", "data", _ROLES, 10, ("created_at", False), _language)
+
+_COMPANYS = Searchable("contacts", "list", "data", _ROLES, 50, ("created_at", False), _language)
 
 
 def _wants_merges(call: Call) -> bool:
@@ -158,6 +160,30 @@ def contact_segments(call: Call) -> Response:
     return call.json({"type": "list", "data": data})
 
 
+def merge_history(call: Call) -> Response:
+    """GET /contacts/{id}/merge_history, newest first, by an opaque cursor; since 2.16."""
+    if not call.is_at_least(16):
+        raise not_found()
+    query = call.request.query
+    per_page = call.number(query.get("per_page"), 50, 150)
+    merges = _ties(call).merges[::-1]
+    start = call.number(query.get("cursor"), 1) - 1
+    has_more = start + per_page < len(merges)
+    cursor = b',"next_cursor":"%d"' % (start + per_page + 1) if has_more else b""
+    tail = b'],"has_more":%s%s}' % (b"true" if has_more else b"false", cursor)
+    page = list(merges[start : start + per_page])
+    return call.reply(wrap(b'{"type":"list","data":[', page, tail))
+
+
+def company_contacts(call: Call) -> Response:
+    """GET /companies/{id}/contacts: whole contacts, by cursor, as the index knows them."""
+    company = call.params[0]
+    call.space.settle(call.now)
+    if call.space.companies.get(company) is None:
+        raise not_found("Company Not Found", "company_not_found")
+    return listing(call, _COMPANYS, keep=lambda item: company in item.owned.companies)
+
+
 def contact_subscriptions(call: Call) -> Response:
     """GET /contacts/{id}/subscriptions: explicit choices only."""
     ties, types = _ties(call), call.space.subscription_types
@@ -175,4 +201,6 @@ ROUTES = [
     Route("GET", "/contacts/{}/notes", contact_notes),
     Route("GET", "/contacts/{}/segments", contact_segments),
     Route("GET", "/contacts/{}/subscriptions", contact_subscriptions),
+    Route("GET", "/contacts/{}/merge_history", merge_history),
+    Route("GET", "/companies/{}/contacts", company_contacts),
 ]

@@ -6,6 +6,8 @@ from connector.simulator.call import Call, not_found
 from connector.simulator.messages import Response
 from connector.simulator.routing import Handler, Route
 
+_AVATAR = "https://static.intercomassets.com/assets/default-avatars/admins/128.png"
+
 
 def me(call: Call) -> Response:
     """The admin the token belongs to, and the workspace."""
@@ -18,7 +20,7 @@ def me(call: Call) -> Response:
             "name": admin["name"],
             "email_verified": True,
             "app": call.space.app,
-            "avatar": {"type": "avatar", "image_url": None},
+            "avatar": {"type": "avatar", "image_url": _AVATAR},
             "has_inbox_seat": admin["has_inbox_seat"],
         }
     )

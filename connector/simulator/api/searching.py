@@ -60,12 +60,17 @@ def search(call: Call, resource: Searchable, join: Join = _plain) -> Response:
     return _page(call, resource, join, selection, token, per_page, descending)
 
 
-def listing(call: Call, resource: Searchable, join: Join = _plain) -> Response:
-    """GET /… in cursor style: everything, in the default order."""
+def listing(
+    call: Call,
+    resource: Searchable,
+    join: Join = _plain,
+    keep: Callable[[Item], bool] | None = None,
+) -> Response:
+    """GET /… in cursor style: everything (that `keep` lets pass), in the default order."""
     query = call.request.query
     per_page = call.number(query.get("per_page"), resource.default_size, MOST)
     field, descending = resource.default_sort
-    plan = Plan()
+    plan = Plan() if keep is None else Plan(tests=[lambda probe: keep(probe.item)])
     shelf = resource.shelf(call)
     selection = select(shelf, plan, field, resource.groups, resource.language(call).fields)
     token = query.get("starting_after") or None

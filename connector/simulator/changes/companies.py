@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from connector.simulator.changes.base import Changes
+from connector.simulator.contact import contact_item
 from connector.simulator.encoding import decode, encode
 from connector.simulator.generation.companies import company_item, new_company, tag_reference
-from connector.simulator.generation.contacts import contact_item
 
 
 def move_user_count(changes: Changes, company: str, by: int) -> None:

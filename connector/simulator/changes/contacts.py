@@ -6,8 +6,8 @@ from typing import Any
 
 from connector.simulator.changes.base import Changes
 from connector.simulator.changes.companies import move_user_count
+from connector.simulator.contact import contact_item, new_contact, note, note_id
 from connector.simulator.encoding import decode, encode
-from connector.simulator.generation.contacts import contact_item, new_contact, note, note_id
 from connector.simulator.shelf import Item
 from connector.simulator.workspace import NO_TIES, Applied, Record, Ties
 

@@ -6,9 +6,9 @@ from random import Random
 from typing import Any
 
 from connector.simulator.changes.base import Changes
-from connector.simulator.encoding import decode, encode
+from connector.simulator.contact import contact_item
+from connector.simulator.encoding import decode, render
 from connector.simulator.generation import texts
-from connector.simulator.generation.contacts import contact_item
 from connector.simulator.generation.conversations import new_id, source
 from connector.simulator.thread import (
     Thread,
@@ -35,6 +35,16 @@ class ConversationChanges(Changes):
         thread.record["waiting_since"] = self._now
         self._save(thread)
         self._contact_wrote(id)
+        return str(thread.record["id"])
+
+    def send_outbound(self, contact: str) -> str:
+        """A campaign writes to a contact: by id only, until the contact replies. Returns its id."""
+        space, random = self._space, self._dice()
+        thread = Thread.start(space, new_id(space, random.random() < 0.2), self._now)
+        item = self._item("contacts", contact)
+        thread.record["contacts"]["contacts"] = [contact_reference(item)]
+        thread.record["source"] = {**source(random, self._by(None)), "delivered_as": "automated"}
+        self._save(thread)
         return str(thread.record["id"])
 
     def reply(self, id: str, n: int = 1, admin: str | None = None, body: str | None = None) -> None:
@@ -119,7 +129,7 @@ class ConversationChanges(Changes):
             record = decode(raw)
             if record["id"] == part or (part is None and record["body"]):
                 record.update(body=None, redacted=True, attachments=[], updated_at=self._now)
-                thread.parts[number] = encode(record)
+                thread.parts[number] = render(record)
                 thread.record["updated_at"] = self._now
                 self._save(thread)
                 return str(record["id"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from connector.simulator.changes.base import Changes
-from connector.simulator.encoding import decode, encode
+from connector.simulator.contact import contact_item
+from connector.simulator.encoding import decode, encode, render
 from connector.simulator.generation.companies import company_item
-from connector.simulator.generation.contacts import contact_item
 from connector.simulator.generation.directory import admin
 from connector.simulator.generation.times import object_id
 from connector.simulator.shelf import Item
@@ -133,5 +133,5 @@ class DirectoryChanges(Changes):
             if encode(id) in raw:
                 part = decode(raw)
                 part["tags"] = change(part["tags"])
-                thread.parts[number] = encode(part)
+                thread.parts[number] = render(part)
         return thread.item()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from connector.simulator.encoding import decode, encode
+from connector.simulator.encoding import decode, render
 from connector.simulator.generation import texts
 from connector.simulator.generation.times import ODD_TIMES, History, object_id
 from connector.simulator.shelf import Item, Shelf
@@ -20,7 +20,7 @@ def company_item(record: Record) -> Item:
         "company",
         record["created_at"],
         record["updated_at"],
-        encode(record),
+        render(record),
         shown=record["user_count"] > 0,
     )
 

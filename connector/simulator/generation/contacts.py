@@ -1,135 +1,15 @@
-"""Generates contacts with their tags, companies, notes and choices, and renders them."""
+"""Generates contacts with their tags, companies, notes and choices."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Any
 
-from connector.simulator.encoding import encode, is_signed
+from connector.simulator.contact import contact_item, new_contact, note
 from connector.simulator.generation import texts
-from connector.simulator.generation.times import ODD_TIMES, History, object_id
-from connector.simulator.shelf import Item, Shelf
+from connector.simulator.generation.times import ODD_TIMES, History
+from connector.simulator.shelf import Shelf
 from connector.simulator.workspace import NO_TIES, Applied, Record, Ties, Workspace
-
-MACHINE = "fe4e2e91dc"
-# Contacts embed no more than this many tags, notes, companies and subscriptions.
-EMBEDDED = 10
-_NULLS = (
-    "last_seen_at last_replied_at last_contacted_at last_email_opened_at last_email_clicked_at"
-    " language_override browser browser_version browser_language os"
-)
-_DEVICES = (
-    "android_app_name android_app_version android_device android_os_version android_sdk_version"
-    " android_last_seen_at ios_app_name ios_app_version ios_device ios_os_version ios_sdk_version"
-    " ios_last_seen_at"
-)
-_UTM = "utm_campaign utm_content utm_medium utm_source utm_term referrer"
-_NOTHING_SEEN: Record = dict.fromkeys(_NULLS.split())
-_NO_DEVICES: Record = dict.fromkeys(_DEVICES.split())
-_NO_UTM: Record = dict.fromkeys(_UTM.split())
-
-
-def new_contact(space: Workspace, created: int, role: str) -> Record:
-    """A contact with nothing set but what every contact has."""
-    id = object_id(created, MACHINE, space.next_number("contact", 0x100000))
-    return {
-        "type": "contact",
-        "id": id,
-        "workspace_id": space.app["id_code"],
-        "external_id": None,
-        "role": role,
-        "email": None,
-        "email_domain": None,
-        "phone": None,
-        "name": None,
-        "avatar": None,
-        "owner_id": None,
-        "social_profiles": {"type": "list", "data": []},
-        "has_hard_bounced": False,
-        "marked_email_as_spam": False,
-        "unsubscribed_from_emails": False,
-        "created_at": created,
-        "updated_at": created,
-        "signed_up_at": None,
-        **_NOTHING_SEEN,
-        "location": {
-            "type": "location",
-            "country": None,
-            "region": None,
-            "city": None,
-            "country_code": None,
-            "continent_code": None,
-        },
-        **_NO_DEVICES,
-        "custom_attributes": {},
-        "tags": None,
-        "notes": None,
-        "companies": None,
-        "opted_out_subscription_types": None,
-        "opted_in_subscription_types": None,
-        **_NO_UTM,
-        "sms_consent": False,
-        "unsubscribed_from_sms": False,
-        "enabled_push_messaging": None,
-    }
-
-
-def contact_item(record: Record, ties: Ties) -> Item:
-    """A contact as the shelf keeps it, its lists embedded up to ten."""
-    id = record["id"]
-    url = f"/contacts/{id}/"
-    record["tags"] = _embedded([_link("tag", "tags", tag.id) for tag in ties.tags], url + "tags")
-    notes = [_link("note", "notes", note_id(note)) for note in ties.notes]
-    record["notes"] = _embedded(notes, url + "notes")
-    companies = [_link("company", "companies", company) for company in ties.companies]
-    record["companies"] = _embedded(companies, url + "companies")
-    for name, ids in (("opted_out", ties.opted_out), ("opted_in", ties.opted_in)):
-        entries = [_link("subscription", "subscriptions", one) for one in ids]
-        record[f"{name}_subscription_types"] = _embedded(entries, url + "subscriptions")
-    body = encode(record)
-    return Item(
-        id,
-        record["role"],
-        record["created_at"],
-        record["updated_at"],
-        body,
-        signed=record["avatar"] is not None or is_signed(body),
-        owned=ties,
-    )
-
-
-def note_id(note: bytes) -> str:
-    """The id of a rendered note; it stands first after the type."""
-    return note[len(b'{"type":"note","id":"') : note.index(b'","created_at"')].decode()
-
-
-def note(space: Workspace, contact: str, author: Record, created: int, body: str) -> bytes:
-    """A rendered note."""
-    names = ("type", "id", "name", "email", "away_mode_enabled", "away_mode_reassign")
-    return encode(
-        {
-            "type": "note",
-            "id": str(space.next_number("note")),
-            "created_at": created,
-            "contact": {"type": "contact", "id": contact},
-            "author": {name: author[name] for name in names},
-            "body": body,
-        }
-    )
-
-
-def _embedded(entries: list[Record], url: str) -> Record:
-    return {
-        "type": "list",
-        "data": entries[:EMBEDDED],
-        "url": url,
-        "total_count": len(entries),
-        "has_more": len(entries) > EMBEDDED,
-    }
-
-
-def _link(type: str, plural: str, id: str) -> Record:
-    return {"id": id, "type": type, "url": f"/{plural}/{id}"}
 
 
 def fill(space: Workspace, random: Random, count: int, years: float, hostile: float) -> None:
@@ -193,6 +73,9 @@ class _Maker:
         random, number = self.random, self.number
         draw = random.random()
         record["name"] = texts.full_name(random) if draw < 0.85 else None
+        # Odd names come in turn, so that a small workspace has them as well.
+        if number % 13 == 0:
+            record["name"] = texts.ODD_NAMES[number // 13 % len(texts.ODD_NAMES)]
         if draw < 0.9:
             domain = random.choice(texts.DOMAINS)
             # Leads may share an address with anybody.
@@ -202,8 +85,8 @@ class _Maker:
         if role == "user":
             record["external_id"] = f"u-{number}" if draw < 0.97 else None
             record["signed_up_at"] = record["created_at"] if draw < 0.8 else None
-            if draw > 0.99:
-                record["signed_up_at"] = random.choice(ODD_TIMES)
+            if number % 29 == 0:
+                record["signed_up_at"] = ODD_TIMES[number // 29 % len(ODD_TIMES)]
         else:
             # Leads get an id of their own from Intercom.
             record["external_id"] = f"{number:08x}-0000-4000-8000-{number:012x}"
@@ -266,36 +149,31 @@ class _Maker:
         draw = random.random()
         if draw < 0.35:
             return NO_TIES
-        tags = _amount(random, 14, len(self.tags))
-        companies = _amount(random, 13, len(self.companies))
-        notes = _amount(random, 12, 12) if draw > 0.8 else 0
-        admins, space = self.admins, self.space
+        tags = random.sample(self.tags, _amount(random, 14, len(self.tags)))
+        companies = random.sample(self.companies, _amount(random, 13, len(self.companies)))
+        notes = range(_amount(random, 12, 12) if draw > 0.6 else 0)
+        segments = random.sample(self.segments, min(2, len(self.segments)))
         return Ties(
-            tuple(
-                Applied(tag, self.history.between(created, updated), random.choice(admins)["id"])
-                for tag in random.sample(self.tags, tags)
-            ),
-            tuple(random.sample(self.companies, companies)),
-            tuple(
-                note(
-                    space,
-                    id,
-                    random.choice(admins),
-                    self.history.between(created, updated),
-                    f"<p>{texts.words(random, 8)}</p>",
-                )
-                for _ in range(notes)
-            ),
+            tuple(self._applied(tag, created, updated) for tag in tags),
+            tuple(companies),
+            tuple(self._note(id, created, updated) for _ in notes),
             opted_out=("135",) if 0.5 < draw < 0.55 else (),
             opted_in=("136", "138") if 0.53 < draw < 0.58 else (),
-            segments=tuple(random.sample(self.segments, min(len(self.segments), 2)))
-            if draw > 0.6
-            else (),
+            segments=tuple(segments) if draw > 0.6 else (),
         )
+
+    def _applied(self, tag: str, created: int, updated: int) -> Applied:
+        admin = self.random.choice(self.admins)
+        return Applied(tag, self.history.between(created, updated), admin["id"])
+
+    def _note(self, contact: str, created: int, updated: int) -> bytes:
+        author = self.random.choice(self.admins)
+        at = self.history.between(created, updated)
+        return note(self.space, contact, author, at, f"<p>{texts.words(self.random, 8)}</p>")
 
 
 def _amount(random: Random, most: int, available: int) -> int:
     # Mostly none to three; a few per cent more than the ten that are embedded.
     draw = random.random()
-    amount = int(draw * 4 / 0.95) if draw < 0.95 else random.randint(most - 5, most)
+    amount = int(draw * 4 / 0.95) if draw < 0.95 else random.randint(most - 4, most)
     return min(amount, available)

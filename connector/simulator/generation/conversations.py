@@ -116,6 +116,7 @@ class _Maker:
             (0.93, self._opened_or_closed),
             (0.95, self._tagged),
             (0.97, self._team_notes),
+            (0.98, self._custom_action),
             (1.0, self._note),
         )
         next(step for limit, step in steps if draw < limit)(thread, customer, at)
@@ -175,6 +176,13 @@ class _Maker:
         team = self.random.choice(self.teams)
         author = {"type": "team", "id": team["id"], "name": team["name"], "email": ""}
         thread.part("assignment", author, at, None, app_package_code="workflow")
+
+    def _custom_action(self, thread: Thread, customer: Record, at: int) -> None:
+        by, package = self.random.choice(self.writers), {"app_package_code": "test-integration"}
+        action = {"name": "Jira Create Issue"}
+        thread.part("custom_action_started", by, at, event_details={"action": action}, **package)
+        action = {**action, "result": "success"}
+        thread.part("custom_action_finished", by, at, event_details={"action": action}, **package)
 
     def _note(self, thread: Thread, customer: Record, at: int) -> None:
         by = self.random.choice(self.writers)

@@ -1,4 +1,4 @@
-"""Generates the small whole lists: app, admins, teams, tags, segments, subscription types."""
+"""Generates the small whole lists: admins, teams, tags, segments, subscription types."""
 
 from __future__ import annotations
 
@@ -6,40 +6,18 @@ from random import Random
 
 from connector.simulator.generation.texts import FIRST, LAST, WORDS
 from connector.simulator.generation.times import DAY, object_id
-from connector.simulator.workspace import Record, Workspace
+from connector.simulator.workspace import Record, Sizes, Workspace
 
 _MACHINE = "5e9d3bffd0"
 
 
-def app(seed: int, now: int, timezone: str, years: float) -> Record:
-    """The workspace as GET /me tells it."""
-    return {
-        "type": "app",
-        "id_code": f"sim{seed:05d}",
-        "name": "Simulated Workspace & Söhne",
-        "created_at": now - int(years * 365.25 * DAY),
-        "secure": False,
-        "identity_verification": False,
-        "timezone": timezone,
-        "region": "US",
-    }
-
-
-def fill(
-    space: Workspace,
-    random: Random,
-    tags: int,
-    segments: int,
-    admins: int,
-    teams: int,
-    years: float,
-) -> None:
+def fill(space: Workspace, random: Random, sizes: Sizes, years: float) -> None:
     """Put the small lists into the workspace."""
-    _admins(space, random, max(2, admins))
-    _teams(space, random, teams)
-    for number in range(tags):
+    _admins(space, random, max(2, sizes.admins))
+    _teams(space, random, sizes.teams)
+    for number in range(sizes.tags):
         _tag(space, random, number)
-    for number in range(segments):
+    for number in range(sizes.segments):
         _segment(space, random, number, years)
     _subscription_types(space)
 

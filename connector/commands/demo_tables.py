@@ -1,0 +1,104 @@
+"""What an analyst looks at, in plain SQL: the tables that ``demo`` prints. Knows no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from textwrap import dedent, indent
+from typing import Any
+
+import psycopg
+
+TABLES = ("companies", "contacts", "conversations", "conversation_parts")
+
+WRITTEN = """
+    SELECT '{table}' AS "table", count(*) AS rows,
+           count(*) FILTER (WHERE _run_id = (SELECT max(id) FROM sync_runs))
+             AS "written by the second sync"
+    FROM {table}"""
+
+QUESTIONS = (
+    (
+        "Open conversations by team",
+        """
+        SELECT coalesce(t.name, '(no team)') AS team,
+               count(*) AS open,
+               count(c.waiting_since) AS waiting
+        FROM conversations_live c
+        LEFT JOIN teams t ON t.id = c.team_assignee_id
+        WHERE c.open
+        GROUP BY 1
+        ORDER BY 2 DESC""",
+    ),
+    (
+        "Companies with most users",
+        """
+        SELECT c.name AS company, c.monthly_spend, count(*) AS users
+        FROM companies_live c
+        JOIN contact_companies cc ON cc.company_id = c.id
+        JOIN users u ON u.id = cc.contact_id
+        GROUP BY c.id, c.name, c.monthly_spend
+        ORDER BY users DESC, c.name
+        LIMIT 5""",
+    ),
+    (
+        "Most used tags",
+        """
+        SELECT t.name AS tag,
+               (SELECT count(*) FROM contact_tags x WHERE x.tag_id = t.id) AS contacts,
+               (SELECT count(*) FROM conversation_tags x WHERE x.tag_id = t.id) AS conversations
+        FROM tags_live t
+        ORDER BY contacts DESC, tag
+        LIMIT 5""",
+    ),
+    (
+        "Newest conversation parts",
+        """
+        SELECT p.created_at, p.part_type, p.author_type, p.author_name,
+               left(regexp_replace(p.body, '<[^>]+>', '', 'g'), 32) AS text
+        FROM conversation_parts p
+        WHERE p._deleted_at IS NULL
+        ORDER BY p.created_at DESC, p.id
+        LIMIT 5""",
+    ),
+)
+
+
+def show(url: str, say: Callable[[str], None]) -> None:
+    """Ask the warehouse what an analyst would, and print questions and answers."""
+    with psycopg.connect(url, options="-c search_path=intercom -c timezone=UTC") as connection:
+        say(grid(connection.execute(" UNION ALL ".join(WRITTEN.format(table=t) for t in TABLES))))
+        say("\n== What an analyst looks at.")
+        for question, statement in QUESTIONS:
+            say(f"-- {question}\n{indent(dedent(statement).strip(), '   ')}")
+            say(grid(connection.execute(statement)) + "\n")
+
+
+def grid(cursor: psycopg.Cursor[Any]) -> str:
+    """The rows of a query as a table of text, numbers to the right."""
+    head = [column.name for column in cursor.description or ()]
+    rows = cursor.fetchall()
+    right = [all(isinstance(row[i], int | Decimal) for row in rows) for i in range(len(head))]
+    cells = [head, *([_text(value) for value in row] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
+    lines = [_line(line, widths, right) for line in cells]
+    return indent(
+        "\n".join([lines[0], "-+-".join("-" * width for width in widths), *lines[1:]]), " "
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    padded = (
+        cell.rjust(width) if to_right else cell.ljust(width)
+        for cell, width, to_right in zip(cells, widths, right, strict=True)
+    )
+    return " | ".join(padded).rstrip()
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:,}" if isinstance(value, int | Decimal) else str(value)

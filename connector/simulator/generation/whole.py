@@ -1,0 +1,23 @@
+"""Fills a whole workspace, kind by kind; knows the order, not the records."""
+
+from __future__ import annotations
+
+from random import Random
+
+from connector.simulator.generation import companies, contacts, conversations, directory
+from connector.simulator.workspace import Sizes, Workspace
+
+
+def populate(
+    space: Workspace, sizes: Sizes, parts: tuple[int, int], years: float, hostile: float
+) -> None:
+    """Fill the workspace; each kind draws by a seed of its own, so that sizes do not interfere."""
+
+    def dice(kind: str) -> Random:
+        return Random(f"{space.seed}-{kind}")
+
+    directory.fill(space, dice("directory"), sizes, years)
+    companies.fill(space, dice("companies"), sizes.companies, years)
+    contacts.fill(space, dice("contacts"), sizes.contacts, years, hostile)
+    companies.count_users(space)
+    conversations.fill(space, dice("conversations"), sizes.conversations, parts, years)

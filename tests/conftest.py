@@ -1,0 +1,83 @@
+"""A real Postgres for every test: TEST_DATABASE_URL, else a container, else the embedded server."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from connector.warehouse.database import Database
+from tests.harness import Harness
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Postgres server whose default database tests may fill with schemas."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given
+    elif _docker_answers():
+        yield from _container()
+    else:
+        yield from _embedded(tmp_path_factory.mktemp("postgres") / "data")
+
+
+def _docker_answers() -> bool:
+    try:
+        found = subprocess.run(["docker", "info"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return found.returncode == 0
+
+
+def _container() -> Iterator[str]:
+    from testcontainers.postgres import PostgresContainer
+
+    image = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:17")
+    with PostgresContainer(image, driver=None) as container:
+        yield container.get_connection_url()
+
+
+def _embedded(directory: Path) -> Iterator[str]:
+    from connector.warehouse import embedded
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = embedded.start(directory)
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def schema(database_url: str) -> Iterator[str]:
+    """A schema name of the test's own; the schema is dropped afterwards."""
+    name = f"t_{os.getpid()}_{next(_numbers)}"
+    yield name
+    database = Database(database_url, name)
+    with database.transaction() as conn:
+        conn.execute(sa.text(f'DROP SCHEMA IF EXISTS "{name}" CASCADE'))
+    database.close()
+
+
+@pytest.fixture
+def database(database_url: str, schema: str) -> Iterator[Database]:
+    """The warehouse, not migrated yet."""
+    database = Database(database_url, schema)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+async def harness(database_url: str, schema: str) -> AsyncIterator[Harness]:
+    """A simulated Intercom, a warehouse, and the sync between them."""
+    harness = Harness(database_url, schema)
+    yield harness
+    harness.close()

@@ -1,0 +1,109 @@
+"""A simulated workspace, a warehouse, and the sync between them, in one process without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from connector.intercom.budget import Budget
+from connector.intercom.client import Client
+from connector.intercom.clock import Clock
+from connector.simulator import Simulator, SimulatorTransport, Workspace
+from connector.sync.run import Options, Outcome, sync
+from connector.warehouse.database import Database, conninfo
+
+NOW = 1_780_000_000.0  # where tests begin; the clock moves only when they say so
+
+
+class Harness:
+    """``await sync()``, change the workspace through ``control``, look at ``rows``."""
+
+    def __init__(self, database_url: str, schema: str) -> None:
+        self.database_url, self.schema = database_url, schema
+        self.now = NOW
+        self.waited: list[float] = []  # every pause the client made
+        self._reader: psycopg.Connection[dict[str, Any]] | None = None
+
+    def simulate(self, workspace: Workspace | None = None, **options: Any) -> Simulator:
+        """Begin with this workspace (a small one by default)."""
+        workspace = workspace or Workspace.generate(
+            1, contacts=120, companies=20, conversations=40, now=int(NOW)
+        )
+        options.setdefault("rate_limit", None)
+        self.simulator = Simulator(workspace, clock=lambda: self.now, **options)
+        self.control = self.simulator.control
+        return self.simulator
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for Intercom and for this machine."""
+        self.now += seconds
+
+    async def pause(self, seconds: float) -> None:
+        """What the client does instead of sleeping: time passes at once."""
+        self.waited.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+    def client(self, **options: Any) -> Client:
+        """A client of the simulator."""
+        clock = Clock(lambda: self.now)
+        options.setdefault("token", "sim-token")
+        options.setdefault("transport", SimulatorTransport(self.simulator))
+        return Client(
+            base_url="http://127.0.0.1",
+            clock=clock,
+            budget=Budget(clock=clock, sleep=self.pause),
+            sleep=self.pause,
+            **options,
+        )
+
+    async def sync(self, client: Client | None = None, **options: Any) -> Outcome:
+        """One run, with a database connection of its own, as a process would have."""
+        options.setdefault("lookback", timedelta(seconds=900))
+        database = Database(self.database_url, self.schema)
+        try:
+            async with client or self.client() as opened:
+                return await sync(opened, database, Options(**options))
+        finally:
+            database.close()
+
+    # -- looking ------------------------------------------------------------------------------
+
+    def query(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
+        """Rows of a query; the search path is the test's schema."""
+        if self._reader is None:
+            self._reader = psycopg.connect(
+                conninfo(self.database_url), autocommit=True, row_factory=dict_row
+            )
+            self._reader.execute("SET timezone = 'UTC'")
+            self._reader.execute(f'SET search_path = "{self.schema}"')
+        done = self._reader.execute(statement, parameters or None)
+        return done.fetchall() if done.description else []
+
+    def rows(self, table: str) -> dict[str, dict[str, Any]]:
+        """All rows of a table by id, placeholders and deleted ones included."""
+        return {row["id"]: row for row in self.query(f'SELECT * FROM "{table}"')}
+
+    def versions(self) -> dict[str, set[tuple[str, str]]]:
+        """The physical row versions of every table that holds objects, links or children."""
+        tables = self.query(
+            "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+            " AND tablename NOT LIKE 'sync\\_%%'",
+            self.schema,
+        )
+        return {
+            name: {
+                (row["ctid"], row["xmin"])
+                for row in self.query(f'SELECT ctid::text, xmin::text FROM "{name}"')
+            }
+            for name in (table["tablename"] for table in tables)
+        }
+
+    def close(self) -> None:
+        """Close the reading connection."""
+        if self._reader is not None:
+            self._reader.close()

@@ -1,0 +1,67 @@
+"""kill -9 at any moment: the next run goes on where the last one was, and ends equal to the truth."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import subprocess
+
+from connector.simulator import Simulator, Workspace
+from tests.harness import Harness
+from tests.service import environment, served, start
+from tests.truth import differences
+
+
+def _simulator() -> Simulator:
+    space = Workspace.generate(11, contacts=4_000, companies=200, conversations=300)
+    return Simulator(space, rate_limit=None)
+
+
+def test_ten_kills_of_a_first_load_end_equal_to_the_truth(
+    harness: Harness, database_url: str, schema: str
+) -> None:
+    dice = random.Random(4)
+    harness.simulator = _simulator()
+    harness.control = harness.simulator.control
+    with served(harness.simulator, latency=0.01) as url:
+        environ = environment(url, database_url, schema)
+        whole = _requests_of_an_undisturbed_load(harness, url, database_url, schema)
+        harness.control.reset_stats()
+        killed = 0
+        for _ in range(10):
+            process = start(environ, "sync")
+            _wait_for_requests(harness, dice.randrange(5, 60), process)
+            killed += process.poll() is None
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        last = start(environ, "sync", "--json")
+        output, errors = last.communicate(timeout=120)
+        assert last.returncode == 0, errors
+    assert killed == 10
+    assert differences(harness) == []
+    statuses = [row["status"] for row in harness.query("SELECT status FROM sync_runs ORDER BY id")]
+    assert statuses[-1] == "succeeded"
+    assert set(statuses[:-1]) <= {"interrupted"}
+    # Each kill costs at most the windows that were being read.
+    assert harness.control.stats()["requests"] < whole * 3
+    assert harness.query("SELECT * FROM sync_windows") == []
+
+
+def _requests_of_an_undisturbed_load(
+    harness: Harness, url: str, database_url: str, schema: str
+) -> int:
+    process = start(environment(url, database_url, f"{schema}_whole"), "sync", "--json")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    harness.query(f'DROP SCHEMA "{schema}_whole" CASCADE')
+    return int(harness.control.stats()["requests"])
+
+
+def _wait_for_requests(harness: Harness, number: int, process: subprocess.Popen[str]) -> None:
+    """Until the process has sent so many more requests, or has ended."""
+    before = harness.control.stats()["requests"]
+    while harness.control.stats()["requests"] < before + number:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.005)
+            return

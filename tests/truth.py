@@ -1,0 +1,131 @@
+"""Compares the warehouse with what the simulator knows to be true, row by row and link by link.
+
+The expected values are made here from the complete records by the rules of the mapping alone:
+no encoder, no SQL of the loader. Differences come back as sentences; none means equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connector.resources import TABLES
+from connector.resources.resource import Child, Column, Kind, Link, Table
+from tests.harness import Harness
+
+Record = dict[str, Any]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
+
+
+def differences(harness: Harness, tables: Iterable[Table] = TABLES) -> list[str]:
+    """What is not as it should be, at most a few per table."""
+    found: list[str] = []
+    for table in tables:
+        records = [r for r in harness.control.truth(table.name) if not r.get("_hidden")]
+        found += _table(harness, table, records)
+    return found
+
+
+def _table(harness: Harness, table: Table, records: list[Record]) -> list[str]:
+    rows = harness.rows(table.name)
+    alive = {key for key, row in rows.items() if not row["_placeholder"] and not row["_deleted_at"]}
+    wanted = {str(record["id"]) for record in records}
+    found = [f"{table.name}: row {key} should not live" for key in sorted(alive - wanted)[:5]]
+    found += [f"{table.name}: row {key} is missing" for key in sorted(wanted - alive)[:5]]
+    for record in records:
+        row = rows.get(str(record["id"]))
+        if row:
+            found += _row(table, row, record)
+    for link in table.links:
+        found += _link(harness, link, records)
+    for child in table.children:
+        found += _children(harness, child, records)
+    return found[:20]
+
+
+def _row(table: Table, row: Record, record: Record) -> list[str]:
+    found = []
+    for column in table.columns:
+        stored, true = row[column.name], expected(column, record)
+        if comparable(stored) != comparable(true):
+            found.append(f"{table.name} {row['id']}: {column.name} is {stored!r}, not {true!r}")
+    return found
+
+
+def expected(column: Column, record: Record) -> Any:
+    """What a column should hold of a record."""
+    value = at(record, column.keys)
+    if isinstance(value, dict) and column.kind not in (Kind.JSON, Kind.MAP):
+        return None
+    if value is None:
+        return None
+    if column.kind is Kind.ID:
+        return None if column.zero_is_null and str(value) == "0" else str(value)
+    if column.kind is Kind.INSTANT:
+        return EPOCH + timedelta(seconds=value)
+    return value
+
+
+def comparable(value: Any) -> Any:
+    """A value without the query strings of addresses: signatures are no content."""
+    match value:
+        case str():
+            return QUERY.sub(r"\1", value)
+        case list():
+            return [comparable(item) for item in value]
+        case dict():
+            return {key: comparable(item) for key, item in value.items()}
+    return value
+
+
+def at(record: Any, path: Iterable[str]) -> Any:
+    """The value at a path; None where it leads nowhere."""
+    for key in path:
+        record = record.get(key) if isinstance(record, dict) else None
+    return record
+
+
+def elements(record: Record, part: Link | Child) -> list[Any]:
+    """The list of a link or child in a record."""
+    lists = (at(record, path) for path in part.paths)
+    return next((found for found in lists if isinstance(found, list)), [])
+
+
+def _link(harness: Harness, link: Link, records: list[Record]) -> list[str]:
+    item = link.item.split(".") if link.item else []
+    wanted = {
+        (str(record["id"]), str(at(element, item)))
+        for record in records
+        for element in elements(record, link)
+    }
+    living = {str(record["id"]) for record in records}
+    rows = harness.query(f'SELECT * FROM "{link.table}"')
+    stored = {(row[link.owner], row[link.target]) for row in rows if row[link.owner] in living}
+    extra = [f"{link.table}: {pair} should not be" for pair in sorted(stored - wanted)[:5]]
+    return extra + [f"{link.table}: {pair} is missing" for pair in sorted(wanted - stored)[:5]]
+
+
+def _children(harness: Harness, child: Child, records: list[Record]) -> list[str]:
+    owners = [(record, elements(record, child)) for record in records]
+    if child.table.positioned:
+        wanted = {(str(r["id"]), place) for r, listed in owners for place in range(len(listed))}
+        rows = harness.query(f'SELECT * FROM "{child.table.name}"')
+        stored = {(row[child.parent], row["position"]) for row in rows}
+        return [f"{child.table.name}: {pair} differs" for pair in sorted(stored ^ wanted)[:5]]
+    # Of a list past the cap, what was stored before it was cut stays and may be there.
+    rows = harness.rows(child.table.name)
+    children = [
+        part
+        for _, listed in owners
+        for place, part in enumerate(listed)
+        if not child.cap or place >= len(listed) - child.cap or str(part["id"]) in rows
+    ]
+    found = _table(harness, child.table, children)
+    parents = {str(part["id"]): str(r["id"]) for r, listed in owners for part in listed}
+    for key, row in rows.items():
+        if key in parents and row[child.parent] != parents[key]:
+            found.append(f"{child.table.name} {key} hangs on {row[child.parent]}")
+    return found
