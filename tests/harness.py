@@ -103,6 +103,14 @@ class Harness:
             for name in (table["tablename"] for table in tables)
         }
 
+    def members(self) -> dict[str, list[str]]:
+        """The contacts of each segment, as the simulator knows them."""
+        found: dict[str, list[str]] = {}
+        for contact in self.control.truth("contacts"):
+            for segment in contact["segments"]["data"]:
+                found.setdefault(segment["id"], []).append(contact["id"])
+        return found
+
     def close(self) -> None:
         """Close the reading connection."""
         if self._reader is not None:

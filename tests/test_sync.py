@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from connector.resources import RESOURCES
 from connector.simulator import Workspace
+from connector.sync import plan, windows
 from connector.sync.store import INDEX_LAG
 from tests.harness import NOW, Harness
 from tests.truth import differences
@@ -116,7 +118,7 @@ async def test_the_cursor_is_the_start_of_the_pass_less_the_lag(harness: Harness
     ended = datetime.fromtimestamp(harness.now, UTC)
     assert ended - began > timedelta(minutes=5)
     states = harness.query("SELECT * FROM sync_state")
-    assert len(states) == 8
+    assert len(states) == len(RESOURCES)
     for row in states:
         assert row["cursor"] == row["fresh_as_of"] - INDEX_LAG
         assert began - timedelta(seconds=3) <= row["fresh_as_of"] < ended
@@ -153,6 +155,23 @@ async def test_contacts_are_complete_in_every_timezone_and_version(
         outcome = await harness.sync(harness.client(version=version))
         assert outcome.exit_code == 0, outcome.error
         assert differences(harness) == []
+
+
+async def test_contacts_near_midnight_are_not_lost_between_windows(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "WINDOW_RECORDS", 20)  # many windows, so many edges
+    space = Workspace.generate(3, contacts=1_500, companies=5, conversations=2, now=int(NOW))
+    harness.simulate(space, midnight_hole=1_800)
+    reopened: list[str] = []
+    reopen = windows._reopen_edges
+    monkeypatch.setattr(
+        windows, "_reopen_edges", lambda conn, name: (reopened.append(name), reopen(conn, name))
+    )
+    outcome = await harness.sync()
+    assert outcome.exit_code == 0, outcome.error
+    assert reopened == ["leads", "users"]  # search had missed some of each
+    assert differences(harness) == []
 
 
 async def test_a_changed_api_version_makes_the_next_run_a_full_one(harness: Harness) -> None:

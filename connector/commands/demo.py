@@ -77,8 +77,9 @@ def _set(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> Stage:
     size = {name: getattr(arguments, name) for name in ("contacts", "companies", "conversations")}
     _say("Starting a simulated Intercom and a Postgres server of its own ...")
     intercom = stack.enter_context(_simulator(directory, size))
-    server = embedded.start(directory / "postgres")
-    stack.callback(server.cleanup)
+    with _undisturbed():
+        server = embedded.start(directory / "postgres")
+        stack.callback(server.cleanup)
     told = ", ".join(f"{count:,} {name}" for name, count in size.items())
     _say(f"  Intercom at {intercom}: {told}\n  Postgres in {directory / 'postgres'}")
     return Stage(directory, intercom, server.get_uri())
@@ -89,6 +90,8 @@ def _play(stage: Stage) -> int:
     code = _command(stage, "sync")
     if code:
         return code
+    hidden = sum(company["_hidden"] for company in _control(stage, "truth", kind="companies"))
+    _say(f"({hidden} companies have no users: Intercom's lists do not show those.)")
     changed = _control(stage, "change", fraction=CHANGED)
     _control(stage, "advance", seconds=INDEX_LAG)
     told = ", ".join(f"{len(ids)} {kind}" for kind, ids in changed.items())
@@ -209,6 +212,21 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back: a server that is just starting could not be stopped."""
+    held: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda n, _: held.append(n)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        if held:
+            raise KeyboardInterrupt
 
 
 # -- words -----------------------------------------------------------------------------------

@@ -1,14 +1,17 @@
 """Contacts: leads and users, two resources in one table, searched by whole days."""
 
 from connector.resources.resource import (
+    Child,
     Column,
     Complete,
     Granularity,
     Kind,
     Link,
+    PerContact,
     Resource,
     Search,
     Table,
+    count,
     flag,
     identifier,
     instant,
@@ -30,6 +33,18 @@ def _mobile(system: str, title: str) -> tuple[Column, ...]:
         instant(f"{system}_last_seen_at", f"When the contact last used the {title} app"),
     )
 
+
+NOTES = Table(
+    name="contact_notes",
+    comment="Notes that admins wrote on contacts.",
+    columns=(
+        identifier("id", "Intercom's id of the note"),
+        identifier("author.id", "Admin who wrote the note", refers_to="admins"),
+        text("body", "Text of the note as HTML"),
+        instant("created_at", "When the note was written"),
+    ),
+    repeats=("contact",),
+)
 
 TABLE = Table(
     name="contacts",
@@ -86,6 +101,7 @@ TABLE = Table(
         text("utm_term", "UTM term of the first visit"),
         text("referrer", "Page that led to the first visit"),
         mapping("custom_attributes", "The contact's custom attributes by their names"),
+        count("notes.total_count", "Number of notes on the contact, as Intercom counts them"),
     ),
     links=(
         Link(
@@ -111,7 +127,25 @@ TABLE = Table(
             refers_to="companies",
             complete=Complete("/contacts/{id}/companies", numbered=True),
         ),
+        Link(
+            table="contact_subscriptions",
+            comment="Explicit choices of contacts: opt-out types opted out of, opt-in types opted"
+            " in to.",
+            path="subscriptions.complete",  # read beside the contact
+            owner="contact_id",
+            target="subscription_type_id",
+            refers_to="subscription_types",
+        ),
     ),
+    children=(
+        Child(
+            NOTES,
+            "notes.complete",  # read beside the contact
+            "contact_id",
+            permanent=True,
+        ),
+    ),
+    repeats=("notes.data",),
 )
 
 
@@ -127,3 +161,19 @@ def _role(name: str, role: str) -> Resource:
 
 LEADS = _role("leads", "lead")
 USERS = _role("users", "user")
+
+CONTACT_NOTES = Resource(
+    "contact_notes",
+    TABLE,
+    PerContact(
+        "/contacts/{id}/notes",
+        numbered=True,
+        within="notes.complete",
+        counted=("contact_notes", "contact_id", "notes_total_count"),
+    ),
+)
+CONTACT_SUBSCRIPTIONS = Resource(
+    "contact_subscriptions",
+    TABLE,
+    PerContact("/contacts/{id}/subscriptions", within="subscriptions.complete"),
+)

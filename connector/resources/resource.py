@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 
 class Kind(Enum):
@@ -50,7 +51,7 @@ class Column:
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.path.replace(".", "_"))
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         return tuple(self.path.split("."))
 
@@ -84,7 +85,7 @@ class Link:
     complete: Complete | None = None
     null_is_empty: bool = False
 
-    @property
+    @cached_property
     def paths(self) -> tuple[tuple[str, ...], ...]:
         return tuple(tuple(path.split(".")) for path in self.path.split("|"))
 
@@ -104,7 +105,7 @@ class Child:
     permanent: bool
     cap: int | None = None
 
-    @property
+    @cached_property
     def paths(self) -> tuple[tuple[str, ...], ...]:
         return tuple(tuple(path.split(".")) for path in self.path.split("|"))
 
@@ -113,6 +114,8 @@ class Child:
 class Table:
     """One table of rows that mirror one kind of Intercom object.
 
+    ``key`` names the columns that identify a row, where Intercom gives its objects no id.
+    ``repeats`` are paths that only repeat what stands elsewhere in the warehouse: no data.
     ``omits_unset``: Intercom leaves unset keys out of this payload, so an absent key is null;
     elsewhere an absent key leaves what is stored. ``positioned``: elements have no id and are
     keyed by their place in the parent's list. ``stored``/``truncated`` name the columns that
@@ -125,6 +128,8 @@ class Table:
     links: tuple[Link, ...] = ()
     children: tuple[Child, ...] = ()
     omits_unset: bool = False
+    key: tuple[str, ...] = ("id",)
+    repeats: tuple[str, ...] = ()
     positioned: bool = False
     stored: str = ""
     truncated: str = ""
@@ -135,6 +140,15 @@ class Table:
     @property
     def has_updated_at(self) -> bool:
         return any(column.name == "updated_at" for column in self.columns)
+
+    def top_keys(self) -> frozenset[str]:
+        """The keys of a record that anything declared stands under."""
+        paths = [column.keys for column in self.columns]
+        for link in self.links:
+            paths += link.paths
+        for child in self.children:
+            paths += child.paths
+        return frozenset(path[0] for path in paths)
 
     def family(self) -> Iterator[Table]:
         """This table and every child table below it, parents first."""
@@ -151,11 +165,80 @@ class Granularity(Enum):
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of the requests that make up a snapshot.
+
+    ``given`` is what its records do not say themselves, ``renamed`` the keys under which they
+    say it elsewhere: (key of the record that the declarations know, key that Intercom uses).
+    """
+
+    params: tuple[tuple[str, str], ...] = ()
+    path: str = ""  # "" is the snapshot's own
+    given: tuple[tuple[str, str], ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """Reading: one unpaged list that is always complete, so absence means deleted."""
+    """Reading: unpaged lists that are always complete, so absence means deleted."""
 
     path: str
     key: str = "data"
+    parts: tuple[Part, ...] = (Part(),)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Reading: a paged list, read whole each time, because it is short or tells no changes."""
+
+    path: str
+    key: str = "data"
+    per_page: int = 50
+    by_cursor: bool = False  # else by page numbers
+
+
+@dataclass(frozen=True)
+class Log:
+    """Reading: a list that only ever grows, asked for what came since the cursor.
+
+    ``since`` names the parameter that takes the bound, in Unix seconds.
+    """
+
+    path: str
+    key: str
+    since: str
+
+
+@dataclass(frozen=True)
+class PerContact:
+    """Reading: one request (or more) for each contact, because there is no list of them all.
+
+    ``path`` holds {id} where the contact's id goes into the path, else ``param`` takes it.
+    ``within`` is the path under which the list is put into a record of the contact, so that it
+    merges as a link or child of it; "" where the elements are rows of their own, which then get
+    the contact's id as ``contact_id``. ``counted`` tells where to see whether the stored ones
+    are as many as Intercom counts: child table, its parent column, count column of contacts.
+    """
+
+    path: str
+    key: str = "data"
+    param: str = ""
+    params: tuple[tuple[str, str], ...] = ()
+    numbered: bool = False
+    backwards: bool = False  # next links that go back in time
+    within: str = ""
+    counted: tuple[str, str, str] | None = None
+    follows_activity: bool = False  # read again when the contact was active since
+
+
+@dataclass(frozen=True)
+class Members:
+    """Reading: the members of each group by a search of what they are, as a link of the group."""
+
+    path: str
+    key: str
+    field: str  # what the search compares with the group's id
+    within: str
 
 
 @dataclass(frozen=True)
@@ -182,20 +265,26 @@ class Search:
     granularity: Granularity
     filters: tuple[tuple[str, str, str], ...] = ()
     whole_by_id: bool = False
+    per_page: int = 150
 
 
-Reading = Snapshot | Sweep | Search
+Reading = Snapshot | Catalogue | Log | Sweep | Search | PerContact | Members
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One thing that Intercom has and the sync reads: which table, how to list it, how by id."""
+    """One thing that Intercom has and the sync reads: which table, how to list it, how by id.
+
+    ``optional``: many tokens and plans do not open it; not being allowed to read it fails the
+    run only if it was asked for by name or could be read before.
+    """
 
     name: str
     table: Table
     reading: Reading
     by_id: str = ""  # path with {id}; "" where Intercom has no such read
     owns: tuple[tuple[str, str], ...] = field(default=())  # rows of a shared table: (column, value)
+    optional: bool = False
 
 
 def identifier(path: str, comment: str, name: str = "", refers_to: str = "") -> Column:

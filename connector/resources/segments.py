@@ -1,6 +1,8 @@
 """Segments: the saved groups of contacts or companies that Intercom computes."""
 
 from connector.resources.resource import (
+    Link,
+    Members,
     Resource,
     Snapshot,
     Table,
@@ -21,6 +23,21 @@ TABLE = Table(
         instant("created_at", "When the segment was created"),
         instant("updated_at", "When the segment's definition last changed"),
     ),
+    links=(
+        Link(
+            table="contact_segments",
+            comment="Which contacts are in which segment.",
+            path="members.complete",  # found by a search for the segment's contacts
+            owner="segment_id",
+            target="contact_id",
+            refers_to="contacts",
+        ),
+    ),
 )
 
 SEGMENTS = Resource("segments", TABLE, Snapshot("/segments", "segments"), by_id="/segments/{id}")
+CONTACT_SEGMENTS = Resource(
+    "contact_segments",
+    TABLE,
+    Members("/contacts/search", "data", field="segment_id", within="members.complete"),
+)

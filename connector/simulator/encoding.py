@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import orjson
+import msgspec
 
 # Attachment, avatar and inline image addresses expire, so Intercom signs them at every read.
 # Records are rendered once with a mark in that place, which is replaced when they are served.
@@ -19,27 +19,23 @@ _ANY_MARK = b"?~signed"
 
 
 def encode(value: Any) -> bytes:
-    """Render as JSON, also what orjson refuses: lone surrogates, integers past 64 bits, NaN."""
+    """Render as JSON, also what the fast encoder refuses: lone surrogates."""
     try:
-        return orjson.dumps(value)
-    except TypeError:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
 def render(value: Any) -> bytes:
-    """Encode a record to be kept: as JSON, in no more memory than it needs.
-
-    orjson hands out buffers that were grown and cut; keeping those by the million fragments the
-    heap to five times the size of the records.
-    """
+    """Encode a record to be kept: as JSON, in no more memory than it needs."""
     return bytes(memoryview(encode(value)))
 
 
 def decode(body: bytes) -> Any:
-    """Parse JSON, also what orjson refuses (see encode)."""
+    """Parse JSON, also what the fast decoder refuses (see encode)."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
         return json.loads(body)
 
 

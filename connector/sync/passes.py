@@ -1,26 +1,32 @@
 """One pass over one resource, by the way it is read; every way ends in the same merge.
 
-What is due is decided in ``run``, full passes of searched resources are in ``windows``.
+What is due is decided in ``run``. Here are the changes of searched resources; their full passes
+are in ``windows``, lists in ``lists``, reading in turn in ``rotation``.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
-from connector.errors import CursorRefusedError, ScrollBrokenError, ScrollExistsError
-from connector.intercom.paging import CursorSearch, NumberedPages, Page, Scroll, WholeList, pages
-from connector.resources.resource import Search, Snapshot, Sweep
+from connector.errors import CursorRefusedError
+from connector.intercom.paging import CursorSearch, Page, pages
+from connector.resources.resource import (
+    Catalogue,
+    Log,
+    Members,
+    PerContact,
+    Search,
+    Snapshot,
+    Sweep,
+)
 from connector.sync import plan
 from connector.sync.ahead import ahead
+from connector.sync.lists import catalogue, log, snapshot, sweep
+from connector.sync.rotation import members, per_contact
 from connector.sync.windows import windows
 from connector.sync.work import CHUNK_RECORDS, Pass, announced, size
-
-logger = logging.getLogger(__name__)
 
 CURSOR_RESTARTS = 3
 
@@ -30,52 +36,20 @@ async def run_pass(work: Pass, *, full: bool) -> None:
     match work.resource.reading:
         case Snapshot() as reading:
             await snapshot(work, reading)
+        case Catalogue() as reading:
+            await catalogue(work, reading)
+        case Log() as reading:
+            await log(work, reading, full=full)
         case Sweep() as reading:
             await sweep(work, reading)
         case Search() as reading if full:
             await windows(work, reading)
+        case PerContact() as reading:
+            await per_contact(work, reading, full=full)
+        case Members() as reading:
+            await members(work, reading, full=full)
         case Search() as reading:
             await changes(work, reading)
-
-
-async def snapshot(work: Pass, reading: Snapshot) -> None:
-    """A list that is always complete: what it omits is deleted."""
-    found = [page async for page in pages(work.client, WholeList(reading.path, reading.key))]
-    await work.write(found)
-    began_at = work.began_at()
-    ids = [str(record["id"]) for page in found for record in page.records if "id" in record]
-    done = work.succeeded(began_at, full=True)
-
-    def close(conn: sa.Connection) -> int:
-        deleted = work.store.loader.mark_absent(
-            conn,
-            work.resource.table,
-            ids,
-            began_at,
-            work.store.run_id,
-            allow=work.allow_deletes,
-        )
-        done(conn)
-        return deleted
-
-    work.tally.deleted += await work.store.do(close)
-
-
-async def sweep(work: Pass, reading: Sweep) -> None:
-    """Every object by the scroll, or by the list where the scroll is not to be had."""
-    try:
-        await _write_all(work, pages(work.client, Scroll(reading.scroll, reading.key)))
-    except (ScrollExistsError, ScrollBrokenError) as error:
-        logger.warning("%s: %s; reading the list instead", work.resource.name, error)
-        style = NumberedPages(reading.list, reading.key, per_page=60, method="POST")
-        await _write_all(work, pages(work.client, style))
-    await work.store.do(work.succeeded(work.began_at(), full=True))
-
-
-async def _write_all(work: Pass, source: AsyncIterator[Page]) -> None:
-    # The reader runs ahead of the writer: a scroll that waits a minute for Postgres expires.
-    async for group in grouped(ahead(source, pages=200), CHUNK_RECORDS):
-        await work.write(group)
 
 
 async def changes(work: Pass, reading: Search) -> None:
@@ -97,7 +71,7 @@ async def changes(work: Pass, reading: Search) -> None:
 async def _read_changes(
     work: Pass, reading: Search, body: dict[str, Any], order: plan.Order | None
 ) -> None:
-    source = pages(work.client, CursorSearch(reading.path, reading.key, body))
+    source = pages(work.client, CursorSearch(reading.path, reading.key, body, reading.per_page))
     group: list[Page] = []
     async for page in ahead(source, pages=1 if order else 4):
         group.append(page)
@@ -143,15 +117,3 @@ def _is_known(
     if updated_at is None or read_at is None:
         return False
     return updated_at >= announced and read_at >= updated_at + max(lookback, timedelta(seconds=2))
-
-
-async def grouped(source: AsyncIterator[Page], least: int) -> AsyncIterator[list[Page]]:
-    """Pages in groups of at least so many records; the last group may hold fewer."""
-    group: list[Page] = []
-    async for page in source:
-        group.append(page)
-        if size(group) >= least:
-            yield group
-            group = []
-    if group:
-        yield group

@@ -52,6 +52,7 @@ class Options:
     full: bool = False
     since: datetime | None = None
     lookback: timedelta = timedelta(seconds=900)
+    sweep: timedelta = timedelta(days=30)
     allow_deletes: bool = False
     auto_migrate: bool = True
 
@@ -236,6 +237,7 @@ class _Run:
             began=self.client.clock.local(),
             progress=progress,
             lookback=self.options.lookback,
+            sweep=self.options.sweep,
             allow_deletes=self.options.allow_deletes,
             changed=lambda: self.reporter.moved(resource.name, tally),
         )

@@ -40,6 +40,7 @@ class Pass:
     began: float  # local time; Intercom's is known better at the end of the pass
     progress: Progress
     lookback: timedelta
+    sweep: timedelta  # everything that is read in turn is read again within so long
     allow_deletes: bool = False
     changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
 

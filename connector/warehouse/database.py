@@ -23,6 +23,7 @@ from connector.errors import (
     DatabaseError,
     DatabaseLostError,
     DatabaseUnreachableError,
+    SettingsError,
 )
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,23 @@ _DRIVER = re.compile(r"^(postgres|postgresql)(\+\w+)?://")
 
 
 def conninfo(url: str) -> str:
-    """A libpq connection string from any Postgres URL, SQLAlchemy's driver suffix left out."""
-    return _DRIVER.sub("postgresql://", url.strip())
+    """A libpq connection string from any Postgres URL, SQLAlchemy's driver suffix left out.
+
+    Raises SettingsError if libpq cannot read it; libpq's own words are kept back, for they quote
+    what they complain of, which may be the password.
+    """
+    plain = _DRIVER.sub("postgresql://", url.strip())
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(plain)
+    except psycopg.Error:
+        parts = {"host": "@"}
+    # libpq ends a password at the first @ and a server's name at the first slash.
+    if "@" in str(parts.get("host")) or re.search(r"[^\d,]", str(parts.get("port") or "")):
+        raise SettingsError(
+            "DATABASE_URL is no Postgres URL and no list of keyword=value; in a URL the characters"
+            " @ : / % # of a user name or password are written %40 %3A %2F %25 %23"
+        )
+    return plain
 
 
 class Database:

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
+from connector.resources import TABLES
 from connector.resources.lists import MISSING, Record, is_whole
 from connector.resources.resource import Child, Column, Link, Table
 from connector.warehouse.values import (
@@ -21,7 +22,9 @@ from connector.warehouse.values import (
     MisfitError,
     document,
     identifier,
-    keepable,
+    instant,
+    leftovers,
+    tidy,
 )
 
 Path = tuple[str, ...]
@@ -43,6 +46,7 @@ class _Void(dict[str, Any]):
 
 ABSENT: Final = _Void(MISSING)
 NULLED: Final = _Void(None)
+SPOILT: Final = _Void(None)  # something else stands there, so it says nothing of lists
 
 
 @dataclass
@@ -83,7 +87,7 @@ def encode(
     of one record the newest counts. A record without an id cannot be a row: it is only counted.
     """
     batch = Batch(table)
-    newest = _newest(records, read_at, batch.warnings)
+    newest = _newest(table, records, read_at, batch.warnings)
     batch.records = len(newest)
     stamps = [moment.isoformat(" ") for _, moment in newest.values()]
     rows = [record for record, _ in newest.values()]
@@ -92,21 +96,36 @@ def encode(
 
 
 def _newest(
-    records: Sequence[Record], read_at: Sequence[datetime], warnings: Counter[str]
+    table: Table,
+    records: Sequence[Record],
+    read_at: Sequence[datetime],
+    warnings: Counter[str],
 ) -> dict[str, tuple[Record, datetime]]:
     kept: dict[str, tuple[Record, datetime]] = {}
     for record, moment in zip(records, read_at, strict=True):
-        key = _key(record.get("id"))
+        key = _row_key(table, record)
         if key is None:
-            warnings["record without an id"] += 1
-        elif key not in kept or _age(record, moment) >= _age(*kept[key]):
+            warnings[f"{table.name}: record without {' or '.join(table.key)}"] += 1
+        elif key not in kept or _replaces(table, (record, moment), kept[key]):
             kept[key] = (record, moment)
     return kept
 
 
-def _age(record: Record, read_at: datetime) -> tuple[float, datetime]:
-    updated_at = record.get("updated_at")
-    return (updated_at if type(updated_at) is int else float("-inf"), read_at)
+def _replaces(table: Table, new: tuple[Record, datetime], old: tuple[Record, datetime]) -> bool:
+    """Whether the copy is not the older one, as the loader decides it against stored rows."""
+    if table.has_updated_at:
+        mine, theirs = _updated_at(new[0]), _updated_at(old[0])
+        if mine and theirs and mine != theirs:
+            return mine > theirs
+    return new[1] >= old[1]
+
+
+def _updated_at(record: Record) -> str | None:
+    """As COPY text, whose order is that of time."""
+    try:
+        return instant(record.get("updated_at"))
+    except MisfitError:
+        return None
 
 
 def _key(value: Any) -> str | None:
@@ -115,6 +134,30 @@ def _key(value: Any) -> str | None:
         return identifier(value) or None
     except MisfitError as misfit:
         return None if misfit.cleaned in (NULL, "") else misfit.cleaned
+
+
+def _row_key(table: Table, record: Record) -> str | None:
+    """What identifies the record's row, as COPY text; None if it can be no row."""
+    if table.key == ("id",):
+        return _key(record.get("id"))
+    fields: list[str] = []
+    for name in table.key:
+        column = table.column(name)
+        try:
+            fields.append(CONVERT[column.kind](record.get(column.path)))
+        except MisfitError as misfit:
+            fields.append(misfit.cleaned)
+    return None if NULL in fields or "" in fields else "\t".join(fields)
+
+
+def row_keys(table: Table, records: Iterable[Record]) -> list[list[str]]:
+    """For each key column, its values in the records that can be rows."""
+    found = [
+        [tidy(str(record.get(table.column(name).path))) for name in table.key]
+        for record in records
+        if _row_key(table, record) is not None
+    ]
+    return [list(values) for values in zip(*found, strict=True)] or [[] for _ in table.key]
 
 
 @dataclass(frozen=True)
@@ -139,17 +182,25 @@ class _Plan:
         wrapped += [column.keys for column in table.columns if _is_wrapped_list(column)]
         for path in wrapped:
             known[path[:-1]] |= WRAPPER
-        closed = {
-            c.keys[:-1]
-            for c in table.columns
-            if c.refers_to and len(c.keys) > 1 and c.keys[-1] == "id"
-        }
+        for repeated in table.repeats:
+            *outer, last = repeated.split(".")
+            known.setdefault(tuple(outer), {"type"}).add(last)
+        for c in table.columns:
+            if c.refers_to and len(c.keys) > 1 and c.keys[-1] == "id":
+                known[c.keys[:-1]] |= _copied(c.refers_to)
         prefixes = tuple(sorted((path for path in known if path), key=len))
         return cls(
             prefixes,
-            {path: frozenset(keys) for path, keys in known.items() if path not in closed},
+            {path: frozenset(keys) for path, keys in known.items()},
             frozenset(leaves),
         )
+
+
+@cache
+def _copied(name: str) -> frozenset[str]:
+    """The keys of a reference to a row of that table that are copies of it, and no data."""
+    table = next(table for table in TABLES if table.name == name)
+    return REFERENCE | table.top_keys()
 
 
 def _is_wrapped_list(column: Column) -> bool:
@@ -172,6 +223,7 @@ class _Leftovers:
             self.absent.setdefault(row, set()).add(name)
 
     def keep(self, row: int, path: Path, value: Any) -> None:
+        """Put a value at its path; what jsonb cannot hold is spelled out when it is staged."""
         place = self.extra.setdefault(row, {})
         for key in path[:-1]:
             inner = place.get(key)
@@ -180,9 +232,13 @@ class _Leftovers:
             place = inner
         place[path[-1]] = value
 
-    def misfit(self, row: int, path: Path, value: Any) -> None:
-        self.warnings[f"{self.table.name}.{'.'.join(path)}: value does not fit"] += 1
-        self.keep(row, path, keepable(value))
+    def misfit(self, row: int, declared: Path, value: Any, *, at: Path = ()) -> None:
+        """Count and keep a value that its place cannot hold; ``at`` goes on from what is declared.
+
+        The warning names only what is declared: the keys of maps are the customer's own.
+        """
+        self.warnings[f"{self.table.name}.{'.'.join(declared)}: value does not fit"] += 1
+        self.keep(row, (*declared, *at), value)
 
 
 def _encode_rows(
@@ -197,22 +253,21 @@ def _encode_rows(
     plan = _Plan.of(table)
     left = _Leftovers(table, batch.warnings)
     objects = _objects(plan, rows, left)
-    columns: dict[str, list[str]] = {} if table.positioned else {"id": ids}
+    columns: dict[str, list[str]] = {}
     for column in table.columns:
-        if column.name != "id" or table.positioned:
-            columns[column.name] = _column(column, objects, left, plan)
+        columns[column.name] = _column(column, objects, left, plan)
     for link in table.links:
         lists, whole = _lists(link, objects, left, link.null_is_empty)
-        _complete(link.table, ids, lists, whole, completed)
+        full = _complete(link.table, rows, lists, whole, completed)
+        _encode_link(batch, link, ids, lists, whole, full, left)
         columns[f"_whole_{link.table}"] = _flags(whole)
-        _encode_link(batch, link, ids, lists, left)
     for child in table.children:
         lists, whole = _lists(child, objects, left, null_is_empty=False)
         if child.cap:
             _cut_by_cap(child.cap, lists, whole)
             columns[table.truncated] = _truncated(lists, whole)
+        _encode_child(batch, child, ids, lists, whole, given["_read_at"], left)
         columns[f"_whole_{child.table.name}"] = _flags(whole)
-        _encode_child(batch, child, ids, lists, given["_read_at"], left)
     _residue(plan, objects, left)
     columns |= given
     _stage(batch, table, columns, len(rows), left)
@@ -232,10 +287,11 @@ def _objects(plan: _Plan, rows: list[Record], left: _Leftovers) -> dict[Path, li
                 found.append(ABSENT)
                 if len(path) == 1:
                     left.miss(row, key)
-            else:
+            elif value is None or path in plan.leaves:
                 found.append(NULLED)
-                if value is not None and path not in plan.leaves:
-                    left.misfit(row, path, value)
+            else:
+                found.append(SPOILT)
+                left.misfit(row, path, value)
         objects[path] = found
     return objects
 
@@ -243,38 +299,56 @@ def _objects(plan: _Plan, rows: list[Record], left: _Leftovers) -> dict[Path, li
 def _column(
     column: Column, objects: dict[Path, list[Any]], left: _Leftovers, plan: _Plan
 ) -> list[str]:
-    path = column.keys
-    convert, key = CONVERT[column.kind], path[-1]
-    out: list[str] = []
-    for row, parent in enumerate(objects[path[:-1]]):
-        value = parent.get(key, MISSING)
-        if value is None:
-            out.append(NULL)
-            continue
-        if value is MISSING:
-            left.miss(row, column.name)
-            out.append(NULL)
-            continue
-        try:
-            converted = convert(value)
-        except MisfitError as misfit:
-            converted = misfit.cleaned
-            if not (type(value) is dict and path in objects):  # else its keys are declared
-                _keep_misfit(column, row, path, value, left)
-        out.append(NULL if column.zero_is_null and converted == "0" else converted)
-    return out
+    """The column's fields, row by row."""
+    convert, key = CONVERT[column.kind], column.keys[-1]
+    values = [parent.get(key, MISSING) for parent in objects[column.keys[:-1]]]
+    try:
+        if MISSING in values:
+            raise MisfitError
+        out = [NULL if value is None else convert(value) for value in values]
+    except MisfitError:  # rarely: each on its own
+        out = [
+            _field(column, row, value, column.keys in objects, left)
+            for row, value in enumerate(values)
+        ]
+    return _refer(column, out, left) if column.refers_to else out
 
 
-def _keep_misfit(column: Column, row: int, path: Path, value: Any, left: _Leftovers) -> None:
-    """Keep the original; of an object with open keys only the entries that did not fit."""
-    if type(value) is not dict:
-        left.misfit(row, path, value)
-        return
+def _field(column: Column, row: int, value: Any, leads_on: bool, left: _Leftovers) -> str:
+    """One field; what does not fit is kept. ``leads_on``: an object there has its own columns."""
+    if value is MISSING:
+        left.miss(row, column.name)
+        return NULL
+    if value is None:
+        return NULL
+    try:
+        return CONVERT[column.kind](value)
+    except MisfitError as misfit:
+        if type(value) is dict and misfit.cleaned != NULL:
+            _keep_entries(column, row, value, left)
+        elif not (type(value) is dict and leads_on):
+            left.misfit(row, column.keys, value)
+        return misfit.cleaned
+
+
+def _keep_entries(column: Column, row: int, value: dict[str, Any], left: _Leftovers) -> None:
+    """Of an object with open keys, the entries that did not fit."""
     for key, entry in value.items():
         try:
             document({key: entry})
         except MisfitError:
-            left.misfit(row, (*path, keepable(key)), entry)
+            left.misfit(row, column.keys, entry, at=(key,))
+
+
+def _refer(column: Column, fields: list[str], left: _Leftovers) -> list[str]:
+    """References without those that name nobody: 0 where Intercom writes it so, and ''."""
+    for row, reference in enumerate(fields):
+        if reference == "":
+            left.misfit(row, column.keys, "")
+            fields[row] = NULL
+        elif reference == "0" and column.zero_is_null:
+            fields[row] = NULL
+    return fields
 
 
 def _lists(
@@ -297,32 +371,42 @@ def _list(
     left: _Leftovers,
     null_is_empty: bool,
 ) -> tuple[list[Any] | None, bool]:
-    nulled = False
+    nulled, missing = False, True
     for path in paths:
         wrapper = objects[path[:-1]][row]
-        value = wrapper.get(path[-1], MISSING)
+        value = MISSING if wrapper is SPOILT else wrapper.get(path[-1], MISSING)
+        missing = missing and len(path) == 1 and value is MISSING
         if type(value) is list:
             return value, len(path) == 1 or is_whole(wrapper, value)
         if value is None:
             nulled = True
         elif value is not MISSING:
             left.misfit(row, path, value)
+    if missing:
+        left.miss(row, path[0])
     return ([], True) if nulled and null_is_empty else (None, False)
 
 
 def _complete(
     name: str,
-    ids: list[str],
+    rows: list[Record],
     lists: list[list[Any] | None],
     whole: list[bool],
     completed: Mapping[tuple[str, str], Sequence[Any]],
-) -> None:
+) -> frozenset[int]:
+    """Put complete lists in the place of embedded ones; the rows that have them.
+
+    Their elements are objects of their own, not references.
+    """
     if not completed:
-        return
-    for row, key in enumerate(ids):
-        elements = completed.get((key, name))
+        return frozenset()
+    full = set()
+    for row, record in enumerate(rows):
+        elements = completed.get((str(record.get("id")), name))
         if elements is not None:
             lists[row], whole[row] = list(elements), True
+            full.add(row)
+    return frozenset(full)
 
 
 def _cut_by_cap(cap: int, lists: list[list[Any] | None], whole: list[bool]) -> None:
@@ -343,39 +427,62 @@ def _flags(values: list[bool]) -> list[str]:
 
 
 def _encode_link(
-    batch: Batch, link: Link, ids: list[str], lists: list[list[Any] | None], left: _Leftovers
+    batch: Batch,
+    link: Link,
+    ids: list[str],
+    lists: list[list[Any] | None],
+    whole: list[bool],
+    full: frozenset[int],
+    left: _Leftovers,
 ) -> None:
+    """Stage pairs of ids; a list with an element that names nothing is not known to be whole."""
     pairs: dict[tuple[str, str], list[str]] = {}
+    known = _link_keys(link)
     for row, elements in enumerate(lists):
         for position, element in enumerate(elements or ()):
             target = _key(_at(element, link.item))
             if target is None:
-                left.misfit(row, (*link.paths[0], str(position)), element)
+                whole[row] = False
+                left.misfit(row, link.paths[0], element, at=(str(position),))
                 continue
             pairs[ids[row], target] = [
-                _attribute(column, element, row, link, left) for column in link.columns
+                _attribute(column, element, target, row, link, left) for column in link.columns
             ]
+            if type(element) is dict and not element.keys() <= known and row not in full:
+                for key in element.keys() - known:
+                    left.keep(row, (*link.paths[0], target, key), _stripped(element[key]))
     lines = ["\t".join((*pair, *attributes)) for pair, attributes in pairs.items()]
     names = (link.owner, link.target, *(column.name for column in link.columns))
     batch.staged[link.table] = Staged(names, len(lines), _text(lines))
 
 
+@cache
+def _link_keys(link: Link) -> frozenset[str]:
+    """What an element may hold that is stored, or a copy."""
+    told = {column.keys[0] for column in link.columns} | {link.item.split(".")[0]}
+    return _copied(link.refers_to) | told
+
+
 def _at(element: Any, path: str) -> Any:
     if not path:
         return element
+    if "." not in path:
+        return element.get(path) if type(element) is dict else None
     for key in path.split("."):
         element = element.get(key) if type(element) is dict else None
     return element
 
 
-def _attribute(column: Column, element: Any, row: int, link: Link, left: _Leftovers) -> str:
+def _attribute(
+    column: Column, element: Any, target: str, row: int, link: Link, left: _Leftovers
+) -> str:
     value = _at(element, column.path)
     if value is None:
         return NULL
     try:
         return CONVERT[column.kind](value)
     except MisfitError as misfit:
-        left.misfit(row, (*link.paths[0], str(_at(element, link.item)), column.path), value)
+        left.misfit(row, link.paths[0], value, at=(target, *column.keys))
         return misfit.cleaned
 
 
@@ -384,16 +491,21 @@ def _encode_child(
     child: Child,
     ids: list[str],
     lists: list[list[Any] | None],
+    whole: list[bool],
     read_at: list[str],
     left: _Leftovers,
 ) -> None:
-    """Stage the elements of the rows' lists: by their ids, or by their places."""
+    """Stage the elements of the rows' lists: by their ids, or by their places.
+
+    A list with an element that is no object with an id is not known to be whole.
+    """
     found: dict[tuple[str, str], tuple[Record, str, str]] = {}
     for row, elements in enumerate(lists):
         for position, element in enumerate(elements or ()):
             key = str(position) if child.table.positioned else _child_key(element)
             if key is None or type(element) is not dict:
-                left.misfit(row, (*child.paths[0], str(position)), element)
+                whole[row] = False
+                left.misfit(row, child.paths[0], element, at=(str(position),))
             else:
                 owner = ids[row] if child.table.positioned else ""
                 found[owner, key] = (element, ids[row], read_at[row])
@@ -417,13 +529,22 @@ def _residue(plan: _Plan, objects: dict[Path, list[Any]], left: _Leftovers) -> N
         for row, found in enumerate(objects[path]):
             if not found.keys() <= known:
                 for key in found.keys() - known:
-                    left.keep(row, (*path, keepable(key)), _stripped(keepable(found[key])))
+                    left.keep(row, (*path, key), _stripped(found[key]))
 
 
 def _stripped(value: Any) -> Any:
     """An undeclared value without what only wraps lists and repeats references."""
+    if type(value) is not dict and type(value) is not list:
+        return value
+    try:
+        return _strip(value)
+    except RecursionError:
+        return value
+
+
+def _strip(value: Any) -> Any:
     if type(value) is list:
-        return [_stripped(element) for element in value]
+        return [_strip(element) for element in value]
     if type(value) is not dict:
         return value
     drop: frozenset[str] = frozenset()
@@ -431,14 +552,14 @@ def _stripped(value: Any) -> Any:
         drop = WRAPPER
     elif "id" in value and value.keys() <= REFERENCE:
         drop = frozenset({"url"})
-    return {key: _stripped(inner) for key, inner in value.items() if key not in drop}
+    return {key: _strip(inner) for key, inner in value.items() if key not in drop}
 
 
 def _stage(
     batch: Batch, table: Table, columns: dict[str, list[str]], rows: int, left: _Leftovers
 ) -> None:
     columns["extra"] = [
-        document(left.extra[row]) if row in left.extra else NULL for row in range(rows)
+        leftovers(left.extra[row]) if row in left.extra else NULL for row in range(rows)
     ]
     absent, partial = _absence(left.absent, rows)
     if partial:

@@ -17,9 +17,10 @@ import psycopg
 import sqlalchemy as sa
 
 from connector.errors import TooManyDeletesError
-from connector.resources.resource import Table
+from connector.resources.lists import Record
+from connector.resources.resource import Resource, Table
 from connector.warehouse import statements
-from connector.warehouse.encoder import Batch
+from connector.warehouse.encoder import Batch, row_keys
 from connector.warehouse.statements import Family, Names
 
 DELETES_FUSE_SHARE, DELETES_FUSE_ROWS = 0.05, 20
@@ -104,7 +105,7 @@ class Loader:
         for target, sources in statements.references(table).items():
             staged = tuple(source for source in sources if batch.staged[source[0]].rows)
             if staged:
-                cursor.execute(statements.placeholders(self.names, target, staged), [run_id])
+                cursor.execute(statements.placeholders(self.names, table, target, staged), [run_id])
 
     def _merge(
         self,
@@ -119,7 +120,7 @@ class Loader:
         if not staged.rows:
             return 0, 0
         for link in table.links:
-            cursor.execute(statements.merge_link(self.names, table, link))
+            cursor.execute(statements.merge_link(self.names, table, link), ())
         for child in table.children:
             self._merge(cursor, child.table, batch, run_id, (table, child))
             cursor.execute(statements.remove_children(self.names, table, child), {"run_id": run_id})
@@ -136,6 +137,12 @@ class Loader:
         cursor.execute(statements.known(self.names, table), [list(ids)])
         return {key: (updated_at, read_at) for key, updated_at, read_at in cursor.fetchall()}
 
+    def alive(self, conn: sa.Connection, resource: Resource) -> int:
+        """How many living rows the resource has in its table."""
+        cursor = _cursor(conn)
+        cursor.execute(statements.alive(self.names, resource), [v for _, v in resource.owns])
+        return int((cursor.fetchone() or (0,))[0])
+
     def unfilled(self, conn: sa.Connection, table: Table, tries: int, most: int) -> list[str]:
         """Placeholders that were asked for by id fewer than ``tries`` times, at most ``most``."""
         cursor = _cursor(conn)
@@ -150,7 +157,7 @@ class Loader:
         self,
         conn: sa.Connection,
         table: Table,
-        present: Sequence[str],
+        present: Sequence[Record],
         began_at: datetime,
         run_id: int,
         *,
@@ -162,8 +169,8 @@ class Loader:
         TooManyDeletesError, and marks nothing, if more than 5 % of the table and more than 20
         rows would go and ``allow`` is not set.
         """
-        cursor = _cursor(conn)
-        cursor.execute(statements.count_absent(self.names, table), [began_at, list(present)])
+        cursor, keys = _cursor(conn), row_keys(table, present)
+        cursor.execute(statements.count_absent(self.names, table), [began_at, *keys])
         gone, alive = cursor.fetchone() or (0, 0)
         if gone > DELETES_FUSE_ROWS and gone > DELETES_FUSE_SHARE * alive and not allow:
             raise TooManyDeletesError(
@@ -173,7 +180,7 @@ class Loader:
         if gone:
             cursor.execute(
                 statements.mark_absent(self.names, table),
-                [began_at, run_id, began_at, list(present)],
+                [began_at, run_id, began_at, *keys],
             )
         return int(gone)
 

@@ -68,8 +68,8 @@ def _migrate(conn: sa.Connection, schema: str) -> bool:
         return False
     exists = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
     if not conn.execute(exists, {"name": schema}).scalar():
-        conn.execute(sa.text(f"CREATE SCHEMA {quote(schema)}"))  # a role may own just its schema
-    conn.execute(sa.text(f"SET LOCAL search_path TO {quote(schema)}"))
+        conn.execute(sa.schema.CreateSchema(schema))  # a role may own just its schema
+    conn.execute(sa.select(sa.func.set_config("search_path", quote(schema), True)))
     config = configuration()
     config.attributes["connection"] = conn
     conn.dialect.default_schema_name = schema

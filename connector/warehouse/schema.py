@@ -62,10 +62,9 @@ def _add_links(meta: sa.MetaData, table: Table) -> None:
 
 
 def _add_table(meta: sa.MetaData, table: Table, parent: tuple[Table, Child] | None = None) -> None:
-    columns = [_column(column) for column in table.columns if column.name != "id"]
-    head: list[sa.Column[Any]] = []
-    if not table.positioned:
-        head.append(_id(table))
+    key = () if table.positioned else table.key
+    columns = [_column(column) for column in table.columns if column.name not in key]
+    head = [_column(table.column(name), primary_key=True) for name in key]
     if parent:
         head.append(_parent(*parent, part_of_key=table.positioned))
     if table.positioned:
@@ -81,11 +80,6 @@ def _add_table(meta: sa.MetaData, table: Table, parent: tuple[Table, Child] | No
         *([] if table.positioned or not parent else [_index(table.name, parent[1].parent)]),
         comment=table.comment,
     )
-
-
-def _id(table: Table) -> sa.Column[Any]:
-    column = table.column("id")
-    return sa.Column("id", sa.Text(), primary_key=True, comment=comment(column))
 
 
 def _parent(parent: Table, child: Child, *, part_of_key: bool) -> sa.Column[Any]:
@@ -109,9 +103,15 @@ def _position() -> sa.Column[Any]:
     )
 
 
-def _column(column: Column) -> sa.Column[Any]:
+def _column(column: Column, *, primary_key: bool = False) -> sa.Column[Any]:
     keys = (reference(column.refers_to),) if column.refers_to else ()
-    return sa.Column(column.name, TYPES[column.kind], *keys, comment=comment(column))
+    return sa.Column(
+        column.name,
+        TYPES[column.kind],
+        *keys,
+        primary_key=primary_key,
+        comment=comment(column),
+    )
 
 
 def _derived(table: Table) -> list[sa.Column[Any]]:

@@ -99,6 +99,17 @@ PLACEHOLDERS = _table(
     ),
 )
 
+READS = _table(
+    "sync_reads",
+    "When contacts and groups were last read one by one, for what Intercom has no list of.",
+    _key("resource", "Name of the resource"),
+    _key("id", "Intercom's id of the contact or group"),
+    sa.Column(
+        "read_at", INSTANT, nullable=False, comment="When it was last read, by Intercom's clock"
+    ),
+    plain("elements", sa.BigInteger(), "How many elements its list had"),
+)
+
 RUNS = _table(
     "sync_runs",
     "Runs of the commands that write.",
@@ -200,7 +211,7 @@ def advance(conn: sa.Connection, resource: str, **values: Any) -> None:
     """Record progress; a cursor never goes backwards."""
     statement = insert(STATE).values(resource=resource, **values)
     changes: dict[str, Any] = {name: statement.excluded[name] for name in values}
-    if values.get("cursor") is not None:
+    if "cursor" in values:
         changes["cursor"] = sa.func.greatest(STATE.c.cursor, statement.excluded.cursor)
     conn.execute(statement.on_conflict_do_update(index_elements=["resource"], set_=changes))
 
@@ -213,13 +224,15 @@ class Span:
     upper: datetime
 
 
-def open_windows(conn: sa.Connection, resource: str) -> list[Span]:
-    """The windows of the resource's plan that are not finished, oldest first."""
+def windows(conn: sa.Connection, resource: str, *, finished: bool | None = None) -> list[Span]:
+    """The windows of the resource's plan, oldest first; all, or only (un)finished ones."""
     query = (
         sa.select(WINDOWS.c.lower_bound, WINDOWS.c.upper_bound)
-        .where(WINDOWS.c.resource == resource, WINDOWS.c.finished_at.is_(None))
+        .where(WINDOWS.c.resource == resource)
         .order_by(WINDOWS.c.lower_bound)
     )
+    if finished is not None:
+        query = query.where(WINDOWS.c.finished_at.is_not(None) == finished)
     return [Span(lower, upper) for lower, upper in conn.execute(query)]
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from sqlalchemy.dialects import postgresql
 
-from connector.resources.resource import Child, Column, Kind, Link, Table
+from connector.resources.resource import Child, Column, Kind, Link, Resource, Table
 from connector.warehouse.schema import TYPES
 
 Shape = tuple[frozenset[str], frozenset[str]]  # columns that all records lack, that some lack
@@ -41,6 +41,10 @@ class Names:
     schema: str
 
     def __call__(self, table: str) -> str:
+        """As it stands in a statement with parameters, where a percent sign is doubled."""
+        return self.plain(table).replace("%", "%%")
+
+    def plain(self, table: str) -> str:
         return f"{quote(self.schema)}.{quote(table)}"
 
 
@@ -54,8 +58,7 @@ def sql_type(column: Column) -> str:
 @cache
 def _stage_shapes(table: Table, parent: str = "") -> dict[str, dict[str, str]]:
     """Columns and types of the stages of a table, its links and its children."""
-    columns = {} if table.positioned else {"id": "text"}
-    columns |= {c.name: sql_type(c) for c in table.columns if c.name != "id"}
+    columns = {column.name: sql_type(column) for column in table.columns}
     columns |= {f"_whole_{link.table}": "boolean" for link in table.links}
     columns |= {f"_whole_{child.table.name}": "boolean" for child in table.children}
     if table.truncated:
@@ -89,6 +92,8 @@ def create_stages(table: Table) -> str:
         body = ", ".join(f"{quote(column)} {kind}" for column, kind in columns.items())
         _registry[name] = quote(f"_stage_{zlib.crc32(body.encode()):08x}_{name}"[:63])
         made.append(f"CREATE TEMP TABLE IF NOT EXISTS {stage(name)} ({body}) ON COMMIT DELETE ROWS")
+    # Empty but for an earlier batch of the same transaction.
+    made += [f"DELETE FROM {name}" for name in (TOUCHED, *map(stage, _stage_shapes(table)))]
     return ";\n".join(made)
 
 
@@ -123,10 +128,14 @@ def refuse(names: Names, table: Table) -> str:
         )
     return f"""
         DELETE FROM {stage(table.name)} s USING {names(table.name)} o
-        WHERE o.id = s.id AND NOT (
+        WHERE {_same(table.key)} AND NOT (
             (o._read_at IS NULL OR {newer})
             AND (o._deleted_at IS NULL OR %(by_id)s OR s._read_at > o._deleted_at + %(lag)s))
         RETURNING s.id"""
+
+
+def _same(key: Iterable[str]) -> str:
+    return " AND ".join(f"o.{quote(name)} = s.{quote(name)}" for name in key)
 
 
 def drop_staged(name: str, owner: str, table: Table | None = None) -> str:
@@ -151,14 +160,20 @@ def references(table: Table) -> dict[str, tuple[Source, ...]]:
     return {target: tuple(sources) for target, sources in found.items()}
 
 
-def placeholders(names: Names, target: str, sources: Iterable[Source]) -> str:
-    """Insert a row for every referred id that has none. Parameter: the run."""
+def placeholders(names: Names, table: Table, target: str, sources: Iterable[Source]) -> str:
+    """Insert a row for every referred id that has none. Parameter: the run.
+
+    ``table`` is the batch's: what it brings itself needs no placeholder.
+    """
+    coming = ""
+    if target == table.name:
+        coming = f"AND NOT EXISTS (SELECT FROM {stage(target)} s WHERE s.id = r.id)"
     ids = " UNION ".join(f"SELECT {quote(c)} FROM {stage(name)}" for name, c in sources)
     return f"""
         INSERT INTO {names(target)} (id, _placeholder, _run_id)
         SELECT r.id, true, %s FROM ({ids}) r (id)
         WHERE r.id IS NOT NULL
-          AND NOT EXISTS (SELECT FROM {names(target)} o WHERE o.id = r.id)
+          AND NOT EXISTS (SELECT FROM {names(target)} o WHERE o.id = r.id) {coming}
         ORDER BY r.id ON CONFLICT DO NOTHING"""
 
 
@@ -206,26 +221,28 @@ class _Content:
     differs: str
 
 
-@cache
+@lru_cache(maxsize=256)  # payloads vary in what they leave out
 def merge(names: Names, table: Table, shape: Shape, parent: Family | None = None) -> str:
     """Write the staged rows that are new, changed, or whose links or children changed.
 
     Returns one row: how many were inserted and how many updated. Of a child table, the parents
     of the rows written are noted as touched. Parameter: run_id.
     """
-    key = [parent[1].parent, "position"] if parent and table.positioned else ["id"]
+    key = [parent[1].parent, "position"] if parent and table.positioned else list(table.key)
     content = _contents(names, table, shape, parent)
     columns = ", ".join(map(quote, [*key, *content, "_read_at"]))
     keys = ", ".join(f"s.{quote(k)}" for k in key)
     values = ", ".join(c.value for c in content.values())
-    update = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in (*content, "_read_at"))
+    # A record without its updated_at is a list that was read beside the object, not a copy of it.
+    stamp = [] if table.has_updated_at and "updated_at" in shape[0] else ["_read_at"]
+    update = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in (*content, *stamp))
     return f"""
         WITH merged AS (
             INSERT INTO {names(table.name)} AS t
                 ({columns}, _changed_at, _run_id, _deleted_at, _placeholder)
             SELECT {keys}, {values}, s._read_at, now(), %(run_id)s, NULL, false
             FROM {stage(table.name)} s LEFT JOIN {names(table.name)} o
-                ON {" AND ".join(f"o.{quote(k)} = s.{quote(k)}" for k in key)}
+                ON {_same(key)}
             WHERE o.{quote(key[0])} IS NULL OR o._placeholder OR o._deleted_at IS NOT NULL
                OR {" OR ".join(c.differs for c in content.values())}{_touched(table)}
             ORDER BY {keys}
@@ -261,7 +278,7 @@ def _contents(
     content = {
         c.name: _content(c, c.name in partial)
         for c in table.columns
-        if c.name not in absent and (c.name != "id" or table.positioned)
+        if c.name not in absent and (table.positioned or c.name not in table.key)
     }
     if parent and not table.positioned:
         name = quote(parent[1].parent)
@@ -304,7 +321,7 @@ def _extra(table: Table, shape: Shape) -> _Content:
     value = "s.extra"
     if not table.omits_unset:
         rest = "o.extra"
-        declared, some = _declared_keys(table) - shape[0] - shape[1], shape[1]
+        declared, some = table.top_keys() - shape[0] - shape[1], shape[1]
         if declared:
             rest = f"({rest} - {_array(declared)})"
         if some:
@@ -316,15 +333,6 @@ def _extra(table: Table, shape: Shape) -> _Content:
             f" ELSE nullif({rest} || coalesce(s.extra, '{{}}'), '{{}}') END"
         )
     return _Content(value, f"{value} IS DISTINCT FROM o.extra")
-
-
-def _declared_keys(table: Table) -> frozenset[str]:
-    paths = [column.keys for column in table.columns]
-    for link in table.links:
-        paths += link.paths
-    for child in table.children:
-        paths += child.paths
-    return frozenset(path[0] for path in paths)
 
 
 def _array(names: Iterable[str]) -> str:
@@ -356,20 +364,30 @@ def remove_children(names: Names, parent: Table, child: Child) -> str:
         INSERT INTO {TOUCHED} SELECT DISTINCT {literal(parent.name)}, id FROM gone"""
 
 
-_ABSENT = "(_read_at IS NULL OR _read_at < %s) AND id <> ALL(%s)"
 _ALIVE = "_deleted_at IS NULL AND NOT _placeholder"
 
 
+def _absent(table: Table) -> str:
+    arrays = ", ".join("%s::text[]" for _ in table.key)
+    same = " AND ".join(f"k.{quote(name)} = t.{quote(name)}" for name in table.key)
+    names = ", ".join(map(quote, table.key))
+    return (
+        "(_read_at IS NULL OR _read_at < %s)"
+        f" AND NOT EXISTS (SELECT FROM unnest({arrays}) k ({names}) WHERE {same})"
+    )
+
+
 def count_absent(names: Names, table: Table) -> str:
-    """How many living rows a list omits, and how many live. Parameters: its start, its ids."""
-    return f"SELECT count(*) FILTER (WHERE {_ABSENT}), count(*) FROM {names(table.name)}" + (
+    """How many living rows a list omits, and how many live. Parameters: its start, its keys."""
+    return (
+        f"SELECT count(*) FILTER (WHERE {_absent(table)}), count(*) FROM {names(table.name)} t"
         f" WHERE {_ALIVE}"
     )
 
 
 def mark_absent(names: Names, table: Table) -> str:
-    """Mark them deleted. Parameters: when, the run, the list's start, its ids."""
-    return f"UPDATE {names(table.name)} SET {_MARK} WHERE {_ALIVE} AND {_ABSENT}"
+    """Mark them deleted. Parameters: when, the run, the list's start, its keys."""
+    return f"UPDATE {names(table.name)} t SET {_MARK} WHERE {_ALIVE} AND {_absent(table)}"
 
 
 def mark_deleted(names: Names, table: Table) -> str:
@@ -388,6 +406,12 @@ def known(names: Names, table: Table) -> str:
     return (
         f"SELECT id, updated_at, _read_at FROM {names(table.name)} WHERE id = ANY(%s) AND {_ALIVE}"
     )
+
+
+def alive(names: Names, resource: Resource) -> str:
+    """How many living rows a resource has. Parameters: the values of the columns it owns."""
+    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
 
 
 def unfilled(names: Names, table: Table) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,18 +21,28 @@ from connector.resources.resource import Kind
 NULL = "\\N"
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
-# PostgreSQL's text holds neither NUL nor half a surrogate pair; a question mark may begin the
-# signed part of an address. Strings without any of these need no second look.
-_SUSPECT = re.compile("[\x00?\ud800-\udfff]")
+# PostgreSQL's text holds neither NUL nor half a surrogate pair; COPY escapes backslashes and what
+# separates fields; a question mark may begin the signed part of an address. Strings without any
+# of these are their own COPY text.
+_SUSPECT = re.compile("[\x00?\\\\\t\n\r\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# An address with its query, as it stands in texts, HTML and JSON; the query is dropped when it
-# holds a parameter by which file servers sign or date a download.
-_ADDRESS = re.compile(r"(https?://[^\s\"'<>?]+)\?([^\s\"'<>]*)", re.IGNORECASE)
-_SIGNED = re.compile(
-    r"(?:^|[&;?])(?:amp;)?"
-    r"(?:expires|expiry|exp|signature|sig|hmac|token|policy|key-pair-id|x-(?:amz|goog)-[a-z-]+)=",
+# An address with its query, as it stands in texts, HTML, escaped HTML and JSON text.
+_ADDRESS = re.compile(
+    r"(https?://[^\s\"'<>\\?]+)\?((?:(?!&(?:quot|lt|gt|#39);|,https?:)[^\s\"'<>\\])*)",
     re.IGNORECASE,
+)
+_TAIL = re.compile(r"[)\].,;:!]*$")  # punctuation of the text around the address
+# The query of a file goes if it holds a parameter by which servers sign or date a download, that
+# of another address only if it holds a signature: a link with ?token= in a message is content.
+# Intercom's own file servers take nothing but signed queries.
+_SIGNATURE = re.compile(
+    r"(?:^|[&;?])(?:signature|sig|hmac|key-pair-id|x-(?:amz|goog)-[a-z-]+)=", re.IGNORECASE
+)
+_DATED = re.compile(r"(?:^|[&;?])(?:expires|expiry|exp|token|policy)=", re.IGNORECASE)
+_FILE = re.compile(r"/[^/]*\.[a-z0-9]{1,5}$", re.IGNORECASE)
+_INTERCOM_FILE = re.compile(
+    r"https?://[^/]*\bintercom(?:cdn|assets|-attachments(?:-\d+)?)\.", re.IGNORECASE
 )
 
 FIRST_SECOND = -62135596800  # 0001-01-01, the first that both Python and PostgreSQL hold
@@ -51,8 +61,18 @@ class MisfitError(ValueError):
 
 
 def unsigned(text: str) -> str:
-    """The text with the query strings of signed addresses left out."""
-    return _ADDRESS.sub(lambda found: found[1] if _SIGNED.search(found[2]) else found[0], text)
+    """The text with the query strings of signed addresses left out; JSON text stays JSON."""
+    return _ADDRESS.sub(_without_signature, text) if "?" in text else text
+
+
+def _without_signature(found: re.Match[str]) -> str:
+    place, query = found[1], found[2]
+    signed = (
+        _SIGNATURE.search(query)
+        or (_DATED.search(query) and _FILE.search(place))
+        or _INTERCOM_FILE.match(place)
+    )
+    return place + _TAIL.findall(query)[0] if signed else found[0]
 
 
 def escape(text: str) -> str:
@@ -64,7 +84,7 @@ def text(value: Any) -> str:
     if type(value) is not str:
         raise MisfitError
     if not _SUSPECT.search(value):
-        return value.translate(ESCAPES)
+        return value
     cleaned = escape(unsigned(_UNSTORABLE.sub("", value)))
     if _UNSTORABLE.search(value):
         raise MisfitError(cleaned)
@@ -106,10 +126,10 @@ def instant(value: Any) -> str:
     """
     if type(value) is str:
         value = _from_text(value)
-    if type(value) is datetime:
-        return value.astimezone(UTC).isoformat(" ")
     if type(value) is float:
         value = _whole(value)
+    if type(value) is datetime:
+        return value.isoformat(" ")
     if type(value) is not int:
         raise MisfitError
     if FIRST_SECOND <= value <= LAST_SECOND:
@@ -120,12 +140,18 @@ def instant(value: Any) -> str:
 
 
 def _whole(value: float) -> Any:
-    if not math.isfinite(value) or abs(value) > LAST_SECOND:
+    if not math.isfinite(value):
         raise MisfitError
-    return int(value) if value.is_integer() else EPOCH + timedelta(seconds=value)
+    if value.is_integer():
+        return int(value)
+    if not FIRST_SECOND <= value <= LAST_SECOND:
+        raise MisfitError
+    return EPOCH + timedelta(seconds=value)
 
 
 def _from_text(value: str) -> Any:
+    if "\0" in value:  # Python reads no further
+        raise MisfitError
     try:
         if value.lstrip("-").isdigit():
             return int(value)
@@ -139,23 +165,46 @@ def url(value: Any) -> str:
     return text(value)
 
 
+def mapping(value: Any) -> str:
+    """An object as jsonb."""
+    if type(value) is not dict:
+        raise MisfitError
+    return document(value)
+
+
 def document(value: Any) -> str:
     """Any JSON value as jsonb; MisfitError with the cleaned rest if jsonb cannot hold it all."""
-    try:
-        encoded = msgspec.json.encode(value).decode()
-    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, ValueError):
-        return _careful(value)  # half a surrogate pair, a number past 64 bits
-    if "?" in encoded or "\\u0000" in encoded or "null" in encoded:  # NaN is encoded as null
-        return _careful(value)
+    encoded = _plain(value)
+    if encoded is None:
+        try:
+            cleaned, original = tidy(value), holdable(value)
+        except RecursionError:
+            raise MisfitError from None
+        encoded = dumps(cleaned)
+        if original != value:
+            raise MisfitError(encoded.replace("\\", "\\\\"))
     return encoded.replace("\\", "\\\\")
 
 
-def _careful(value: Any) -> str:
-    cleaned = tidy(value)
-    encoded = dumps(cleaned).replace("\\", "\\\\")
-    if holdable(value) != value:
-        raise MisfitError(encoded)
-    return encoded
+def _plain(value: Any) -> str | None:
+    """JSON text without signatures, or None if jsonb cannot hold it as it is."""
+    try:
+        encoded = unsigned(msgspec.json.encode(value).decode())
+        if "\\u0000" in encoded:  # also of a backslash before u0000: the careful way decides
+            return None
+        if "null" in encoded:  # the fast encoder writes NaN as null
+            json.dumps(value, allow_nan=False)
+        return encoded
+    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, ValueError, RecursionError):
+        return None  # half a surrogate pair, a number that is none, no end of nesting
+
+
+def leftovers(extra: Mapping[str, Any]) -> str:
+    """The row's ``extra`` as jsonb: originals, without signatures."""
+    encoded = _plain(extra)
+    if encoded is None:
+        encoded = dumps({keepable(key): keepable(value) for key, value in extra.items()})
+    return encoded.replace("\\", "\\\\")
 
 
 def dumps(value: Any) -> str:
@@ -169,7 +218,9 @@ def tidy(value: Any) -> Any:
         case str():
             return unsigned(_UNSTORABLE.sub("", value))
         case dict():
-            return {_UNSTORABLE.sub("", key): tidy(item) for key, item in value.items()}
+            kept = {key: tidy(item) for key, item in value.items() if not _UNSTORABLE.search(key)}
+            rest = {_UNSTORABLE.sub("", key): tidy(value[key]) for key in value.keys() - kept}
+            return rest | kept  # a key that had to be cleaned takes no other's place
         case list():
             return [tidy(item) for item in value]
         case float() if not math.isfinite(value):
@@ -192,8 +243,21 @@ def holdable(value: Any) -> Any:
 
 
 def keepable(value: Any) -> Any:
-    """The original for ``extra``: holdable, and free of signatures."""
-    return tidy(holdable(value))
+    """The original for ``extra``: holdable, and free of signatures.
+
+    What is nested too deeply to be looked through is kept as the JSON text that it is.
+    """
+    try:
+        return tidy(holdable(value))
+    except RecursionError:
+        return unsigned(_UNSTORABLE.sub("", _spelled_out(value)))
+
+
+def _spelled_out(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except (UnicodeEncodeError, RecursionError):
+        return "nested too deeply to be kept"
 
 
 CONVERT: dict[Kind, Callable[[Any], str]] = {
@@ -204,6 +268,6 @@ CONVERT: dict[Kind, Callable[[Any], str]] = {
     Kind.COUNT: count,
     Kind.MONEY: money,
     Kind.JSON: document,
-    Kind.MAP: document,
+    Kind.MAP: mapping,
     Kind.URL: url,
 }

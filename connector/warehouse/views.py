@@ -19,7 +19,7 @@ def refresh_views(conn: sa.Connection, schema: str) -> None:
     for table in TABLES:
         view = f"{table.name}_live"
         columns = [column.name for column in meta.tables[table.name].columns]
-        source = f"{names(table.name)} WHERE _deleted_at IS NULL AND NOT _placeholder"
+        source = f"{names.plain(table.name)} WHERE _deleted_at IS NULL AND NOT _placeholder"
         sentence = f"Rows of {table.name} that are neither deleted nor placeholders."
         _replace(conn, names, view, columns, source, sentence, meta.tables[table.name])
     for resource in RESOURCES:
@@ -27,7 +27,7 @@ def refresh_views(conn: sa.Connection, schema: str) -> None:
             table = resource.table
             columns = [column.name for column in meta.tables[table.name].columns]
             condition = " AND ".join(f"{quote(k)} = {literal(v)}" for k, v in resource.owns)
-            source = f"{names(table.name + '_live')} WHERE {condition}"
+            source = f"{names.plain(table.name + '_live')} WHERE {condition}"
             sentence = f"The {resource.name} among {table.name}_live."
             _replace(conn, names, resource.name, columns, source, sentence, meta.tables[table.name])
 
@@ -45,13 +45,13 @@ def _replace(
     ordered = [*stored, *(name for name in columns if name not in stored)]
     _do(
         conn,
-        f"CREATE OR REPLACE VIEW {names(view)} AS SELECT {', '.join(map(quote, ordered))}"
+        f"CREATE OR REPLACE VIEW {names.plain(view)} AS SELECT {', '.join(map(quote, ordered))}"
         f" FROM {source}",
     )
-    _do(conn, f"COMMENT ON VIEW {names(view)} IS {literal(sentence)}")
+    _do(conn, f"COMMENT ON VIEW {names.plain(view)} IS {literal(sentence)}")
     for name in ordered:
         comment = table.columns[name].comment or ""
-        _do(conn, f"COMMENT ON COLUMN {names(view)}.{quote(name)} IS {literal(comment)}")
+        _do(conn, f"COMMENT ON COLUMN {names.plain(view)}.{quote(name)} IS {literal(comment)}")
 
 
 def _do(conn: sa.Connection, statement: str) -> None:

@@ -1,0 +1,41 @@
+"""Events: what contacts did in the customer's product, listed by Intercom contact by contact."""
+
+from connector.resources.resource import (
+    PerContact,
+    Resource,
+    Table,
+    identifier,
+    instant,
+    mapping,
+    text,
+)
+
+TABLE = Table(
+    name="events",
+    comment="Events of contacts. Intercom lists them for 90 days and gives them no id: contact,"
+    " name and second identify one. Events are never deleted here.",
+    columns=(
+        identifier("contact_id", "Contact whose events were asked for", refers_to="contacts"),
+        text("event_name", "Name of the event"),
+        instant("created_at", "When it happened, to the second"),
+        identifier("id", "What Intercom sends as id; not unique"),
+        identifier("user_id", "The customer's own id of the user"),
+        identifier("intercom_user_id", "Intercom's id of the contact, as the event names it"),
+        text("email", "Email address of the contact, as the event names it"),
+        mapping("metadata", "Details of the event"),
+    ),
+    key=("contact_id", "event_name", "created_at"),
+)
+
+EVENTS = Resource(
+    "events",
+    TABLE,
+    PerContact(
+        "/events",
+        "events",
+        param="intercom_user_id",
+        params=(("type", "user"),),
+        backwards=True,
+        follows_activity=True,
+    ),
+)

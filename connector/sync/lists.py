@@ -1,0 +1,116 @@
+"""Passes over lists: unpaged snapshots, paged catalogues, logs that only grow, the scroll.
+
+What a snapshot omits is deleted; what any other list omits is not (yet) known to be.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.errors import ScrollBrokenError, ScrollExistsError
+from connector.intercom.paging import (
+    CursorList,
+    NumberedPages,
+    Page,
+    Scroll,
+    Style,
+    WholeList,
+    pages,
+)
+from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
+from connector.sync.ahead import ahead
+from connector.sync.work import CHUNK_RECORDS, Pass, size
+
+logger = logging.getLogger(__name__)
+
+
+async def snapshot(work: Pass, reading: Snapshot) -> None:
+    """Lists that are always complete: what they omit is deleted."""
+    found: list[Page] = []
+    for part in reading.parts:
+        style = WholeList(part.path or reading.path, reading.key, dict(part.params))
+        found += [_told(page, part) async for page in pages(work.client, style)]
+    await work.write(found)
+    began_at, table = work.began_at(), work.resource.table
+    present = [record for page in found for record in page.records]
+    done = work.succeeded(began_at, full=True)
+
+    def close(conn: sa.Connection) -> int:
+        loader, run_id = work.store.loader, work.store.run_id
+        allow = work.allow_deletes
+        deleted = loader.mark_absent(conn, table, present, began_at, run_id, allow=allow)
+        done(conn)
+        return deleted
+
+    work.tally.deleted += await work.store.do(close)
+
+
+def _told(page: Page, part: Part) -> Page:
+    """The page with what its records leave unsaid."""
+    if not part.given and not part.renamed:
+        return page
+    return replace(page, records=[_with(record, part) for record in page.records])
+
+
+def _with(record: dict[str, Any], part: Part) -> dict[str, Any]:
+    told = dict(record)
+    for key, value in part.given:
+        if told.get(key) is None:
+            told[key] = value
+    for key, other in part.renamed:
+        if told.get(key) is None:
+            told[key] = record.get(other)
+    return told
+
+
+async def catalogue(work: Pass, reading: Catalogue) -> None:
+    """A paged list, whole."""
+    style: Style = NumberedPages(reading.path, reading.key, reading.per_page)
+    if reading.by_cursor:
+        style = CursorList(reading.path, reading.key, reading.per_page)
+    await _write_all(work, pages(work.client, style))
+    await work.store.do(work.succeeded(work.began_at(), full=True))
+
+
+async def log(work: Pass, reading: Log, *, full: bool) -> None:
+    """What was added since the cursor; everything on a full pass."""
+    since = 0
+    if not full and work.progress.cursor is not None:
+        since = int((work.progress.cursor - work.lookback).timestamp())
+    style = NumberedPages(reading.path, reading.key, None, params={reading.since: since})
+    await _write_all(work, pages(work.client, style))
+    await work.store.do(work.succeeded(work.began_at(), full=full))
+
+
+async def sweep(work: Pass, reading: Sweep) -> None:
+    """Every object by the scroll, or by the list where the scroll is not to be had."""
+    try:
+        await _write_all(work, pages(work.client, Scroll(reading.scroll, reading.key)))
+    except (ScrollExistsError, ScrollBrokenError) as error:
+        logger.warning("%s: %s; reading the list instead", work.resource.name, error)
+        style = NumberedPages(reading.list, reading.key, per_page=60, method="POST")
+        await _write_all(work, pages(work.client, style))
+    await work.store.do(work.succeeded(work.began_at(), full=True))
+
+
+async def _write_all(work: Pass, source: AsyncIterator[Page]) -> None:
+    # The reader runs ahead of the writer: a scroll that waits a minute for Postgres expires.
+    async for group in grouped(ahead(source, pages=200), CHUNK_RECORDS):
+        await work.write(group)
+
+
+async def grouped(source: AsyncIterator[Page], least: int) -> AsyncIterator[list[Page]]:
+    """Pages in groups of at least so many records; the last group may hold fewer."""
+    group: list[Page] = []
+    async for page in source:
+        group.append(page)
+        if size(group) >= least:
+            yield group
+            group = []
+    if group:
+        yield group

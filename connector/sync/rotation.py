@@ -1,0 +1,231 @@
+"""Passes that read one contact or one group after the other, because there is no list of all.
+
+Each is read in turn: what was never read, what changed since, and, spread evenly over the days of
+a sweep, everything again. When each was last read is kept in ``sync_reads``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from connector.errors import IntercomError, MergedError, NotFoundError
+from connector.intercom.paging import (
+    CursorSearch,
+    EventPages,
+    NumberedPages,
+    Page,
+    Style,
+    WholeList,
+    pages,
+)
+from connector.intercom.retry import QUICK
+from connector.resources.resource import Members, PerContact
+from connector.sync.ahead import ahead
+from connector.sync.objects import MANY, UNREADABLE, together
+from connector.sync.store import Chunk, Store
+from connector.sync.work import Pass
+from connector.warehouse import reads, state
+from connector.warehouse.reads import Turn, Turns
+
+AT_ONCE = 100  # contacts or groups whose answers are written together
+FIRST_READS = 10_000  # requests that a run spends on contacts never read, where nothing hurries
+CHEAP = 60  # requests: so few are spent on the members of all groups at every run
+AGAIN = timedelta(hours=20)  # else a night must lie between
+
+
+# -- contacts --------------------------------------------------------------------------------
+
+
+async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
+    """Read the contacts whose turn it is."""
+    began_at = await _began_at(work, full)
+    async for found in ahead(_read_all(work, reading, _turns(work, reading, began_at, full)), 2):
+        await _write(work, reading, found)
+    await work.store.do(work.succeeded(began_at, full=full))
+
+
+async def _turns(
+    work: Pass, reading: PerContact, began_at: datetime, full: bool
+) -> AsyncIterator[list[str]]:
+    """Ids, page by page: never read, due for a reason, and a share of all the others."""
+    names, store = work.store.loader.names, work.store
+    turns = Turns(
+        work.resource.name,
+        before=began_at if full and reading.follows_activity else None,
+        active=reading.follows_activity,
+        counted=reading.counted,
+    )
+    async for ids in _by_id(store, partial(reads.changed, names=names, turns=turns), math.inf):
+        yield ids
+    left = await _share(work, began_at)
+    # Whose count is right with nothing stored has nothing to tell: its first read can wait.
+    most = math.inf if reading.follows_activity else left if reading.counted else FIRST_READS
+    async for ids in _by_id(store, partial(reads.never_read, names=names, turns=turns), most):
+        yield ids
+        left -= len(ids) if reading.counted else 0
+    last: Turn | None = None
+    while left > 0:
+        oldest = partial(reads.longest_ago, names=names, turns=turns, before=began_at, after=last)
+        page = (await store.do(oldest))[:left]
+        if not page:
+            return
+        yield [turn.id for turn in page]
+        left, last = left - len(page), page[-1]
+
+
+async def _by_id(
+    store: Store, query: Callable[..., list[Turn]], most: float
+) -> AsyncIterator[list[str]]:
+    last = ""
+    while most > 0:
+        page = await store.do(partial(query, after=last))
+        if not page:
+            return
+        ids = [turn.id for turn in page]
+        yield ids if len(ids) <= most else ids[: int(most)]
+        most, last = most - len(ids), ids[-1]
+
+
+async def _share(work: Pass, began_at: datetime) -> int:
+    """How many contacts are to be read again, so that all are within the days of a sweep."""
+    fresh, names = work.progress.fresh_as_of, work.store.loader.names
+    if fresh is None or began_at <= fresh:
+        return 0
+    number = await work.store.do(lambda conn: reads.contacts(conn, names))
+    return math.floor(number * min(1.0, (began_at - fresh) / work.sweep))
+
+
+async def _began_at(work: Pass, full: bool) -> datetime:
+    """When this pass began; a full one that was interrupted goes on from its first instant."""
+    if not full:
+        return work.began_at()
+    if work.progress.plan_began_at is not None:
+        return work.progress.plan_began_at
+    began_at, name = work.began_at(), work.resource.name
+    await work.store.do(lambda conn: state.advance(conn, name, plan_began_at=began_at))
+    return began_at
+
+
+class _Read:
+    """What a number of contacts answered: their lists, and those that could not be read."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, tuple[list[Any], datetime]] = {}
+        self.gone: list[str] = []
+        self.failed: dict[str, IntercomError] = {}
+
+
+async def _read_all(
+    work: Pass, reading: PerContact, turns: AsyncIterator[list[str]]
+) -> AsyncIterator[_Read]:
+    async for ids in turns:
+        for at in range(0, len(ids), AT_ONCE):
+            found, some = _Read(), ids[at : at + AT_ONCE]
+            await together(*(_read_one(work, reading, key, found) for key in some))
+            if len(some) >= MANY and len(found.failed) == len(some):
+                raise next(iter(found.failed.values()))
+            yield found
+
+
+async def _read_one(work: Pass, reading: PerContact, key: str, found: _Read) -> None:
+    elements: list[Any] = []
+    read_at: datetime | None = None
+    try:
+        async for page in pages(work.client, _style(reading, key), retry=QUICK):
+            elements += page.records
+            read_at = read_at or page.requested_at
+    except (NotFoundError, MergedError):
+        found.gone.append(key)  # the passes over contacts say what became of it
+    except UNREADABLE as error:
+        found.failed[key] = error
+    else:
+        found.lists[key] = (elements, read_at or work.client.clock.now())
+
+
+def _style(reading: PerContact, key: str) -> Style:
+    path, params = reading.path.format(id=quote(key, safe="")), dict(reading.params)
+    if reading.param:
+        params[reading.param] = key
+    if reading.backwards:
+        return EventPages(path, reading.key, params=params)
+    if reading.numbered:
+        return NumberedPages(path, reading.key, 60, params=params)
+    return WholeList(path, reading.key, params)
+
+
+async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
+    chunk = Chunk()
+    for key, (elements, read_at) in found.lists.items():
+        chunk.add(_records(reading, key, elements), read_at)
+    name, now = work.resource.name, work.client.clock.safe_now()
+    read = {key: read_at for key, (_, read_at) in found.lists.items()}
+    read |= dict.fromkeys(found.gone, now)
+
+    def also(conn: sa.Connection) -> None:
+        reads.note(conn, name, read)
+        state.settle(conn, name, read)
+        for key, error in found.failed.items():
+            state.postpone(conn, name, [key], str(error), now)
+
+    await work.store.merge(work.resource.table, chunk, work.tally, then=also)
+    work.changed()
+
+
+def _records(reading: PerContact, key: str, elements: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """Rows of their own with the contact's id, or a record of the contact that holds the list."""
+    if reading.within:
+        return [_holding(key, reading.within, elements)]
+    return [{**element, "contact_id": key} for element in elements]
+
+
+def _holding(key: str, path: str, elements: Sequence[Any]) -> Mapping[str, Any]:
+    value: Any = list(elements)
+    for step in reversed(path.split(".")):
+        value = {step: value}
+    return {"id": key, **value}
+
+
+# -- groups ----------------------------------------------------------------------------------
+
+
+async def members(work: Pass, reading: Members, *, full: bool) -> None:
+    """Read the members of the groups whose turn it is; a group's list counts only if whole."""
+    began_at = await _began_at(work, full)
+    name, table = work.resource.name, work.resource.table
+    names = work.store.loader.names
+    groups = await work.store.do(lambda conn: reads.groups(conn, names, name, table.name))
+    cheap = sum(group.elements // 150 + 1 for group in groups) <= CHEAP
+    for group in groups:
+        age = began_at - group.read_at if group.read_at else None
+        if age is None or cheap or age > AGAIN or (full and age > timedelta()):
+            await _read_group(work, reading, group.id)
+    await work.store.do(work.succeeded(began_at, full=full))
+
+
+async def _read_group(work: Pass, reading: Members, key: str) -> None:
+    body = {
+        "query": {"field": reading.field, "operator": "=", "value": key},
+        "sort": {"field": "created_at", "order": "ascending"},
+    }
+    found: list[Page] = []
+    style = CursorSearch(reading.path, reading.key, body)
+    async for page in ahead(pages(work.client, style), 2):
+        found.append(page)
+    ids = [{"id": record["id"]} for page in found for record in page.records if "id" in record]
+    name, read_at = work.resource.name, found[0].requested_at
+    chunk = Chunk()
+    chunk.add([_holding(key, reading.within, ids)], read_at)
+    await work.store.merge(
+        work.resource.table,
+        chunk,
+        work.tally,
+        then=lambda conn: reads.note(conn, name, {key: read_at}, len(ids)),
+    )
+    work.changed()

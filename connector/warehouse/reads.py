@@ -1,0 +1,162 @@
+"""Whose turn it is to be read, for what Intercom lists only contact by contact or group by group.
+
+Kept in ``sync_reads``; every function takes an open connection. Turns come page by page, so that
+memory does not grow with the workspace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from connector.warehouse.state import READS
+from connector.warehouse.statements import Names, quote
+
+PAGE = 2_000
+
+_ALIVE = "c._deleted_at IS NULL AND NOT c._placeholder"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One contact, and where the page that it ends stands."""
+
+    id: str
+    read_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Which contacts of a resource are due, and by what.
+
+    ``before``: those last read before it; ``active``: those that were seen or updated since they
+    were read; ``counted``: (child table, its parent column, count column of contacts) of those
+    whose stored children are not as many as Intercom counts.
+    """
+
+    resource: str
+    before: datetime | None = None
+    active: bool = False
+    counted: tuple[str, str, str] | None = None
+
+
+def never_read(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list[Turn]:
+    """Contacts that were never read, by id."""
+    return _turns(conn, names, turns, after, "r.id IS NULL", {})
+
+
+def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list[Turn]:
+    """Contacts that are due for a reason, by id."""
+    reasons: list[str] = []
+    if turns.before is not None:
+        reasons.append("r.read_at < :before")
+    if turns.active:
+        # Searches lag behind, so what was read just after a change may not have shown it.
+        reasons.append("greatest(c.updated_at, c.last_seen_at) > r.read_at - interval '15 minutes'")
+    if turns.counted:
+        table, parent, column = turns.counted
+        reasons.append(
+            f"(r.id IS NULL OR c._read_at > r.read_at) AND coalesce(c.{quote(column)}, 0) <>"
+            f" (SELECT count(*) FROM {names.plain(table)} k WHERE k.{quote(parent)} = c.id"
+            " AND k._deleted_at IS NULL)"
+        )
+    if not reasons:
+        return []
+    condition = "(" + ") OR (".join(reasons) + ")"
+    return _turns(conn, names, turns, after, condition, {"before": turns.before})
+
+
+def _turns(
+    conn: sa.Connection,
+    names: Names,
+    turns: Turns,
+    after: str,
+    condition: str,
+    values: dict[str, Any],
+) -> list[Turn]:
+    query = sa.text(
+        f"SELECT c.id, r.read_at FROM {names.plain('contacts')} c"
+        f" LEFT JOIN {names.plain('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
+        f" WHERE {_ALIVE} AND c.id > :after AND ({condition}) ORDER BY c.id LIMIT {PAGE}"
+    )
+    values = {key: value for key, value in values.items() if f":{key}" in query.text}
+    rows = conn.execute(query, {"resource": turns.resource, "after": after, **values})
+    return [Turn(key, read_at) for key, read_at in rows]
+
+
+def longest_ago(
+    conn: sa.Connection, names: Names, turns: Turns, before: datetime, after: Turn | None
+) -> list[Turn]:
+    """Contacts in the order in which they were last read, all before ``before``."""
+    query = sa.text(
+        f"SELECT r.id, r.read_at FROM {names.plain('sync_reads')} r"
+        f" JOIN {names.plain('contacts')} c ON c.id = r.id AND {_ALIVE}"
+        " WHERE r.resource = :resource AND r.read_at < :before"
+        " AND (r.read_at, r.id) > (:read_at, :id)"
+        f" ORDER BY r.read_at, r.id LIMIT {PAGE}"
+    )
+    start = after or Turn("", datetime.min)
+    values = {
+        "resource": turns.resource,
+        "before": before,
+        "read_at": start.read_at if after else "-infinity",
+        "id": start.id,
+    }
+    return [Turn(key, read_at) for key, read_at in conn.execute(query, values)]
+
+
+def contacts(conn: sa.Connection, names: Names) -> int:
+    """How many living contacts there are."""
+    query = f"SELECT count(*) FROM {names.plain('contacts')} c WHERE {_ALIVE}"
+    return int(conn.execute(sa.text(query)).scalar_one())
+
+
+def note(
+    conn: sa.Connection,
+    resource: str,
+    read: Mapping[str, datetime],
+    elements: int | None = None,
+) -> None:
+    """Note when each was read, and how many elements its list had."""
+    if not read:
+        return
+    rows = [
+        {"resource": resource, "id": key, "read_at": read_at, "elements": elements}
+        for key, read_at in sorted(read.items())
+    ]
+    statement = insert(READS)
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["resource", "id"],
+            set_={
+                "read_at": statement.excluded.read_at,
+                "elements": statement.excluded.elements,
+            },
+        ),
+        rows,
+    )
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group whose members are read, when they last were, and how many there were."""
+
+    id: str
+    read_at: datetime | None
+    elements: int
+
+
+def groups(conn: sa.Connection, names: Names, resource: str, table: str) -> list[Group]:
+    """The living groups, those first that were read longest ago."""
+    query = sa.text(
+        f"SELECT c.id, r.read_at, coalesce(r.elements, 0) FROM {names.plain(table)} c"
+        f" LEFT JOIN {names.plain('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
+        f" WHERE {_ALIVE} ORDER BY r.read_at NULLS FIRST, c.id"
+    )
+    rows = conn.execute(query, {"resource": resource})
+    return [Group(key, read_at, elements) for key, read_at, elements in rows]

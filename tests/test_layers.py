@@ -1,0 +1,101 @@
+"""Imports point down only, and what touches the world outside has one place each."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "connector"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+BASE = {"errors", "jsontext"}
+# Each room, and what it may import besides itself.
+MAY_IMPORT = {
+    "errors": set(),
+    "jsontext": set(),
+    "resources": BASE,
+    "settings": BASE | {"resources"},
+    "intercom": BASE | {"resources"},
+    "warehouse": BASE | {"resources"},
+    "sync": BASE | {"resources", "intercom", "warehouse"},
+    "simulator": BASE,
+    "commands": BASE
+    | {"resources", "settings", "intercom", "warehouse", "sync", "simulator", "cli"},
+    "cli": BASE | {"resources", "settings", "intercom", "warehouse", "sync", "commands"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+
+def room(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Every module that the file names in an import, also inside functions."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are written out"
+            module = node.module or ""
+            yield from (f"{module}.{name.name}" for name in node.names)
+
+
+def rooms_imported(file: Path) -> set[str]:
+    parts = [name.split(".") for name in imported(file)]
+    rooms = {part[1] for part in parts if part[0] == "connector" and len(part) > 1}
+    return {name for name in rooms if name in MAY_IMPORT}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_down(file):
+    assert room(file) in MAY_IMPORT, "a new room: say what it may import"
+    assert rooms_imported(file) - {room(file)} <= MAY_IMPORT[room(file)]
+
+
+def test_the_two_halves_do_not_know_each_other():
+    for file in FILES:
+        if room(file) == "intercom":
+            assert "warehouse" not in rooms_imported(file)
+        if room(file) == "warehouse":
+            assert "intercom" not in rooms_imported(file)
+
+
+def test_nothing_but_commands_knows_the_simulator():
+    users = {room(file) for file in FILES if "simulator" in rooms_imported(file)}
+    assert users <= {"simulator", "commands"}
+
+
+def _importers(*modules: str) -> set[str]:
+    return {
+        str(file.relative_to(PACKAGE).with_suffix(""))
+        for file in FILES
+        if any(name.split(".")[0] in modules for name in imported(file))
+    }
+
+
+def test_only_the_client_and_the_simulators_transport_import_httpx():
+    users = _importers("httpx", "httpx_aiohttp")
+    assert users
+    assert {name for name in users if not name.startswith("intercom/")} <= {"simulator/inprocess"}
+
+
+def test_only_the_warehouse_its_writer_and_commands_speak_sql():
+    rooms = {name.split("/")[0] for name in _importers("psycopg", "sqlalchemy", "alembic")}
+    assert rooms <= {"warehouse", "sync", "commands", "cli"}
+
+
+def test_only_the_settings_read_the_environment():
+    readers = set()
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"):
+                readers.add(room(file))
+            if isinstance(node, ast.ImportFrom) and node.module == "os":
+                names = {name.name for name in node.names}
+                readers |= {room(file)} if names & {"environ", "getenv", "environb"} else set()
+    assert readers == {"settings"}

@@ -1,0 +1,574 @@
+"""Batches into Postgres: what is written, what is not, and what a copy may replace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connector.errors import TooManyDeletesError
+from connector.warehouse.encoder import encode
+from tests.warehouse import BY_TABLE, Warehouse, at, opened, unix
+
+
+@pytest.fixture(scope="module")
+def shared(database_url: str) -> Iterator[Warehouse]:
+    with opened(database_url) as warehouse:
+        yield warehouse
+
+
+@pytest.fixture
+def warehouse(shared: Warehouse) -> Warehouse:
+    shared.clear()
+    return shared
+
+
+def listed(*ids: str, **more: Any) -> dict[str, Any]:
+    """A list of references as Intercom embeds it."""
+    return {"type": "list", "data": [{"type": "x", "id": key} for key in ids]} | more
+
+
+def contact(key: str = "1", updated: int = 0, **more: Any) -> dict[str, Any]:
+    return {"type": "contact", "id": key, "updated_at": unix(updated)} | more
+
+
+def part(key: str, body: str = "text", files: int = 0) -> dict[str, Any]:
+    attachments = [{"type": "upload", "name": f"f{n}", "url": f"/{n}"} for n in range(files)]
+    return {"type": "conversation_part", "id": key, "body": body, "attachments": attachments}
+
+
+def conversation(*parts: dict[str, Any], updated: int = 0, **more: Any) -> dict[str, Any]:
+    wrapper = {"type": "conversation_part.list", "conversation_parts": list(parts)}
+    record = {"id": "1", "updated_at": unix(updated), "conversation_parts": wrapper}
+    return record | more
+
+
+def changed(warehouse: Warehouse, before: dict[str, set[tuple[str, str]]]) -> dict[str, int]:
+    """How many new row versions each table has."""
+    after = warehouse.versions()
+    return {name: len(after[name] - before[name]) for name in after if after[name] - before[name]}
+
+
+# -- what is written -------------------------------------------------------------------------
+
+
+def test_the_same_content_again_writes_not_one_row_version(warehouse):
+    people = [contact(str(n), tags=listed("t"), owner_id="9", odd={"n": n}) for n in range(50)]
+    talk = conversation(part("a", files=2), part("b"), custom_attributes={"x": [1.0, None]})
+    assert warehouse.write("contacts", *people).inserted == 50
+    assert warehouse.write("conversations", talk).inserted == 1
+    before, content = warehouse.versions(), warehouse.content()
+    again = warehouse.write("contacts", *people, read=60, run=2)
+    assert (again.inserted, again.updated, again.unchanged) == (0, 0, 50)
+    assert warehouse.write("conversations", talk, read=60, run=2, by_id=True).unchanged == 1
+    assert warehouse.versions() == before
+    assert warehouse.content() == content
+
+
+def test_only_the_rows_that_changed_are_written(warehouse):
+    warehouse.write("contacts", *(contact(str(n), name="A") for n in range(20)))
+    before = warehouse.versions()
+    records = [contact(str(n), name="B" if n == 7 else "A") for n in range(20)]
+    written = warehouse.write("contacts", *records, read=60, run=2)
+    assert (written.inserted, written.updated, written.unchanged) == (0, 1, 19)
+    assert changed(warehouse, before) == {"contacts": 1}
+    row = warehouse.one("contacts", "7")
+    assert (row["name"], row["_run_id"], row["_read_at"]) == ("B", 2, at(60))
+    assert warehouse.one("contacts", "8")["_read_at"] == at(0)
+
+
+def test_a_changed_link_writes_its_owner_once_and_nothing_else(warehouse):
+    warehouse.write("contacts", contact("1", tags=listed("a")), contact("2", tags=listed("a")))
+    before = warehouse.versions()
+    old = warehouse.one("contacts", "1")
+    warehouse.write("contacts", contact("1", tags=listed("a", "b")), contact("2"), read=9, run=2)
+    assert changed(warehouse, before) == {"contacts": 1, "contact_tags": 1, "tags": 1}
+    row = warehouse.one("contacts", "1")
+    assert row["_changed_at"] > old["_changed_at"]
+    assert (row["_run_id"], row["_read_at"]) == (2, at(9))
+    before = warehouse.versions()
+    warehouse.write("contacts", contact("1", tags=listed("b")), read=10)
+    assert changed(warehouse, before) == {"contacts": 1}
+    assert warehouse.one("contacts", "1")["_changed_at"] > row["_changed_at"]
+
+
+def test_a_changed_part_or_attachment_writes_its_conversation_once(warehouse):
+    warehouse.write("conversations", conversation(part("a"), part("b", files=1)))
+    for n, parts in enumerate(
+        [
+            (part("a", "edited"), part("b", files=1)),
+            (part("a", "edited"), part("b", files=2)),
+            (part("a", "edited"), part("b", files=1)),
+            (part("b", files=1),),
+        ]
+    ):
+        before, old = warehouse.versions(), warehouse.one("conversations", "1")
+        warehouse.write("conversations", conversation(*parts), read=n + 1)
+        new = changed(warehouse, before)
+        assert (new["conversations"], new["conversation_parts"]) == (1, 1)
+        assert warehouse.one("conversations", "1")["_changed_at"] > old["_changed_at"]
+
+
+def test_two_batches_in_one_transaction_are_two_batches(warehouse):
+    table = BY_TABLE["contacts"]
+    first = encode(table, [contact("1", name="A", tags=listed("a"))], [at(0)])
+    second = encode(table, [contact("1", name="B"), contact("2")], [at(1)] * 2)
+    with warehouse.database.transaction() as conn:
+        warehouse.loader.write(conn, first, 1)
+        written = warehouse.loader.write(conn, second, 1)
+    assert (written.inserted, written.updated) == (1, 1)
+    assert warehouse.one("contacts", "1")["name"] == "B"
+
+
+def test_an_empty_batch_does_nothing(warehouse):
+    before = warehouse.versions()
+    assert warehouse.write("contacts").inserted == 0
+    assert warehouse.versions() == before
+
+
+# -- older copies ----------------------------------------------------------------------------
+
+
+def test_an_older_copy_is_refused_with_its_links_and_children(warehouse):
+    new = conversation(part("a", "new"), updated=10, tags={"tags": [{"id": "t"}]}, title="new")
+    old = conversation(
+        part("a", "old", files=3), part("z"), updated=9, tags={"tags": [{"id": "u"}]}, title="old"
+    )
+    warehouse.write("conversations", new)
+    before, content = warehouse.versions(), warehouse.content()
+    written = warehouse.write("conversations", old, read=99, by_id=True)
+    assert written.refused == ("1",)
+    assert (written.inserted, written.updated, written.unchanged) == (0, 0, 0)
+    assert warehouse.versions() == before
+    assert warehouse.content() == content
+
+
+def test_a_copy_of_the_same_age_replaces_only_what_was_read_no_later(warehouse):
+    warehouse.write("contacts", contact(name="first"), read=10)
+    warehouse.write("contacts", contact(name="silent change"), read=20)
+    assert warehouse.one("contacts", "1")["name"] == "silent change"
+    assert warehouse.write("contacts", contact(name="late"), read=19).refused == ("1",)
+    assert warehouse.one("contacts", "1")["name"] == "silent change"
+
+
+def test_a_newer_copy_replaces_one_that_was_read_later(warehouse):
+    warehouse.write("contacts", contact(updated=1, name="old"), read=50)
+    warehouse.write("contacts", contact(updated=2, name="new"), read=40)
+    row = warehouse.one("contacts", "1")
+    assert (row["name"], row["_read_at"]) == ("new", at(40))
+
+
+def test_without_updated_at_the_time_of_the_request_decides(warehouse):
+    warehouse.write("tags", {"id": "1", "name": "new"}, read=10)
+    assert warehouse.write("tags", {"id": "1", "name": "old"}, read=9).refused == ("1",)
+    assert warehouse.one("tags", "1")["name"] == "new"
+
+
+def _copy(key: str, updated: int, read: int) -> tuple[dict[str, Any], int]:
+    """A whole conversation whose content follows from its age."""
+    age = f"{updated}.{read}"
+    parts = [part(f"{key}-{n}", age, files=(updated + read) % 3) for n in range(1 + read % 3)]
+    record = conversation(
+        *parts,
+        updated=updated,
+        id=key,
+        title=age,
+        state="open",
+        admin_assignee_id=read % 2,
+        contacts={"contacts": [{"id": f"c{updated % 2}"}, {"id": f"c{read}"}]},
+        tags={"tags": [{"id": f"t{read % 3}", "applied_at": unix(1)}]},
+        odd={"age": age},
+    )
+    return record, read
+
+
+COPIES = [
+    _copy(key, updated, read) for key in ("x", "y") for updated, read in [(1, 1), (1, 3), (2, 2)]
+]
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.permutations(COPIES),
+    st.lists(st.sampled_from(COPIES), max_size=4),
+    st.integers(1, len(COPIES)),
+)
+def test_the_order_and_number_of_copies_does_not_matter(warehouse, copies, repeated, size):
+    def load(batches: list[list[tuple[dict[str, Any], int]]]) -> dict[str, Any]:
+        warehouse.clear()
+        for batch in batches:
+            records, reads = [record for record, _ in batch], [at(read) for _, read in batch]
+            warehouse.merge(encode(BY_TABLE["conversations"], records, reads))
+        rows = warehouse.rows("conversations")
+        return {
+            "rows": {
+                key: (row["title"], row["extra"], row["_read_at"], row["admin_assignee_id"])
+                for key, row in rows.items()
+            },
+            "links": [
+                warehouse.links(name) for name in ("conversation_tags", "conversation_contacts")
+            ],
+            "parts": {
+                key: row["body"]
+                for key, row in warehouse.rows("conversation_parts").items()
+                if not row["_deleted_at"]
+            },
+            "files": warehouse.links("conversation_part_attachments"),
+        }
+
+    newest = [_copy("x", 2, 2), _copy("y", 2, 2)]
+    arrival = [*copies, *repeated]
+    batches = [arrival[n : n + size] for n in range(0, len(arrival), size)]
+    got, expected = load(batches), load([newest])
+    living = set(expected["parts"])
+    files = {pair for pair in got["files"] if pair[0] in living}
+    assert {**got, "files": files} == expected
+
+
+# -- placeholders ----------------------------------------------------------------------------
+
+
+def test_what_is_referred_to_gets_a_placeholder_that_the_object_fills_in(warehouse):
+    warehouse.write("contacts", contact(owner_id="9", tags=listed("t"), companies=listed("c")))
+    for table, key in (("admins", "9"), ("tags", "t"), ("companies", "c")):
+        row = warehouse.one(table, key)
+        assert row["_placeholder"] is True
+        assert row["_read_at"] is row["_deleted_at"] is None
+        assert row["_run_id"] == 1
+    written = warehouse.write("tags", {"id": "t", "name": "T"}, read=-100, run=2)
+    assert (written.inserted, written.updated) == (0, 1)
+    row = warehouse.one("tags", "t")
+    assert (row["name"], row["_placeholder"], row["_read_at"]) == ("T", False, at(-100))
+    warehouse.write("contacts", contact("2", tags=listed("t")))
+    assert warehouse.one("tags", "t")["_placeholder"] is False
+
+
+def test_a_placeholder_is_filled_even_by_an_empty_object(warehouse):
+    warehouse.write("contacts", contact(tags=listed("t")))
+    warehouse.write("tags", {"id": "t"})
+    assert warehouse.one("tags", "t")["_placeholder"] is False
+
+
+def test_a_placeholder_never_becomes_a_deletion(warehouse):
+    warehouse.write("contacts", contact(tags=listed("t")))
+    table = BY_TABLE["tags"]
+    with warehouse.database.transaction() as conn:
+        assert warehouse.loader.mark_deleted(conn, table, ["t", "nobody"], at(9), 2) == 0
+        assert warehouse.loader.mark_absent(conn, table, [], at(9), 2) == 0
+    row = warehouse.one("tags", "t")
+    assert (row["_placeholder"], row["_deleted_at"]) == (True, None)
+
+
+def test_placeholders_are_offered_a_bounded_number_of_times_least_tried_first(warehouse):
+    warehouse.write("contacts", contact(tags=listed("a", "b", "c")))
+    table, loader = BY_TABLE["tags"], warehouse.loader
+    with warehouse.database.transaction() as conn:
+        assert loader.unfilled(conn, table, 2, 2) == ["a", "b"]
+        loader.note_tried(conn, table, ["a", "b"])
+        assert loader.unfilled(conn, table, 2, 9) == ["c", "a", "b"]
+        loader.note_tried(conn, table, ["a"])
+        assert loader.unfilled(conn, table, 2, 9) == ["c", "b"]
+        conn.rollback()
+
+
+def test_every_foreign_key_holds_at_the_commit(warehouse):
+    talk = conversation(
+        part("p", files=1),
+        admin_assignee_id=1,
+        team_assignee_id=2,
+        company={"id": "3"},
+        conversation_rating={"contact": {"id": "4"}, "teammate": {"id": 5}},
+        statistics={"last_closed_by_id": 6},
+        teammates={"admins": [{"id": "7"}]},
+        contacts={"contacts": [{"id": "8"}]},
+    )
+    warehouse.write("conversations", talk)
+    assert set(warehouse.rows("admins")) == {"1", "5", "6", "7"}
+    assert set(warehouse.rows("contacts")) == {"4", "8"}
+    assert set(warehouse.rows("teams")) == {"2"}
+    assert set(warehouse.rows("companies")) == {"3"}
+
+
+# -- links -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "incomplete",
+    [
+        {"tags": listed("a", has_more=True)},
+        {"tags": listed("a", total_count=2)},
+        {"tags": listed("a", has_more=None)},
+        {"tags": None},
+        {"tags": {"data": None}},
+        {"tags": {}},
+        {},
+    ],
+)
+def test_a_list_that_is_cut_null_or_absent_removes_no_link(warehouse, incomplete):
+    warehouse.write("contacts", contact(tags=listed("a", "b", has_more=False)))
+    warehouse.write("contacts", contact(name="new") | incomplete, read=1)
+    assert warehouse.links("contact_tags") == {("1", "a"), ("1", "b")}
+    assert warehouse.one("contacts", "1")["name"] == "new"
+
+
+def test_a_complete_list_removes_the_links_it_omits_and_no_other_owners(warehouse):
+    warehouse.write("contacts", contact("1", tags=listed("a", "b")), contact("2", tags=listed("a")))
+    warehouse.write("contacts", contact("1", tags=listed("b", has_more=False)), read=1)
+    assert warehouse.links("contact_tags") == {("1", "b"), ("2", "a")}
+    warehouse.write("contacts", contact("1", tags=listed()), read=2)
+    assert warehouse.links("contact_tags") == {("2", "a")}
+
+
+def test_a_list_that_was_completed_beside_its_record_counts_as_complete(warehouse):
+    cut = contact(tags=listed("a", has_more=True))
+    warehouse.write("contacts", contact(tags=listed("a", "b", "c")))
+    completed = {("1", "contact_tags"): [{"id": "a"}, {"id": "c", "applied_at": unix(5)}]}
+    warehouse.write("contacts", cut, read=1, completed=completed)
+    assert warehouse.links("contact_tags") == {("1", "a"), ("1", "c")}
+
+
+def test_what_is_told_of_a_link_is_kept_when_it_is_not_told_again(warehouse):
+    told = {"id": "a", "applied_at": unix(5), "applied_by": {"type": "admin", "id": "9"}}
+    warehouse.write("contacts", contact(tags={"data": [told]}))
+    before = warehouse.versions()
+    warehouse.write("contacts", contact(tags=listed("a")), read=1)
+    assert warehouse.versions() == before
+    [link] = warehouse.query("SELECT * FROM contact_tags")
+    assert (link["applied_at"], link["applied_by_id"], link["applied_by_type"]) == (
+        at(5),
+        "9",
+        "admin",
+    )
+
+
+def test_the_deletion_of_an_object_removes_no_links(warehouse):
+    warehouse.write("contacts", contact(tags=listed("a")))
+    with warehouse.database.transaction() as conn:
+        warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], ["1"], at(9), 2)
+    assert warehouse.links("contact_tags") == {("1", "a")}
+
+
+# -- children --------------------------------------------------------------------------------
+
+
+def test_a_part_that_a_complete_list_omits_is_marked_deleted_and_comes_back(warehouse):
+    warehouse.write("conversations", conversation(part("a"), part("b", files=1)))
+    warehouse.write("conversations", conversation(part("a")), read=7, run=3)
+    gone = warehouse.one("conversation_parts", "b")
+    assert (gone["_deleted_at"], gone["_run_id"], gone["body"]) == (at(7), 3, "text")
+    assert warehouse.one("conversations", "1")["parts_stored"] == 1
+    before = warehouse.versions()
+    warehouse.write("conversations", conversation(part("a")), read=8, run=4)
+    assert warehouse.versions() == before
+    warehouse.write("conversations", conversation(part("a"), part("b", files=1)), read=9)
+    assert warehouse.one("conversation_parts", "b")["_deleted_at"] is None
+    assert warehouse.one("conversations", "1")["parts_stored"] == 2
+
+
+@pytest.mark.parametrize("absent", [{}, {"conversation_parts": None}, {"conversation_parts": {}}])
+def test_a_copy_without_parts_says_nothing_of_them(warehouse, absent):
+    warehouse.write("conversations", conversation(part("a")))
+    warehouse.write("conversations", {"id": "1", "updated_at": unix(1)} | absent, read=1)
+    row = warehouse.one("conversations", "1")
+    assert (row["parts_stored"], row["parts_truncated"]) == (1, False)
+    assert warehouse.one("conversation_parts", "a")["_deleted_at"] is None
+
+
+def test_a_cut_list_of_parts_marks_nothing_and_is_told(warehouse):
+    warehouse.write("conversations", conversation(part("old")))
+    newest = [part(f"p{n}") for n in range(500)]
+    warehouse.write("conversations", conversation(*newest), read=1)
+    row = warehouse.one("conversations", "1")
+    assert (row["parts_stored"], row["parts_truncated"]) == (501, True)
+    assert warehouse.one("conversation_parts", "old")["_deleted_at"] is None
+    cut = conversation(part("old"))
+    cut["conversation_parts"]["total_count"] = 2
+    warehouse.write("conversations", cut, read=2)
+    row = warehouse.one("conversations", "1")
+    assert (row["parts_stored"], row["parts_truncated"]) == (501, True)
+    warehouse.write("conversations", conversation(*newest[:499]), read=3)
+    row = warehouse.one("conversations", "1")
+    assert (row["parts_stored"], row["parts_truncated"]) == (499, False)
+
+
+def test_an_attachment_that_its_part_no_longer_lists_is_removed(warehouse):
+    def places() -> set[tuple[Any, ...]]:
+        return warehouse.links("conversation_part_attachments")
+
+    warehouse.write("conversations", conversation(part("a", files=3), part("b", files=1)))
+    assert places() == {("a", 0), ("a", 1), ("a", 2), ("b", 0)}
+    warehouse.write("conversations", conversation(part("a", files=1), part("b", files=1)), read=1)
+    assert places() == {("a", 0), ("b", 0)}
+    silent = conversation({"id": "a", "body": "text"}, {"id": "b", "attachments": None})
+    warehouse.write("conversations", silent, read=2)
+    assert places() == {("a", 0), ("b", 0)}
+
+
+# -- deletions -------------------------------------------------------------------------------
+
+
+def delete(warehouse: Warehouse, *keys: str, when: float = 100) -> int:
+    with warehouse.database.transaction() as conn:
+        return warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], keys, at(when), 5)
+
+
+def test_a_deletion_is_dated_counted_and_not_repeated(warehouse):
+    warehouse.write("contacts", contact("1"), contact("2"))
+    old = warehouse.one("contacts", "1")["_changed_at"]
+    assert delete(warehouse, "1", "nobody") == 1
+    row = warehouse.one("contacts", "1")
+    assert (row["_deleted_at"], row["_run_id"]) == (at(100), 5)
+    assert row["_changed_at"] > old
+    assert delete(warehouse, "1", when=200) == 0
+    assert warehouse.one("contacts", "1")["_deleted_at"] == at(100)
+
+
+@pytest.mark.parametrize(
+    ("read", "by_id", "revived"),
+    [
+        (50, False, False),
+        (150, False, False),
+        (160, False, False),
+        (161, False, True),
+        (101, True, True),
+    ],
+)
+def test_only_a_read_by_id_or_a_late_list_revives_a_deleted_row(warehouse, read, by_id, revived):
+    warehouse.write("contacts", contact(name="A"))
+    delete(warehouse, "1")
+    record = contact(updated=50, name="B", tags=listed("t"))
+    written = warehouse.write("contacts", record, read=read, by_id=by_id, lag=60)
+    row = warehouse.one("contacts", "1")
+    assert (row["_deleted_at"] is None) is revived
+    assert (row["name"], written.updated) == (("B", 1) if revived else ("A", 0))
+    assert bool(warehouse.links("contact_tags")) is revived
+
+
+def test_the_same_content_revives_a_deleted_row_too(warehouse):
+    warehouse.write("contacts", contact())
+    delete(warehouse, "1")
+    assert warehouse.write("contacts", contact(), read=101, by_id=True).updated == 1
+    assert warehouse.one("contacts", "1")["_deleted_at"] is None
+
+
+def absent(warehouse: Warehouse, present: list[str], began: float, **options: bool) -> int:
+    with warehouse.database.transaction() as conn:
+        return warehouse.loader.mark_absent(
+            conn, BY_TABLE["tags"], present, at(began), 7, **options
+        )
+
+
+def test_what_a_complete_list_omits_is_marked_unless_it_was_read_since(warehouse):
+    warehouse.write("tags", {"id": "kept"}, {"id": "gone"}, read=1)
+    warehouse.write("tags", {"id": "later"}, read=11)
+    assert absent(warehouse, ["kept"], 10) == 1
+    deleted = {key: row["_deleted_at"] for key, row in warehouse.rows("tags").items()}
+    assert deleted == {"kept": None, "gone": at(10), "later": None}
+
+
+@pytest.mark.parametrize(
+    ("alive", "omitted", "refused"),
+    [(20, 20, False), (21, 21, True), (100, 21, True), (440, 22, False), (439, 22, True)],
+)
+def test_more_than_twenty_rows_and_five_per_cent_are_not_marked_unasked(
+    warehouse, alive, omitted, refused
+):
+    ids = [str(n) for n in range(alive)]
+    warehouse.write("tags", *({"id": key} for key in ids))
+    if refused:
+        before = warehouse.versions()
+        with pytest.raises(TooManyDeletesError, match=f"{omitted} of {alive} rows of tags"):
+            absent(warehouse, ids[omitted:], 10)
+        assert warehouse.versions() == before
+        assert absent(warehouse, ids[omitted:], 10, allow=True) == omitted
+    else:
+        assert absent(warehouse, ids[omitted:], 10) == omitted
+
+
+def test_known_tells_the_age_of_living_rows_only(warehouse):
+    warehouse.write("contacts", contact("1", updated=3), contact("2"), contact("3"), read=5)
+    warehouse.write("conversations", conversation(contacts={"contacts": [{"id": "9"}]}))
+    delete(warehouse, "2")
+    with warehouse.database.transaction() as conn:
+        known = warehouse.loader.known(conn, BY_TABLE["contacts"], ["1", "2", "9", "nobody"])
+    assert known == {"1": (at(3), at(5))}
+
+
+# -- extra -----------------------------------------------------------------------------------
+
+
+def test_a_leftover_that_the_next_copy_does_not_mention_stays(warehouse):
+    warehouse.write("contacts", contact(odd=1, other={"a": 1}))
+    warehouse.write("contacts", contact(other={"b": 2}), read=1)
+    assert warehouse.one("contacts", "1")["extra"] == {"odd": 1, "other": {"b": 2}}
+    warehouse.write("contacts", contact(odd=None), read=2)
+    assert warehouse.one("contacts", "1")["extra"] == {"odd": None, "other": {"b": 2}}
+
+
+def test_a_spoilt_value_that_heals_leaves_extra(warehouse):
+    spoilt = {"name": 5, "location": "x", "custom_attributes": {"k": "\0"}, "tags": {"data": 1}}
+    warehouse.write("contacts", contact(**spoilt))
+    assert set(warehouse.one("contacts", "1")["extra"]) == set(spoilt)
+    warehouse.write("contacts", contact(name="fine"), contact("2", location=None), read=1)
+    assert set(warehouse.one("contacts", "1")["extra"]) == set(spoilt) - {"name"}
+    healed = {"location": {"city": "X"}, "custom_attributes": {}, "tags": listed()}
+    warehouse.write("contacts", contact(**healed), read=2)
+    assert warehouse.one("contacts", "1")["extra"] is None
+
+
+def test_a_spoilt_list_keeps_its_original_until_the_list_is_sent_again(warehouse):
+    warehouse.write("teams", {"id": "1", "admin_ids": "all"})
+    warehouse.write("teams", {"id": "1", "name": "T"}, read=1)
+    assert warehouse.one("teams", "1")["extra"] == {"admin_ids": "all"}
+    warehouse.write("teams", {"id": "1", "admin_ids": [5]}, read=2)
+    assert warehouse.one("teams", "1")["extra"] is None
+    assert warehouse.links("team_admins") == {("1", "5")}
+
+
+# -- schemas ---------------------------------------------------------------------------------
+
+
+def test_two_schemas_with_the_same_ids_do_not_touch_each_other(warehouse, database_url):
+    with opened(database_url) as other:
+        warehouse.write("contacts", contact(name="one", tags=listed("a")))
+        before = warehouse.versions()
+        other.write("contacts", contact(name="two", owner_id="9", tags=listed("b")), read=1)
+        other.write("contacts", contact(name="two", tags=listed()), read=2)
+        assert warehouse.versions() == before
+        assert other.one("contacts", "1")["name"] == "two"
+        assert warehouse.rows("admins") == {}
+
+
+@pytest.mark.parametrize("suffix", ["qu\"ote's", "100%", "%s %(a)s", "Sp ace", "UPPER", ":b ü{}"])
+def test_any_name_of_a_schema_works(database_url, suffix):
+    with opened(database_url, suffix) as odd:
+        odd.write("contacts", contact(role="user", tags=listed("a"), owner_id="9"))
+        talk = conversation(part("p", files=1))
+        odd.write("conversations", talk)
+        odd.write("conversations", conversation(), read=1)
+        with odd.database.transaction() as conn:
+            assert odd.loader.mark_absent(conn, BY_TABLE["tags"], [], at(1), 1) == 0
+            assert odd.loader.mark_deleted(conn, BY_TABLE["contacts"], ["nobody"], at(1), 1) == 0
+            assert odd.loader.known(conn, BY_TABLE["contacts"], ["1"])
+            odd.loader.note_tried(conn, BY_TABLE["tags"], ["a"])
+            assert odd.loader.unfilled(conn, BY_TABLE["tags"], 9, 9) == ["a"]
+        assert odd.links("contact_tags") == {("1", "a")}
+        assert [row["id"] for row in odd.query("SELECT id FROM users")] == ["1"]
+        assert odd.one("conversation_parts", "p")["_deleted_at"] == at(1)
+        odd.database.lock()
+
+
+def test_the_lag_of_a_list_is_a_parameter_not_a_constant(warehouse):
+    warehouse.write("contacts", contact())
+    delete(warehouse, "1")
+    batch = encode(BY_TABLE["contacts"], [contact(name="B")], [at(130)])
+    assert warehouse.merge(batch, lag=timedelta(seconds=31).total_seconds()).refused == ("1",)
+    assert warehouse.merge(batch, lag=29).updated == 1

@@ -1,0 +1,266 @@
+"""The schema that migrations build is the one that is declared, explained, and safe to bring."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+
+from connector.errors import DatabaseError, SchemaTooNewError
+from connector.warehouse import migrate as migrations
+from connector.warehouse.database import Database, conninfo
+from connector.warehouse.migrate import migrate
+from connector.warehouse.schema import metadata
+from tests.warehouse import opened
+
+_numbers = itertools.count(1)
+
+# What tells two schemas apart: each query is a list of rows about one schema, without its name.
+CATALOG = {
+    "columns": """
+        SELECT c.relname, c.relkind, a.attname, format_type(a.atttypid, a.atttypmod) AS type,
+               a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid) AS preset,
+               col_description(c.oid, a.attnum) AS comment
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+        LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind = 'r'
+          AND c.relname <> 'sync_version'
+        ORDER BY 1, a.attname""",
+    "tables": """
+        SELECT relname, obj_description(oid) AS comment FROM pg_class
+        WHERE relnamespace = %(schema)s::regnamespace AND relkind = 'r'
+          AND relname <> 'sync_version' ORDER BY 1""",
+    "constraints": """
+        SELECT r.relname, c.contype, c.condeferrable, c.condeferred,
+               replace(pg_get_constraintdef(c.oid), %(quoted)s || '.', '') AS definition
+        FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
+        WHERE c.connamespace = %(schema)s::regnamespace AND r.relname <> 'sync_version'
+          AND c.contype <> 'n'
+        ORDER BY 1, definition""",
+    "indexes": """
+        SELECT tablename, indexname,
+               replace(indexdef, %(quoted)s || '.', '') AS definition
+        FROM pg_indexes WHERE schemaname = %(name)s AND tablename <> 'sync_version'
+        ORDER BY 1, 2""",
+}
+
+
+def look(database_url: str, statement: str, **parameters: Any) -> list[dict[str, Any]]:
+    with psycopg.connect(conninfo(database_url), row_factory=dict_row) as conn:
+        return conn.execute(statement, parameters or None).fetchall()
+
+
+def catalog(database_url: str, schema: str, what: str) -> list[dict[str, Any]]:
+    quoted = '"' + schema.replace('"', '""') + '"'
+    bare = schema if schema.isidentifier() and schema.islower() else quoted
+    return look(database_url, CATALOG[what], schema=quoted, quoted=bare, name=schema)
+
+
+@pytest.fixture(scope="module")
+def migrated(database_url: str) -> Iterator[str]:
+    """A schema that was built by the migrations."""
+    with opened(database_url) as warehouse:
+        yield warehouse.schema
+
+
+@pytest.fixture(scope="module")
+def declared(database_url: str) -> Iterator[str]:
+    """A schema that was made from the declarations."""
+    schema = f"d_{os.getpid()}"
+    database = Database(database_url, schema)
+    with database.transaction() as conn:
+        conn.execute(sa.schema.CreateSchema(schema))
+        metadata().create_all(conn)
+    yield schema
+    with database.transaction() as conn:
+        conn.execute(sa.schema.DropSchema(schema, cascade=True))
+    database.close()
+
+
+# -- declarations ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", CATALOG)
+def test_migrations_build_what_is_declared(database_url, migrated, declared, what):
+    built, wanted = (catalog(database_url, name, what) for name in (migrated, declared))
+    assert wanted
+    assert built == wanted
+
+
+def test_autogenerate_finds_nothing_to_migrate(database_url, migrated):
+    engine = sa.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo(database_url))
+    )
+    with engine.connect() as conn:
+        conn.execute(sa.text(f'SET search_path TO "{migrated}"'))
+        conn.dialect.default_schema_name = migrated
+        options = {
+            "version_table": "sync_version",
+            "compare_type": True,
+            "compare_server_default": True,
+        }
+        context = MigrationContext.configure(conn, opts=options)
+        assert compare_metadata(context, metadata()) == []
+
+
+def test_every_foreign_key_can_be_deferred(database_url, migrated):
+    keys = [row for row in catalog(database_url, migrated, "constraints") if row["contype"] == "f"]
+    assert keys
+    for key in keys:
+        assert (key["condeferrable"], key["condeferred"]) == (True, False), key
+
+
+def test_every_table_view_and_column_has_a_comment(database_url, migrated):
+    uncommented = look(
+        database_url,
+        """SELECT c.relname, a.attname FROM pg_class c
+           JOIN LATERAL (SELECT 0 AS attnum, NULL::name AS attname UNION ALL
+                         SELECT attnum, attname FROM pg_attribute
+                         WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) a ON true
+           WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind IN ('r', 'v')
+             AND c.relname <> 'sync_version'
+             AND coalesce(CASE attnum WHEN 0 THEN obj_description(c.oid)
+                                      ELSE col_description(c.oid, attnum) END, '') = ''""",
+        schema=f'"{migrated}"',
+    )
+    assert uncommented == []
+
+
+# -- up, down, again -------------------------------------------------------------------------
+
+
+def test_migrating_twice_does_nothing(database, database_url, schema):
+    assert migrate(database) is True
+    tables = f"SELECT oid, xmin::text FROM pg_class WHERE relnamespace = '{schema}'::regnamespace"
+    before = look(database_url, tables)
+    assert migrate(database) is False
+    assert look(database_url, tables) == before
+
+
+def run(database: Database, direction: Any, revision: str) -> None:
+    """Alembic up or down, as ``migrate`` calls it."""
+
+    def work(conn: sa.Connection) -> None:
+        conn.execute(sa.text(f'SET LOCAL search_path TO "{database.schema}"'))
+        conn.dialect.default_schema_name = database.schema
+        config = migrations.configuration()
+        config.attributes["connection"] = conn
+        direction(config, revision)
+
+    database.write(work)
+
+
+def drop_views(database_url: str, schema: str) -> None:
+    views = look(
+        database_url, "SELECT viewname FROM pg_views WHERE schemaname = %(schema)s", schema=schema
+    )
+    with psycopg.connect(conninfo(database_url), autocommit=True) as conn:
+        for view in views:
+            conn.execute(f'DROP VIEW IF EXISTS "{schema}"."{view["viewname"]}" CASCADE')
+
+
+def test_an_older_schema_is_brought_up_to_date(database, database_url, schema):
+    migrate(database)
+    before = {what: catalog(database_url, schema, what) for what in CATALOG}
+    drop_views(database_url, schema)
+    run(database, command.downgrade, "base")
+    assert catalog(database_url, schema, "tables") == []
+    with database.transaction() as conn:
+        assert migrations.check(conn, schema) is False
+    assert migrate(database) is True
+    assert {what: catalog(database_url, schema, what) for what in CATALOG} == before
+    views = look(
+        database_url,
+        "SELECT count(*) AS n FROM pg_views WHERE schemaname = %(schema)s",
+        schema=schema,
+    )
+    assert views[0]["n"] > 0
+
+
+def test_the_migrations_are_one_line_without_branches():
+    config = migrations.configuration()
+    script = migrations.ScriptDirectory.from_config(config)
+    assert len(script.get_heads()) == 1
+    assert len(script.get_bases()) == 1
+
+
+def test_a_schema_of_a_newer_version_is_refused_and_left_alone(database, database_url, schema):
+    migrate(database)
+    with database.transaction() as conn:
+        conn.execute(sa.text(f"UPDATE \"{schema}\".sync_version SET version_num = '9999'"))
+    before = {what: catalog(database_url, schema, what) for what in CATALOG}
+    with pytest.raises(SchemaTooNewError, match="newer version") as caught:
+        migrate(database)
+    assert caught.value.exit_code == 5
+    assert {what: catalog(database_url, schema, what) for what in CATALOG} == before
+
+
+def test_a_schema_that_is_missing_or_empty_is_not_up_to_date(database, database_url, schema):
+    with database.transaction() as conn:
+        assert migrations.check(conn, schema) is False
+        conn.execute(sa.schema.CreateSchema(schema))
+        assert migrations.check(conn, schema) is False
+    assert migrate(database) is True
+    with database.transaction() as conn:
+        assert migrations.check(conn, schema) is True
+        assert migrations.present(conn, schema) == migrations.newest()
+
+
+# -- rights ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def role(database_url: str) -> Iterator[str]:
+    """A role that may log in and do nothing else."""
+    name = f"role_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(conninfo(database_url), autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+        yield name
+        [(base,)] = admin.execute("SELECT current_database()").fetchall()
+        admin.execute(f'REVOKE ALL ON DATABASE "{base}" FROM {name}')
+        admin.execute(f"DROP OWNED BY {name} CASCADE")
+        admin.execute(f"DROP ROLE {name}")
+
+
+def grant(database_url: str, statement: str) -> None:
+    with psycopg.connect(conninfo(database_url), autocommit=True) as admin:
+        [(base,)] = admin.execute("SELECT current_database()").fetchall()
+        admin.execute(statement.replace("DATABASE_NAME", f'"{base}"'))
+
+
+def as_role(database_url: str, role: str) -> str:
+    return make_conninfo(conninfo(database_url), user=role, password="secret")
+
+
+def test_a_role_that_only_owns_its_schema_can_migrate_and_write(database_url, schema, role):
+    grant(database_url, f'CREATE SCHEMA "{schema}" AUTHORIZATION {role}')
+    database = Database(as_role(database_url, role), schema)
+    assert migrate(database) is True
+    assert migrate(database) is False
+    database.lock()
+    database.close()
+
+
+def test_a_role_that_may_create_schemas_makes_its_own(database_url, schema, role):
+    grant(database_url, f"GRANT CREATE ON DATABASE DATABASE_NAME TO {role}")
+    database = Database(as_role(database_url, role), schema)
+    assert migrate(database) is True
+    database.close()
+
+
+def test_a_role_without_rights_is_told_so(database_url, schema, role):
+    database = Database(as_role(database_url, role), schema)
+    with pytest.raises(DatabaseError, match="rights of the role") as caught:
+        migrate(database)
+    assert "secret" not in str(caught.value)
+    database.close()
