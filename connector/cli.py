@@ -17,12 +17,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from connector import settings as settings_module
-from connector.commands import check, demo, simulate, status
+from connector.commands import check, demo, simulate, sql, status
 from connector.commands.connect import open_client, open_database
 from connector.commands.progress import Progress, outcome_as_json, print_outcome
 from connector.errors import ConnectorError, SettingsError
 from connector.settings import Settings
-from connector.sync.run import Options, prepare, sync
+from connector.sync.run import Options, prepare, refetch, sync
 
 T = TypeVar("T")
 INTERRUPTED = 130
@@ -61,6 +61,7 @@ def _sync(arguments: argparse.Namespace) -> int:
         full=arguments.full,
         since=arguments.since,
         lookback=timedelta(seconds=settings.lookback),
+        sweep=timedelta(days=settings.sweep_days),
         allow_deletes=arguments.allow_deletes,
         auto_migrate=settings.auto_migrate,
     )
@@ -93,6 +94,29 @@ def _status(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     with open_database(settings, say=_say) as database:
         return status.run(database, as_json=arguments.json)
+
+
+def _sql(arguments: argparse.Namespace) -> int:
+    with open_database(_settings(arguments), say=_say) as database:
+        return sql.run(database, arguments.statement, as_json=arguments.json, write=arguments.write)
+
+
+def _refetch(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    settings.require_token()
+    resource = settings_module.resource(arguments.resource)
+    with open_database(settings, say=_say) as database:
+
+        async def run() -> int:
+            async with open_client(settings) as client:
+                outcome = await refetch(client, database, resource, arguments.ids)
+                if arguments.json:
+                    print(json.dumps(outcome_as_json(outcome)))
+                else:
+                    print_outcome(outcome)
+                return outcome.exit_code
+
+        return _until_signalled(run())
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -131,6 +155,14 @@ def parser() -> argparse.ArgumentParser:
         ("check", "settings, token, workspace, scopes and database", _check),
     ):
         _json_option(_add(commands, name, sentence, command))
+    again = _add(commands, "refetch", "read named objects again now", _refetch)
+    again.add_argument("resource", help="their resource: conversations")
+    again.add_argument("ids", nargs="+", metavar="ID")
+    _json_option(again)
+    query = _add(commands, "sql", "print the rows of a query on the warehouse", _sql)
+    query.add_argument("statement", metavar="STATEMENT")
+    query.add_argument("--write", action="store_true", help="let the statement change things")
+    _json_option(query)
     _add(commands, "migrate", "create or upgrade the schema and stop", _migrate)
     simulate.add_options(_add(commands, "simulate", "run the bundled simulator", _simulate))
     demo.add_options(_add(commands, "demo", "the whole thing, no account needed", _demo))

@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 
 from connector.errors import SettingsError
 from connector.resources import BY_NAME
+from connector.resources.resource import Resource
 
 EMBEDDED = "embedded"
 REGIONS = {
@@ -39,6 +40,7 @@ class Settings:
     resources: tuple[str, ...] | None  # None: everything
     auto_migrate: bool
     lookback: int  # seconds
+    sweep_days: int  # events, notes and subscriptions of every contact are read again within
     concurrency: int
     requests_per_minute: int | None
     ca_bundle: str | None
@@ -118,6 +120,7 @@ def load(
         resources=names(source.text("CONNECTOR_RESOURCES"), "CONNECTOR_RESOURCES"),
         auto_migrate=source.flag("CONNECTOR_AUTO_MIGRATE", True),
         lookback=source.number("CONNECTOR_LOOKBACK", 900) or 0,
+        sweep_days=source.number("CONNECTOR_EVENTS_SWEEP_DAYS", 30, least=1) or 30,
         concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1) or 50,
         requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
         ca_bundle=source.text("SSL_CERT_FILE") or None,
@@ -140,6 +143,13 @@ def check_schema(name: str) -> str:
     if name.lower().startswith("pg_") or name.lower() == "information_schema":
         raise SettingsError(f"the schema name {name!r} belongs to PostgreSQL; choose another")
     return name
+
+
+def resource(name: str) -> Resource:
+    """The resource of that name; SettingsError if there is none."""
+    if name not in BY_NAME:
+        raise SettingsError(f"no resource is named {name!r}; known are {', '.join(BY_NAME)}")
+    return BY_NAME[name]
 
 
 def names(text: str, setting: str) -> tuple[str, ...] | None:

@@ -75,9 +75,11 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(
 
 
 def test_a_demo_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    process = _demo(tmp_path, "--contacts", "-1")
+    process = _demo(tmp_path, SSL_CERT_FILE="/no/such/file")
     output, _ = process.communicate(timeout=30)
-    assert process.returncode != 0
+    assert process.returncode == 2, output  # what the sync exits with
+    assert "first sync" in output
+    assert "second sync" not in output
     _assert_nothing_is_left(tmp_path, output)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from connector.warehouse import statements
 from connector.warehouse.encoder import encode
 from tests.warehouse import BY_TABLE, T0, Warehouse, opened
 
@@ -89,6 +90,8 @@ SINGLE = {
     "email_message_metadata",
     "source.email_message_metadata",
 }
+# Lists of references to objects that are read on their own, and refer back.
+REPEATED = {("contacts", "notes.data")}
 NOBODY = ("owner_id", "assignee_id", "last_closed_by_id")
 # Lists that Intercom wraps and the table holds under the wrapper's name.
 UNWRAPPED = {
@@ -149,6 +152,8 @@ class Collector:
         self, table: str, row: dict[str, Any], path: tuple[str, ...], value: Any
     ) -> Iterator[str]:
         dotted = ".".join(path)
+        if (table, dotted) in REPEATED:
+            return
         if isinstance(value, list) and (table, dotted) in LINKS:
             yield from self._links(table, row, path, value)
         elif isinstance(value, list) and (table, dotted) in CHILDREN:
@@ -352,12 +357,16 @@ def test_the_collector_finds_everything_of_a_rich_record(warehouse):
 )
 def test_the_collector_reports_a_leaf_that_is_lost(warehouse, damage, reported):
     warehouse.write("conversations", RICH)
-    warehouse.query(f"{damage} RETURNING 1")
+    warehouse.execute(damage)
     [lost] = Collector(warehouse).lost("conversations", RICH)
     assert lost.startswith(reported)
 
 
-def test_a_leaf_whose_column_is_no_longer_declared_is_in_extra_and_lost_without_it(warehouse):
+def test_a_leaf_whose_column_is_no_longer_declared_is_in_extra_and_lost_without_it(
+    warehouse, monkeypatch
+):
+    # One process knows one declaration of a table; the other one goes when the test ends.
+    monkeypatch.setattr(statements, "_registry", dict(statements._registry))
     table = BY_TABLE["contacts"]
     poorer = dataclasses.replace(
         table, columns=tuple(column for column in table.columns if column.name != "email")
@@ -366,5 +375,5 @@ def test_a_leaf_whose_column_is_no_longer_declared_is_in_extra_and_lost_without_
     warehouse.merge(encode(poorer, [record], [T0]))
     assert warehouse.one("contacts", "1")["extra"] == {"email": "a@example.com"}
     assert Collector(warehouse).lost("contacts", record) == []
-    warehouse.query("UPDATE contacts SET extra = NULL RETURNING 1")
+    warehouse.execute("UPDATE contacts SET extra = NULL")
     assert Collector(warehouse).lost("contacts", record) == ["contacts.email = 'a@example.com'"]

@@ -192,7 +192,7 @@ COPIES = [
 
 
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -462,7 +462,7 @@ def test_the_same_content_revives_a_deleted_row_too(warehouse):
 def absent(warehouse: Warehouse, present: list[str], began: float, **options: bool) -> int:
     with warehouse.database.transaction() as conn:
         return warehouse.loader.mark_absent(
-            conn, BY_TABLE["tags"], present, at(began), 7, **options
+            conn, BY_TABLE["tags"], [{"id": key} for key in present], at(began), 7, **options
         )
 
 

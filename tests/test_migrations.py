@@ -99,7 +99,9 @@ def test_migrations_build_what_is_declared(database_url, migrated, declared, wha
 
 def test_autogenerate_finds_nothing_to_migrate(database_url, migrated):
     engine = sa.create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo(database_url))
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(conninfo(database_url)),
+        poolclass=sa.pool.NullPool,
     )
     with engine.connect() as conn:
         conn.execute(sa.text(f'SET search_path TO "{migrated}"'))

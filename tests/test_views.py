@@ -68,9 +68,10 @@ def test_users_and_leads_are_the_living_contacts_of_their_role(warehouse):
 def test_refreshing_keeps_the_order_appends_what_is_new_and_breaks_no_view_on_top(database_url):
     with opened(database_url) as own:
         before = columns(own, "contacts_live")
-        own.query("CREATE VIEW mine AS SELECT id, email FROM contacts_live; SELECT 1")
-        own.query("DROP VIEW users; DROP VIEW tags_live; SELECT 1")
-        own.query("CREATE VIEW tags_live AS SELECT name, id FROM tags; SELECT 1")
+        own.execute("CREATE VIEW mine AS SELECT id, email FROM contacts_live")
+        own.execute("DROP VIEW users")
+        own.execute("DROP VIEW tags_live")
+        own.execute("CREATE VIEW tags_live AS SELECT name, id FROM tags")
         with own.database.transaction() as conn:
             refresh_views(conn, own.schema)
         assert columns(own, "contacts_live") == before

@@ -76,6 +76,10 @@ class Warehouse:
     def query(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
         return self._reader.execute(statement, parameters or None).fetchall()
 
+    def execute(self, statement: str) -> None:
+        """Change something behind the connector's back."""
+        self._reader.execute(statement)
+
     def rows(self, table: str) -> dict[str, dict[str, Any]]:
         """All rows of a table by id, placeholders and deleted ones included."""
         return {row["id"]: row for row in self.query(f'SELECT * FROM "{table}"')}

@@ -8,15 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.commands.connect import open_client, open_database
-from connector.errors import ConnectorError, NotPermittedError
+from connector.errors import ConnectorError, NotFoundError, NotPermittedError
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import Resource, Search, Snapshot, Sweep
+from connector.resources.resource import (
+    Catalogue,
+    Log,
+    Members,
+    PerContact,
+    Resource,
+    Search,
+    Snapshot,
+    Sweep,
+)
 from connector.settings import Settings
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate
 from connector.warehouse.database import Database
 from connector.warehouse.state import Workspace
+
+NOBODY = "0" * 24  # an id that no contact has
 
 
 @dataclass
@@ -64,8 +75,12 @@ def _reader(client: Client, resource: Resource) -> Callable[[], Awaitable[str]]:
     async def read() -> str:
         try:
             await _probe(client, resource)
+        except NotFoundError:
+            return "readable"  # nobody by that id, but the question was allowed
         except NotPermittedError as error:
-            raise NotPermittedError(str(error), hint="") from error
+            if resource.optional:
+                return f"not readable with this token, and so left out ({error.message})"
+            raise
         return "readable"
 
     return read
@@ -75,14 +90,26 @@ async def _probe(client: Client, resource: Resource) -> None:
     """The smallest request that needs the scope of a resource."""
     match resource.reading:
         case Snapshot() as reading:
-            await client.request("GET", reading.path)
+            first = reading.parts[0]
+            await client.request("GET", first.path or reading.path, params=dict(first.params))
+        case Catalogue() as reading:
+            await client.request("GET", reading.path, params={"per_page": 1})
+        case Log() as reading:
+            await client.request("GET", reading.path, params={reading.since: _yesterday(client)})
         case Sweep() as reading:  # a scroll would stay open and be in the way for a minute
             await client.request("POST", reading.list, params={"page": 1, "per_page": 1})
-        case Search() as reading:
+        case PerContact() as reading:
+            params = dict(reading.params) | ({reading.param: NOBODY} if reading.param else {})
+            await client.request("GET", reading.path.format(id=NOBODY), params=params)
+        case Search() | Members() as reading:
             query = {"field": "created_at", "operator": ">", "value": 0}
             await client.request(
                 "POST", reading.path, json={"query": query, "pagination": {"per_page": 1}}
             )
+
+
+def _yesterday(client: Client) -> int:
+    return int(client.clock.now().timestamp()) - 86_400
 
 
 def _warehouse(settings: Settings, workspace: Workspace | None, lines: list[Line]) -> None:

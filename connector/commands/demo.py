@@ -153,18 +153,22 @@ def _process(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     In a session of its own: Ctrl-C reaches the demo alone, which then ends the others in turn.
     """
     command = [sys.executable, "-m", "connector", *words]
-    process = subprocess.Popen(command, text=True, start_new_session=True, **options)
-    try:
+    with contextlib.ExitStack() as stack:
+        with _undisturbed():
+            process = subprocess.Popen(command, text=True, start_new_session=True, **options)
+            stack.callback(_end, process)
         yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout:
-            process.stdout.close()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
 def _clean_environment() -> dict[str, str]:
@@ -216,7 +220,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back: a server that is just starting could not be stopped."""
+    """Hold Ctrl-C and SIGTERM back: what is just starting could not be ended."""
     held: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda n, _: held.append(n)) for number in numbers]

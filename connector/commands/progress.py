@@ -86,4 +86,4 @@ def _print_warnings(outcome: Outcome) -> None:
 
 def _row(cells: tuple[str, ...]) -> str:
     name, state, *numbers = cells
-    return f"{name:<15}{state:<12}" + "".join(f"{number:>10}" for number in numbers)
+    return f"{name:<22}{state:<12}" + "".join(f"{number:>10}" for number in numbers)

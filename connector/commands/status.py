@@ -47,17 +47,26 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
 
 def _resource(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, Any]:
     progress = state.progress(conn, resource.name)
-    table = Names(schema)(resource.table.name)
+    facts = _counts(conn, schema, resource) | {"fresh_as_of": progress.fresh_as_of}
+    if resource.table.truncated:
+        facts |= _completeness(conn, schema, resource)
+    return facts
+
+
+def _counts(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, Any]:
+    """Rows of the table that the resource fills: the object's own, or a link or child of it."""
+    beside = getattr(resource.reading, "within", "")
+    table = Names(schema)(resource.name if beside else resource.table.name)
+    if any(link.table == resource.name for link in resource.table.links):
+        number = conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+        return {"rows": number, "deleted": 0, "placeholders": 0}
     owns = "".join(f" AND {quote(column)} = {literal(value)}" for column, value in resource.owns)
     counts = conn.exec_driver_sql(
         "SELECT count(*) FILTER (WHERE _deleted_at IS NULL AND NOT _placeholder) AS rows,"
         " count(*) FILTER (WHERE _deleted_at IS NOT NULL) AS deleted,"
         f" count(*) FILTER (WHERE _placeholder) AS placeholders FROM {table} WHERE true{owns}"
     ).mappings()
-    facts = dict(counts.one()) | {"fresh_as_of": progress.fresh_as_of}
-    if resource.table.truncated:
-        facts |= _completeness(conn, schema, resource)
-    return facts
+    return dict(counts.one())
 
 
 def _completeness(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, Any]:
@@ -89,7 +98,7 @@ def _print(facts: dict[str, Any]) -> None:
         fresh = resource["fresh_as_of"]
         when = f"fresh as of {fresh:%Y-%m-%d %H:%M:%S %Z}" if fresh else "never read"
         print(
-            f"{name:<15}{resource['rows']:>12,} rows {resource['deleted']:>8,} deleted"
+            f"{name:<22}{resource['rows']:>12,} rows {resource['deleted']:>8,} deleted"
             f" {resource['placeholders']:>8,} placeholders  {when}"
         )
     for entry in facts.get("pending", []):

@@ -20,6 +20,11 @@ CONTACT_ATTRIBUTES = {
 }
 COMPANY_ATTRIBUTES = {"account_manager": "string", "arr": "float", "churn_risk": "boolean"}
 CONVERSATION_ATTRIBUTES = {"Issue type": "string", "Urgent": "boolean", "Copilot used": "boolean"}
+# The kinds kept as plain records: their lists do not lag.
+DIRECTORIES = frozenset(
+    "tags segments admins teams subscription_types ticket_types ticket_states help_centers"
+    " collections articles news_items newsfeeds macros calls".split()
+)
 
 Record = dict[str, Any]
 
@@ -59,8 +64,22 @@ class Gone:
     item: Item | None = None
 
 
+class Event(NamedTuple):
+    """Something a contact did: when in milliseconds, what, and when lists begin to show it."""
+
+    ms: int
+    name: str
+    metadata: bytes
+    visible_at: float
+
+    @property
+    def created_at(self) -> int:
+        """The second, which is all that clients are told."""
+        return self.ms // 1000
+
+
 class Sizes(NamedTuple):
-    """How many of each kind to generate."""
+    """How many of each kind to generate; None is a modest number by the number of contacts."""
 
     contacts: int
     companies: int
@@ -69,6 +88,27 @@ class Sizes(NamedTuple):
     segments: int
     admins: int
     teams: int
+    events: int | None = None
+    tickets: int | None = None
+    articles: int | None = None
+    news_items: int | None = None
+    macros: int | None = None
+    calls: int | None = None
+    activity_logs: int | None = None
+
+    def settled(self) -> Sizes:
+        """The same with a number for every kind."""
+        contacts = self.contacts
+        modest = {
+            "events": min(2 * contacts, 40_000),
+            "tickets": min(contacts // 5, 4000),
+            "articles": min(contacts // 5, 400),
+            "news_items": min(contacts // 10, 60),
+            "macros": min(contacts // 10, 200),
+            "calls": min(contacts // 5, 1000),
+            "activity_logs": min(contacts // 2, 2000),
+        }
+        return self._replace(**{k: n for k, n in modest.items() if getattr(self, k) is None})
 
 
 def new_app(seed: int, now: int, timezone: str, years: float) -> Record:
@@ -101,6 +141,22 @@ class Workspace:
     contacts: Shelf = field(default_factory=Shelf)
     companies: Shelf = field(default_factory=Shelf)
     conversations: Shelf = field(default_factory=Shelf)
+    tickets: Shelf = field(default_factory=Shelf)
+    # By contact, each list oldest first.
+    events: dict[str, list[Event]] = field(default_factory=dict)
+    data_attributes: list[Record] = field(default_factory=list)
+    conversation_attributes: list[Record] = field(default_factory=list)
+    ticket_types: dict[str, Record] = field(default_factory=dict)
+    ticket_states: dict[str, Record] = field(default_factory=dict)
+    help_centers: dict[str, Record] = field(default_factory=dict)
+    collections: dict[str, Record] = field(default_factory=dict)
+    articles: dict[str, Record] = field(default_factory=dict)
+    news_items: dict[str, Record] = field(default_factory=dict)
+    newsfeeds: dict[str, Record] = field(default_factory=dict)
+    macros: dict[str, Record] = field(default_factory=dict)
+    calls: dict[str, Record] = field(default_factory=dict)
+    # Oldest first; entries are only ever added.
+    activity_logs: list[Record] = field(default_factory=list)
     # Admins that left: no list names them, old parts still do.
     removed_admins: dict[str, Record] = field(default_factory=dict)
     gone: dict[str, dict[str, Gone]] = field(default_factory=dict)
@@ -121,6 +177,13 @@ class Workspace:
         segments: int = 12,
         admins: int = 12,
         teams: int = 4,
+        events: int | None = None,
+        tickets: int | None = None,
+        articles: int | None = None,
+        news_items: int | None = None,
+        macros: int | None = None,
+        calls: int | None = None,
+        activity_logs: int | None = None,
         now: int | None = None,
         timezone: str = "America/New_York",
         parts: tuple[int, int] = (1, 14),
@@ -131,15 +194,19 @@ class Workspace:
 
         `now` is the latest moment of its history (default: the present). `hostile` is the share of
         contacts that carry values no Postgres column holds: NUL characters, lone surrogates,
-        integers past 64 bits, years past 9999.
+        integers past 64 bits, years past 9999. Events, tickets and what follows them come in
+        modest numbers by the number of contacts unless a number is given.
         """
         # Imported here: the generators import this module.
         from connector.simulator.generation.whole import populate
 
         moment = int(time.time()) if now is None else now
         space = cls(seed=seed, now=moment, app=new_app(seed, moment, timezone, years))
-        sizes = Sizes(contacts, companies, conversations, tags, segments, admins, teams)
-        populate(space, sizes, parts, years, hostile)
+        sizes = Sizes(
+            contacts, companies, conversations, tags, segments, admins, teams, events, tickets,
+            articles, news_items, macros, calls, activity_logs,
+        )  # fmt: skip
+        populate(space, sizes.settled(), parts, years, hostile)
         return space
 
     @property
@@ -148,24 +215,21 @@ class Workspace:
         return str(self.app["timezone"])
 
     def shelf(self, kind: str) -> Shelf:
-        """The shelf of contacts, companies or conversations."""
+        """The shelf of contacts, companies, conversations or tickets."""
         shelf: Shelf = {
             "contacts": self.contacts,
             "companies": self.companies,
             "conversations": self.conversations,
+            "tickets": self.tickets,
         }[kind]
         return shelf
 
     def directory(self, kind: str) -> dict[str, Record]:
-        """The whole list of one of the small kinds."""
-        lists = {
-            "tags": self.tags,
-            "segments": self.segments,
-            "admins": self.admins,
-            "teams": self.teams,
-            "subscription_types": self.subscription_types,
-        }
-        return lists[kind]
+        """The whole list of one of the kinds that are kept as plain records."""
+        if kind not in DIRECTORIES:
+            raise KeyError(kind)
+        records: dict[str, Record] = getattr(self, kind)
+        return records
 
     def next_number(self, name: str, start: int = 1) -> int:
         """The next number of a named sequence."""
@@ -189,3 +253,4 @@ class Workspace:
         self.contacts.settle(now)
         self.companies.settle(now)
         self.conversations.settle(now)
+        self.tickets.settle(now)

@@ -19,6 +19,7 @@ from connector.errors import (
     ConnectorError,
     DatabaseError,
     FenceError,
+    NotPermittedError,
     SettingsError,
     TokenRefusedError,
 )
@@ -31,7 +32,7 @@ from connector.sync.work import Pass
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, state
 from connector.warehouse.database import Database
-from connector.warehouse.state import Pending, Tally
+from connector.warehouse.state import Pending, Tally, Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -89,13 +90,15 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0 if every resource succeeded and nothing is overdue, else 1."""
-        failed = any(tally.status != "succeeded" for tally in self.resources.values())
+        failed = any(t.status != "succeeded" and not t.tolerated for t in self.resources.values())
         return 1 if failed or self.overdue else 0
 
     @property
     def error(self) -> str | None:
         """Why the run did not succeed, in one line."""
-        reasons = [f"{k}: {t.error}" for k, t in self.resources.items() if t.error]
+        reasons = [
+            f"{k}: {t.error}" for k, t in self.resources.items() if t.error and not t.tolerated
+        ]
         reasons += [f"{p.resource} {p.id}: {p.reason}" for p in self.overdue[:10]]
         if len(self.overdue) > 10:
             reasons.append(f"and {len(self.overdue) - 10} more objects")
@@ -124,6 +127,32 @@ async def sync(
     Raises what stops a run: WrongWorkspaceError before anything is written, TokenRefusedError,
     AlreadyRunningError, FenceError, DatabaseError. The run is recorded as it ended.
     """
+    return await _run(client, database, options, reporter or Silent(), _Run.everything)
+
+
+async def refetch(
+    client: Client, database: Database, resource: Resource, ids: Sequence[str]
+) -> Outcome:
+    """One run that reads the named objects by id, and nothing else; raises like ``sync``.
+
+    Raises SettingsError for a resource whose objects Intercom does not show one by one.
+    """
+    if not resource.by_id:
+        raise SettingsError(f"Intercom does not show {resource.name} one by one")
+
+    async def work(run: _Run) -> None:
+        await run.again(resource, ids)
+
+    return await _run(client, database, Options(command="refetch"), Silent(), work)
+
+
+async def _run(
+    client: Client,
+    database: Database,
+    options: Options,
+    reporter: Reporter,
+    work: Callable[[_Run], Awaitable[None]],
+) -> Outcome:
     began = time.monotonic()
     workspace = await opened_by(client)
     database.wait()
@@ -134,12 +163,8 @@ async def sync(
     store = Store(database, run_id)
     outcome = Outcome(run_id)
     try:
-        await store.do(lambda conn: state.pin(conn, workspace))
-        again = pinned is not None and pinned.api_version != workspace.api_version
-        if again:
-            logger.warning("API version is now %s: full passes are due", workspace.api_version)
-        run = _Run(client, store, options, reporter or Silent(), outcome)
-        await run.everything(full=options.full or again)
+        await store.do(lambda conn: _pin(conn, workspace, pinned))
+        await work(_Run(client, store, options, reporter, outcome))
         status = "failed" if outcome.exit_code else "succeeded"
         await store.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
     except BaseException as error:
@@ -149,6 +174,14 @@ async def sync(
         store.close()
         outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) -> None:
+    """Pin the schema; another API version means other fields, so every full pass is owed."""
+    if pinned is not None and pinned.api_version != workspace.api_version:
+        logger.warning("API version is now %s: full passes are due", workspace.api_version)
+        owe_full_passes(conn, RESOURCES, True, None)
+    state.pin(conn, workspace)
 
 
 def _end_early(database: Database, run_id: int, error: BaseException) -> None:
@@ -170,9 +203,11 @@ class _Run:
     reporter: Reporter
     outcome: Outcome
 
-    async def everything(self, *, full: bool) -> None:
+    async def everything(self) -> None:
+        """A pass over each selected resource, then what is pending, then placeholders."""
+        full, since = self.options.full, self.options.since
         selected = [r for r in RESOURCES if not self.options.only or r.name in self.options.only]
-        await self.store.do(lambda conn: owe_full_passes(conn, selected, full, self.options.since))
+        await self.store.do(lambda conn: owe_full_passes(conn, selected, full, since))
         for resource in selected:
             await self._resource(resource, self._pass)
         done = [r for r in selected if self.outcome.resources[r.name].status == "succeeded"]
@@ -183,6 +218,17 @@ class _Run:
         now = self.client.clock.safe_now()
         left = await self.store.do(lambda conn: state.pending(conn))
         self.outcome.overdue = [entry for entry in left if is_overdue(entry, now)]
+
+    async def again(self, resource: Resource, ids: Sequence[str]) -> None:
+        """The named objects by id."""
+
+        async def read(resource: Resource, tally: Tally) -> None:
+            work = self._work(resource, tally, state.Progress())
+            await work.read_in_chunks(dict.fromkeys(ids))
+
+        await self._resource(resource, read)
+        left = await self.store.do(lambda conn: state.pending(conn))
+        self.outcome.overdue = [p for p in left if p.resource == resource.name and p.id in ids]
 
     async def _resource(
         self, resource: Resource, step: Callable[[Resource, Tally], Awaitable[None]]
@@ -198,7 +244,9 @@ class _Run:
             raise
         except ConnectorError as error:
             tally.status, tally.error = "failed", str(error)
-            logger.error("%s failed: %s", resource.name, error)
+            tally.tolerated = await self._is_tolerated(resource, error)
+            level = logging.INFO if tally.tolerated else logging.ERROR
+            logger.log(level, "%s failed: %s", resource.name, error)
         except Exception as error:
             tally.status, tally.error = "failed", f"{type(error).__name__}: {error}"
             logger.exception("%s failed", resource.name)
@@ -209,6 +257,13 @@ class _Run:
             tally.requests += self.client.budget.requests - before
             tally.seconds += time.monotonic() - began
         await self._record(resource, tally)
+
+    async def _is_tolerated(self, resource: Resource, error: ConnectorError) -> bool:
+        """Whether many tokens may not read this anyway, nobody asked for it, and it never could."""
+        if not (resource.optional and isinstance(error, NotPermittedError)) or self.options.only:
+            return False
+        progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
+        return progress.last_success_at is None
 
     async def _record(self, resource: Resource, tally: Tally) -> None:
         run_id = self.store.run_id

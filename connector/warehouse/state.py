@@ -359,11 +359,12 @@ class Tally:
     seconds: float = 0.0
     error: str | None = None
     misfits: dict[str, int] = field(default_factory=dict)
+    tolerated: bool = False  # it failed, but that does not make the run fail
 
     def figures(self) -> dict[str, Any]:
-        """The columns without the list of what did not fit."""
+        """The columns of sync_run_resources."""
         values = asdict(self)
-        del values["misfits"]
+        del values["misfits"], values["tolerated"]
         return values
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from random import Random
 
-from connector.simulator.generation import companies, contacts, conversations, directory
+from connector.simulator.generation import (
+    catalogue,
+    companies,
+    contacts,
+    content,
+    conversations,
+    directory,
+    events,
+    operations,
+    tickets,
+)
 from connector.simulator.workspace import Sizes, Workspace
 
 
@@ -21,3 +31,8 @@ def populate(
     contacts.fill(space, dice("contacts"), sizes.contacts, years, hostile)
     companies.count_users(space)
     conversations.fill(space, dice("conversations"), sizes.conversations, parts, years)
+    catalogue.fill(space)
+    tickets.fill(space, dice("tickets"), sizes.tickets or 0, years)
+    events.fill(space, dice("events"), sizes.events or 0)
+    content.fill(space, dice("content"), sizes, years)
+    operations.fill(space, dice("operations"), sizes, years)

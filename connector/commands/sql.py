@@ -1,0 +1,61 @@
+"""``sql``: prints the rows of a query on the warehouse, read-only unless told otherwise."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from connector.errors import SettingsError
+from connector.warehouse.database import Database
+from connector.warehouse.statements import quote
+
+WIDEST = 60  # characters of a cell on paper; --json shows all
+
+
+def run(database: Database, statement: str, *, as_json: bool, write: bool) -> int:
+    """Execute one statement with the schema as search path and print what it returns.
+
+    Raises SettingsError with Postgres's message for a statement that it refuses.
+    """
+    database.wait()
+    try:
+        with database.transaction() as conn:
+            if not write:
+                conn.execute(sa.text("SET TRANSACTION READ ONLY"))
+            conn.execute(sa.text(f"SET LOCAL search_path TO {quote(database.schema)}, public"))
+            result = conn.exec_driver_sql(statement.replace("%", "%%"))
+            names = list(result.keys()) if result.returns_rows else []
+            rows = [tuple(row) for row in result] if result.returns_rows else []
+    except DBAPIError as failure:
+        raise SettingsError(f"Postgres refuses the statement: {_message(failure)}") from failure
+    if as_json:
+        records = [dict(zip(names, row, strict=True)) for row in rows]
+        print(json.dumps(records, default=str))
+    else:
+        print(table(names, rows))
+    return 0
+
+
+def _message(failure: DBAPIError) -> str:
+    cause = failure.orig
+    detail = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return detail or str(cause)
+
+
+def table(names: list[str], rows: list[tuple[Any, ...]]) -> str:
+    """Rows under their headings, in columns as wide as they need."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    lines = [names, ["-" * width for width in widths], *cells]
+    body = ["  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)) for line in lines]
+    count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+    return "\n".join(line.rstrip() for line in [*body, f"({count})"])
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value).replace("\n", " ")
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
