@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -18,11 +19,13 @@ from typing import Any, TypeVar
 
 from connector import settings as settings_module
 from connector.commands import check, demo, simulate, sql, status
+from connector.commands import verify as verification
 from connector.commands.connect import open_client, open_database
 from connector.commands.progress import Progress, outcome_as_json, print_outcome
 from connector.errors import ConnectorError, SettingsError
 from connector.settings import Settings
 from connector.sync.run import Options, prepare, refetch, sync
+from connector.sync.verify import verify
 
 T = TypeVar("T")
 INTERRUPTED = 130
@@ -44,6 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     except ConnectorError as error:
         print(f"intercom-warehouse: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # who read our output went away
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (nothing is left to say)
+        return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("intercom-warehouse: interrupted; what was committed is safe", file=sys.stderr)
         return INTERRUPTED
@@ -101,6 +107,20 @@ def _sql(arguments: argparse.Namespace) -> int:
         return sql.run(database, arguments.statement, as_json=arguments.json, write=arguments.write)
 
 
+def _verify(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    settings.require_token()
+    only = settings_module.names(arguments.only or "", "--only") or settings.resources
+    with open_database(settings, say=_say) as database:
+
+        async def run() -> int:
+            async with open_client(settings) as client:
+                found = await verify(client, database, only, arguments.sample)
+                return verification.report(found, as_json=arguments.json)
+
+        return _until_signalled(run())
+
+
 def _refetch(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     settings.require_token()
@@ -155,6 +175,10 @@ def parser() -> argparse.ArgumentParser:
         ("check", "settings, token, workspace, scopes and database", _check),
     ):
         _json_option(_add(commands, name, sentence, command))
+    sample = _add(commands, "verify", "compare a sample of rows with Intercom", _verify)
+    sample.add_argument("--sample", type=int, default=20, help="rows per resource (20)")
+    sample.add_argument("--only", metavar="NAMES", help="these resources only: users,leads")
+    _json_option(sample)
     again = _add(commands, "refetch", "read named objects again now", _refetch)
     again.add_argument("resource", help="their resource: conversations")
     again.add_argument("ids", nargs="+", metavar="ID")

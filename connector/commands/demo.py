@@ -107,18 +107,24 @@ def _play(stage: Stage) -> int:
 def _next(stage: Stage, *, kept: bool) -> str:
     program = Path(sys.argv[0]).name
     call = "python -m connector" if program == "__main__.py" else program
-    lines = [
-        "\nWith your own Intercom workspace:",
-        "  export INTERCOM_ACCESS_TOKEN=...       # from your app in Intercom's Developer Hub",
-        "  export INTERCOM_REGION=us              # or eu, au",
-        "  export DATABASE_URL=postgresql://user:password@host/database",
-        f"  {call} check                # says what is missing, writes nothing",
-        f"  {call} sync                 # the first run loads everything; then from cron",
-    ]
+    lines = ["\nWith your own Intercom workspace:", *_aligned(call)]
     if kept:
         look = f"CONNECTOR_HOME={stage.directory} DATABASE_URL=embedded {call} status"
         lines.append(f"\nThe warehouse of the demo was kept:\n  {look}")
     return "\n".join(lines)
+
+
+def _aligned(call: str) -> list[str]:
+    steps = (
+        ("export INTERCOM_ACCESS_TOKEN=...", "from your app in Intercom's Developer Hub"),
+        ("export INTERCOM_REGION=us", "or eu, au"),
+        ("export DATABASE_URL=postgresql://user:password@host/database", ""),
+        (f"{call} check", "says what is missing, writes nothing"),
+        (f"{call} sync", "the first run loads everything; the next ones what changed"),
+        (f'{call} sql "SELECT * FROM users LIMIT 5"', "or any client of Postgres"),
+    )
+    width = max(len(step) for step, told in steps if told)
+    return [f"  {step:<{width}}  {'# ' if told else ''}{told}".rstrip() for step, told in steps]
 
 
 # -- processes -------------------------------------------------------------------------------

@@ -30,13 +30,14 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
             result = conn.exec_driver_sql(statement.replace("%", "%%"))
             names = list(result.keys()) if result.returns_rows else []
             rows = [tuple(row) for row in result] if result.returns_rows else []
+            affected = result.rowcount
     except DBAPIError as failure:
         raise SettingsError(f"Postgres refuses the statement: {_message(failure)}") from failure
     if as_json:
         records = [dict(zip(names, row, strict=True)) for row in rows]
         print(json.dumps(records, default=str))
     else:
-        print(table(names, rows))
+        print(table(names, rows) if names else f"({affected:,} rows)")
     return 0
 
 

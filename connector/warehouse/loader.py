@@ -119,15 +119,44 @@ class Loader:
         staged = batch.staged[table.name]
         if not staged.rows:
             return 0, 0
+        self._merge_below(cursor, table, batch, run_id)
+        shape = (staged.absent, staged.partial)
+        cursor.execute(statements.merge(self.names, table, shape, parent), {"run_id": run_id})
+        inserted, updated = cursor.fetchone() or (0, 0)
+        return inserted, updated
+
+    def _merge_below(
+        self, cursor: psycopg.Cursor[Any], table: Table, batch: Batch, run_id: int
+    ) -> None:
+        """The links and children of a table; what changed is noted as touched."""
         for link in table.links:
             cursor.execute(statements.merge_link(self.names, table, link), ())
         for child in table.children:
             self._merge(cursor, child.table, batch, run_id, (table, child))
             cursor.execute(statements.remove_children(self.names, table, child), {"run_id": run_id})
-        shape = (staged.absent, staged.partial)
-        cursor.execute(statements.merge(self.names, table, shape, parent), {"run_id": run_id})
-        inserted, updated = cursor.fetchone() or (0, 0)
-        return inserted, updated
+
+    def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
+        """For each record the columns in which its stored row differs, [] where none does.
+
+        Links and children are merged to see whether that would change anything: the caller must
+        roll the transaction back.
+        """
+        table, root = batch.table, batch.staged[batch.table.name]
+        if not root.rows:
+            return {}
+        cursor = _cursor(conn)
+        self._stage(cursor, batch)
+        self._merge_below(cursor, table, batch, 0)
+        shape = (root.absent, root.partial)
+        cursor.execute(statements.differences(self.names, table, shape))
+        return dict(cursor.fetchall())
+
+    def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
+        """Ids of so many living rows of the resource, chosen by chance."""
+        cursor = _cursor(conn)
+        values = [value for _, value in resource.owns]
+        cursor.execute(statements.sample(self.names, resource), [*values, size])
+        return [key for (key,) in cursor.fetchall()]
 
     def known(
         self, conn: sa.Connection, table: Table, ids: Sequence[str]

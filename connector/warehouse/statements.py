@@ -255,6 +255,19 @@ def merge(names: Names, table: Table, shape: Shape, parent: Family | None = None
         SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"""
 
 
+def differences(names: Names, table: Table, shape: Shape) -> str:
+    """The names of the columns in which each staged row differs from the stored one."""
+    content = _contents(names, table, shape, None)
+    cases = [f"CASE WHEN o.id IS NULL THEN {literal('no row')} END"]
+    cases += [f"CASE WHEN {c.differs} THEN {literal(name)} END" for name, c in content.items()]
+    touched = _touched(table).removeprefix(" OR ")
+    if touched:
+        cases.append(f"CASE WHEN {touched} THEN {literal('links or children')} END")
+    return f"""
+        SELECT s.id, array_remove(ARRAY[{", ".join(cases)}], NULL)
+        FROM {stage(table.name)} s LEFT JOIN {names(table.name)} o ON {_same(table.key)}"""
+
+
 def _touched(table: Table) -> str:
     """Or the row's links or children changed."""
     if table.positioned or not (table.links or table.children):
@@ -412,6 +425,15 @@ def alive(names: Names, resource: Resource) -> str:
     """How many living rows a resource has. Parameters: the values of the columns it owns."""
     owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
     return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
+
+
+def sample(names: Names, resource: Resource) -> str:
+    """Ids of living rows by chance. Parameters: the values of the columns it owns, how many."""
+    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    return (
+        f"SELECT id FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
+        " ORDER BY random() LIMIT %s"
+    )
 
 
 def unfilled(names: Names, table: Table) -> str:
