@@ -213,7 +213,7 @@ def test_a_deadlock_is_resolved_by_trying_again(database, database_url, schema, 
     thread.start()
     database.write(crossing(1, 2, first))
     thread.join(timeout=30)
-    assert len(first) + len(second) == 3
+    assert len(first) + len(second) >= 3
     assert numbers(database_url, table) == [2, 2]
     other.close()
 

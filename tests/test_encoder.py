@@ -496,7 +496,7 @@ def _is_among(value: Any, found: set[Any]) -> bool:
 
 
 @settings(
-    max_examples=250,
+    max_examples=200,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: the next run goes on where the last one was, and ends equal to the truth."""
+"""kill -9 at any moment: the next run goes on where the last was, and ends equal to the truth."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_ten_kills_of_a_first_load_end_equal_to_the_truth(
             process.send_signal(signal.SIGKILL)
             process.communicate()
         last = start(environ, "sync", "--json")
-        output, errors = last.communicate(timeout=120)
+        _, errors = last.communicate(timeout=120)
         assert last.returncode == 0, errors
     assert killed == 10
     assert differences(harness) == []
@@ -52,7 +52,7 @@ def _requests_of_an_undisturbed_load(
     harness: Harness, url: str, database_url: str, schema: str
 ) -> int:
     process = start(environment(url, database_url, f"{schema}_whole"), "sync", "--json")
-    output, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     harness.query(f'DROP SCHEMA "{schema}_whole" CASCADE')
     return int(harness.control.stats()["requests"])

@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -93,6 +94,10 @@ class Warehouse:
 
     def tables(self) -> list[str]:
         """Every table that holds objects, links or children."""
+        return list(self._tables)
+
+    @cached_property
+    def _tables(self) -> list[str]:
         found = self.query(
             "SELECT tablename FROM pg_tables WHERE schemaname = %s"
             " AND tablename NOT LIKE 'sync\\_%%' ORDER BY 1",
@@ -124,7 +129,8 @@ class Warehouse:
 
     def clear(self) -> None:
         """Take every row out of every table that holds objects, links or children."""
-        self._reader.execute("TRUNCATE " + ", ".join(f'"{name}"' for name in self.tables()))
+        deletes = "; ".join(f'DELETE FROM "{name}"' for name in self._tables)
+        self._reader.execute(f"BEGIN; SET CONSTRAINTS ALL DEFERRED; {deletes}; COMMIT")
 
     def close(self) -> None:
         self.database.close()

@@ -43,13 +43,6 @@ RESOURCES: tuple[Resource, ...] = (
     NEWS_ITEMS,
 )
 
-_ALL = RESOURCES
-_LATER = {
-    "ticket_states", "ticket_types", "tickets", "events", "help_centers", "collections",
-    "articles", "calls", "activity_logs", "macros", "newsfeeds", "news_items",
-}  # fmt: skip
-RESOURCES = tuple(r for r in RESOURCES if r.name not in _LATER)
-
-TABLES: tuple[Table, ...] = tuple(dict.fromkeys(resource.table for resource in _ALL))
+TABLES: tuple[Table, ...] = tuple(dict.fromkeys(resource.table for resource in RESOURCES))
 
 BY_NAME: dict[str, Resource] = {resource.name: resource for resource in RESOURCES}

@@ -35,7 +35,7 @@ TABLE = Table(
         identifier("plan.id", "Id of the company's plan"),
         text("plan.name", "Name of the company's plan"),
         mapping("custom_attributes", "The company's custom attributes by their names"),
-        json("notes.notes", "Notes on the company, as embedded by Intercom", name="notes"),
+        json("notes.data", "Notes on the company, as embedded by Intercom", name="notes"),
     ),
     links=(
         Link(

@@ -139,7 +139,9 @@ AI_AGENT = (
 
 TABLE = Table(
     name="conversations",
-    comment="Conversations. parts_truncated marks those with more parts than Intercom returns.",
+    comment="Conversations. parts_truncated marks those with more parts than Intercom returns. A"
+    " Customer ticket is listed as a conversation too where the token may read tickets, under the"
+    " same id: such rows stand in tickets as well, and conversations_live leaves them out.",
     columns=(
         identifier("id", "Intercom's id of the conversation"),
         text("title", "Title of the conversation"),
@@ -241,6 +243,7 @@ TABLE = Table(
     ),
     stored="parts_stored",
     truncated="parts_truncated",
+    apart_from="tickets",
 )
 
 CONVERSATIONS = Resource(

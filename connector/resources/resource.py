@@ -115,7 +115,9 @@ class Table:
     """One table of rows that mirror one kind of Intercom object.
 
     ``key`` names the columns that identify a row, where Intercom gives its objects no id.
-    ``repeats`` are paths that only repeat what stands elsewhere in the warehouse: no data.
+    ``apart_from`` names a table under whose ids the same object can stand a second time; the
+    living rows of this one leave those out. ``repeats`` are paths that only repeat what stands
+    elsewhere in the warehouse: no data.
     ``omits_unset``: Intercom leaves unset keys out of this payload, so an absent key is null;
     elsewhere an absent key leaves what is stored. ``positioned``: elements have no id and are
     keyed by their place in the parent's list. ``stored``/``truncated`` name the columns that
@@ -130,6 +132,7 @@ class Table:
     omits_unset: bool = False
     key: tuple[str, ...] = ("id",)
     repeats: tuple[str, ...] = ()
+    apart_from: str = ""
     positioned: bool = False
     stored: str = ""
     truncated: str = ""

@@ -39,11 +39,14 @@ class Control(Churn, DirectoryChanges):
         return self.simulator.now()
 
     def truth(self, kind: str) -> list[dict[str, Any]]:
-        """Every living record of a kind, current and complete; companies carry `_hidden`."""
+        """Every living record of a kind, current and complete.
+
+        `_hidden` is true of what no list shows: companies without users, events past 90 days.
+        """
         return truth.truth(self.simulator, kind)
 
     def truth_one(self, kind: str, id: str) -> dict[str, Any]:
-        """One complete record of contacts, companies or conversations."""
+        """One complete record of contacts, companies, conversations or tickets."""
         return truth.complete(self.simulator, kind, self._item(kind, id))
 
     def truth_deleted(self) -> list[dict[str, Any]]:
@@ -108,9 +111,18 @@ class Control(Churn, DirectoryChanges):
         """Revoke the token, or give it back."""
         self.simulator.gate.revoked = revoked
 
-    def deny(self, path: str, status: int = 403) -> None:
-        """Take away the scope for paths that match the expression: 401 or 403."""
-        self.simulator.gate.denials.append(Denial(re.compile(path), status))
+    def deny(
+        self,
+        path: str,
+        status: int = 403,
+        code: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Refuse paths that match the expression: 401 or 403, as for a missing scope.
+
+        The code `api_plan_restricted` is a plan that lacks the endpoint; the message follows.
+        """
+        self.simulator.gate.denials.append(Denial(re.compile(path), status, code, message))
 
     def allow_all(self) -> None:
         """Give every scope back."""

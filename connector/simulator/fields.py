@@ -162,3 +162,44 @@ def company_fields(custom: Mapping[str, str]) -> Fields:
         "tag_id": Field("tag", _references("tags", "tags")),
         **_custom(custom),
     }
+
+
+# What the search calls the categories.
+_TERMS = {"Customer": "request", "Back-office": "task", "Tracker": "tracker"}
+_ATTRIBUTE_TYPES = {
+    "integer": "integer",
+    "decimal": "float",
+    "boolean": "boolean",
+    "datetime": "date",
+}
+
+
+def ticket_fields(
+    attributes: Mapping[str, tuple[str, str]], category_of: Callable[[str], str]
+) -> Fields:
+    """The fields POST /tickets/search accepts; attributes go by id there, by name in tickets."""
+
+    def attribute(name: str, type: str) -> Field:
+        kind = _ATTRIBUTE_TYPES.get(type, "string")
+        return Field(kind, lambda probe: probe.record["ticket_attributes"].get(name))
+
+    return {
+        "id": Field("integer", lambda probe: probe.item.key),
+        **_all("date", "created_at updated_at snoozed_until"),
+        "open": _at("boolean", "open"),
+        "title": _at("string", "ticket_attributes._default_title_"),
+        "description": _at("string", "ticket_attributes._default_description_"),
+        "category": Field("string", lambda probe: _TERMS[probe.record["category"]]),
+        "state": Field("string", lambda probe: category_of(probe.item.owned.state)),
+        "ticket_type_id": Field("string", lambda probe: probe.item.owned.type),
+        "contact_ids": Field("reference", _references("contacts", "contacts")),
+        "teammate_ids": Field("reference", _teammates),
+        "admin_assignee_id": _null_if_zero("admin_assignee_id"),
+        "team_assignee_id": _null_if_zero("team_assignee_id"),
+        **{f"ticket_attribute.{id}": attribute(*one) for id, one in attributes.items()},
+    }
+
+
+def _teammates(probe: Probe) -> list[str]:
+    authors = (decode(part)["author"] for part in probe.item.owned.parts)
+    return [author["id"] for author in authors if author["type"] == "admin"]

@@ -14,14 +14,26 @@ VERSIONS = frozenset(
 WINDOW = 10
 # Reset is announced six seconds after the window really ends.
 _RESET_AFTER = 16
+_REFUSALS = {
+    "forbidden": "You do not have the required scope (read) to access this resource",
+    "api_plan_restricted": "Active subscription needed.",
+}
 
 
 @dataclass(slots=True)
 class Denial:
-    """Paths the token has no scope for."""
+    """Paths the token or the plan does not open, and how Intercom says so."""
 
     path: re.Pattern[str]
     status: int
+    code: str | None = None
+    message: str | None = None
+
+    def error(self) -> ApiError:
+        """The refusal; the usual code of the status and the usual sentence of the code."""
+        code = self.code or ("token_unauthorized" if self.status == 401 else "forbidden")
+        message = self.message or _REFUSALS.get(code, "Not authorized to access resource")
+        return ApiError(self.status, code, message)
 
 
 @dataclass(slots=True)
@@ -85,13 +97,10 @@ class Gate:
         return version
 
     def allow(self, request: Request) -> None:
-        """401 or 403 where the token lacks a scope."""
+        """401 or 403 where the token lacks a scope or the workspace a plan."""
         for denial in self.denials:
             if denial.path.search(request.path):
-                if denial.status == 401:
-                    raise ApiError(401, "token_unauthorized", "Not authorized to access resource")
-                message = "You do not have the required scope (read) to access this resource"
-                raise ApiError(403, "forbidden", message)
+                raise denial.error()
 
     def date(self, now: float) -> str:
         """The Date header by the simulator's clock."""

@@ -25,6 +25,7 @@ from connector.simulator.messages import (
     malformed_body,
 )
 from connector.simulator.stats import Stats
+from connector.simulator.ticket import show_as_conversations
 from connector.simulator.workspace import Workspace
 
 _JSON = "application/json; charset=utf-8"
@@ -59,6 +60,7 @@ class Simulator:
         inclusive: bool = False,
         midnight_hole: int = 0,
         user_count_delay: float = 91.0,
+        tickets_in_conversations: bool = False,
     ) -> None:
         self.workspace = workspace
         self.clock = clock
@@ -68,6 +70,9 @@ class Simulator:
         self.inclusive = inclusive
         self.midnight_hole = midnight_hole
         self.user_count_delay = user_count_delay
+        self.tickets_in_conversations = tickets_in_conversations
+        if tickets_in_conversations:
+            show_as_conversations(workspace)
         self.gate = Gate(token, rate_limit, rate_headers, app_version)
         self.faults = Faults()
         self.stats = Stats()

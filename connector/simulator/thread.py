@@ -232,7 +232,7 @@ class Thread:
             "created_at": at - 60,
             "updated_at": at,
             "contact": contacts[0] if contacts else None,
-            "teammate": {"type": "admin", "id": teammate} if teammate else None,
+            "teammate": {"type": "admin", "id": str(teammate)} if teammate else None,
         }
         if not silent:
             bot = next(a for a in self.space.admins.values() if a["email"].startswith("operator+"))

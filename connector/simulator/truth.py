@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from connector.simulator.api.conversations import with_parts
+from connector.simulator.api.events import event_body, listable_since, who
 from connector.simulator.encoding import decode, encode
 from connector.simulator.shelf import Item
+from connector.simulator.ticket import embedded
 from connector.simulator.workspace import Record, Workspace
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
+
+_SHELVES = ("contacts", "companies", "conversations", "tickets")
 
 
 def truth(simulator: Simulator, kind: str) -> list[Record]:
     """Every living record of a kind, current and complete."""
     space = simulator.workspace
     space.settle(simulator.now())
-    if kind in ("contacts", "companies", "conversations"):
+    if kind in _SHELVES:
         items = space.shelf(kind).current.values()
         return [complete(simulator, kind, item) for item in items]
-    records: list[Record] = decode(encode(list(space.directory(kind).values())))
-    return records
+    if kind == "activity_logs":
+        records = list(space.activity_logs)
+    elif kind in _DERIVED:
+        records = list(_DERIVED[kind](simulator))
+    else:
+        records = list(space.directory(kind).values())
+    copies: list[Record] = decode(simulator.signer()(encode(records)))
+    return copies
 
 
 def complete(simulator: Simulator, kind: str, item: Item) -> Record:
     """One record with everything that hangs on it."""
     space = simulator.workspace
-    body = with_parts(item, None) if kind == "conversations" else item.body
+    body = item.body
+    if kind == "conversations":
+        body = with_parts(item, None)
+    elif kind == "tickets":
+        body = embedded(space, item, None)
     record: Record = decode(simulator.signer()(body))
     if kind != "contacts":
         record["_hidden"] = not item.shown
@@ -70,3 +85,53 @@ def _complete_contact(space: Workspace, item: Item, record: Record) -> None:
 
 def _list(data: list[Any]) -> Record:
     return {"type": "list", "data": data, "total_count": len(data), "has_more": False}
+
+
+def _events(simulator: Simulator) -> Iterator[Record]:
+    # What is too old to be listed is `_hidden`: a client that comes late cannot know it.
+    space, oldest = simulator.workspace, listable_since(simulator.now())
+    for contact, events in space.events.items():
+        item = space.contacts.get(contact)
+        if item is None:
+            continue
+        person = who(item)
+        for event in events:
+            record = decode(event_body(person, event))
+            hidden = event.created_at < oldest
+            yield {**record, "contact_id": contact, "_hidden": hidden}
+
+
+def _attributes(simulator: Simulator) -> Iterator[Record]:
+    space = simulator.workspace
+    yield from space.data_attributes
+    for record in space.conversation_attributes:
+        yield {**record, "model": "conversation", "full_name": record["name"]}
+
+
+def _notes(simulator: Simulator) -> Iterator[Record]:
+    for item in simulator.workspace.contacts.current.values():
+        for note in item.owned.notes:
+            yield {**decode(note), "contact_id": item.id}
+
+
+def _segments(simulator: Simulator) -> Iterator[Record]:
+    space = simulator.workspace
+    for item in space.contacts.current.values():
+        for id in item.owned.segments:
+            if id in space.segments:
+                yield {"contact_id": item.id, "segment_id": id}
+
+
+def _subscriptions(simulator: Simulator) -> Iterator[Record]:
+    for item in simulator.workspace.contacts.current.values():
+        for id in (*item.owned.opted_out, *item.owned.opted_in):
+            yield {"contact_id": item.id, "subscription_type_id": id}
+
+
+_DERIVED: dict[str, Callable[[Simulator], Iterator[Record]]] = {
+    "events": _events,
+    "data_attributes": _attributes,
+    "contact_notes": _notes,
+    "contact_segments": _segments,
+    "contact_subscriptions": _subscriptions,
+}

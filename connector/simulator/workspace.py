@@ -22,9 +22,12 @@ COMPANY_ATTRIBUTES = {"account_manager": "string", "arr": "float", "churn_risk":
 CONVERSATION_ATTRIBUTES = {"Issue type": "string", "Urgent": "boolean", "Copilot used": "boolean"}
 # The kinds kept as plain records: their lists do not lag.
 DIRECTORIES = frozenset(
-    "tags segments admins teams subscription_types ticket_types ticket_states help_centers"
-    " collections articles news_items newsfeeds macros calls".split()
-)
+    (
+        "tags", "segments", "admins", "teams", "subscription_types", "ticket_types",
+        "ticket_states", "help_centers", "collections", "articles", "news_items", "newsfeeds",
+        "macros", "calls",
+    )
+)  # fmt: skip
 
 Record = dict[str, Any]
 

@@ -22,6 +22,7 @@ from connector.intercom.paging import (
     WholeList,
     pages,
 )
+from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.ahead import ahead
 from connector.sync.work import CHUNK_RECORDS, Pass, size
@@ -69,12 +70,19 @@ def _with(record: dict[str, Any], part: Part) -> dict[str, Any]:
 
 
 async def catalogue(work: Pass, reading: Catalogue) -> None:
-    """A paged list, whole."""
+    """A paged list, whole; what it omits is asked for by id, and deleted if that says so."""
     style: Style = NumberedPages(reading.path, reading.key, reading.per_page)
     if reading.by_cursor:
         style = CursorList(reading.path, reading.key, reading.per_page)
-    await _write_all(work, pages(work.client, style))
-    await work.store.do(work.succeeded(work.began_at(), full=True))
+    seen: list[Record] = []
+    async for group in grouped(ahead(pages(work.client, style), pages=4), CHUNK_RECORDS):
+        seen += [{"id": record.get("id")} for page in group for record in page.records]
+        await work.write(group)
+    began_at, table, loader = work.began_at(), work.resource.table, work.store.loader
+    omitted = await work.store.do(
+        lambda conn: loader.absent(conn, table, seen, began_at, allow=work.allow_deletes)
+    )
+    await work.read_in_chunks(dict.fromkeys(omitted), work.succeeded(began_at, full=True))
 
 
 async def log(work: Pass, reading: Log, *, full: bool) -> None:

@@ -186,8 +186,9 @@ def _records(reading: PerContact, key: str, elements: Sequence[Any]) -> list[Map
 
 
 def _holding(key: str, path: str, elements: Sequence[Any]) -> Mapping[str, Any]:
-    value: Any = list(elements)
-    for step in reversed(path.split(".")):
+    *outer, last = path.split(".")
+    value: dict[str, Any] = {last: list(elements), "total_count": len(elements)}
+    for step in reversed(outer):
         value = {step: value}
     return {"id": key, **value}
 

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 
 from connector.resources.resource import Table
 from connector.warehouse import state
+from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
-from connector.warehouse.encoder import Batch, encode
+from connector.warehouse.encoder import encode
 from connector.warehouse.loader import Loader, Written
 
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted

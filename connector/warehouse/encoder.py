@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any, Final
 
-from connector.resources import TABLES
 from connector.resources.lists import MISSING, Record, is_whole
 from connector.resources.resource import Child, Column, Link, Table
+from connector.warehouse.batch import Batch, Staged
+from connector.warehouse.leftovers import Leftovers, residue, stripped
+from connector.warehouse.shape import Path, Shape, link_keys
 from connector.warehouse.values import (
     CONVERT,
     NULL,
@@ -26,12 +26,6 @@ from connector.warehouse.values import (
     leftovers,
     tidy,
 )
-
-Path = tuple[str, ...]
-
-# What stands around a list or names a record's own type is no data.
-WRAPPER = frozenset({"type", "url", "has_more", "total_count", "pages"})
-REFERENCE = frozenset({"id", "type", "url"})
 
 
 class _Void(dict[str, Any]):
@@ -47,31 +41,6 @@ class _Void(dict[str, Any]):
 ABSENT: Final = _Void(MISSING)
 NULLED: Final = _Void(None)
 SPOILT: Final = _Void(None)  # something else stands there, so it says nothing of lists
-
-
-@dataclass
-class Staged:
-    """Finished COPY text for one table: its columns, the number of rows, the rows themselves.
-
-    What every record left out (columns, and keys that lead to columns) is in ``absent`` and not
-    among the columns. ``partial`` names what some left out; the rows tell which in ``_absent``.
-    """
-
-    columns: tuple[str, ...]
-    rows: int
-    data: bytes
-    absent: frozenset[str] = frozenset()
-    partial: frozenset[str] = frozenset()
-
-
-@dataclass
-class Batch:
-    """What one call of ``encode`` made: staged rows by table, and what did not fit."""
-
-    table: Table
-    staged: dict[str, Staged] = field(default_factory=dict)
-    warnings: Counter[str] = field(default_factory=Counter)
-    records: int = 0
 
 
 def encode(
@@ -160,87 +129,6 @@ def row_keys(table: Table, records: Iterable[Record]) -> list[list[str]]:
     return [list(values) for values in zip(*found, strict=True)] or [[] for _ in table.key]
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is known of a table before any record: object paths, and the keys known in each."""
-
-    prefixes: tuple[Path, ...]
-    known: dict[Path, frozenset[str]]
-    leaves: frozenset[Path]
-
-    @classmethod
-    @cache
-    def of(cls, table: Table) -> _Plan:
-        leaves = [column.keys for column in table.columns]
-        lists = [path for link in table.links for path in link.paths]
-        lists += [path for child in table.children for path in child.paths]
-        known: dict[Path, set[str]] = {(): {"type"}}
-        for path in (*leaves, *lists):
-            for depth in range(len(path)):
-                known.setdefault(path[:depth], {"type"}).add(path[depth])
-        wrapped = [path for path in lists if len(path) > 1]
-        wrapped += [column.keys for column in table.columns if _is_wrapped_list(column)]
-        for path in wrapped:
-            known[path[:-1]] |= WRAPPER
-        for repeated in table.repeats:
-            *outer, last = repeated.split(".")
-            known.setdefault(tuple(outer), {"type"}).add(last)
-        for c in table.columns:
-            if c.refers_to and len(c.keys) > 1 and c.keys[-1] == "id":
-                known[c.keys[:-1]] |= _copied(c.refers_to)
-        prefixes = tuple(sorted((path for path in known if path), key=len))
-        return cls(
-            prefixes,
-            {path: frozenset(keys) for path, keys in known.items()},
-            frozenset(leaves),
-        )
-
-
-@cache
-def _copied(name: str) -> frozenset[str]:
-    """The keys of a reference to a row of that table that are copies of it, and no data."""
-    table = next(table for table in TABLES if table.name == name)
-    return REFERENCE | table.top_keys()
-
-
-def _is_wrapped_list(column: Column) -> bool:
-    """Whether the column holds the list inside ``{type: list, data: [...]}``."""
-    keys = column.keys
-    return len(keys) > 1 and (keys[-1] == "data" or keys[-1] == keys[-2])
-
-
-class _Leftovers:
-    """What goes to ``extra`` (by row), the absent columns (by row) and the warnings."""
-
-    def __init__(self, table: Table, warnings: Counter[str]) -> None:
-        self.table, self.warnings = table, warnings
-        self.extra: dict[int, dict[str, Any]] = {}
-        self.absent: dict[int, set[str]] = {}
-
-    def miss(self, row: int, name: str) -> None:
-        """An absent key is not a value: it leaves what is stored, unless it means unset."""
-        if not self.table.omits_unset:
-            self.absent.setdefault(row, set()).add(name)
-
-    def keep(self, row: int, path: Path, value: Any) -> None:
-        """Put a value at its path; what jsonb cannot hold is spelled out when it is staged."""
-        place = self.extra.setdefault(row, {})
-        for key in path[:-1]:
-            inner = place.get(key)
-            if not isinstance(inner, dict):
-                inner = place[key] = {}
-            place = inner
-        place[path[-1]] = value
-
-    def misfit(self, row: int, declared: Path, value: Any, *, at: Path = ()) -> None:
-        """Count and keep a value that its place cannot hold; ``at`` goes on from what is declared.
-
-        The warning names only what is declared: the keys of maps are the customer's own.
-        """
-        self.warnings[f"{self.table.name}.{'.'.join(declared)}: value does not fit"] += 1
-        self.keep(row, (*declared, *at), value)
-
-
 def _encode_rows(
     batch: Batch,
     table: Table,
@@ -250,12 +138,12 @@ def _encode_rows(
     completed: Mapping[tuple[str, str], Sequence[Any]],
 ) -> None:
     """Stage the rows of one table, then those of its links and children."""
-    plan = _Plan.of(table)
-    left = _Leftovers(table, batch.warnings)
-    objects = _objects(plan, rows, left)
+    shape = Shape.of(table)
+    left = Leftovers(table, batch.warnings)
+    objects = _objects(shape, rows, left)
     columns: dict[str, list[str]] = {}
     for column in table.columns:
-        columns[column.name] = _column(column, objects, left, plan)
+        columns[column.name] = _column(column, objects, left, shape)
     for link in table.links:
         lists, whole = _lists(link, objects, left, link.null_is_empty)
         full = _complete(link.table, rows, lists, whole, completed)
@@ -268,15 +156,15 @@ def _encode_rows(
             columns[table.truncated] = _truncated(lists, whole)
         _encode_child(batch, child, ids, lists, whole, given["_read_at"], left)
         columns[f"_whole_{child.table.name}"] = _flags(whole)
-    _residue(plan, objects, left)
+    residue(shape, objects, left)
     columns |= given
     _stage(batch, table, columns, len(rows), left)
 
 
-def _objects(plan: _Plan, rows: list[Record], left: _Leftovers) -> dict[Path, list[Any]]:
+def _objects(shape: Shape, rows: list[Record], left: Leftovers) -> dict[Path, list[Any]]:
     """Every nested object that a declared path leads through, row by row."""
     objects: dict[Path, list[Any]] = {(): rows}
-    for path in plan.prefixes:
+    for path in shape.prefixes:
         parents, key = objects[path[:-1]], path[-1]
         found: list[Any] = []
         for row, parent in enumerate(parents):
@@ -287,7 +175,7 @@ def _objects(plan: _Plan, rows: list[Record], left: _Leftovers) -> dict[Path, li
                 found.append(ABSENT)
                 if len(path) == 1:
                     left.miss(row, key)
-            elif value is None or path in plan.leaves:
+            elif value is None or path in shape.leaves:
                 found.append(NULLED)
             else:
                 found.append(SPOILT)
@@ -297,7 +185,7 @@ def _objects(plan: _Plan, rows: list[Record], left: _Leftovers) -> dict[Path, li
 
 
 def _column(
-    column: Column, objects: dict[Path, list[Any]], left: _Leftovers, plan: _Plan
+    column: Column, objects: dict[Path, list[Any]], left: Leftovers, shape: Shape
 ) -> list[str]:
     """The column's fields, row by row."""
     convert, key = CONVERT[column.kind], column.keys[-1]
@@ -314,7 +202,7 @@ def _column(
     return _refer(column, out, left) if column.refers_to else out
 
 
-def _field(column: Column, row: int, value: Any, leads_on: bool, left: _Leftovers) -> str:
+def _field(column: Column, row: int, value: Any, leads_on: bool, left: Leftovers) -> str:
     """One field; what does not fit is kept. ``leads_on``: an object there has its own columns."""
     if value is MISSING:
         left.miss(row, column.name)
@@ -331,7 +219,7 @@ def _field(column: Column, row: int, value: Any, leads_on: bool, left: _Leftover
         return misfit.cleaned
 
 
-def _keep_entries(column: Column, row: int, value: dict[str, Any], left: _Leftovers) -> None:
+def _keep_entries(column: Column, row: int, value: dict[str, Any], left: Leftovers) -> None:
     """Of an object with open keys, the entries that did not fit."""
     for key, entry in value.items():
         try:
@@ -340,7 +228,7 @@ def _keep_entries(column: Column, row: int, value: dict[str, Any], left: _Leftov
             left.misfit(row, column.keys, entry, at=(key,))
 
 
-def _refer(column: Column, fields: list[str], left: _Leftovers) -> list[str]:
+def _refer(column: Column, fields: list[str], left: Leftovers) -> list[str]:
     """References without those that name nobody: 0 where Intercom writes it so, and ''."""
     for row, reference in enumerate(fields):
         if reference == "":
@@ -352,7 +240,7 @@ def _refer(column: Column, fields: list[str], left: _Leftovers) -> list[str]:
 
 
 def _lists(
-    part: Link | Child, objects: dict[Path, list[Any]], left: _Leftovers, null_is_empty: bool
+    part: Link | Child, objects: dict[Path, list[Any]], left: Leftovers, null_is_empty: bool
 ) -> tuple[list[list[Any] | None], list[bool]]:
     """Each row's list (None where there is none) and whether it is known to be complete."""
     lists: list[list[Any] | None] = []
@@ -368,7 +256,7 @@ def _list(
     paths: Iterable[Path],
     objects: dict[Path, list[Any]],
     row: int,
-    left: _Leftovers,
+    left: Leftovers,
     null_is_empty: bool,
 ) -> tuple[list[Any] | None, bool]:
     nulled, missing = False, True
@@ -433,11 +321,11 @@ def _encode_link(
     lists: list[list[Any] | None],
     whole: list[bool],
     full: frozenset[int],
-    left: _Leftovers,
+    left: Leftovers,
 ) -> None:
     """Stage pairs of ids; a list with an element that names nothing is not known to be whole."""
     pairs: dict[tuple[str, str], list[str]] = {}
-    known = _link_keys(link)
+    known = link_keys(link)
     for row, elements in enumerate(lists):
         for position, element in enumerate(elements or ()):
             target = _key(_at(element, link.item))
@@ -450,17 +338,10 @@ def _encode_link(
             ]
             if type(element) is dict and not element.keys() <= known and row not in full:
                 for key in element.keys() - known:
-                    left.keep(row, (*link.paths[0], target, key), _stripped(element[key]))
+                    left.keep(row, (*link.paths[0], target, key), stripped(element[key]))
     lines = ["\t".join((*pair, *attributes)) for pair, attributes in pairs.items()]
     names = (link.owner, link.target, *(column.name for column in link.columns))
     batch.staged[link.table] = Staged(names, len(lines), _text(lines))
-
-
-@cache
-def _link_keys(link: Link) -> frozenset[str]:
-    """What an element may hold that is stored, or a copy."""
-    told = {column.keys[0] for column in link.columns} | {link.item.split(".")[0]}
-    return _copied(link.refers_to) | told
 
 
 def _at(element: Any, path: str) -> Any:
@@ -474,7 +355,7 @@ def _at(element: Any, path: str) -> Any:
 
 
 def _attribute(
-    column: Column, element: Any, target: str, row: int, link: Link, left: _Leftovers
+    column: Column, element: Any, target: str, row: int, link: Link, left: Leftovers
 ) -> str:
     value = _at(element, column.path)
     if value is None:
@@ -493,7 +374,7 @@ def _encode_child(
     lists: list[list[Any] | None],
     whole: list[bool],
     read_at: list[str],
-    left: _Leftovers,
+    left: Leftovers,
 ) -> None:
     """Stage the elements of the rows' lists: by their ids, or by their places.
 
@@ -523,40 +404,8 @@ def _child_key(element: Any) -> str | None:
     return _key(element.get("id")) if type(element) is dict else None
 
 
-def _residue(plan: _Plan, objects: dict[Path, list[Any]], left: _Leftovers) -> None:
-    """Keep what no declaration claims."""
-    for path, known in plan.known.items():
-        for row, found in enumerate(objects[path]):
-            if not found.keys() <= known:
-                for key in found.keys() - known:
-                    left.keep(row, (*path, key), _stripped(found[key]))
-
-
-def _stripped(value: Any) -> Any:
-    """An undeclared value without what only wraps lists and repeats references."""
-    if type(value) is not dict and type(value) is not list:
-        return value
-    try:
-        return _strip(value)
-    except RecursionError:
-        return value
-
-
-def _strip(value: Any) -> Any:
-    if type(value) is list:
-        return [_strip(element) for element in value]
-    if type(value) is not dict:
-        return value
-    drop: frozenset[str] = frozenset()
-    if "has_more" in value or ("data" in value and "url" in value):
-        drop = WRAPPER
-    elif "id" in value and value.keys() <= REFERENCE:
-        drop = frozenset({"url"})
-    return {key: _strip(inner) for key, inner in value.items() if key not in drop}
-
-
 def _stage(
-    batch: Batch, table: Table, columns: dict[str, list[str]], rows: int, left: _Leftovers
+    batch: Batch, table: Table, columns: dict[str, list[str]], rows: int, left: Leftovers
 ) -> None:
     columns["extra"] = [
         leftovers(left.extra[row]) if row in left.extra else NULL for row in range(rows)

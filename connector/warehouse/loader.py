@@ -20,7 +20,8 @@ from connector.errors import TooManyDeletesError
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
 from connector.warehouse import statements
-from connector.warehouse.encoder import Batch, row_keys
+from connector.warehouse.batch import Batch
+from connector.warehouse.encoder import row_keys
 from connector.warehouse.statements import Family, Names
 
 DELETES_FUSE_SHARE, DELETES_FUSE_ROWS = 0.05, 20
@@ -120,8 +121,8 @@ class Loader:
         if not staged.rows:
             return 0, 0
         self._merge_below(cursor, table, batch, run_id)
-        shape = (staged.absent, staged.partial)
-        cursor.execute(statements.merge(self.names, table, shape, parent), {"run_id": run_id})
+        absence = (staged.absent, staged.partial)
+        cursor.execute(statements.merge(self.names, table, absence, parent), {"run_id": run_id})
         inserted, updated = cursor.fetchone() or (0, 0)
         return inserted, updated
 
@@ -147,8 +148,8 @@ class Loader:
         cursor = _cursor(conn)
         self._stage(cursor, batch)
         self._merge_below(cursor, table, batch, 0)
-        shape = (root.absent, root.partial)
-        cursor.execute(statements.differences(self.names, table, shape))
+        absence = (root.absent, root.partial)
+        cursor.execute(statements.differences(self.names, table, absence))
         return dict(cursor.fetchall())
 
     def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
@@ -199,17 +200,44 @@ class Loader:
         rows would go and ``allow`` is not set.
         """
         cursor, keys = _cursor(conn), row_keys(table, present)
+        gone = self._count_absent(cursor, table, began_at, keys, allow)
+        if gone:
+            cursor.execute(
+                statements.mark_absent(self.names, table),
+                [began_at, run_id, began_at, *keys],
+            )
+        return gone
+
+    def absent(
+        self,
+        conn: sa.Connection,
+        table: Table,
+        present: Sequence[Record],
+        began_at: datetime,
+        *,
+        allow: bool = False,
+    ) -> list[str]:
+        """Ids of the living rows that a list omits, for asking by id; raises as mark_absent."""
+        cursor, keys = _cursor(conn), row_keys(table, present)
+        if not self._count_absent(cursor, table, began_at, keys, allow):
+            return []
+        cursor.execute(statements.absent(self.names, table), [began_at, *keys])
+        return [key for (key,) in cursor.fetchall()]
+
+    def _count_absent(
+        self,
+        cursor: psycopg.Cursor[Any],
+        table: Table,
+        began_at: datetime,
+        keys: Sequence[Sequence[str]],
+        allow: bool,
+    ) -> int:
         cursor.execute(statements.count_absent(self.names, table), [began_at, *keys])
         gone, alive = cursor.fetchone() or (0, 0)
         if gone > DELETES_FUSE_ROWS and gone > DELETES_FUSE_SHARE * alive and not allow:
             raise TooManyDeletesError(
                 f"{gone} of {alive} rows of {table.name} would be marked deleted because"
                 " Intercom's list omits them; if that is right, run again with --allow-deletes"
-            )
-        if gone:
-            cursor.execute(
-                statements.mark_absent(self.names, table),
-                [began_at, run_id, began_at, *keys],
             )
         return int(gone)
 

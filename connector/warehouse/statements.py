@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 from connector.resources.resource import Child, Column, Kind, Link, Resource, Table
 from connector.warehouse.schema import TYPES
 
-Shape = tuple[frozenset[str], frozenset[str]]  # columns that all records lack, that some lack
+Absence = tuple[frozenset[str], frozenset[str]]  # columns that all records lack, that some lack
 Source = tuple[str, str]  # a staged table and its column that refers to another table
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -222,19 +222,19 @@ class _Content:
 
 
 @lru_cache(maxsize=256)  # payloads vary in what they leave out
-def merge(names: Names, table: Table, shape: Shape, parent: Family | None = None) -> str:
+def merge(names: Names, table: Table, absence: Absence, parent: Family | None = None) -> str:
     """Write the staged rows that are new, changed, or whose links or children changed.
 
     Returns one row: how many were inserted and how many updated. Of a child table, the parents
     of the rows written are noted as touched. Parameter: run_id.
     """
     key = [parent[1].parent, "position"] if parent and table.positioned else list(table.key)
-    content = _contents(names, table, shape, parent)
+    content = _contents(names, table, absence, parent)
     columns = ", ".join(map(quote, [*key, *content, "_read_at"]))
     keys = ", ".join(f"s.{quote(k)}" for k in key)
     values = ", ".join(c.value for c in content.values())
     # A record without its updated_at is a list that was read beside the object, not a copy of it.
-    stamp = [] if table.has_updated_at and "updated_at" in shape[0] else ["_read_at"]
+    stamp = [] if table.has_updated_at and "updated_at" in absence[0] else ["_read_at"]
     update = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in (*content, *stamp))
     return f"""
         WITH merged AS (
@@ -255,9 +255,9 @@ def merge(names: Names, table: Table, shape: Shape, parent: Family | None = None
         SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"""
 
 
-def differences(names: Names, table: Table, shape: Shape) -> str:
+def differences(names: Names, table: Table, absence: Absence) -> str:
     """The names of the columns in which each staged row differs from the stored one."""
-    content = _contents(names, table, shape, None)
+    content = _contents(names, table, absence, None)
     cases = [f"CASE WHEN o.id IS NULL THEN {literal('no row')} END"]
     cases += [f"CASE WHEN {c.differs} THEN {literal(name)} END" for name, c in content.items()]
     touched = _touched(table).removeprefix(" OR ")
@@ -285,9 +285,9 @@ def _note_parents(parent: Family | None) -> str:
 
 
 def _contents(
-    names: Names, table: Table, shape: Shape, parent: Family | None
+    names: Names, table: Table, absence: Absence, parent: Family | None
 ) -> dict[str, _Content]:
-    absent, partial = shape
+    absent, partial = absence
     content = {
         c.name: _content(c, c.name in partial)
         for c in table.columns
@@ -299,7 +299,7 @@ def _contents(
     for child in table.children:
         if child.cap:
             content |= _completeness(names, table, child)
-    content["extra"] = _extra(table, shape)
+    content["extra"] = _extra(table, absence)
     return content
 
 
@@ -329,12 +329,12 @@ def _completeness(names: Names, table: Table, child: Child) -> dict[str, _Conten
     }
 
 
-def _extra(table: Table, shape: Shape) -> _Content:
+def _extra(table: Table, absence: Absence) -> _Content:
     """New leftovers beside stored ones whose keys this copy does not have."""
     value = "s.extra"
     if not table.omits_unset:
         rest = "o.extra"
-        declared, some = table.top_keys() - shape[0] - shape[1], shape[1]
+        declared, some = table.top_keys() - absence[0] - absence[1], absence[1]
         if declared:
             rest = f"({rest} - {_array(declared)})"
         if some:
@@ -396,6 +396,11 @@ def count_absent(names: Names, table: Table) -> str:
         f"SELECT count(*) FILTER (WHERE {_absent(table)}), count(*) FROM {names(table.name)} t"
         f" WHERE {_ALIVE}"
     )
+
+
+def absent(names: Names, table: Table) -> str:
+    """Ids of living rows that a list omits. Parameters: the list's start, its keys."""
+    return f"SELECT id FROM {names(table.name)} t WHERE {_ALIVE} AND {_absent(table)}"
 
 
 def mark_absent(names: Names, table: Table) -> str:

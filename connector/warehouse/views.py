@@ -19,8 +19,15 @@ def refresh_views(conn: sa.Connection, schema: str) -> None:
     for table in TABLES:
         view = f"{table.name}_live"
         columns = [column.name for column in meta.tables[table.name].columns]
-        source = f"{names.plain(table.name)} WHERE _deleted_at IS NULL AND NOT _placeholder"
+        source = f"{names.plain(table.name)} o WHERE _deleted_at IS NULL AND NOT _placeholder"
         sentence = f"Rows of {table.name} that are neither deleted nor placeholders."
+        if table.apart_from:
+            other = names.plain(table.apart_from)
+            source += (
+                f" AND NOT EXISTS (SELECT FROM {other} x WHERE x.id = o.id"
+                " AND x._deleted_at IS NULL AND NOT x._placeholder)"
+            )
+            sentence += f" Those that also stand in {table.apart_from} are left out."
         _replace(conn, names, view, columns, source, sentence, meta.tables[table.name])
     for resource in RESOURCES:
         if resource.owns:

@@ -342,7 +342,7 @@ def upgrade() -> None:
             "notes",
             postgresql.JSONB(astext_type=sa.Text()),
             nullable=True,
-            comment="Notes on the company, as embedded by Intercom. From Intercom's notes.notes.",
+            comment="Notes on the company, as embedded by Intercom. From Intercom's notes.data.",
         ),
         sa.Column(
             "extra",
@@ -3319,7 +3319,7 @@ def upgrade() -> None:
             ["team_assignee_id"], ["teams.id"], initially="IMMEDIATE", deferrable=True
         ),
         sa.PrimaryKeyConstraint("id"),
-        comment="Conversations. parts_truncated marks those with more parts than Intercom returns.",
+        comment="Conversations. parts_truncated marks those with more parts than Intercom returns. A Customer ticket is listed as a conversation too where the token may read tickets, under the same id: such rows stand in tickets as well, and conversations_live leaves them out.",
     )
     op.create_table(
         "events",

@@ -10,9 +10,13 @@ from connector.simulator.api import (
     attributes,
     companies,
     contacts,
+    content,
     conversations,
     directory,
+    events,
+    operations,
     scroll,
+    tickets,
 )
 from connector.simulator.routing import Router
 
@@ -25,5 +29,9 @@ ROUTER = Router(
         *attributes.ROUTES,
         *contacts.ROUTES,
         *conversations.ROUTES,
+        *tickets.ROUTES,
+        *events.ROUTES,
+        *content.ROUTES,
+        *operations.ROUTES,
     ]
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.simulator.call import Call, wrong_version
+from connector.simulator.call import Call, not_found
 from connector.simulator.messages import ApiError, Response
 from connector.simulator.routing import Route
 from connector.simulator.workspace import Record
@@ -29,7 +29,7 @@ def data_attributes(call: Call) -> Response:
 def conversation_attributes(call: Call) -> Response:
     """GET /conversations/attributes, since 2.16."""
     if not call.is_at_least(16):
-        raise wrong_version()
+        raise not_found()
     data = _kept(call, call.space.conversation_attributes)
     return call.json({"type": "list", "data": data})
 

@@ -35,32 +35,36 @@ def _language(call: Call) -> Language:
     return Language(_fields(), dates)
 
 
-_CONVERSATIONS = Searchable(
-    "conversations",
-    "conversation.list",
-    "conversations",
-    frozenset({"conversation"}),
-    20,
-    ("updated_at", True),
-    _language,
-)
+def _searchable(*groups: str) -> Searchable:
+    newest_first = ("updated_at", True)
+    key = "conversations"
+    return Searchable(key, "conversation.list", key, frozenset(groups), 20, newest_first, _language)
+
+
+_CONVERSATIONS = _searchable("conversation")
+# Customer tickets are conversations too, to a token that may read tickets.
+_WITH_TICKETS = _searchable("conversation", "ticket")
+
+
+def _shown(call: Call) -> Searchable:
+    return _WITH_TICKETS if call.simulator.tickets_in_conversations else _CONVERSATIONS
 
 
 def search_conversations(call: Call) -> Response:
     """POST /conversations/search."""
-    return search(call, _CONVERSATIONS)
+    return search(call, _shown(call))
 
 
 def list_conversations(call: Call) -> Response:
     """GET /conversations."""
-    return listing(call, _CONVERSATIONS)
+    return listing(call, _shown(call))
 
 
 def get_conversation(call: Call) -> Response:
     """GET /conversations/{id}: as it is now, with parts."""
     call.space.settle(call.now)
     item = call.space.conversations.get(call.params[0])
-    if item is None:
+    if item is None or item.group not in _shown(call).groups:
         raise not_found()
     return call.reply(with_parts(item, MAX_PARTS))
 

@@ -6,32 +6,48 @@ from collections.abc import Callable
 from random import Random
 
 from connector.simulator.changes.companies import CompanyChanges
-from connector.simulator.changes.contacts import ContactChanges
 from connector.simulator.changes.conversations import ConversationChanges
+from connector.simulator.changes.everything import EverythingElse, share
 from connector.simulator.generation import texts
 
 Changed = dict[str, list[str]]
 _KINDS = ("contacts", "companies", "conversations")
 
 
-class Churn(ContactChanges, CompanyChanges, ConversationChanges):
+class Churn(EverythingElse, CompanyChanges, ConversationChanges):
     """Random changes; each moves updated_at, or not, as its own method says."""
 
-    def change(self, fraction: float = 0.01, seed: int | str | None = None) -> Changed:
-        """Change a share of everything, at least one of each kind. Returns the ids by kind."""
+    def change(
+        self,
+        fraction: float = 0.01,
+        seed: int | str | None = None,
+        everything: bool = False,
+    ) -> Changed:
+        """Change a share of contacts, companies and conversations, at least one of each.
+
+        With `everything` also events, notes, segments, subscriptions, tickets, articles, macros,
+        news, calls and the log. Returns the ids by kind; what hangs on a contact goes by its id.
+        """
         space = self._space
-        random = Random(str(space.next_number("churn") if seed is None else seed))
+        dice = str(space.next_number("churn") if seed is None else seed)
+        random = Random(dice)
         # Copied once: a workspace may hold a million contacts.
-        pool = {kind: list(space.shelf(kind).current) for kind in _KINDS}
+        pool = {
+            kind: [id for id, item in space.shelf(kind).current.items() if item.group != "ticket"]
+            for kind in _KINDS
+        }
         changed: dict[str, set[str]] = {kind: set() for kind in _KINDS}
-        for _ in range(_share(pool["contacts"], fraction)):
+        for _ in range(share(len(pool["contacts"]), fraction)):
             self._change_contact(random, pool, changed)
-        for _ in range(_share(pool["companies"], fraction)):
+        for _ in range(share(len(pool["companies"]), fraction)):
             id = random.choice(pool["companies"])
             if self.update_company(id, monthly_spend=random.randrange(10**6)):
                 changed["companies"].add(id)
-        for _ in range(_share(pool["conversations"], fraction)):
+        for _ in range(share(len(pool["conversations"]), fraction)):
             self._change_conversation(random, pool, changed)
+        if everything:
+            for kind, ids in self._change_everything(Random(f"{dice}-all"), fraction).items():
+                changed.setdefault(kind, set()).update(ids)
         return {kind: sorted(ids) for kind, ids in changed.items()}
 
     def _change_contact(
@@ -95,7 +111,3 @@ class Churn(ContactChanges, CompanyChanges, ConversationChanges):
             tag = random.choice(list(space.tags))
             steps.append(lambda: self.tag_conversation(id, tag))
         random.choice(steps)()
-
-
-def _share(pool: list[str], fraction: float) -> int:
-    return max(1, round(len(pool) * fraction)) if pool else 0

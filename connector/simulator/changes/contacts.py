@@ -8,6 +8,7 @@ from connector.simulator.changes.base import Changes
 from connector.simulator.changes.companies import move_user_count
 from connector.simulator.contact import contact_item, new_contact, note, note_id
 from connector.simulator.encoding import decode, encode
+from connector.simulator.generation.events import unique
 from connector.simulator.shelf import Item
 from connector.simulator.workspace import NO_TIES, Applied, Record, Ties
 
@@ -139,6 +140,9 @@ class ContactChanges(Changes):
         survivor = contact_item(record, ties._replace(merges=merges))
         self._bury("contacts", lead, "merged", user)
         self._put("contacts", survivor)
+        events = self._space.events
+        if lead in events:
+            events[user] = unique([*events.get(user, []), *events.pop(lead)])
         self._recount(source.owned, target.owned)
         self._activity(
             "contact.merged", survivor, record, merge_source_id=lead, merge_target_id=user
@@ -162,6 +166,7 @@ class ContactChanges(Changes):
     def delete_contact(self, id: str) -> None:
         """Delete for good."""
         item = self._bury("contacts", id, "deleted")
+        self._space.events.pop(id, None)
         for company in item.owned.companies:
             move_user_count(self, company, -1)
         self._activity("contact.deleted", item, decode(item.body))

@@ -148,7 +148,10 @@ class ConversationChanges(Changes):
         )
 
     def _thread(self, id: str) -> Thread:
-        return Thread.reopen_item(self._space, self._item("conversations", id))
+        item = self._item("conversations", id)
+        if item.group == "ticket":
+            raise KeyError(f"{id} is a ticket; what happens to it has methods of its own")
+        return Thread.reopen_item(self._space, item)
 
     def _save(self, thread: Thread) -> None:
         self._put("conversations", thread.item())

@@ -124,6 +124,8 @@ class DirectoryChanges(Changes):
                     record = decode(item.body)
                     record["tags"]["tags"] = change(record["tags"]["tags"])
                     self._put(kind, self._remade(kind, item, record, id, change))
+        for article in self._space.articles.values():
+            article["tags"]["tags"] = change(article["tags"]["tags"])
 
     def _remade(self, kind: str, item: Item, record: Record, id: str, change: Any) -> Item:
         if kind == "companies":

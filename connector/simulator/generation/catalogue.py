@@ -111,9 +111,7 @@ def custom(space: Workspace, model: str, name: str, type: str, created: int) -> 
     }
 
 
-def of_conversations(
-    space: Workspace, name: str, type: str, created: int, **more: Any
-) -> Record:
+def of_conversations(space: Workspace, name: str, type: str, created: int, **more: Any) -> Record:
     """An attribute of conversations, which since 2.16 has a list and a shape of its own."""
     record: Record = {
         "type": "conversation_attribute",

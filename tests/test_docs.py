@@ -1,0 +1,137 @@
+"""What the documents say is so: settings, commands, exit codes, tables, SQL, links, test names."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from connector import settings
+from connector.cli import EPILOG, parser
+from connector.resources import RESOURCES
+from connector.warehouse.database import Database
+from connector.warehouse.migrate import migrate
+from connector.warehouse.schema import metadata
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+
+
+def _section(heading: str) -> str:
+    """The text under a heading, to the next one of the same or a higher level."""
+    level = heading.split()[0]
+    start = README.index(f"\n{heading}\n") + len(heading) + 2
+    end = re.search(rf"^#{{1,{len(level)}}} ", README[start:], re.MULTILINE)
+    return README[start : start + end.start() if end else len(README)]
+
+
+def _first_cells(text: str) -> list[str]:
+    """What stands in backticks in the first column of the tables."""
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+
+
+def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
+    source = Path(settings.__file__).read_text(encoding="utf-8")
+    read = re.findall(r'source\.\w+\(\s*"([A-Z_]+)"', source)
+    documented = _first_cells(_section("## Configuration"))
+    assert sorted(documented) == sorted(set(read))
+
+
+def test_every_command_is_documented_and_every_documented_one_exists() -> None:
+    documented = _first_cells(_section("## Commands").split("###")[0])
+    assert sorted(documented) == sorted(_commands())
+
+
+def test_every_flag_in_the_readme_exists() -> None:
+    known = {
+        option
+        for command in [parser(), *_commands().values()]
+        for action in command._actions
+        for option in action.option_strings
+    }
+    outside = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    mentioned = set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", outside))
+    assert mentioned
+    assert mentioned <= known
+
+
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    (action,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+def test_the_exit_codes_of_the_help_and_the_readme_are_the_same() -> None:
+    documented = re.findall(r"^\| (\d+) \|", _section("### Exit codes"), re.MULTILINE)
+    assert documented == ["0", "1", "2", "3", "4", "5", "130"]
+    helped = re.findall(r"(?:^|\s\s)(\d+) [a-zA-Z]", EPILOG)
+    assert sorted(helped, key=int) == documented
+
+
+def test_every_table_in_the_readme_exists_and_every_table_is_in_it() -> None:
+    held = _section("## What you get").split("### Questions")[0]
+    rows = [line for line in held.splitlines() if line.startswith("| `")]
+    first_table = [row for row in rows if "_placeholder" not in row and not row.startswith("| `_")]
+    named = {name for row in first_table for name in re.findall(r"`([a-z_]+)`", row)}
+    named -= {"role", "extra"}
+    state = set(re.findall(r"`(sync_[a-z_]+)`", held))
+    exist = set(metadata().tables)
+    assert named <= exist
+    assert state == {name for name in exist if name.startswith("sync_")}
+    read = {table for resource in RESOURCES for table in _tables(resource.table)}
+    assert read <= named
+
+
+def _tables(table: object) -> set[str]:
+    names = set()
+    for part in table.family():  # type: ignore[attr-defined]
+        names |= {part.name, *(link.table for link in part.links)}
+    return names
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+def test_the_queries_run(database: Database, document: str) -> None:
+    migrate(database)
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```sql\n(.*?)```", text, re.MULTILINE | re.DOTALL)
+    queries = [query for block in blocks for query in re.split(r";\s*(?:\n|$)", block)]
+    queries = [query for query in queries if query.strip().upper().startswith("SELECT")]
+    assert queries
+    with database.transaction() as conn:
+        conn.execute(sa.text(f'SET LOCAL search_path TO "{database.schema}"'))
+        for query in queries:
+            conn.exec_driver_sql(query)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if "://" in path:
+            continue
+        other = (document.parent / path).resolve() if path else document
+        assert other.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {h.lower().replace(" ", "-") for h in headings}, target
+
+
+def test_every_module_is_in_the_architecture_and_every_named_test_exists() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rooms = text.split("```")[1]
+    for room in ("commands", "intercom", "warehouse", "sync", "."):
+        for module in (ROOT / "connector" / room).glob("*.py"):
+            assert module.name == "__init__.py" or re.search(
+                rf"^\s+{re.escape(module.name)} ", rooms, re.MULTILINE
+            ), f"{module} is not in docs/architecture.md"
+    for listed in re.findall(r"`(test_\w+\.py::\w+`(?:, `[^`|]*::\w+`)*)", text):
+        file = ""
+        for reference in re.findall(r"(\w+\.py)?::(\w+)", listed):
+            file = reference[0] or file
+            source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            assert f"def {reference[1]}(" in source, reference
