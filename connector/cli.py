@@ -12,19 +12,28 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from connector import settings as settings_module
 from connector.commands import check, demo, simulate, sql, status
 from connector.commands import verify as verification
 from connector.commands.connect import open_client, open_database
-from connector.commands.progress import Progress, outcome_as_json, print_outcome
+from connector.commands.progress import (
+    JsonLines,
+    Progress,
+    outcome_as_json,
+    print_outcome,
+    run_report,
+)
+from connector.commands.report import notify, write_metrics
 from connector.errors import ConnectorError, SettingsError
 from connector.settings import Settings
-from connector.sync.run import Options, prepare, refetch, sync
+from connector.sync.run import Options, Outcome, prepare, refetch, sync
 from connector.sync.verify import verify
 
 T = TypeVar("T")
@@ -60,6 +69,22 @@ def main(argv: list[str] | None = None) -> int:
 
 def _sync(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
+    began, outcome, error = time.time(), None, None
+    try:
+        outcome = _run_sync(settings, arguments)
+        return outcome.exit_code
+    except (ConnectorError, KeyboardInterrupt, asyncio.CancelledError) as failure:
+        error = failure
+        raise
+    finally:
+        report = run_report(arguments.name, settings.schema, began, outcome, error)
+        if settings.notify_url:
+            notify(settings.notify_url, report)
+        if arguments.metrics_file:
+            write_metrics(arguments.metrics_file, report)
+
+
+def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
     settings.require_token()
     options = Options(
         command=arguments.name,
@@ -74,16 +99,16 @@ def _sync(arguments: argparse.Namespace) -> int:
     progress = Progress(quiet=arguments.json)
     with open_database(settings, say=_say) as database:
 
-        async def run() -> int:
+        async def run() -> Outcome:
             async with open_client(settings) as client:
-                outcome = await sync(client, database, options, progress)
-                if arguments.json:
-                    print(json.dumps(outcome_as_json(outcome)))
-                else:
-                    print_outcome(outcome)
-                return outcome.exit_code
+                return await sync(client, database, options, progress)
 
-        return _until_signalled(run())
+        outcome = _until_signalled(run())
+    if arguments.json:
+        print(json.dumps(outcome_as_json(outcome)))
+    else:
+        print_outcome(outcome)
+    return outcome
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
@@ -197,6 +222,9 @@ def _add(commands: Any, name: str, sentence: str, command: Callable[..., int]) -
     sub = commands.add_parser(name, help=sentence, description=sentence)
     sub.add_argument("--schema", help="schema of the warehouse (INTERCOM_SCHEMA)")
     sub.add_argument("-v", "--verbose", action="store_true", help="log what happens")
+    sub.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="how log lines look"
+    )
     sub.set_defaults(command=command, name=name, full=False, since=None, json=False)
     return sub
 
@@ -208,6 +236,9 @@ def _sync_options(sub: Any) -> None:
         "--allow-deletes",
         action="store_true",
         help="mark deleted even more than 5 %% of a table at once",
+    )
+    sub.add_argument(
+        "--metrics-file", type=Path, metavar="FILE", help="write figures for Prometheus there"
     )
     _json_option(sub)
 
@@ -254,11 +285,11 @@ def _until_signalled(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _log(arguments: argparse.Namespace) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if arguments.verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    handler.setFormatter(JsonLines() if arguments.log_format == "json" else text)
+    level = logging.INFO if arguments.verbose else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 

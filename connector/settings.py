@@ -44,6 +44,7 @@ class Settings:
     concurrency: int
     requests_per_minute: int | None
     ca_bundle: str | None
+    notify_url: str | None = field(repr=False)  # may hold a secret of its own
 
     def require_token(self) -> str:
         """The token, or SettingsError if none is set."""
@@ -124,6 +125,7 @@ def load(
         concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1) or 50,
         requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
         ca_bundle=source.text("SSL_CERT_FILE") or None,
+        notify_url=_notify_url(source),
     )
 
 
@@ -134,6 +136,13 @@ def _base_url(source: Source) -> str:
     if region not in REGIONS:
         raise SettingsError(f"INTERCOM_REGION must be us, eu or au, not {region!r}")
     return REGIONS[region]
+
+
+def _notify_url(source: Source) -> str | None:
+    url = source.text("CONNECTOR_NOTIFY_URL")
+    if url and not url.startswith(("https://", "http://")):
+        raise SettingsError("CONNECTOR_NOTIFY_URL must begin with https:// or http://")
+    return url or None
 
 
 def check_schema(name: str) -> str:

@@ -2,39 +2,92 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
+import time
+from datetime import UTC, datetime
 from typing import Any
 
+from connector.errors import ConnectorError
 from connector.sync.run import Outcome
 from connector.warehouse.state import Tally
+
+logger = logging.getLogger(__name__)
 
 HEADINGS = ("resource", "status", "requests", "fetched", "new", "changed", "same", "gone", "s")
 
 
 class Progress:
-    """A line per resource as it ends; on a terminal also one that moves."""
+    """On a terminal a line that moves; elsewhere one wide log line per resource as it ends."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.quiet = quiet
         self._moving = sys.stderr.isatty() and not quiet
+        self._began = time.monotonic()
+        logger.setLevel(logging.INFO)  # these lines are what a log is for
 
     def started(self, resource: str, kind: str) -> None:
         """A pass begins."""
+        self._began = time.monotonic()
         self._move(f"{resource}: {kind} pass ...")
 
     def moved(self, resource: str, tally: Tally) -> None:
         """Rows were committed."""
+        seconds = time.monotonic() - self._began
+        rate = tally.fetched / seconds if seconds > 0 else 0
         self._move(
-            f"{resource}: {tally.fetched:,} read, {tally.inserted + tally.updated:,} written"
+            f"{resource}: {tally.fetched:,} read ({rate:,.0f}/s),"
+            f" {tally.inserted + tally.updated:,} written"
         )
 
     def ended(self, resource: str, tally: Tally) -> None:
         """The pass ended, well or not."""
         self._move("")
+        if not self._moving:
+            figures = {"resource": resource, **tally.figures()}
+            figures["seconds"] = round(time.monotonic() - self._began, 3)
+            wide = " ".join(f"{key}={value}" for key, value in figures.items())
+            logger.info(wide, extra={"figures": figures})
 
     def _move(self, text: str) -> None:
         if self._moving:
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+class JsonLines(logging.Formatter):
+    """Log records as one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record with its figures, if it has any, as fields of their own."""
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+        }
+        figures = getattr(record, "figures", None)
+        fields |= figures or {"message": record.getMessage()}
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str)
+
+
+def run_report(
+    command: str,
+    schema: str,
+    began: float,
+    outcome: Outcome | None,
+    error: BaseException | None,
+) -> dict[str, Any]:
+    """What a notification says of a run, however it ended; ``outcome`` is None if it stopped."""
+    told: dict[str, Any] = {"resources": {}, "overdue": [], "run_id": None, "exit_code": 130}
+    if isinstance(error, ConnectorError):
+        told |= {"exit_code": error.exit_code, "error": str(error)}
+    if outcome:
+        told = outcome_as_json(outcome)
+    now = time.time()
+    times = {"started_at": round(began, 3), "finished_at": round(now, 3)}
+    return {"command": command, "schema": schema, "error": None, **told, **times} | {
+        "seconds": round(now - began, 3)
+    }
 
 
 def outcome_as_json(outcome: Outcome) -> dict[str, Any]:

@@ -210,6 +210,7 @@ class _Run:
         await self.store.do(lambda conn: owe_full_passes(conn, selected, full, since))
         for resource in selected:
             await self._resource(resource, self._pass)
+            self.reporter.ended(resource.name, self.outcome.resources[resource.name])
         done = [r for r in selected if self.outcome.resources[r.name].status == "succeeded"]
         for resource in done:
             await self._resource(resource, self._pending)
@@ -274,14 +275,11 @@ class _Run:
         full = progress.full_owed_since is not None
         self.reporter.started(resource.name, "full" if full else "incremental")
         await self._record(resource, tally)
-        try:
-            await run_pass(self._work(resource, tally, progress), full=full)
-            if full and progress.plan_began_at is not None:
-                # The plan is older than this run: fetch what changed since it was made.
-                progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
-                await run_pass(self._work(resource, tally, progress), full=False)
-        finally:
-            self.reporter.ended(resource.name, tally)
+        await run_pass(self._work(resource, tally, progress), full=full)
+        if full and progress.plan_began_at is not None:
+            # The plan is older than this run: fetch what changed since it was made.
+            progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
+            await run_pass(self._work(resource, tally, progress), full=False)
 
     def _work(self, resource: Resource, tally: Tally, progress: state.Progress) -> Pass:
         return Pass(
