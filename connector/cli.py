@@ -101,6 +101,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
 
         async def run() -> Outcome:
             async with open_client(settings) as client:
+                progress.budget = client.budget
                 return await sync(client, database, options, progress)
 
         outcome = _until_signalled(run())

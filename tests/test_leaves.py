@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from connector.resources.data_attributes import DATA_ATTRIBUTES
+from connector.resources.resource import Snapshot
+from connector.sync.lists import _with
 from connector.warehouse import statements
 from connector.warehouse.encoder import encode
 from tests.warehouse import BY_TABLE, T0, Warehouse, opened
@@ -64,14 +67,32 @@ LINKS = {
         "admin_id",
         "admins",
     ),
+    ("contacts", "subscriptions.complete"): (
+        "contact_subscriptions",
+        "contact_id",
+        "subscription_type_id",
+        "subscription_types",
+    ),
+    ("tickets", "contacts.contacts"): ("ticket_contacts", "ticket_id", "contact_id", "contacts"),
+    ("tickets", "contacts.data"): ("ticket_contacts", "ticket_id", "contact_id", "contacts"),
 }
 # (table, path of the list): child table, its key
 CHILDREN = {
+    ("contacts", "notes.complete"): ("contact_notes", "id"),
+    ("tickets", "ticket_parts.ticket_parts"): ("ticket_parts", "id"),
     ("conversations", "conversation_parts.conversation_parts"): ("conversation_parts", "id"),
     ("conversation_parts", "attachments"): ("conversation_part_attachments", "position"),
 }
 # Objects that have rows of their own: a reference tells its id, the rest of it is a copy.
-REFERENCES = {"company", "conversation_rating.contact", "conversation_rating.teammate"}
+REFERENCES = {
+    ("conversations", "company"),
+    ("conversations", "conversation_rating.contact"),
+    ("conversations", "conversation_rating.teammate"),
+    ("contact_notes", "author"),
+    ("contact_notes", "contact"),
+    ("tickets", "ticket_state"),
+    ("tickets", "ticket_type"),
+}
 # Nested objects that can only be of one kind.
 SINGLE = {
     "",
@@ -100,6 +121,10 @@ UNWRAPPED = {
     "notes.data": "notes",
     "notes.notes": "notes",
     "ai_agent.content_sources.content_sources": "ai_agent_content_sources",
+    "ticket_type_attributes.data": "ticket_type_attributes",
+    "ticket_states.data": "ticket_states",
+    "ticket_types.data": "ticket_types",
+    "tags.tags": "tags",
 }
 MISSING = object()
 
@@ -113,14 +138,14 @@ class Collector:
 
     def lost(self, table: str, record: dict[str, Any]) -> list[str]:
         """The paths of leaves that are nowhere; empty if nothing is lost."""
-        row = self._row(table, id=str(record["id"]))
+        row = self._row(table, **{name: record[name] for name in BY_TABLE[table].key})
         return list(self._object(table, row, (), record))
 
     def _row(self, table: str, **key: Any) -> dict[str, Any] | None:
         if table not in self._tables:
             self._tables[table] = self.warehouse.query(f'SELECT * FROM "{table}"')
         for row in self._tables[table]:
-            if all(row[name] == value for name, value in key.items()):
+            if all(same(name, row[name], value) for name, value in key.items()):
                 return row
         return None
 
@@ -134,7 +159,7 @@ class Collector:
         for key, inner in value.items():
             if (key == "type" and dotted in SINGLE) or self._is_wrapping(key, value):
                 continue
-            if dotted in REFERENCES and key != "id":
+            if (table, dotted) in REFERENCES and key != "id":
                 continue
             yield from self._leaf(table, row, (*path, key), inner)
 
@@ -168,7 +193,8 @@ class Collector:
     @staticmethod
     def _is_said_otherwise(table: str, dotted: str, value: Any) -> bool:
         """A null in the place of an object or list says the same as its empty columns."""
-        declared = [*LINKS, *CHILDREN] + [(table, f"{name}.x") for name in SINGLE | REFERENCES]
+        declared = [*LINKS, *CHILDREN] + [(table, f"{name}.x") for name in SINGLE]
+        declared += [(owner, f"{name}.x") for owner, name in REFERENCES]
         declared += [(table, f"{name}.x") for name in ("source", "assigned_to", "role")]
         declared += [(table, "first_contact_reply.x"), (table, "sales_agent.x")]
         prefixes = {(t, p.rsplit(".", 1)[0]) for t, p in declared}
@@ -254,6 +280,24 @@ def same(name: str, stored: Any, value: Any) -> bool:
     return bool(stored == value)
 
 
+def as_read(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with what its reader tells of it."""
+    if record.get("type") != "conversation_attribute":
+        return record
+    assert isinstance(DATA_ATTRIBUTES.reading, Snapshot)
+    [part] = [part for part in DATA_ATTRIBUTES.reading.parts if part.path]
+    return _with(record, part)
+
+
+def lists_in(value: Any, *path: str) -> Iterator[str]:
+    """The paths of the lists in a record that are not empty."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from lists_in(inner, *path, key)
+    elif isinstance(value, list) and value:
+        yield ".".join(path)
+
+
 @pytest.fixture(scope="module")
 def shared(database_url: str) -> Iterator[Warehouse]:
     with opened(database_url) as warehouse:
@@ -268,22 +312,55 @@ def warehouse(shared: Warehouse) -> Warehouse:
 
 @pytest.mark.parametrize(("version", "reply"), REPLIES, ids=NAMES)
 def test_no_leaf_of_a_documented_reply_is_lost(warehouse, version, reply):
-    warehouse.write(reply["table"], *reply["records"])
+    records = [as_read(record) for record in reply["records"]]
+    warehouse.write(reply["table"], *records)
     collector = Collector(warehouse)
-    for record in reply["records"]:
+    for record in records:
         assert collector.lost(reply["table"], record) == []
 
 
-def test_the_documented_replies_cover_every_resource_and_hold_links_and_children():
-    assert {reply["table"] for _, reply in REPLIES} == {
-        "tags",
-        "segments",
-        "admins",
-        "teams",
+# Links whose lists are empty in every documented reply: table and a record that has elements.
+FILLED: dict[str, tuple[str, dict[str, Any]]] = {
+    "company_tags": ("companies", {"tags": {"type": "tag.list", "tags": [{"id": "t"}]}}),
+    "company_segments": (
         "companies",
+        {"segments": {"type": "segment.list", "segments": [{"id": "s", "later": 1}]}},
+    ),
+    "contact_tags": (
         "contacts",
+        {"tags": {"data": [{"id": "t", "type": "tag", "url": "/tags/t", "applied_at": 5}]}},
+    ),
+    "contact_companies": (
+        "contacts",
+        {"companies": {"data": [{"id": "k", "type": "company", "url": "/companies/k"}]}},
+    ),
+    "conversation_teammates": (
         "conversations",
+        {"teammates": {"type": "admin.list", "admins": [{"type": "admin", "id": "8"}]}},
+    ),
+}
+
+
+@pytest.mark.parametrize("link", FILLED)
+def test_no_leaf_is_lost_of_a_list_that_documented_replies_leave_empty(warehouse, link):
+    table, lists = FILLED[link]
+    warehouse.write(table, {"id": "1", **lists})
+    assert Collector(warehouse).lost(table, {"id": "1", **lists}) == []
+    assert len(warehouse.links(link)) == 1
+
+
+def test_the_documented_replies_cover_every_resource_and_hold_links_and_children():
+    assert {reply["table"] for _, reply in REPLIES} == set(BY_TABLE)
+    held = {
+        (reply["table"], dotted)
+        for _, reply in REPLIES
+        for record in reply["records"]
+        for dotted in lists_in(record)
     }
+    children = {child for child in CHILDREN if child[0] in BY_TABLE}
+    links = {LINKS[path][0] for path in held if path in LINKS}
+    assert children <= held
+    assert links | FILLED.keys() == {link[0] for link in LINKS.values()}
     assert {name for name in NAMES if "GET /admins/{" in name}
     assert {name for name in NAMES if "GET /companies/scroll" in name}
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connector.errors import ConnectorError
+from connector.intercom.budget import Budget
 from connector.sync.run import Outcome
 from connector.warehouse.state import Tally
 
@@ -24,6 +25,7 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._moving = sys.stderr.isatty() and not quiet
         self._began = time.monotonic()
+        self.budget: Budget | None = None  # the client's, once there is one
         logger.setLevel(logging.INFO)  # these lines are what a log is for
 
     def started(self, resource: str, kind: str) -> None:
@@ -33,12 +35,19 @@ class Progress:
 
     def moved(self, resource: str, tally: Tally) -> None:
         """Rows were committed."""
-        seconds = time.monotonic() - self._began
-        rate = tally.fetched / seconds if seconds > 0 else 0
-        self._move(
-            f"{resource}: {tally.fetched:,} read ({rate:,.0f}/s),"
-            f" {tally.inserted + tally.updated:,} written"
-        )
+        seconds = max(time.monotonic() - self._began, 0.001)
+        rate = tally.fetched / seconds
+        text = f"{resource}: {tally.fetched:,} read ({rate:,.0f}/s)"
+        if tally.expected and rate:
+            left = max(0.0, (tally.expected - tally.fetched) / rate)
+            share = min(1.0, tally.fetched / tally.expected)
+            text += f" {_bar(share)} {share:.0%}, about {left:,.0f} s left"
+        self._move(f"{text}, {tally.inserted + tally.updated:,} written{self._budget_used()}")
+
+    def _budget_used(self) -> str:
+        if not self.budget or not self.budget.uses or not self.budget.limit:
+            return ""
+        return f", budget {self.budget.uses[-1].sent / self.budget.limit:.0%} used"
 
     def ended(self, resource: str, tally: Tally) -> None:
         """The pass ended, well or not."""
@@ -52,6 +61,11 @@ class Progress:
     def _move(self, text: str) -> None:
         if self._moving:
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _bar(share: float, width: int = 20) -> str:
+    full = round(share * width)
+    return "[" + "#" * full + "." * (width - full) + "]"
 
 
 class JsonLines(logging.Formatter):

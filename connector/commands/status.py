@@ -38,6 +38,7 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
         "schema": schema,
         "workspace": vars(workspace) if workspace else None,
         "resources": {r.name: _resource(conn, schema, r) for r in RESOURCES},
+        "failed": state.last_failures(conn),
         "pending": [vars(entry) for entry in waiting],
         "runs": runs,
         "fine": bool(runs) and runs[0]["status"] in ("succeeded", "running"),
@@ -83,6 +84,11 @@ def _advice(runs: list[dict[str, Any]]) -> str:
     if not runs:
         return "never synced: run sync"
     last = runs[0]
+    if last["status"] == "running":
+        return (
+            f"run {last['id']} counts as running since {last['started_at']:%Y-%m-%d %H:%M %Z};"
+            " if its process was killed, run sync: it goes on where that one was"
+        )
     if last["status"] == "failed":
         return f"the last run failed: {last['error']}"
     if last["status"] == "interrupted":
@@ -101,6 +107,8 @@ def _print(facts: dict[str, Any]) -> None:
             f"{name:<22}{resource['rows']:>12,} rows {resource['deleted']:>8,} deleted"
             f" {resource['placeholders']:>8,} placeholders  {when}"
         )
+    for name, reason in facts.get("failed", {}).items():
+        print(f"not read in the last run: {name}: {reason}")
     for entry in facts.get("pending", []):
         print(f"pending: {entry['resource']} {entry['id']}: {entry['reason']}")
     for run_ in facts.get("runs", []):

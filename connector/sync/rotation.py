@@ -35,7 +35,7 @@ from connector.warehouse import reads, state
 from connector.warehouse.reads import Turn, Turns
 
 AT_ONCE = 100  # contacts or groups whose answers are written together
-FIRST_READS = 10_000  # requests that a run spends on contacts never read, where nothing hurries
+FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
 AGAIN = timedelta(hours=20)  # else a night must lie between
 
@@ -66,7 +66,8 @@ async def _turns(
         yield ids
     left = await _share(work, began_at)
     # Whose count is right with nothing stored has nothing to tell: its first read can wait.
-    most = math.inf if reading.follows_activity else left if reading.counted else FIRST_READS
+    everyone = full or reading.follows_activity
+    most = left if reading.counted else math.inf if everyone else FIRST_READS
     async for ids in _by_id(store, partial(reads.never_read, names=names, turns=turns), most):
         yield ids
         left -= len(ids) if reading.counted else 0

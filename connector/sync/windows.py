@@ -25,7 +25,7 @@ from connector.warehouse.state import Span
 
 logger = logging.getLogger(__name__)
 
-SIDE_BY_SIDE = 16  # windows read at the same time
+SIDE_BY_SIDE = 8  # windows read at the same time; each holds up to five pages
 CURSOR_RESTARTS = 3
 
 
@@ -138,6 +138,8 @@ async def _read_span(work: Pass, reading: Search, span: Span, since: datetime | 
     async for page in source:
         if first:
             first = False
+            if span == plan.first_window(since):
+                work.tally.expected = page.total
             parts = _parts(work, reading, span, since, page, target)
             if len(parts) > 1:
                 await work.store.do(partial(_refine, name, span, parts))

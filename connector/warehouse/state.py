@@ -360,12 +360,23 @@ class Tally:
     error: str | None = None
     misfits: dict[str, int] = field(default_factory=dict)
     tolerated: bool = False  # it failed, but that does not make the run fail
+    expected: int | None = None  # records that Intercom counts, where a pass knows
 
     def figures(self) -> dict[str, Any]:
         """The columns of sync_run_resources."""
         values = asdict(self)
-        del values["misfits"], values["tolerated"]
+        for name in ("misfits", "tolerated", "expected"):
+            del values[name]
         return values
+
+
+def last_failures(conn: sa.Connection) -> dict[str, str]:
+    """Why resources failed in the last run, by name."""
+    last = sa.select(sa.func.max(RUN_RESOURCES.c.run_id)).scalar_subquery()
+    query = sa.select(RUN_RESOURCES.c.resource, RUN_RESOURCES.c.error).where(
+        RUN_RESOURCES.c.run_id == last, RUN_RESOURCES.c.error.is_not(None)
+    )
+    return dict(row._tuple() for row in conn.execute(query))
 
 
 def start_run(conn: sa.Connection, command: str) -> int:

@@ -1,0 +1,96 @@
+"""What a first load, an idle run and a night with changes cost, over HTTP, checked for equality.
+
+``python -m bench.night [CONTACTS COMPANIES CONVERSATIONS]`` runs the real command line against the
+simulator and an embedded Postgres, compares every row and link with the truth after each run, and
+prints requests by resource, rows written, seconds and the largest memory as Markdown.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from connector.simulator import Simulator, Workspace
+from connector.warehouse import embedded
+from tests.harness import Harness
+from tests.service import environment, served, start
+from tests.truth import differences
+
+SCHEMA = "bench"
+CHANGED = 0.01
+
+
+def main(contacts: int, companies: int, conversations: int) -> None:
+    """Run the three and print them side by side."""
+    space = Workspace.generate(
+        1, contacts=contacts, companies=companies, conversations=conversations
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        server = embedded.start(Path(directory) / "data")
+        harness = Harness(server.get_uri(), SCHEMA)
+        harness.simulator = Simulator(space, rate_limit=None)
+        harness.control = harness.simulator.control
+        try:
+            with served(harness.simulator) as url:
+                print_runs(runs(harness, environment(url, harness.database_url, SCHEMA)))
+        finally:
+            harness.close()
+            server.cleanup()
+
+
+def runs(harness: Harness, environ: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """The outcome of each run, in order."""
+    found = {"first load": run(harness, environ)}
+    before = harness.versions()
+    found["idle"] = run(harness, environ)
+    if harness.versions() != before:
+        raise SystemExit("the idle run wrote row versions")
+    changed = harness.control.change(fraction=CHANGED, seed=5)
+    harness.control.advance(3_600)
+    found["night with 1 % changed"] = run(harness, environ)
+    told = ", ".join(f"{len(ids)} {kind}" for kind, ids in changed.items())
+    print(f"changed in the third: {told}\n")
+    return found
+
+
+def run(harness: Harness, environ: dict[str, str]) -> dict[str, Any]:
+    """One sync by the command line; the rows must equal the truth after it."""
+    began = time.monotonic()
+    process = start(environ, "sync", "--json")
+    output, errors = process.communicate()
+    if process.returncode:
+        raise SystemExit(errors)
+    outcome: dict[str, Any] = json.loads(output)
+    outcome["wall"] = time.monotonic() - began
+    wrong = differences(harness)
+    if wrong:
+        raise SystemExit("not equal to the truth:\n" + "\n".join(wrong))
+    return outcome
+
+
+def print_runs(found: dict[str, dict[str, Any]]) -> None:
+    """Markdown: requests and rows written by resource and run."""
+    print("| resource | " + " | ".join(f"{name}: requests | written" for name in found) + " |")
+    print("|---" * (1 + 2 * len(found)) + "|")
+    for name in next(iter(found.values()))["resources"]:
+        cells = []
+        for outcome in found.values():
+            tally = outcome["resources"][name]
+            cells += [f"{tally['requests']:,}", f"{tally['inserted'] + tally['updated']:,}"]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    totals = [sum(t["requests"] for t in o["resources"].values()) for o in found.values()]
+    seconds = [outcome["wall"] for outcome in found.values()]
+    pairs = zip(totals, seconds, strict=True)
+    print("| **all** | " + " | ".join(f"{n:,} | {s:.1f} s" for n, s in pairs) + " |")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"\nlargest memory of a process: {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    sizes = [int(size) for size in sys.argv[1:]] or [20_000, 2_000, 3_000]
+    main(*sizes)

@@ -1,0 +1,127 @@
+"""``check`` and ``status`` name the cause and the remedy of what goes wrong on day one and later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector import settings
+from connector.commands import check, status
+from connector.simulator import Simulator, Workspace
+from connector.warehouse.database import Database
+from connector.warehouse.migrate import migrate
+from tests.harness import Harness
+from tests.service import environment, served, start
+
+
+class Place:
+    """A simulated workspace over HTTP, a warehouse, and what the two commands say of them."""
+
+    def __init__(self, simulator: Simulator, url: str, harness: Harness, out: Any) -> None:
+        self.simulator, self.url, self.harness, self._out = simulator, url, harness, out
+
+    def environ(self, **more: str) -> dict[str, str]:
+        return environment(self.url, self.harness.database_url, self.harness.schema, **more)
+
+    def sync(self) -> int:
+        process = start(self.environ(), "sync")
+        process.communicate(timeout=60)
+        return process.returncode
+
+    async def check(self, **more: str) -> tuple[int, str]:
+        """Exit code and text of ``check``."""
+        code = await check.run(settings.load(self.environ(**more), Path("/nowhere")), as_json=False)
+        return code, self._out.readouterr().out
+
+    def status(self) -> tuple[int, str]:
+        """Exit code and text of ``status``."""
+        database = Database(self.harness.database_url, self.harness.schema)
+        try:
+            code = status.run(database, as_json=False)
+        finally:
+            database.close()
+        return code, self._out.readouterr().out
+
+
+@pytest.fixture
+def place(harness: Harness, capsys: pytest.CaptureFixture[str]) -> Iterator[Place]:
+    simulator = Simulator(Workspace.generate(4, contacts=40, companies=5, conversations=5))
+    with served(simulator) as url:
+        yield Place(simulator, url, harness, capsys)
+
+
+async def test_no_token(place: Place) -> None:
+    code, text = await place.check(INTERCOM_ACCESS_TOKEN="")
+    assert code == 2
+    assert "FAIL token: INTERCOM_ACCESS_TOKEN is not set; create an app" in text
+    assert "ok   database" in text
+
+
+async def test_wrong_token(place: Place) -> None:
+    code, text = await place.check(INTERCOM_ACCESS_TOKEN="not-the-token")
+    assert code == 3
+    assert "FAIL token:" in text
+    assert "check INTERCOM_ACCESS_TOKEN and INTERCOM_REGION" in text
+    assert "not-the-token" not in text
+
+
+async def test_narrowed_scopes(place: Place) -> None:
+    place.simulator.control.deny("^/companies", 403)
+    place.simulator.control.deny("^/calls", 403)
+    code, text = await place.check()
+    assert code == 1
+    assert "FAIL scope for companies:" in text
+    assert "give the app this permission" in text
+    assert "ok   scope for calls: not readable with this token, and so left out" in text
+    assert place.sync() == 1
+    code, text = place.status()
+    assert code == 1
+    assert "not read in the last run: companies:" in text
+    assert "not read in the last run: calls:" in text
+
+
+async def test_wrong_workspace(place: Place) -> None:
+    assert place.sync() == 0
+    place.simulator.workspace.app["id_code"] = "another"
+    code, text = await place.check()
+    assert code == 2
+    assert "FAIL workspace:" in text
+    assert "--schema" in text
+
+
+async def test_empty_database(place: Place) -> None:
+    code, text = await place.check()
+    assert code == 0
+    assert "is empty; the first sync will create it" in text
+    code, text = place.status()
+    assert code == 1
+    assert "never synced: run sync" in text
+
+
+async def test_newer_schema(place: Place) -> None:
+    database = Database(place.harness.database_url, place.harness.schema)
+    migrate(database)
+    database.close()
+    place.harness.query("UPDATE sync_version SET version_num = '9999'")
+    code, text = await place.check()
+    assert code == 5
+    assert "a newer version migrated it; upgrade intercom-warehouse" in text
+
+
+async def test_a_run_killed_an_hour_ago(place: Place) -> None:
+    assert place.sync() == 0
+    place.harness.query(
+        "INSERT INTO sync_runs (command, status, started_at)"
+        " VALUES ('sync', 'running', now() - interval '1 hour')"
+    )
+    _, text = place.status()
+    assert "counts as running since" in text
+    assert "if its process was killed, run sync: it goes on where that one was" in text
+    assert place.sync() == 0
+    code, text = place.status()
+    assert code == 0
+    assert "interrupted" in text
+    assert text.rstrip().endswith("fine")
