@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -157,7 +158,7 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
             yield _columns(list(table.columns))
     yield f"### {VERSION_TABLE}"
     yield "The migration that the schema stands at, kept by Alembic."
-    version = sa.Column("version_num", sa.String(32), primary_key=True, comment="Its number")
+    version = sa.Column[Any]("version_num", sa.String(32), primary_key=True, comment="Its number")
     yield _columns([version])
 
 
@@ -165,7 +166,7 @@ def _is_state(table: sa.Table) -> bool:
     return table.name.startswith(("sync_", "_"))
 
 
-def _columns(columns: list[sa.Column[object]]) -> str:
+def _columns(columns: list[sa.Column[Any]]) -> str:
     rows = []
     for column in columns:
         target = next((fk.column.table.name for fk in column.foreign_keys), "")
@@ -175,13 +176,13 @@ def _columns(columns: list[sa.Column[object]]) -> str:
     return _grid(("column", "type", "refers to", "what it is"), rows)
 
 
-def _references(table: sa.Table) -> Iterator[tuple[sa.Column[object], str]]:
+def _references(table: sa.Table) -> Iterator[tuple[sa.Column[Any], str]]:
     for column in table.columns:
         for key in column.foreign_keys:
             yield column, key.column.table.name
 
 
-def _type(column: sa.Column[object]) -> str:
+def _type(column: sa.Column[Any]) -> str:
     """The type as Postgres spells it, the long name of timestamptz cut."""
     name = column.type.compile(dialect=DIALECT).lower()
     return {"timestamp with time zone": "timestamptz"}.get(name, name)
