@@ -8,11 +8,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SMALL = ("--contacts", "80", "--companies", "10", "--conversations", "30")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that Postgres' own user may enter: pytest shuts its own at each start."""
+    with tempfile.TemporaryDirectory(prefix="test-demo-") as name:
+        yield Path(name)
 
 
 def _demo(directory: Path, *words: str, **settings: str) -> subprocess.Popen[str]:
@@ -36,10 +45,10 @@ def _assert_nothing_is_left(directory: Path, output: str) -> None:
             assert probe.connect_ex(("127.0.0.1", int(port[1]))) != 0
 
 
-def test_the_demo_syncs_twice_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_demo_syncs_twice_and_leaves_nothing_behind(place: Path) -> None:
     # The user's own settings play no part.
-    (tmp_path / ".env").write_text("CONNECTOR_RESOURCES=tags\nINTERCOM_REGION=mars\n")
-    process = _demo(tmp_path, DATABASE_URL="postgresql://nowhere.invalid/", HTTP_PROXY="http://x:1")
+    (place / ".env").write_text("CONNECTOR_RESOURCES=tags\nINTERCOM_REGION=mars\n")
+    process = _demo(place, DATABASE_URL="postgresql://nowhere.invalid/", HTTP_PROXY="http://x:1")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert len(re.findall(r"^users +succeeded", output, re.MULTILINE)) == 2
@@ -52,15 +61,15 @@ def test_the_demo_syncs_twice_and_leaves_nothing_behind(tmp_path: Path) -> None:
     ):
         assert told in output
     assert "Traceback" not in output
-    _assert_nothing_is_left(tmp_path, output)
+    _assert_nothing_is_left(place, output)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["Starting", "Intercom at", "intercom-warehouse sync"])
 def test_a_demo_that_is_interrupted_leaves_nothing_behind(
-    tmp_path: Path, number: signal.Signals, moment: str
+    place: Path, number: signal.Signals, moment: str
 ) -> None:
-    process = _demo(tmp_path)
+    process = _demo(place)
     assert process.stdout is not None
     output = ""
     while moment not in output:
@@ -71,21 +80,21 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(
     output += process.communicate(timeout=30)[0]
     assert process.returncode == 130, output
     assert "Traceback" not in output
-    _assert_nothing_is_left(tmp_path, output)
+    _assert_nothing_is_left(place, output)
 
 
-def test_a_demo_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    process = _demo(tmp_path, SSL_CERT_FILE="/no/such/file")
+def test_a_demo_that_fails_leaves_nothing_behind(place: Path) -> None:
+    process = _demo(place, SSL_CERT_FILE="/no/such/file")
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 2, output  # what the sync exits with
     assert "first sync" in output
     assert "second sync" not in output
-    _assert_nothing_is_left(tmp_path, output)
+    _assert_nothing_is_left(place, output)
 
 
-def test_keep_keeps_the_warehouse_and_tells_how_to_look(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    process = _demo(tmp_path, "--keep", CONNECTOR_HOME=str(home))
+def test_keep_keeps_the_warehouse_and_tells_how_to_look(place: Path) -> None:
+    home = place / "home"
+    process = _demo(place, "--keep", CONNECTOR_HOME=str(home))
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     (kept,) = home.iterdir()

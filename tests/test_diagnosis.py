@@ -1,4 +1,4 @@
-"""``check`` and ``status`` name the cause and the remedy of what goes wrong, on day one and later."""
+"""``check`` and ``status`` name the cause and the remedy, on day one and after a bad night."""
 
 from __future__ import annotations
 

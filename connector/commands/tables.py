@@ -157,8 +157,13 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
             yield table.comment or ""
             yield _columns(list(table.columns))
     yield f"### {VERSION_TABLE}"
-    yield "The migration that the schema stands at, kept by Alembic."
-    version = sa.Column[Any]("version_num", sa.String(32), primary_key=True, comment="Its number")
+    yield "How far the schema has been migrated: one row."
+    version = sa.Column[Any](
+        "version_num",
+        sa.String(32),
+        primary_key=True,
+        comment="Newest migration that has been applied",
+    )
     yield _columns([version])
 
 

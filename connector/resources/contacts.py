@@ -58,6 +58,7 @@ TABLE = Table(
         text("email", "Email address; not unique in old data and among leads"),
         text("email_domain", "Domain part of the email address"),
         text("phone", "Phone number"),
+        text("formatted_phone", "Phone number in international form; Preview sends it"),
         text("name", "Full name, HTML-escaped as Intercom sends it"),
         url("avatar.image_url", "Address of the avatar image"),
         Column(

@@ -198,6 +198,7 @@ TABLE = Table(
         json("monitor_evaluations", "Evaluations by monitors"),
         json("scorecards", "Scorecards of the conversation"),
         json("topics", "Topics that Intercom found in the conversation"),
+        json("ai_topics", "Topics that Intercom's AI found in the conversation"),
         json("ticket", "Ticket data on conversations of older API versions"),
     ),
     links=(

@@ -19,6 +19,10 @@ from connector.warehouse.views import refresh_views
 _INSTALLED = Path(__file__).parents[1] / "migrations"
 _CHECKOUT = Path(__file__).parents[2] / "migrations"
 VERSION_TABLE = "sync_version"
+VERSION_COMMENTS = (  # Alembic makes this table itself
+    "COMMENT ON TABLE sync_version IS 'How far the schema has been migrated: one row.'",
+    "COMMENT ON COLUMN sync_version.version_num IS 'Newest migration that has been applied'",
+)
 
 
 def configuration() -> Config:
@@ -74,5 +78,7 @@ def _migrate(conn: sa.Connection, schema: str) -> bool:
     config.attributes["connection"] = conn
     conn.dialect.default_schema_name = schema
     command.upgrade(config, "head")
+    for sentence in VERSION_COMMENTS:
+        conn.execute(sa.text(sentence))
     refresh_views(conn, schema)
     return True

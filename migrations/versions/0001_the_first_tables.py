@@ -1763,6 +1763,12 @@ def upgrade() -> None:
             "phone", sa.Text(), nullable=True, comment="Phone number. From Intercom's phone."
         ),
         sa.Column(
+            "formatted_phone",
+            sa.Text(),
+            nullable=True,
+            comment="Phone number in international form; Preview sends it. From Intercom's formatted_phone.",
+        ),
+        sa.Column(
             "name",
             sa.Text(),
             nullable=True,
@@ -3245,6 +3251,12 @@ def upgrade() -> None:
             comment="Topics that Intercom found in the conversation. From Intercom's topics.",
         ),
         sa.Column(
+            "ai_topics",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=True,
+            comment="Topics that Intercom's AI found in the conversation. From Intercom's ai_topics.",
+        ),
+        sa.Column(
             "ticket",
             postgresql.JSONB(astext_type=sa.Text()),
             nullable=True,
@@ -3698,6 +3710,30 @@ def upgrade() -> None:
             sa.Text(),
             nullable=True,
             comment="Phone number of the contact. From Intercom's phone.",
+        ),
+        sa.Column(
+            "duration",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Length of the call in seconds. From Intercom's duration.",
+        ),
+        sa.Column(
+            "talk_time",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Seconds of talk. From Intercom's talk_time.",
+        ),
+        sa.Column(
+            "hold_time",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Seconds on hold. From Intercom's hold_time.",
+        ),
+        sa.Column(
+            "queue_time",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Seconds in the queue. From Intercom's queue_time.",
         ),
         sa.Column(
             "fin_recording_url",
