@@ -120,3 +120,26 @@ async def test_no_view_counts_a_ticket_twice(harness: Harness) -> None:
     assert harness.query(both)[0]["n"] > 0
     live = "SELECT count(*) AS n FROM conversations_live JOIN tickets_live USING (id)"
     assert harness.query(live)[0]["n"] == 0
+
+
+async def test_what_a_catalogue_omits_is_deleted_only_if_a_read_by_id_says_so(
+    harness: Harness,
+) -> None:
+    harness.simulate(
+        Workspace.generate(39, contacts=60, companies=5, conversations=5, now=int(NOW))
+    )
+    await harness.sync()
+    gone = harness.control.truth("articles")[0]["id"]
+    harness.control.delete_record("articles", gone)
+    harness.pass_time(DAY)
+    harness.control.fail({"path": f"^/articles/{gone}$"}, times=None, kind="html")
+    assert (await harness.sync()).exit_code == 1  # a proxy's 404 convicts nobody
+    assert harness.rows("articles")[gone]["_deleted_at"] is None
+    harness.control.clear_faults()
+    outcome = await harness.sync()
+    assert outcome.exit_code == 0, outcome.error
+    assert outcome.resources["articles"].deleted == 1
+    assert harness.rows("articles")[gone]["_deleted_at"] is not None
+    before = harness.versions()["articles"]
+    await harness.sync()
+    assert harness.versions()["articles"] == before

@@ -11,7 +11,8 @@ import pytest
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
 from connector.sync import plan, windows
-from connector.sync.store import INDEX_LAG
+from connector.sync.store import INDEX_LAG, Store
+from connector.sync.work import CHUNK_RECORDS
 from tests.harness import NOW, Harness
 from tests.truth import differences
 
@@ -232,3 +233,34 @@ async def test_removed_tags_and_admins_are_marked_deleted(harness: Harness) -> N
     before = harness.versions()["tags"]
     await harness.sync()
     assert harness.versions()["tags"] == before
+
+
+async def test_memory_is_bounded_by_what_is_in_flight(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    windows_open = most_open = 0
+    merge, read_span = Store.merge, windows._read_span
+
+    async def watched_merge(store: Store, table: Any, chunk: Any, *rest: Any, **more: Any) -> Any:
+        sizes.append(len(chunk))
+        return await merge(store, table, chunk, *rest, **more)
+
+    async def watched_span(*arguments: Any) -> Any:
+        nonlocal windows_open, most_open
+        windows_open += 1
+        most_open = max(most_open, windows_open)
+        try:
+            return await read_span(*arguments)
+        finally:
+            windows_open -= 1
+
+    monkeypatch.setattr(Store, "merge", watched_merge)
+    monkeypatch.setattr(windows, "_read_span", watched_span)
+    monkeypatch.setattr(plan, "WINDOW_RECORDS", 300)
+    harness.simulate(workspace(contacts=6_000, companies=300, conversations=300))
+    outcome = await harness.sync(only=("companies", "leads", "users", "conversations"))
+    assert outcome.exit_code == 0, outcome.error
+    # A chunk is written once it is large enough, so it is at most one page larger.
+    assert max(sizes) < CHUNK_RECORDS + 150
+    assert 1 < most_open <= windows.SIDE_BY_SIDE

@@ -296,3 +296,19 @@ async def test_a_date_a_year_ahead_moves_no_cursor(harness: Harness) -> None:
         row["_read_at"] is None or row["_read_at"] <= limit + timedelta(seconds=5)
         for row in harness.rows("contacts").values()
     )
+
+
+async def test_values_that_no_column_holds_stop_nothing_and_are_kept(harness: Harness) -> None:
+    space = Workspace.generate(
+        6, contacts=200, companies=20, conversations=20, now=int(NOW), hostile=0.3
+    )
+    harness.simulate(space)
+    outcome = await harness.sync()
+    assert outcome.exit_code == 0, outcome.error
+    warned = outcome.resources["users"].warnings + outcome.resources["leads"].warnings
+    assert warned > 20
+    living = "SELECT count(*) AS n FROM contacts_live"
+    assert harness.query(living) == [{"n": 200}]
+    before = harness.versions()
+    await harness.sync()
+    assert harness.versions() == before
