@@ -78,6 +78,8 @@ def _sync(arguments: argparse.Namespace) -> int:
         raise
     finally:
         report = run_report(arguments.name, settings.schema, began, outcome, error)
+        if arguments.json and outcome is None:
+            print(json.dumps(report))
         if settings.notify_url:
             notify(settings.notify_url, report)
         if arguments.metrics_file:

@@ -88,6 +88,22 @@ async def test_a_missing_scope_fails_its_resource_and_no_other(harness: Harness)
     assert differences(harness) == []
 
 
+async def test_a_list_that_intercom_does_not_have_is_said_and_fails_nothing(
+    harness: Harness,
+) -> None:
+    harness.simulate(small())
+    harness.control.fail({"path": "^/tickets/search"}, times=None, status=404, code="not_found")
+    outcome = await harness.sync()
+    assert outcome.exit_code == 0, outcome.error
+    assert outcome.resources["tickets"].status == "failed"
+    assert "not_found" in (outcome.resources["tickets"].error or "")
+    assert (await harness.sync(only=("tickets",))).exit_code == 1
+    harness.control.clear_faults()
+    assert (await harness.sync()).exit_code == 0
+    harness.control.fail({"path": "^/tickets/search"}, times=None, status=404, code="not_found")
+    assert (await harness.sync()).exit_code == 1  # it could be read before
+
+
 async def test_a_401_with_a_living_token_is_a_missing_scope(harness: Harness) -> None:
     harness.simulate(small())
     harness.control.deny("^/conversations", 401)
@@ -113,6 +129,7 @@ async def test_a_token_revoked_in_mid_run_stops_it_with_its_state_kept(harness: 
     run = harness.query("SELECT status, error FROM sync_runs")[0]
     assert run["status"] == "failed"
     assert "sim-token" not in run["error"]
+    assert harness.query("SELECT * FROM sync_run_resources WHERE status = 'running'") == []
     done = harness.query("SELECT resource FROM sync_state WHERE cursor IS NOT NULL")
     assert {"resource": "tags"} in done
     harness.control.revoke_token(False)

@@ -19,6 +19,7 @@ from connector.errors import (
     ConnectorError,
     DatabaseError,
     FenceError,
+    NotFoundError,
     NotPermittedError,
     SettingsError,
     TokenRefusedError,
@@ -246,7 +247,7 @@ class _Run:
         except ConnectorError as error:
             tally.status, tally.error = "failed", str(error)
             tally.tolerated = await self._is_tolerated(resource, error)
-            level = logging.INFO if tally.tolerated else logging.ERROR
+            level = logging.WARNING if tally.tolerated else logging.ERROR
             logger.log(level, "%s failed: %s", resource.name, error)
         except Exception as error:
             tally.status, tally.error = "failed", f"{type(error).__name__}: {error}"
@@ -260,8 +261,13 @@ class _Run:
         await self._record(resource, tally)
 
     async def _is_tolerated(self, resource: Resource, error: ConnectorError) -> bool:
-        """Whether many tokens may not read this anyway, nobody asked for it, and it never could."""
-        if not (resource.optional and isinstance(error, NotPermittedError)) or self.options.only:
+        """Whether it could never be read here, and nobody asked for it by name.
+
+        Either many tokens and plans do not open it anyway, or Intercom says that it has no such
+        list: lists of what does not exist are empty, only an unknown endpoint is not found.
+        """
+        closed = resource.optional and isinstance(error, NotPermittedError)
+        if self.options.only or not (closed or isinstance(error, NotFoundError)):
             return False
         progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
         return progress.last_success_at is None

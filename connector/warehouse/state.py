@@ -410,12 +410,18 @@ def fence(conn: sa.Connection, run_id: int) -> None:
 
 
 def finish_run(conn: sa.Connection, run_id: int, status: str, error: str | None = None) -> None:
-    """End a run that is still the running one."""
-    conn.execute(
+    """End a run that is still the running one; a resource in the middle of its pass ends too."""
+    ended = conn.execute(
         sa.update(RUNS)
         .where(RUNS.c.id == run_id, RUNS.c.status == "running")
         .values(status=status, finished_at=sa.func.now(), error=error)
     )
+    if ended.rowcount:
+        conn.execute(
+            sa.update(RUN_RESOURCES)
+            .where(RUN_RESOURCES.c.run_id == run_id, RUN_RESOURCES.c.status == "running")
+            .values(status=status, error=error)
+        )
 
 
 def record(conn: sa.Connection, run_id: int, resource: str, tally: Tally) -> None:
