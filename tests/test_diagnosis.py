@@ -125,3 +125,18 @@ async def test_a_run_killed_an_hour_ago(place: Place) -> None:
     assert code == 0
     assert "interrupted" in text
     assert text.rstrip().endswith("fine")
+
+
+async def test_status_tells_requests_and_what_conversations_lack(place: Place) -> None:
+    assert place.sync() == 0
+    one = place.harness.query("SELECT id, parts_stored FROM conversations_live LIMIT 1")[0]
+    place.harness.query(
+        "UPDATE conversations SET statistics_count_conversation_parts = %s WHERE id = %s",
+        one["parts_stored"] + 3,
+        one["id"],
+    )
+    code, text = place.status()
+    assert code == 0
+    assert "1 lack parts that Intercom counts" in text
+    requests = place.harness.query("SELECT sum(requests) AS n FROM sync_run_resources")[0]["n"]
+    assert f"{requests:,} requests" in text

@@ -31,7 +31,15 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
         return {"schema": schema, "fine": False, "advice": "never synced: run sync"}
     migrate.check(conn, schema)
     workspace = state.pinned(conn)
-    query = sa.select(state.RUNS).order_by(state.RUNS.c.id.desc()).limit(5)
+    spent = state.RUN_RESOURCES
+    requests = (
+        sa.select(sa.func.coalesce(sa.func.sum(spent.c.requests), 0))
+        .where(spent.c.run_id == state.RUNS.c.id)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(state.RUNS, requests.label("requests")).order_by(state.RUNS.c.id.desc()).limit(5)
+    )
     runs = [dict(row) for row in conn.execute(query).mappings()]
     waiting = state.pending(conn)
     return {
@@ -71,13 +79,17 @@ def _counts(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, A
 
 
 def _completeness(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, Any]:
+    """Parts stored, objects whose list Intercom cut, and those that lack parts it counts."""
     table = resource.table
     cut, stored = quote(table.truncated), quote(table.stored)
+    # Intercom counts the first message as a part, which is no row of its own.
+    lacking = f"{stored} < {quote(table.counted)} - 1" if table.counted else "false"
     row = conn.exec_driver_sql(
-        f"SELECT count(*) FILTER (WHERE {cut}) AS truncated, sum({stored}) AS parts"
+        f"SELECT count(*) FILTER (WHERE {cut}) AS truncated, coalesce(sum({stored}), 0) AS parts,"
+        f" count(*) FILTER (WHERE {lacking}) AS incomplete"
         f" FROM {Names(schema)(table.name)} WHERE _deleted_at IS NULL AND NOT _placeholder"
     ).mappings()
-    return dict(row.one())
+    return {name: int(value) for name, value in row.one().items()}
 
 
 def _advice(runs: list[dict[str, Any]]) -> str:
@@ -107,11 +119,19 @@ def _print(facts: dict[str, Any]) -> None:
             f"{name:<22}{resource['rows']:>12,} rows {resource['deleted']:>8,} deleted"
             f" {resource['placeholders']:>8,} placeholders  {when}"
         )
+        if "parts" in resource:
+            print(
+                f"{'':<22}{resource['parts']:>12,} parts; {resource['incomplete']:,} lack parts"
+                f" that Intercom counts, {resource['truncated']:,} have more than it shows"
+            )
     for name, reason in facts.get("failed", {}).items():
         print(f"not read in the last run: {name}: {reason}")
     for entry in facts.get("pending", []):
         print(f"pending: {entry['resource']} {entry['id']}: {entry['reason']}")
     for run_ in facts.get("runs", []):
         started = f"{run_['started_at']:%Y-%m-%d %H:%M:%S %Z}"
-        print(f"run {run_['id']:>6} {run_['command']:<10}{run_['status']:<12}{started}")
+        print(
+            f"run {run_['id']:>6} {run_['command']:<10}{run_['status']:<12}{started}"
+            f" {run_['requests']:>10,} requests"
+        )
     print(f"schema {facts['schema']}: {facts['advice']}")

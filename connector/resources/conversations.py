@@ -244,6 +244,7 @@ TABLE = Table(
     ),
     stored="parts_stored",
     truncated="parts_truncated",
+    counted="statistics_count_conversation_parts",
     apart_from="tickets",
 )
 

@@ -121,7 +121,8 @@ class Table:
     ``omits_unset``: Intercom leaves unset keys out of this payload, so an absent key is null;
     elsewhere an absent key leaves what is stored. ``positioned``: elements have no id and are
     keyed by their place in the parent's list. ``stored``/``truncated`` name the columns that
-    count a capped child's rows and tell whether its list was cut.
+    count a capped child's rows and tell whether its list was cut; ``counted`` is the column in
+    which Intercom counts them, and the first message with them.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Table:
     positioned: bool = False
     stored: str = ""
     truncated: str = ""
+    counted: str = ""
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
