@@ -106,7 +106,10 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
                 progress.budget = client.budget
                 return await sync(client, database, options, progress)
 
-        outcome = _until_signalled(run())
+        try:
+            outcome = _until_signalled(run())
+        finally:
+            progress.clear()
     if arguments.json:
         print(json.dumps(outcome_as_json(outcome)))
     else:

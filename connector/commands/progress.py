@@ -58,6 +58,10 @@ class Progress:
             wide = " ".join(f"{key}={value}" for key, value in figures.items())
             logger.info(wide, extra={"figures": figures})
 
+    def clear(self) -> None:
+        """Leave an empty line for what comes next."""
+        self._move("")
+
     def _move(self, text: str) -> None:
         if self._moving:
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
