@@ -95,6 +95,9 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         since=arguments.since,
         lookback=timedelta(seconds=settings.lookback),
         sweep=timedelta(days=settings.sweep_days),
+        full_pass_requests=settings.full_pass_requests,
+        full_pass_days=settings.full_pass_days,
+        activity_feed=settings.activity_feed,
         allow_deletes=arguments.allow_deletes,
         auto_migrate=settings.auto_migrate,
     )

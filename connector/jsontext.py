@@ -7,12 +7,25 @@ library, so that one odd value never costs a page.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+
+class Head(msgspec.Struct):
+    """What a record tells of itself first: which object it is, since when, and how old a copy."""
+
+    id: Any = None
+    created_at: Any = None
+    updated_at: Any = None
+
+
 _fast = msgspec.json.Decoder()
+_head = msgspec.json.Decoder(Head)
 _skim = msgspec.json.Decoder(msgspec.Raw)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list = msgspec.json.Decoder(list[msgspec.Raw])
 _REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -35,6 +48,48 @@ def is_complete(body: bytes) -> bool:
     except _REFUSALS:
         return _is_complete_patiently(body)
     return True
+
+
+def split(body: bytes, keys: Iterable[str]) -> tuple[dict[str, Any] | None, list[bytes] | None]:
+    """An object without its list, and the JSON text of each of the list's elements.
+
+    The list stands under the first of ``keys`` that the object has. None for the object if the
+    body is none, for the list if there is none. ValueError if the body is no JSON.
+    """
+    try:
+        fields = _object.decode(body)
+        key = next((key for key in keys if key in fields), None)
+        listed = None if key is None else _list.decode(fields.pop(key))
+        return (
+            {name: decode(bytes(text)) for name, text in fields.items()},
+            None if listed is None else [bytes(text) for text in listed],
+        )
+    except _REFUSALS:
+        return _split_patiently(decode(body), keys)
+
+
+def _split_patiently(
+    value: Any, keys: Iterable[str]
+) -> tuple[dict[str, Any] | None, list[bytes] | None]:
+    if not isinstance(value, dict):
+        return None, None
+    key = next((key for key in keys if key in value), None)
+    listed = value.pop(key) if key is not None else None
+    if not isinstance(listed, list):
+        return value, None
+    # Escaped, what the fast decoder refuses can be read again by the patient one.
+    return value, [json.dumps(element).encode() for element in listed]
+
+
+def head(record: bytes) -> Head:
+    """These fields of a record's JSON text, the rest undecoded; ValueError if it is no object."""
+    try:
+        return _head.decode(record)
+    except _REFUSALS:
+        fields = decode(record)
+    if not isinstance(fields, dict):
+        raise ValueError("the record is no object")
+    return Head(fields.get("id"), fields.get("created_at"), fields.get("updated_at"))
 
 
 def encode(value: Any) -> bytes:

@@ -41,6 +41,9 @@ class Settings:
     auto_migrate: bool
     lookback: int  # seconds
     sweep_days: int  # events, notes and subscriptions of every contact are read again within
+    full_pass_days: int  # every list is read whole again within
+    full_pass_requests: int  # that a run spends on full passes before they must be
+    activity_feed: bool
     concurrency: int
     requests_per_minute: int | None
     ca_bundle: str | None
@@ -122,11 +125,20 @@ def load(
         auto_migrate=source.flag("CONNECTOR_AUTO_MIGRATE", True),
         lookback=source.number("CONNECTOR_LOOKBACK", 900) or 0,
         sweep_days=source.number("CONNECTOR_EVENTS_SWEEP_DAYS", 30, least=1) or 30,
+        full_pass_days=_number(source, "CONNECTOR_FULL_PASS_DAYS", 7),
+        full_pass_requests=_number(source, "CONNECTOR_FULL_PASS_REQUESTS", 2_000),
+        activity_feed=source.flag("CONNECTOR_ACTIVITY_FEED", True),
         concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1) or 50,
         requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
         ca_bundle=source.text("SSL_CERT_FILE") or None,
         notify_url=_notify_url(source),
     )
+
+
+def _number(source: Source, name: str, default: int) -> int:
+    """A whole number for which 0 has a meaning of its own."""
+    value = source.number(name, default)
+    return default if value is None else value
 
 
 def _base_url(source: Source) -> str:

@@ -17,6 +17,10 @@ async def test_every_resource_equals_the_truth_and_stays_unwritten_when_idle(
     harness.simulate(
         Workspace.generate(31, contacts=300, companies=30, conversations=40, now=int(NOW))
     )
+    contacts = harness.control.truth("contacts")
+    lead, user = (next(c["id"] for c in contacts if c["role"] == r) for r in ("lead", "user"))
+    harness.control.merge_contacts(lead, user)
+    harness.pass_time(120)
     outcome = await harness.sync()
     assert outcome.exit_code == 0, outcome.error
     assert differences(harness) == []

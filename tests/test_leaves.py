@@ -17,7 +17,7 @@ import pytest
 
 from connector.resources.data_attributes import DATA_ATTRIBUTES
 from connector.resources.resource import Snapshot
-from connector.sync.lists import _with
+from connector.sync.lists import _told
 from connector.warehouse import statements
 from connector.warehouse.encoder import encode
 from tests.warehouse import BY_TABLE, T0, Warehouse, opened
@@ -286,7 +286,7 @@ def as_read(record: dict[str, Any]) -> dict[str, Any]:
         return record
     assert isinstance(DATA_ATTRIBUTES.reading, Snapshot)
     [part] = [part for part in DATA_ATTRIBUTES.reading.parts if part.path]
-    return _with(record, part)
+    return _told(record, part)
 
 
 def lists_in(value: Any, *path: str) -> Iterator[str]:

@@ -261,7 +261,7 @@ def test_a_placeholder_never_becomes_a_deletion(warehouse):
     warehouse.write("contacts", contact(tags=listed("t")))
     table = BY_TABLE["tags"]
     with warehouse.database.transaction() as conn:
-        assert warehouse.loader.mark_deleted(conn, table, ["t", "nobody"], at(9), 2) == 0
+        assert warehouse.loader.mark_deleted(conn, table, {"t": at(9), "nobody": at(9)}, 2) == []
         assert warehouse.loader.mark_absent(conn, table, [], at(9), 2) == 0
     row = warehouse.one("tags", "t")
     assert (row["_placeholder"], row["_deleted_at"]) == (True, None)
@@ -352,7 +352,7 @@ def test_what_is_told_of_a_link_is_kept_when_it_is_not_told_again(warehouse):
 def test_the_deletion_of_an_object_removes_no_links(warehouse):
     warehouse.write("contacts", contact(tags=listed("a")))
     with warehouse.database.transaction() as conn:
-        warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], ["1"], at(9), 2)
+        warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], {"1": at(9)}, 2)
     assert warehouse.links("contact_tags") == {("1", "a")}
 
 
@@ -416,8 +416,9 @@ def test_an_attachment_that_its_part_no_longer_lists_is_removed(warehouse):
 
 
 def delete(warehouse: Warehouse, *keys: str, when: float = 100) -> int:
+    times = dict.fromkeys(keys, at(when))
     with warehouse.database.transaction() as conn:
-        return warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], keys, at(when), 5)
+        return len(warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], times, 5))
 
 
 def test_a_deletion_is_dated_counted_and_not_repeated(warehouse):
@@ -556,7 +557,7 @@ def test_any_name_of_a_schema_works(database_url, suffix):
         odd.write("conversations", conversation(), read=1)
         with odd.database.transaction() as conn:
             assert odd.loader.mark_absent(conn, BY_TABLE["tags"], [], at(1), 1) == 0
-            assert odd.loader.mark_deleted(conn, BY_TABLE["contacts"], ["nobody"], at(1), 1) == 0
+            assert odd.loader.mark_deleted(conn, BY_TABLE["contacts"], {"nobody": at(1)}, 1) == []
             assert odd.loader.known(conn, BY_TABLE["contacts"], ["1"])
             odd.loader.note_tried(conn, BY_TABLE["tags"], ["a"])
             assert odd.loader.unfilled(conn, BY_TABLE["tags"], 9, 9) == ["a"]

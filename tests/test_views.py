@@ -45,7 +45,7 @@ def test_a_live_view_holds_neither_deleted_rows_nor_placeholders(warehouse):
     warehouse.write("contacts", {"id": "alive", "tags": links}, {"id": "dead"})
     warehouse.write("tags", {"id": "real"})
     with warehouse.database.transaction() as conn:
-        warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], ["dead"], at(1), 1)
+        warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], {"dead": at(1)}, 1)
     assert set(warehouse.rows("contacts_live")) == {"alive"}
     assert set(warehouse.rows("tags_live")) == {"real"}
 
@@ -59,7 +59,7 @@ def test_users_and_leads_are_the_living_contacts_of_their_role(warehouse):
         {"id": "dead", "role": "user"},
     )
     with warehouse.database.transaction() as conn:
-        warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], ["dead"], at(1), 1)
+        warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], {"dead": at(1)}, 1)
     assert set(warehouse.rows("users")) == {"u"}
     assert set(warehouse.rows("leads")) == {"l"}
     assert {resource.name for resource in RESOURCES if resource.owns} == {"users", "leads"}

@@ -25,8 +25,10 @@ def differences(harness: Harness, tables: Iterable[Table] = TABLES) -> list[str]
     found: list[str] = []
     members = harness.members()
     for table in tables:
-        records = [r for r in harness.control.truth(table.name) if not r.get("_hidden")]
-        found += _table(harness, table, [_beside(table, record, members) for record in records])
+        records = harness.control.truth(table.name)
+        shown = [_beside(table, r, members) for r in records if not r.get("_hidden")]
+        hidden = {key for r in records if r.get("_hidden") and (key := _record_key(r, table))}
+        found += _table(harness, table, shown, hidden=hidden)
     return found
 
 
@@ -41,12 +43,22 @@ def _beside(table: Table, record: Record, members: dict[str, list[str]]) -> Reco
     return record
 
 
-def _table(harness: Harness, table: Table, records: list[Record]) -> list[str]:
+def _table(
+    harness: Harness,
+    table: Table,
+    records: list[Record],
+    parent: str = "",
+    owners: frozenset[str] = frozenset(),
+    hidden: set[tuple[str, ...]] | None = None,
+) -> list[str]:
     rows = {_key(row, table): row for row in harness.query(f'SELECT * FROM "{table.name}"')}
+    if parent:  # what belonged to an object that is gone stays as it was
+        rows = {key: row for key, row in rows.items() if row[parent] in owners}
     alive = {key for key, row in rows.items() if not row["_placeholder"] and not row["_deleted_at"]}
     wanted = {key: record for record in records if (key := _record_key(record, table))}
     # Events are listed for 90 days; what was stored before stays.
-    over = set() if table.name == "events" else alive - set(wanted)
+    # What no list shows any more may live on: companies without users.
+    over = set() if table.name == "events" else alive - set(wanted) - (hidden or set())
     found = [f"{table.name}: row {key} should not live" for key in sorted(over)[:5]]
     found += [f"{table.name}: row {key} is missing" for key in sorted(set(wanted) - alive)[:5]]
     for key, record in wanted.items():
@@ -153,7 +165,8 @@ def _children(harness: Harness, child: Child, records: list[Record]) -> list[str
         for place, part in enumerate(listed)
         if not child.cap or place >= len(listed) - child.cap or str(part["id"]) in rows
     ]
-    found = _table(harness, child.table, children)
+    living = frozenset(str(record["id"]) for record in records)
+    found = _table(harness, child.table, children, child.parent, living)
     parents = {str(part["id"]): str(r["id"]) for r, listed in owners for part in listed}
     for key, row in rows.items():
         if key in parents and row[child.parent] != parents[key]:

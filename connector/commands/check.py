@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.commands.connect import open_client, open_database
-from connector.errors import ConnectorError, NotFoundError, NotPermittedError
+from connector.errors import (
+    BadRequestError,
+    ConnectorError,
+    NotFoundError,
+    NotPermittedError,
+)
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
 from connector.resources.resource import (
+    Activities,
     Catalogue,
+    Deletions,
     Log,
     Members,
     PerContact,
@@ -77,8 +84,10 @@ def _reader(client: Client, resource: Resource) -> Callable[[], Awaitable[str]]:
             await _probe(client, resource)
         except NotFoundError:
             return "readable"  # nobody by that id, but the question was allowed
-        except NotPermittedError as error:
-            if resource.optional:
+        except (NotPermittedError, BadRequestError) as error:
+            if resource.hastens:
+                return f"not readable with this token, so only full passes tell ({error.message})"
+            if resource.optional and isinstance(error, NotPermittedError):
                 return f"not readable with this token, and so left out ({error.message})"
             raise
         return "readable"
@@ -101,6 +110,12 @@ async def _probe(client: Client, resource: Resource) -> None:
         case PerContact() as reading:
             params = dict(reading.params) | ({reading.param: NOBODY} if reading.param else {})
             await client.request("GET", reading.path.format(id=NOBODY), params=params)
+        case Deletions() as reading:
+            await client.request("GET", reading.path, params={"per_page": 1})
+        case Activities() as reading:
+            await client.request(
+                "GET", reading.path, params={"per_page": 1}, version=reading.version
+            )
         case Search() | Members() as reading:
             query = {"field": "created_at", "operator": ">", "value": 0}
             await client.request(

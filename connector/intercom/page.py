@@ -1,40 +1,64 @@
-"""One page of a list as it was received; knows the envelope, not what stands in a record."""
+"""One page of a list as it was received; knows the envelope, not what stands in a record.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+Records stay JSON text until somebody asks for their values: most of a full pass is known already
+and need not be decoded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 from connector.errors import BadAnswerError, PagingError
 from connector.intercom.address import link_query
 from connector.intercom.client import Client
 from connector.intercom.replies import Reply
 from connector.intercom.retry import Retry
+from connector.jsontext import Head, decode, head, split
 
 Params = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page:
-    """A page: its bytes, when it was asked for (by Intercom's clock), and its records.
+    """A page: when it was asked for (by Intercom's clock), and the JSON text of its records.
 
     ``total`` is what Intercom says the whole list holds (it drifts while one reads), ``bad``
-    counts elements that are no objects and were left out of ``records``. ``restarted`` marks the
+    counts elements that are no objects and were left out of ``texts``. ``restarted`` marks the
     first page after a scroll began again: from here on everything comes once more.
     """
 
-    body: bytes
     requested_at: datetime
-    records: list[dict[str, Any]]
+    texts: Sequence[bytes]
     total: int | None
     envelope: dict[str, Any]
     bad: int = 0
     restarted: bool = False
 
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """The records themselves, decoded when first asked for."""
+        return [decode(text) for text in self.texts]
+
+    @cached_property
+    def heads(self) -> list[Head]:
+        """Id and times of each record, without decoding the rest."""
+        return [head(text) for text in self.texts]
+
+    def only(self, wanted: Sequence[int]) -> Self:
+        """The same page with none but the records at these places."""
+        if len(wanted) == len(self.texts):
+            return self
+        return replace(self, texts=[self.texts[place] for place in wanted])
+
     @property
     def is_empty(self) -> bool:
         """Whether the list held nothing at all, not even a bad element."""
-        return not self.records and not self.bad
+        return not self.texts and not self.bad
+
+    def __len__(self) -> int:
+        return len(self.texts)
 
 
 async def fetch(
@@ -63,21 +87,19 @@ async def fetch(
 
 def read_page(reply: Reply, key: str) -> Page:
     """The page in a reply; ValueError if it is no JSON, BadAnswerError if there is no list."""
-    envelope = reply.json()
-    if not isinstance(envelope, dict):
+    envelope, listed = split(reply.body, (key, "data"))
+    if envelope is None:
         raise BadAnswerError("the reply is not an object", status=reply.status)
-    listed = envelope[key] if key in envelope else envelope.get("data")
-    if not isinstance(listed, list):
+    if listed is None:
         raise BadAnswerError(f"the reply has no list {key!r}", status=reply.status)
-    records = [record for record in listed if isinstance(record, dict)]
+    texts = [text for text in listed if text.startswith(b"{")]
     total = envelope.get("total_count")
     return Page(
-        body=reply.body,
         requested_at=reply.requested_at,
-        records=records,
+        texts=texts,
         total=total if type(total) is int else None,
         envelope=envelope,
-        bad=len(listed) - len(records),
+        bad=len(listed) - len(texts),
     )
 
 

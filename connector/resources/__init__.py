@@ -2,8 +2,14 @@
 
 from connector.resources.admins import ADMINS
 from connector.resources.companies import COMPANIES
-from connector.resources.contacts import CONTACT_NOTES, CONTACT_SUBSCRIPTIONS, LEADS, USERS
-from connector.resources.conversations import CONVERSATIONS
+from connector.resources.contacts import (
+    CONTACT_MERGES,
+    CONTACT_NOTES,
+    CONTACT_SUBSCRIPTIONS,
+    LEADS,
+    USERS,
+)
+from connector.resources.conversations import CONVERSATIONS, DELETED_CONVERSATIONS
 from connector.resources.data_attributes import DATA_ATTRIBUTES
 from connector.resources.events import EVENTS
 from connector.resources.help_center import ARTICLES, COLLECTIONS, HELP_CENTERS
@@ -25,10 +31,12 @@ RESOURCES: tuple[Resource, ...] = (
     COMPANIES,
     LEADS,
     USERS,
+    CONTACT_MERGES,
     CONTACT_SEGMENTS,
     CONTACT_NOTES,
     CONTACT_SUBSCRIPTIONS,
     CONVERSATIONS,
+    DELETED_CONVERSATIONS,
     TICKET_STATES,
     TICKET_TYPES,
     TICKETS,

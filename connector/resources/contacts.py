@@ -1,6 +1,7 @@
 """Contacts: leads and users, two resources in one table, searched by whole days."""
 
 from connector.resources.resource import (
+    Activities,
     Child,
     Column,
     Complete,
@@ -11,6 +12,7 @@ from connector.resources.resource import (
     Resource,
     Search,
     Table,
+    Told,
     count,
     flag,
     identifier,
@@ -44,6 +46,20 @@ NOTES = Table(
         instant("created_at", "When the note was written"),
     ),
     repeats=("contact",),
+)
+
+MERGES = Table(
+    name="contact_merges",
+    comment="Which contact was merged into which. The source is deleted; its conversations, events"
+    " and notes are the target's. Targets can be merged on: contact_identities follows the chain.",
+    columns=(
+        identifier("source_contact_id", "Contact that was merged away", refers_to="contacts"),
+        identifier("target_contact_id", "Contact that it was merged into", refers_to="contacts"),
+        text("source_contact_role", "Role of the source at the merge, where Intercom tells"),
+        instant("merged_at", "When they were merged, where Intercom tells"),
+    ),
+    key=("source_contact_id",),
+    buries=("source_contact_id", "merged_at"),
 )
 
 TABLE = Table(
@@ -146,7 +162,9 @@ TABLE = Table(
             permanent=True,
         ),
     ),
-    repeats=("notes.data",),
+    repeats=("notes.data", "merge_history"),
+    cut_by="created_at",
+    tells=(Told(MERGES, "merge_history", owner="target_contact_id", subject="source_contact_id"),),
 )
 
 
@@ -157,6 +175,7 @@ def _role(name: str, role: str) -> Resource:
         Search("/contacts/search", "data", Granularity.DAY, (("role", "=", role),)),
         by_id="/contacts/{id}",
         owns=(("role", role),),
+        params=(("include_merge_history", "true"),),
     )
 
 
@@ -177,4 +196,20 @@ CONTACT_SUBSCRIPTIONS = Resource(
     "contact_subscriptions",
     TABLE,
     PerContact("/contacts/{id}/subscriptions", within="subscriptions.complete"),
+)
+CONTACT_MERGES = Resource(
+    "contact_merges",
+    MERGES,
+    Activities(
+        "/contacts/activities",
+        version="Preview",
+        deleted="contact.deleted",
+        merged="contact.merged",
+        row=(
+            ("source_contact_id", "merge_source_id"),
+            ("target_contact_id", "merge_target_id"),
+            ("merged_at", "created_at"),
+        ),
+    ),
+    hastens=("leads", "users"),
 )

@@ -3,6 +3,7 @@
 from connector.resources.resource import (
     Child,
     Column,
+    Deletions,
     Granularity,
     Link,
     Resource,
@@ -246,6 +247,7 @@ TABLE = Table(
     truncated="parts_truncated",
     counted="statistics_count_conversation_parts",
     apart_from="tickets",
+    cut_by="created_at",
 )
 
 CONVERSATIONS = Resource(
@@ -253,4 +255,10 @@ CONVERSATIONS = Resource(
     TABLE,
     Search("/conversations/search", "conversations", Granularity.SECOND, whole_by_id=True),
     by_id="/conversations/{id}",
+)
+DELETED_CONVERSATIONS = Resource(
+    "deleted_conversations",
+    TABLE,
+    Deletions("/conversations/deleted", "conversations"),
+    hastens=("conversations",),
 )

@@ -111,6 +111,20 @@ class Child:
 
 
 @dataclass(frozen=True, eq=False)
+class Told:
+    """Rows of another table that stand in the records of this one.
+
+    ``owner`` is the column that gets the id of the record they stand in, ``subject`` the column
+    that names what they tell of: what Intercom, asked by id, says was merged gives such a row too.
+    """
+
+    table: Table
+    path: str
+    owner: str
+    subject: str
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
     """One table of rows that mirror one kind of Intercom object.
 
@@ -123,6 +137,9 @@ class Table:
     keyed by their place in the parent's list. ``stored``/``truncated`` name the columns that
     count a capped child's rows and tell whether its list was cut; ``counted`` is the column in
     which Intercom counts them, and the first message with them.
+    ``cut_by`` is the column that full passes cut the table by, indexed for that.
+    ``tells`` are rows of other tables that its records hold. ``buries`` names, for a table whose
+    rows tell that an object is gone, the column that refers to it and the one that tells when.
     """
 
     name: str
@@ -138,13 +155,19 @@ class Table:
     stored: str = ""
     truncated: str = ""
     counted: str = ""
+    cut_by: str = ""
+    tells: tuple[Told, ...] = ()
+    buries: tuple[str, str] | None = None
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
+    def has_column(self, name: str) -> bool:
+        return any(column.name == name for column in self.columns)
+
     @property
     def has_updated_at(self) -> bool:
-        return any(column.name == "updated_at" for column in self.columns)
+        return self.has_column("updated_at")
 
     def top_keys(self) -> frozenset[str]:
         """The keys of a record that anything declared stands under."""
@@ -273,15 +296,48 @@ class Search:
     per_page: int = 150
 
 
-Reading = Snapshot | Catalogue | Log | Sweep | Search | PerContact | Members
+@dataclass(frozen=True)
+class Deletions:
+    """Reading: a feed of the objects that were deleted and when, newest first, by page numbers."""
+
+    path: str
+    key: str
+    at: str = "deleted_at"
+    per_page: int = 60
+
+
+@dataclass(frozen=True)
+class Activities:
+    """Reading: a feed of what happened to contacts, oldest first, by cursor.
+
+    Entries of the kind ``deleted`` tell that their contact is gone, those of the kind ``merged``
+    make a row: ``row`` are its columns with the keys they come from. ``version`` is the API
+    version in which alone the feed exists, asked for with each request.
+    """
+
+    path: str
+    version: str
+    deleted: str
+    merged: str
+    row: tuple[tuple[str, str], ...]
+    key: str = "data"
+    per_page: int = 150
+
+
+Reading = (
+    Snapshot | Catalogue | Log | Sweep | Search | PerContact | Members | Deletions | Activities
+)
 
 
 @dataclass(frozen=True)
 class Resource:
     """One thing that Intercom has and the sync reads: which table, how to list it, how by id.
 
+    ``params`` go with every request for its list or its objects.
     ``optional``: many tokens and plans do not open it; not being allowed to read it fails the
     run only if it was asked for by name or could be read before.
+    ``hastens`` names the resources whose full passes find the same, only later: it is read with
+    any of them, and being refused it is no failure.
     """
 
     name: str
@@ -289,7 +345,9 @@ class Resource:
     reading: Reading
     by_id: str = ""  # path with {id}; "" where Intercom has no such read
     owns: tuple[tuple[str, str], ...] = field(default=())  # rows of a shared table: (column, value)
+    params: tuple[tuple[str, str], ...] = ()
     optional: bool = False
+    hastens: tuple[str, ...] = ()
 
 
 def identifier(path: str, comment: str, name: str = "", refers_to: str = "") -> Column:

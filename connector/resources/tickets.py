@@ -112,6 +112,7 @@ TABLE = Table(
     children=(Child(PARTS, "ticket_parts.ticket_parts", "ticket_id", permanent=True, cap=500),),
     stored="parts_stored",
     truncated="parts_truncated",
+    cut_by="created_at",
 )
 
 TICKET_TYPES = Resource(

@@ -128,9 +128,24 @@ def _subscriptions(simulator: Simulator) -> Iterator[Record]:
             yield {"contact_id": item.id, "subscription_type_id": id}
 
 
+def _merges(simulator: Simulator) -> Iterator[Record]:
+    # Once the survivor is gone as well, only the feed still tells of the merge.
+    space = simulator.workspace
+    for gone in space.gone.get("contacts", {}).values():
+        if gone.how == "merged":
+            yield {
+                "source_contact_id": gone.id,
+                "target_contact_id": gone.target,
+                "source_contact_role": "lead",
+                "merged_at": gone.at,
+                "_hidden": space.contacts.get(str(gone.target)) is None,
+            }
+
+
 _DERIVED: dict[str, Callable[[Simulator], Iterator[Record]]] = {
     "events": _events,
     "data_attributes": _attributes,
+    "contact_merges": _merges,
     "contact_notes": _notes,
     "contact_segments": _segments,
     "contact_subscriptions": _subscriptions,

@@ -1,13 +1,13 @@
 """Passes over lists: unpaged snapshots, paged catalogues, logs that only grow, the scroll.
 
-What a snapshot omits is deleted; what any other list omits is not (yet) known to be.
+What a snapshot omits is deleted; what another list omits is asked for by id.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,9 +22,10 @@ from connector.intercom.paging import (
     WholeList,
     pages,
 )
-from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
+from connector.sync.absence import convict, nominate
 from connector.sync.ahead import ahead
+from connector.sync.store import Chunk
 from connector.sync.work import CHUNK_RECORDS, Pass, size
 
 logger = logging.getLogger(__name__)
@@ -32,13 +33,15 @@ logger = logging.getLogger(__name__)
 
 async def snapshot(work: Pass, reading: Snapshot) -> None:
     """Lists that are always complete: what they omit is deleted."""
-    found: list[Page] = []
+    chunk = Chunk()
     for part in reading.parts:
         style = WholeList(part.path or reading.path, reading.key, dict(part.params))
-        found += [_told(page, part) async for page in pages(work.client, style)]
-    await work.write(found)
+        async for page in pages(work.client, style):
+            chunk.add([_told(record, part) for record in page.records], page.requested_at)
+            work.tally.warnings += page.bad
+    await work.write_chunk(chunk)
     began_at, table = work.began_at(), work.resource.table
-    present = [record for page in found for record in page.records]
+    present = chunk.records
     done = work.succeeded(began_at, full=True)
 
     def close(conn: sa.Connection) -> int:
@@ -51,14 +54,8 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
     work.tally.deleted += await work.store.do(close)
 
 
-def _told(page: Page, part: Part) -> Page:
-    """The page with what its records leave unsaid."""
-    if not part.given and not part.renamed:
-        return page
-    return replace(page, records=[_with(record, part) for record in page.records])
-
-
-def _with(record: dict[str, Any], part: Part) -> dict[str, Any]:
+def _told(record: dict[str, Any], part: Part) -> dict[str, Any]:
+    """The record with what it leaves unsaid."""
     told = dict(record)
     for key, value in part.given:
         if told.get(key) is None:
@@ -74,15 +71,7 @@ async def catalogue(work: Pass, reading: Catalogue) -> None:
     style: Style = NumberedPages(reading.path, reading.key, reading.per_page)
     if reading.by_cursor:
         style = CursorList(reading.path, reading.key, reading.per_page)
-    seen: list[Record] = []
-    async for group in grouped(ahead(pages(work.client, style), pages=4), CHUNK_RECORDS):
-        seen += [{"id": record.get("id")} for page in group for record in page.records]
-        await work.write(group)
-    began_at, table, loader = work.began_at(), work.resource.table, work.store.loader
-    omitted = await work.store.do(
-        lambda conn: loader.absent(conn, table, seen, began_at, allow=work.allow_deletes)
-    )
-    await work.read_in_chunks(dict.fromkeys(omitted), work.succeeded(began_at, full=True))
+    await _complete(work, pages(work.client, style), run_ahead=4)
 
 
 async def log(work: Pass, reading: Log, *, full: bool) -> None:
@@ -91,25 +80,34 @@ async def log(work: Pass, reading: Log, *, full: bool) -> None:
     if not full and work.progress.cursor is not None:
         since = int((work.progress.cursor - work.lookback).timestamp())
     style = NumberedPages(reading.path, reading.key, None, params={reading.since: since})
-    await _write_all(work, pages(work.client, style))
+    async for group in grouped(ahead(pages(work.client, style), pages=4), CHUNK_RECORDS):
+        await work.write(group)
     await work.store.do(work.succeeded(work.began_at(), full=full))
 
 
 async def sweep(work: Pass, reading: Sweep) -> None:
     """Every object by the scroll, or by the list where the scroll is not to be had."""
     try:
-        await _write_all(work, pages(work.client, Scroll(reading.scroll, reading.key)))
+        await _complete(work, pages(work.client, Scroll(reading.scroll, reading.key)))
     except (ScrollExistsError, ScrollBrokenError) as error:
         logger.warning("%s: %s; reading the list instead", work.resource.name, error)
         style = NumberedPages(reading.list, reading.key, per_page=60, method="POST")
-        await _write_all(work, pages(work.client, style))
-    await work.store.do(work.succeeded(work.began_at(), full=True))
+        await _complete(work, pages(work.client, style))
 
 
-async def _write_all(work: Pass, source: AsyncIterator[Page]) -> None:
+async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 200) -> None:
+    """A list to its end; what it omits is asked for by id, and deleted if that says so."""
     # The reader runs ahead of the writer: a scroll that waits a minute for Postgres expires.
-    async for group in grouped(ahead(source, pages=200), CHUNK_RECORDS):
-        await work.write(group)
+    seen: list[str] = []
+    asked_at: datetime | None = None
+    async for group in grouped(ahead(source, run_ahead), CHUNK_RECORDS):
+        asked_at = asked_at or group[0].requested_at
+        seen += await work.write_changed(group)
+    began_at = work.began_at()
+    if asked_at is not None:
+        first = asked_at
+        await work.store.do(lambda conn: nominate(work, conn, seen, first))
+    await convict(work, work.succeeded(began_at, full=True))
 
 
 async def grouped(source: AsyncIterator[Page], least: int) -> AsyncIterator[list[Page]]:

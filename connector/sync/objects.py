@@ -35,9 +35,13 @@ UNREADABLE = (RetryExhaustedError, BadAnswerError, BadRequestError)
 
 @dataclass
 class Found:
-    """What reading objects by id came to, by their ids."""
+    """What reading objects by id came to, by their ids.
+
+    ``archived`` are those among ``records`` that say of themselves that they were archived.
+    """
 
     records: dict[str, tuple[Mapping[str, Any], datetime]] = field(default_factory=dict)
+    archived: set[str] = field(default_factory=set)
     gone: dict[str, NotFoundError | MergedError] = field(default_factory=dict)
     failed: dict[str, IntercomError] = field(default_factory=dict)
 
@@ -57,7 +61,11 @@ async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -
 async def _read_object(client: Client, resource: Resource, key: str, found: Found) -> None:
     path = resource.by_id.format(id=quote(key, safe=""))
     try:
-        record, reply = await client.ask("GET", path, _read_record, retry=QUICK)
+        params = dict(resource.params)
+        record, reply = await client.ask("GET", path, _read_record, params=params, retry=QUICK)
+        if record.get("archived") is True and not resource.table.has_column("archived"):
+            found.archived.add(key)
+            record = {name: value for name, value in record.items() if name != "archived"}
         found.records[key] = (record, reply.requested_at)
     except (NotFoundError, MergedError) as error:
         found.gone[key] = error

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.errors import CursorRefusedError
-from connector.intercom.paging import CursorSearch, Page, pages
+from connector.intercom.paging import Page, pages
 from connector.resources.resource import (
+    Activities,
     Catalogue,
+    Deletions,
     Log,
     Members,
     PerContact,
@@ -23,6 +25,7 @@ from connector.resources.resource import (
 )
 from connector.sync import plan
 from connector.sync.ahead import ahead
+from connector.sync.feeds import activities, deletions
 from connector.sync.lists import catalogue, log, snapshot, sweep
 from connector.sync.rotation import members, per_contact
 from connector.sync.windows import windows
@@ -50,6 +53,10 @@ async def run_pass(work: Pass, *, full: bool) -> None:
             await members(work, reading, full=full)
         case Search() as reading:
             await changes(work, reading)
+        case Deletions() as reading:
+            await deletions(work, reading, full=full)
+        case Activities() as reading:
+            await activities(work, reading, full=full)
 
 
 async def changes(work: Pass, reading: Search) -> None:
@@ -71,14 +78,14 @@ async def changes(work: Pass, reading: Search) -> None:
 async def _read_changes(
     work: Pass, reading: Search, body: dict[str, Any], order: plan.Order | None
 ) -> None:
-    source = pages(work.client, CursorSearch(reading.path, reading.key, body, reading.per_page))
+    source = pages(work.client, work.search(reading, body))
     group: list[Page] = []
     async for page in ahead(source, pages=1 if order else 4):
         group.append(page)
         if size(group) >= CHUNK_RECORDS:
             await _write_group(work, reading, group)
             group = []
-        if order and order.is_past(page.records):
+        if order and order.is_past([head.updated_at for head in page.heads]):
             break
     await _write_group(work, reading, group)
 
@@ -87,18 +94,20 @@ async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> No
     if not group:
         return
     if not reading.whole_by_id:
-        await work.write(group)
+        await work.write_changed(group)
         return
-    listed = announced(group)
+    sifted = await work.sift(group)
+    listed = announced(sifted.pages)
     known = await work.store.do(
         lambda conn: work.store.loader.known(conn, work.resource.table, list(listed))
     )
     changed = {
         key: stamp
         for key, stamp in listed.items()
-        if not _is_known(plan.instant(stamp), known.get(key), work.lookback)
+        if key in sifted.changed
+        or not _is_known(plan.instant(stamp), known.get(key), work.lookback)
     }
-    await work.read_in_chunks(changed)
+    await work.read_in_chunks(changed, seen=sifted.digests)
 
 
 def _is_known(

@@ -128,13 +128,15 @@ class Order:
         self._last = math.inf
         self._sorted = True
 
-    def is_past(self, records: Sequence[dict[str, Any]]) -> bool:
-        """Whether reading may stop after this page; never once the order was broken."""
+    def is_past(self, times: Sequence[Any]) -> bool:
+        """Whether reading may stop after a page with these times; never once the order broke.
+
+        Times are Unix seconds, as Intercom sends them.
+        """
         newest = -math.inf
-        for record in records:
-            time = record.get("updated_at")
+        for time in times:
             if type(time) is not int or time > self._last:
                 self._sorted = False
                 return False
             self._last, newest = time, max(newest, time)
-        return self._sorted and bool(records) and newest < math.floor(self._bound)
+        return self._sorted and bool(times) and newest < math.floor(self._bound)

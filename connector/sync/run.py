@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -16,6 +16,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from connector.errors import (
+    BadRequestError,
     ConnectorError,
     DatabaseError,
     FenceError,
@@ -26,7 +27,8 @@ from connector.errors import (
 )
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import Resource
+from connector.resources.resource import Activities, Resource
+from connector.sync import due
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
 from connector.sync.work import Pass
@@ -55,6 +57,9 @@ class Options:
     since: datetime | None = None
     lookback: timedelta = timedelta(seconds=900)
     sweep: timedelta = timedelta(days=30)
+    full_pass_requests: int = 0  # that one run spends on full passes before they must be
+    full_pass_days: float = 7  # so long a resource waits for its full pass at most
+    activity_feed: bool = True
     allow_deletes: bool = False
     auto_migrate: bool = True
 
@@ -181,7 +186,7 @@ def _pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) ->
     """Pin the schema; another API version means other fields, so every full pass is owed."""
     if pinned is not None and pinned.api_version != workspace.api_version:
         logger.warning("API version is now %s: full passes are due", workspace.api_version)
-        owe_full_passes(conn, RESOURCES, True, None)
+        due.owe_all(conn, RESOURCES)
     state.pin(conn, workspace)
 
 
@@ -206,13 +211,16 @@ class _Run:
 
     async def everything(self) -> None:
         """A pass over each selected resource, then what is pending, then placeholders."""
-        full, since = self.options.full, self.options.since
-        selected = [r for r in RESOURCES if not self.options.only or r.name in self.options.only]
-        await self.store.do(lambda conn: owe_full_passes(conn, selected, full, since))
+        options, now = self.options, self.client.clock.safe_now()
+        selected = [resource for resource in RESOURCES if self._is_selected(resource)]
+        await self.store.do(
+            lambda conn: due.owe(conn, selected, self._circumstances, options.full, options.since)
+        )
+        await self.store.do(lambda conn: self._schedule(conn, selected, now))
         for resource in selected:
             await self._resource(resource, self._pass)
-            self.reporter.ended(resource.name, self.outcome.resources[resource.name])
-        done = [r for r in selected if self.outcome.resources[r.name].status == "succeeded"]
+            self.reporter.ended(resource.name, self._tally(resource))
+        done = [r for r in selected if self._tally(r).status == "succeeded"]
         for resource in done:
             await self._resource(resource, self._pending)
         for resource in _readable(done):
@@ -220,6 +228,24 @@ class _Run:
         now = self.client.clock.safe_now()
         left = await self.store.do(lambda conn: state.pending(conn))
         self.outcome.overdue = [entry for entry in left if is_overdue(entry, now)]
+
+    def _is_selected(self, resource: Resource) -> bool:
+        """Whether it is to be read: named, or read along with what is named."""
+        if isinstance(resource.reading, Activities) and not self.options.activity_feed:
+            return False
+        only = self.options.only
+        return not only or not {resource.name, *resource.hastens}.isdisjoint(only)
+
+    @property
+    def _circumstances(self) -> tuple[str, ...]:
+        """What decides, beside the mapping, how records become rows."""
+        return (self.client.version,)
+
+    def _schedule(self, conn: sa.Connection, selected: Sequence[Resource], now: datetime) -> None:
+        options, loader = self.options, self.store.loader
+        due.schedule(
+            conn, loader, selected, now, options.full_pass_requests, options.full_pass_days
+        )
 
     async def again(self, resource: Resource, ids: Sequence[str]) -> None:
         """The named objects by id."""
@@ -236,18 +262,19 @@ class _Run:
         self, resource: Resource, step: Callable[[Resource, Tally], Awaitable[None]]
     ) -> None:
         """One step for one resource; its failure is recorded and the run goes on."""
-        tally = self.outcome.resources.setdefault(resource.name, Tally())
+        tally = self._tally(resource)
         before, began = self.client.budget.requests, time.monotonic()
         try:
             await step(resource, tally)
-            tally.status = "succeeded"
+            tally.succeed()
         except STOPS as error:
             tally.status, tally.error = "failed", str(error)
             raise
         except ConnectorError as error:
-            tally.status, tally.error = "failed", str(error)
-            tally.tolerated = await self._is_tolerated(resource, error)
-            level = logging.WARNING if tally.tolerated else logging.ERROR
+            tolerated = await self._is_tolerated(resource, error)
+            if not tolerated or self._counted_as(resource) == resource.name:
+                tally.status, tally.error, tally.tolerated = "failed", str(error), tolerated
+            level = logging.WARNING if tolerated else logging.ERROR
             logger.log(level, "%s failed: %s", resource.name, error)
         except Exception as error:
             tally.status, tally.error = "failed", f"{type(error).__name__}: {error}"
@@ -260,12 +287,26 @@ class _Run:
             tally.seconds += time.monotonic() - began
         await self._record(resource, tally)
 
+    def _counted_as(self, resource: Resource) -> str:
+        """Its name; of what was not asked for by name, that of what it hastens."""
+        only, name = self.options.only, resource.name
+        if only and name not in only:
+            return next((other for other in resource.hastens if other in only), name)
+        return name
+
+    def _tally(self, resource: Resource) -> Tally:
+        return self.outcome.resources.setdefault(self._counted_as(resource), Tally())
+
     async def _is_tolerated(self, resource: Resource, error: ConnectorError) -> bool:
         """Whether it could never be read here, and nobody asked for it by name.
 
         Either many tokens and plans do not open it anyway, or Intercom says that it has no such
         list: lists of what does not exist are empty, only an unknown endpoint is not found.
+        A feed that is refused only hastened what full passes find as well.
         """
+        refusals = (NotPermittedError, NotFoundError, BadRequestError)
+        if resource.hastens and isinstance(error, refusals):
+            return True
         closed = resource.optional and isinstance(error, NotPermittedError)
         if self.options.only or not (closed or isinstance(error, NotFoundError)):
             return False
@@ -273,8 +314,8 @@ class _Run:
         return progress.last_success_at is None
 
     async def _record(self, resource: Resource, tally: Tally) -> None:
-        run_id = self.store.run_id
-        await self.store.do(lambda conn: state.record(conn, run_id, resource.name, tally))
+        run_id, name = self.store.run_id, self._counted_as(resource)
+        await self.store.do(lambda conn: state.record(conn, run_id, name, tally))
 
     async def _pass(self, resource: Resource, tally: Tally) -> None:
         progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
@@ -297,6 +338,7 @@ class _Run:
             progress=progress,
             lookback=self.options.lookback,
             sweep=self.options.sweep,
+            circumstances=self._circumstances,
             allow_deletes=self.options.allow_deletes,
             changed=lambda: self.reporter.moved(resource.name, tally),
         )
@@ -319,22 +361,6 @@ class _Run:
         if ids:
             work = self._work(resource, tally, state.Progress())
             await work.fill(ids)
-
-
-def owe_full_passes(
-    conn: sa.Connection, selected: Iterable[Resource], full: bool, since: datetime | None
-) -> None:
-    """Note which resources owe a full pass; ``full`` means all, unless some still owe theirs.
-
-    A full run that was cut short is so continued by the next one, not begun again.
-    """
-    progress = {r.name: state.progress(conn, r.name) for r in selected}
-    owing = {name for name, p in progress.items() if p.full_owed_since is not None}
-    new = {name for name, p in progress.items() if p.cursor is None}
-    if full and not owing:
-        new = set(progress)
-    for name in new - owing:
-        state.advance(conn, name, full_owed_since=sa.func.now(), plan_since=since)
 
 
 def is_overdue(entry: Pending, now: datetime) -> bool:

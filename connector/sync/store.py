@@ -15,14 +15,20 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from connector.errors import MergedError, NotFoundError
+from connector.resources import TABLES
+from connector.resources.lists import Record
 from connector.resources.resource import Table
-from connector.warehouse import state
+from connector.warehouse import absence, digests, state
+from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
-from connector.warehouse.encoder import encode
+from connector.warehouse.encoder import encode, row_keys
 from connector.warehouse.loader import Loader, Written
 
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
+
+TABLE_BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
@@ -36,11 +42,13 @@ class Chunk:
     """Records of one table that are written together.
 
     ``completed`` holds complete lists read beside a record, by (record id, link table).
+    ``digests`` are what lists showed of the records, by id; None takes a stored digest away.
     """
 
     records: list[Mapping[str, Any]] = field(default_factory=list)
     read_at: list[datetime] = field(default_factory=list)
     completed: dict[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
+    digests: dict[str, int | None] = field(default_factory=dict)
 
     def add(self, records: Sequence[Mapping[str, Any]], read_at: datetime) -> None:
         """More records, all asked for at the same time."""
@@ -74,18 +82,22 @@ class Store:
     ) -> Written:
         """Encode and merge a chunk; ``then`` commits with it. Counts into ``tally``."""
 
-        def whole() -> tuple[Batch, Written]:
+        def whole() -> tuple[Batch, Written, int]:
             batch = encode(table, chunk.records, chunk.read_at, chunk.completed)
+            told = told_by.batches(table, chunk.records, chunk.read_at)
 
-            def work(conn: sa.Connection) -> Written:
+            def work(conn: sa.Connection) -> tuple[Written, int]:
                 written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=INDEX_LAG)
+                self._note_digests(conn, table, chunk.digests, written)
+                buried = self._bury(conn, told, max(chunk.read_at, default=None))
                 if then:
                     then(conn)
-                return written
+                return written, buried
 
-            return batch, self.database.write(self._fenced(work))
+            return batch, *self.database.write(self._fenced(work))
 
-        batch, written = await self._in_thread(whole)
+        batch, written, buried = await self._in_thread(whole)
+        tally.deleted += buried
         tally.fetched += len(chunk)
         tally.inserted += written.inserted
         tally.updated += written.updated
@@ -94,6 +106,87 @@ class Store:
         for what, times in batch.warnings.items():
             tally.misfits[what] = tally.misfits.get(what, 0) + times
         return written
+
+    def _note_digests(
+        self,
+        conn: sa.Connection,
+        table: Table,
+        seen: Mapping[str, int | None],
+        written: Written,
+    ) -> None:
+        refused = set(written.refused)
+        accepted = {key: value for key, value in seen.items() if key not in refused}
+        digests.save(conn, table, {k: v for k, v in accepted.items() if v is not None})
+        digests.forget(conn, table, [k for k, v in accepted.items() if v is None])
+
+    # -- what is gone ------------------------------------------------------------------------
+
+    def convict(
+        self,
+        conn: sa.Connection,
+        table: Table,
+        gone: Mapping[str, NotFoundError | MergedError],
+        now: datetime,
+    ) -> int:
+        """Mark deleted what Intercom, asked by id, says is gone or merged; how many were marked."""
+        merged = {
+            key: error.merged_into
+            for key, error in gone.items()
+            if isinstance(error, MergedError) and error.merged_into
+        }
+        buried = self._bury(conn, told_by.successions(table, merged, now), now)
+        return buried + self.mark_deleted(conn, table, dict.fromkeys(gone, now))
+
+    def mark_deleted(
+        self,
+        conn: sa.Connection,
+        table: Table,
+        times: Mapping[str, datetime],
+        *,
+        exact: bool = False,
+    ) -> int:
+        """Mark rows deleted since these times, ``exact`` if they are Intercom's; how many were."""
+        marked = self.loader.mark_deleted(
+            conn, table, times, self.run_id, exact=exact, lag=INDEX_LAG
+        )
+        self._let_go(conn, table, marked)
+        return len(marked)
+
+    def tell(self, conn: sa.Connection, table: Table, rows: Sequence[Record], at: datetime) -> int:
+        """Write rows that tell of what is gone; how many rows of other tables that marked."""
+        keys = row_keys(table, rows)[0]
+        if not keys:
+            return 0
+        return self._bury(conn, [(encode(table, rows, [at] * len(rows)), keys)], at)
+
+    def mark_gone(self, conn: sa.Connection, table: Table, times: Mapping[str, datetime]) -> int:
+        """Mark deleted what a telling table's feed says is gone, unless its rows tell of it."""
+        told = self.loader.present(conn, table, list(times))
+        left = {key: at for key, at in times.items() if key not in told}
+        return self.mark_deleted(conn, _subjects(table), left, exact=True) if left else 0
+
+    def _bury(
+        self,
+        conn: sa.Connection,
+        told: Sequence[tuple[Batch, Sequence[str]]],
+        at: datetime | None,
+    ) -> int:
+        number = 0
+        for batch, keys in told:
+            self.loader.write(conn, batch, self.run_id, lag=INDEX_LAG)
+            if batch.table.buries and at is not None:
+                marked = self.loader.bury(conn, batch.table, keys, at, self.run_id)
+                self._let_go(conn, _subjects(batch.table), marked)
+                number += len(marked)
+        return number
+
+    def _let_go(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
+        """What is gone is no known copy and not hidden: should it come back, it is read anew."""
+        if ids:
+            digests.forget(conn, table, ids)
+            absence.reveal(conn, table, ids)
+
+    # -- transactions ------------------------------------------------------------------------
 
     def _fenced(self, work: Work[T]) -> Work[T]:
         def fenced(conn: sa.Connection) -> T:
@@ -117,3 +210,9 @@ class Store:
     def close(self) -> None:
         """Wait for the last transaction."""
         self._thread.shutdown(wait=True)
+
+
+def _subjects(telling: Table) -> Table:
+    """The table whose rows a telling table says are gone."""
+    assert telling.buries
+    return TABLE_BY_NAME[telling.column(telling.buries[0]).refers_to]

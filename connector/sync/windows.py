@@ -16,9 +16,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.errors import CursorRefusedError
-from connector.intercom.paging import CursorSearch, Page, pages
+from connector.intercom.paging import Page, pages
 from connector.resources.resource import Search
 from connector.sync import plan
+from connector.sync.absence import convict, nominate
 from connector.sync.work import CHUNK_RECORDS, Pass, Then, announced, size
 from connector.warehouse import state
 from connector.warehouse.state import Span
@@ -41,7 +42,11 @@ async def windows(work: Pass, reading: Search) -> None:
         await _read_open_windows(work, reading, since)
         if await _is_short(work, reading):
             logger.warning("%s: search counts more than it lists", work.resource.name)
-    await work.store.do(work.succeeded(began_at, full=True))
+    done = work.succeeded(began_at, full=True)
+    if since is None:
+        await convict(work, done)
+    else:
+        await work.store.do(done)
 
 
 async def _read_open_windows(work: Pass, reading: Search, since: datetime | None) -> None:
@@ -57,8 +62,7 @@ async def _is_short(work: Pass, reading: Search) -> bool:
     everything = plan.window_query(
         reading, work.client.version, plan.first_window(None), updated=False
     )
-    style = CursorSearch(reading.path, reading.key, everything, per_page=1)
-    page = await anext(pages(work.client, style))
+    page = await anext(pages(work.client, work.search(reading, everything, per_page=1)))
     stored = await work.store.do(lambda conn: work.store.loader.alive(conn, work.resource))
     return stored < (page.total or 0)
 
@@ -132,12 +136,13 @@ async def _read_span(work: Pass, reading: Search, span: Span, since: datetime | 
     if reading.whole_by_id:
         target = plan.WINDOW_OBJECTS
     body = plan.window_query(reading, work.client.version, span, updated=since is not None)
-    source = pages(work.client, CursorSearch(reading.path, reading.key, body, reading.per_page))
+    source = pages(work.client, work.search(reading, body))
     group: list[Page] = []
-    first = True
+    seen: list[str] = []
+    asked_at: datetime | None = None
     async for page in source:
-        if first:
-            first = False
+        if asked_at is None:
+            asked_at = page.requested_at
             if span == plan.first_window(since):
                 work.tally.expected = page.total
             parts = _parts(work, reading, span, since, page, target)
@@ -146,9 +151,15 @@ async def _read_span(work: Pass, reading: Search, span: Span, since: datetime | 
                 return parts
         group.append(page)
         if size(group) >= CHUNK_RECORDS:
-            await _write_window(work, reading, group)
+            seen += await _write_window(work, reading, group)
             group = []
-    await _write_window(work, reading, group, lambda conn: state.finish_window(conn, name, span))
+
+    def finish(conn: sa.Connection) -> None:
+        state.finish_window(conn, name, span)
+        if since is None and asked_at is not None:
+            nominate(work, conn, seen, asked_at, span)
+
+    await _write_window(work, reading, group, finish, seen)
     return []
 
 
@@ -160,8 +171,8 @@ def _parts(
     work: Pass, reading: Search, span: Span, since: datetime | None, page: Page, target: int
 ) -> list[Span]:
     earliest = None
-    if since is None and page.records:
-        earliest = plan.instant(page.records[0].get("created_at"))
+    if since is None and len(page):
+        earliest = plan.instant(page.heads[0].created_at)
     return plan.divide(
         span,
         page.total or 0,
@@ -177,8 +188,17 @@ async def _write_window(
     reading: Search,
     group: Sequence[Page],
     then: Then | None = None,
-) -> None:
+    all_seen: list[str] | None = None,
+) -> list[str]:
+    """Write what of these pages is not known yet; the ids of all their records.
+
+    ``all_seen`` has them too before ``then`` is called.
+    """
+    sifted = await work.sift(group)
+    if all_seen is not None:
+        all_seen += sifted.seen
     if reading.whole_by_id:
-        await work.read_in_chunks(announced(group), then)
+        await work.read_in_chunks(announced(sifted.pages), then, sifted.digests)
     else:
-        await work.write(group, then)
+        await work.write(sifted.pages, then, sifted.digests)
+    return sifted.seen

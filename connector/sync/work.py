@@ -5,21 +5,23 @@ Rows commit together with what they justify, be it a window, a pending entry or 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 
 from connector.intercom.client import Client
-from connector.intercom.paging import Page
-from connector.resources.resource import Resource
+from connector.intercom.paging import CursorSearch, Page
+from connector.resources.resource import Resource, Search
 from connector.sync import plan
 from connector.sync.ahead import ahead
+from connector.sync.known import Sifted, sift
 from connector.sync.objects import Found, complete_lists, read_objects
 from connector.sync.store import INDEX_LAG, Chunk, Store
-from connector.warehouse import state
+from connector.warehouse import digests, state
 from connector.warehouse.state import Progress, Tally
 
 CHUNK_RECORDS = 750  # five pages: what one transaction takes
@@ -41,6 +43,7 @@ class Pass:
     progress: Progress
     lookback: timedelta
     sweep: timedelta  # everything that is read in turn is read again within so long
+    circumstances: tuple[str, ...] = ()  # beside the mapping, what decides how rows are made
     allow_deletes: bool = False
     changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
 
@@ -61,7 +64,9 @@ class Pass:
         if full:
             values |= {
                 "last_full_pass_at": began_at,
+                "mapping": self.salt.hex(),
                 "full_owed_since": None,
+                "full_reason": None,
                 "plan_began_at": None,
                 "plan_since": None,
             }
@@ -74,11 +79,54 @@ class Pass:
 
         return work
 
+    # -- reading -----------------------------------------------------------------------------
+
+    def search(
+        self, reading: Search, body: Mapping[str, Any], per_page: int | None = None
+    ) -> CursorSearch:
+        """The resource's search with this body."""
+        return CursorSearch(
+            reading.path,
+            reading.key,
+            body,
+            per_page or reading.per_page,
+            params=dict(self.resource.params),
+        )
+
+    # -- what is known -----------------------------------------------------------------------
+
+    @cached_property
+    def salt(self) -> bytes:
+        """What tells digests of this mapping and its circumstances from others."""
+        return digests.salt(self.resource.table, *self.circumstances)
+
+    async def sift(self, pages: Sequence[Page]) -> Sifted:
+        """The pages without what was merged before as it is now."""
+        sifted = await sift(self.store, self.resource.table, self.salt, pages)
+        left = size(sifted.pages)
+        self.tally.fetched += size(pages) - left
+        self.tally.unchanged += size(pages) - left
+        return sifted
+
     # -- writing -----------------------------------------------------------------------------
 
-    async def write(self, records: Iterable[Page], then: Then | None = None) -> None:
-        """Pages of whole records, with the lists that they embed only the first ten of."""
-        chunk = Chunk()
+    async def write_changed(self, pages: Sequence[Page], then: Then | None = None) -> list[str]:
+        """Of pages of whole records what is not known yet; the ids of all of them."""
+        sifted = await self.sift(pages)
+        await self.write(sifted.pages, then, sifted.digests)
+        return sifted.seen
+
+    async def write(
+        self,
+        records: Iterable[Page],
+        then: Then | None = None,
+        seen: Mapping[str, int | None] | None = None,
+    ) -> None:
+        """Pages of whole records, with the lists that they embed only the first ten of.
+
+        ``seen`` are their digests, which are stored with them.
+        """
+        chunk = Chunk(digests=dict(seen or {}))
         for page in records:
             chunk.add(page.records, page.requested_at)
             self.tally.warnings += page.bad
@@ -99,6 +147,7 @@ class Pass:
         table, name = self.resource.table, self.resource.name
         chunk.completed, failed = await complete_lists(self.client, table, chunk.records)
         settled = [key for key in settles if key not in failed]
+        chunk.digests |= dict.fromkeys(failed)
         now = self.client.clock.safe_now()
 
         def also(conn: sa.Connection) -> None:
@@ -111,19 +160,25 @@ class Pass:
         await self.store.merge(table, chunk, self.tally, by_id=by_id, then=also)
         self.changed()
 
-    async def read_in_chunks(self, announced: dict[str, Any], then: Then | None = None) -> None:
+    async def read_in_chunks(
+        self,
+        announced: Mapping[str, Any],
+        then: Then | None = None,
+        seen: Mapping[str, int | None] | None = None,
+    ) -> None:
         """Read objects by id and merge them; ``announced`` is each one's updated_at by search.
 
         One chunk is read while the one before is written; ``then`` commits with the last one.
         What cannot be read, or is read older than it was announced, becomes pending; what
         Intercom does not know any more is marked deleted; all with the rows of its chunk.
+        ``seen`` are digests of what search showed of them.
         """
         keys = list(announced)
         chunks = [keys[at : at + CHUNK_OBJECTS] for at in range(0, len(keys), CHUNK_OBJECTS)]
         left = len(chunks)
         async for found in ahead(self._read(chunks), 1):
             left -= 1
-            await self._write_found(found, announced, None if left else then)
+            await self._write_found(found, announced, None if left else then, seen or {})
         if not chunks and then:
             await self.store.do(then)
 
@@ -132,15 +187,20 @@ class Pass:
             yield await read_objects(self.client, self.resource, keys)
 
     async def _write_found(
-        self, found: Found, announced: dict[str, Any], then: Then | None
+        self,
+        found: Found,
+        announced: Mapping[str, Any],
+        then: Then | None,
+        seen: Mapping[str, int | None],
     ) -> None:
         resource, table = self.resource, self.resource.table
-        chunk = Chunk()
-        stale: list[str] = []
-        for key, (record, read_at) in found.records.items():
-            chunk.add([record], read_at)
-            if _is_older(record.get("updated_at"), announced[key]):
-                stale.append(key)
+        stale = [
+            key
+            for key, (record, _) in found.records.items()
+            if _is_older(record.get("updated_at"), announced.get(key))
+        ]
+        chunk = chunk_of(found)
+        chunk.digests |= {key: seen.get(key) for key in found.records if key not in stale}
         settled = [key for key in (*found.records, *found.gone) if key not in stale]
         now = self.client.clock.safe_now()
         deleted = 0
@@ -150,9 +210,8 @@ class Pass:
             state.postpone(conn, resource.name, stale, state.STALE, now)
             for key, error in found.failed.items():
                 state.postpone(conn, resource.name, [key], str(error), now)
-            deleted = self.store.loader.mark_deleted(
-                conn, table, list(found.gone), now, self.store.run_id
-            )
+            deleted = self.store.convict(conn, table, found.gone, now)
+            deleted += self.store.mark_deleted(conn, table, dict.fromkeys(found.archived, now))
             if then:
                 then(conn)
 
@@ -162,14 +221,25 @@ class Pass:
     async def fill(self, ids: Iterable[str]) -> None:
         """Read placeholders by id; those that Intercom does not show stay, and count a try."""
         found = await read_objects(self.client, self.resource, ids)
-        chunk = Chunk()
-        for record, read_at in found.records.values():
-            chunk.add([record], read_at)
         unseen = [*found.gone, *found.failed]
-        loader, table = self.store.loader, self.resource.table
-        await self.write_chunk(
-            chunk, by_id=True, then=lambda conn: loader.note_tried(conn, table, unseen)
-        )
+        store, table, now = self.store, self.resource.table, self.client.clock.safe_now()
+
+        def also(conn: sa.Connection) -> None:
+            store.loader.note_tried(conn, table, unseen)
+            store.convict(conn, table, found.gone, now)
+            store.mark_deleted(conn, table, dict.fromkeys(found.archived, now))
+
+        await self.write_chunk(chunk_of(found), by_id=True, then=also)
+
+
+def chunk_of(found: Found, ids: Iterable[str] | None = None) -> Chunk:
+    """What was read by id, or these of it: no digest of a list holds for it."""
+    wanted = list(found.records if ids is None else ids)
+    chunk = Chunk(digests=dict.fromkeys(wanted))
+    for key in wanted:
+        record, read_at = found.records[key]
+        chunk.add([record], read_at)
+    return chunk
 
 
 def _is_older(read: Any, announced: Any) -> bool:
@@ -179,13 +249,13 @@ def _is_older(read: Any, announced: Any) -> bool:
 def announced(group: Iterable[Page]) -> dict[str, Any]:
     """The ids that search lists, with the updated_at it gives."""
     return {
-        str(record["id"]): record.get("updated_at")
+        str(head.id): head.updated_at
         for page in group
-        for record in page.records
-        if type(record.get("id")) in (str, int)
+        for head in page.heads
+        if type(head.id) in (str, int)
     }
 
 
 def size(group: Iterable[Page]) -> int:
     """How many records the pages hold."""
-    return sum(len(page.records) for page in group)
+    return sum(len(page) for page in group)

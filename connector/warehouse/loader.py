@@ -8,7 +8,7 @@ can be written once, after everything that decides whether it changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -173,6 +173,18 @@ class Loader:
         cursor.execute(statements.alive(self.names, resource), [v for _, v in resource.owns])
         return int((cursor.fetchone() or (0,))[0])
 
+    def present(self, conn: sa.Connection, table: Table, keys: Sequence[str]) -> set[str]:
+        """Which of these keys the table has rows for."""
+        cursor = _cursor(conn)
+        cursor.execute(statements.present(self.names, table), [list(keys)])
+        return {key for (key,) in cursor.fetchall()}
+
+    def oldest_read(self, conn: sa.Connection, table: Table) -> datetime | None:
+        """When the oldest copy that is stored was requested; None if there is none."""
+        cursor = _cursor(conn)
+        cursor.execute(f"SELECT min(_read_at) FROM {self.names(table.name)}")
+        return (cursor.fetchone() or (None,))[0]
+
     def unfilled(self, conn: sa.Connection, table: Table, tries: int, most: int) -> list[str]:
         """Placeholders that were asked for by id fewer than ``tries`` times, at most ``most``."""
         cursor = _cursor(conn)
@@ -208,22 +220,6 @@ class Loader:
             )
         return gone
 
-    def absent(
-        self,
-        conn: sa.Connection,
-        table: Table,
-        present: Sequence[Record],
-        began_at: datetime,
-        *,
-        allow: bool = False,
-    ) -> list[str]:
-        """Ids of the living rows that a list omits, for asking by id; raises as mark_absent."""
-        cursor, keys = _cursor(conn), row_keys(table, present)
-        if not self._count_absent(cursor, table, began_at, keys, allow):
-            return []
-        cursor.execute(statements.absent(self.names, table), [began_at, *keys])
-        return [key for (key,) in cursor.fetchall()]
-
     def _count_absent(
         self,
         cursor: psycopg.Cursor[Any],
@@ -234,23 +230,52 @@ class Loader:
     ) -> int:
         cursor.execute(statements.count_absent(self.names, table), [began_at, *keys])
         gone, alive = cursor.fetchone() or (0, 0)
-        if gone > DELETES_FUSE_ROWS and gone > DELETES_FUSE_SHARE * alive and not allow:
-            raise TooManyDeletesError(
-                f"{gone} of {alive} rows of {table.name} would be marked deleted because"
-                " Intercom's list omits them; if that is right, run again with --allow-deletes"
-            )
+        if not allow:
+            check_plausible(table, gone, alive)
         return int(gone)
 
     def mark_deleted(
-        self, conn: sa.Connection, table: Table, ids: Sequence[str], at: datetime, run_id: int
-    ) -> int:
-        """Mark deleted what Intercom, asked by id, does not know any more; the number marked.
+        self,
+        conn: sa.Connection,
+        table: Table,
+        times: Mapping[str, datetime],
+        run_id: int,
+        *,
+        exact: bool = False,
+        lag: timedelta = timedelta(0),
+    ) -> list[str]:
+        """Mark deleted what Intercom says is gone, and since when; the ids that were marked.
 
-        A placeholder stays one: it was never seen alive.
+        ``exact``: the times are Intercom's own, not those at which it was found out; they correct
+        others, and give way to a copy that was read more than ``lag`` after them. A placeholder
+        stays one: it was never seen alive.
         """
         cursor = _cursor(conn)
-        cursor.execute(statements.mark_deleted(self.names, table), [at, run_id, list(ids)])
-        return cursor.rowcount
+        values = {"run_id": run_id, "exact": exact, "lag": lag}
+        values |= {"ids": list(times), "times": list(times.values())}
+        cursor.execute(statements.mark_deleted(self.names, table), values)
+        return [key for (key,) in cursor.fetchall()]
+
+    def bury(
+        self, conn: sa.Connection, telling: Table, keys: Sequence[str], at: datetime, run_id: int
+    ) -> list[str]:
+        """Mark deleted what these rows of a telling table say is gone; the ids that were marked.
+
+        ``at`` is the time for those of which it is not told.
+        """
+        cursor = _cursor(conn)
+        values = {"at": at, "run_id": run_id, "ids": list(keys)}
+        cursor.execute(statements.bury(self.names, telling), values)
+        return [key for (key,) in cursor.fetchall()]
+
+
+def check_plausible(table: Table, gone: int, alive: int) -> None:
+    """TooManyDeletesError if more than 5 % of a table, and more than 20 rows, would go at once."""
+    if gone > DELETES_FUSE_ROWS and gone > DELETES_FUSE_SHARE * alive:
+        raise TooManyDeletesError(
+            f"{gone} of {alive} rows of {table.name} would be marked deleted because Intercom's"
+            " list omits them; if that is right, run again with --allow-deletes"
+        )
 
 
 def _cursor(conn: sa.Connection) -> psycopg.Cursor[Any]:

@@ -42,14 +42,14 @@ BOOKKEEPING = {
 
 def metadata() -> sa.MetaData:
     """Every table of the warehouse: resources, links, children, state."""
-    from connector.warehouse.state import add_state_tables
+    from connector.warehouse import absence, digests, state  # noqa: F401 (they add tables)
 
     meta = sa.MetaData()
     for table in TABLES:
         _add_table(meta, table)
     for table in TABLES:
         _add_links(meta, table)
-    add_state_tables(meta)
+    state.add_state_tables(meta)
     return meta
 
 
@@ -78,6 +78,7 @@ def _add_table(meta: sa.MetaData, table: Table, parent: tuple[Table, Child] | No
         plain("extra", JSONB(), "Whatever Intercom sent that no other column holds, by its key"),
         *_bookkeeping(),
         *([] if table.positioned or not parent else [_index(table.name, parent[1].parent)]),
+        *([_index(table.name, table.cut_by)] if table.cut_by else []),
         comment=table.comment,
     )
 

@@ -20,18 +20,20 @@ from connector.warehouse.schema import INSTANT, plain
 _meta = sa.MetaData()
 
 
-def _table(name: str, sentence: str, *columns: sa.Column[Any]) -> sa.Table:
+def helper_table(name: str, sentence: str, *columns: sa.Column[Any]) -> sa.Table:
+    """A table of the sync's own, in the schema of the workspace."""
     return sa.Table(name, _meta, *columns, comment=sentence)
 
 
-def _key(name: str, sentence: str) -> sa.Column[Any]:
+def key_column(name: str, sentence: str) -> sa.Column[Any]:
+    """A text column of the primary key."""
     return sa.Column(name, sa.Text(), primary_key=True, comment=sentence)
 
 
-WORKSPACE = _table(
+WORKSPACE = helper_table(
     "sync_workspace",
     "The Intercom workspace that this schema mirrors: one row, written by the first sync.",
-    _key("id_code", "Intercom's code of the workspace"),
+    key_column("id_code", "Intercom's code of the workspace"),
     plain("name", sa.Text(), "Name of the workspace"),
     plain("region", sa.Text(), "Region in which Intercom hosts it"),
     plain("timezone", sa.Text(), "Timezone of the workspace, which bounds the days of its search"),
@@ -39,33 +41,36 @@ WORKSPACE = _table(
     plain("pinned_at", INSTANT, "When the first sync pinned the workspace"),
 )
 
-STATE = _table(
+STATE = helper_table(
     "sync_state",
     "How far each resource has been read. All instants are by Intercom's clock.",
-    _key("resource", "Name of the resource"),
+    key_column("resource", "Name of the resource"),
     plain("cursor", INSTANT, "Changes up to here have been read; null before the first full pass"),
     plain("fresh_as_of", INSTANT, "When the last pass that succeeded began"),
     plain("last_full_pass_at", INSTANT, "When the last full pass that succeeded began"),
     plain("last_success_at", INSTANT, "When the last pass that succeeded ended"),
     plain("full_owed_since", INSTANT, "Since when a full pass is owed; null if none is"),
+    plain("full_reason", sa.Text(), "Why it is owed: first, asked, mapping or due"),
     plain("plan_began_at", INSTANT, "When the full pass that is under way began; null if none is"),
     plain("plan_since", INSTANT, "Limit of the plan: only objects updated since; null for none"),
+    plain("mapping", sa.Text(), "Mapping and API version of the last full pass that succeeded"),
+    plain("position", sa.Text(), "Page token from which a feed is read on"),
 )
 
-WINDOWS = _table(
+WINDOWS = helper_table(
     "sync_windows",
     "Windows of the full passes that are under way; they go when their pass has succeeded.",
-    _key("resource", "Name of the resource"),
+    key_column("resource", "Name of the resource"),
     sa.Column("lower_bound", INSTANT, primary_key=True, comment="First created_at of the window"),
     sa.Column("upper_bound", INSTANT, nullable=False, comment="First created_at after the window"),
     plain("finished_at", INSTANT, "When the window's rows were committed; null if they were not"),
 )
 
-PENDING = _table(
+PENDING = helper_table(
     "sync_pending",
     "Objects that must be read again, one by one; a row goes when its object was read.",
-    _key("resource", "Name of the resource"),
-    _key("id", "Intercom's id of the object"),
+    key_column("resource", "Name of the resource"),
+    key_column("id", "Intercom's id of the object"),
     plain("reason", sa.Text(), "Why it must be read again"),
     sa.Column(
         "attempts",
@@ -78,11 +83,11 @@ PENDING = _table(
     plain("first_seen_at", INSTANT, "When it became pending, by Intercom's clock"),
 )
 
-PLACEHOLDERS = _table(
+PLACEHOLDERS = helper_table(
     "sync_placeholders",
     "Placeholders that were asked for by id in vain.",
-    _key("table_name", "Table of the placeholder"),
-    _key("id", "Intercom's id of the object"),
+    key_column("table_name", "Table of the placeholder"),
+    key_column("id", "Intercom's id of the object"),
     sa.Column(
         "attempts",
         sa.Integer(),
@@ -99,18 +104,18 @@ PLACEHOLDERS = _table(
     ),
 )
 
-READS = _table(
+READS = helper_table(
     "sync_reads",
     "When contacts and groups were last read one by one, for what Intercom has no list of.",
-    _key("resource", "Name of the resource"),
-    _key("id", "Intercom's id of the contact or group"),
+    key_column("resource", "Name of the resource"),
+    key_column("id", "Intercom's id of the contact or group"),
     sa.Column(
         "read_at", INSTANT, nullable=False, comment="When it was last read, by Intercom's clock"
     ),
     plain("elements", sa.BigInteger(), "How many elements its list had"),
 )
 
-RUNS = _table(
+RUNS = helper_table(
     "sync_runs",
     "Runs of the commands that write.",
     sa.Column(
@@ -123,13 +128,13 @@ RUNS = _table(
     plain("error", sa.Text(), "Why it did not succeed"),
 )
 
-RUN_RESOURCES = _table(
+RUN_RESOURCES = helper_table(
     "sync_run_resources",
     "What each run did, resource by resource.",
     sa.Column(
         "run_id", sa.BigInteger(), primary_key=True, autoincrement=False, comment="sync_runs.id"
     ),
-    _key("resource", "Name of the resource"),
+    key_column("resource", "Name of the resource"),
     plain("status", sa.Text(), "running, succeeded, failed or interrupted"),
     plain("requests", sa.BigInteger(), "Requests sent to Intercom, repeated ones included"),
     plain("fetched", sa.BigInteger(), "Records read"),
@@ -195,8 +200,11 @@ class Progress:
     last_full_pass_at: datetime | None = None
     last_success_at: datetime | None = None
     full_owed_since: datetime | None = None
+    full_reason: str | None = None
     plan_began_at: datetime | None = None
     plan_since: datetime | None = None
+    mapping: str | None = None
+    position: str | None = None
 
 
 def progress(conn: sa.Connection, resource: str) -> Progress:
@@ -362,6 +370,11 @@ class Tally:
     tolerated: bool = False  # it failed, but that does not make the run fail
     expected: int | None = None  # records that Intercom counts, where a pass knows
 
+    def succeed(self) -> None:
+        """A step went well; that mends no step that failed."""
+        if self.status == "running":
+            self.status = "succeeded"
+
     def figures(self) -> dict[str, Any]:
         """The columns of sync_run_resources."""
         values = asdict(self)
@@ -376,7 +389,7 @@ def last_failures(conn: sa.Connection) -> dict[str, str]:
     query = sa.select(RUN_RESOURCES.c.resource, RUN_RESOURCES.c.error).where(
         RUN_RESOURCES.c.run_id == last, RUN_RESOURCES.c.error.is_not(None)
     )
-    return dict(row._tuple() for row in conn.execute(query))
+    return {row.resource: row.error for row in conn.execute(query)}
 
 
 def start_run(conn: sa.Connection, command: str) -> int:

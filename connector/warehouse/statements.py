@@ -131,7 +131,7 @@ def refuse(names: Names, table: Table) -> str:
         WHERE {_same(table.key)} AND NOT (
             (o._read_at IS NULL OR {newer})
             AND (o._deleted_at IS NULL OR %(by_id)s OR s._read_at > o._deleted_at + %(lag)s))
-        RETURNING s.id"""
+        RETURNING s.{quote(table.key[0])}"""
 
 
 def _same(key: Iterable[str]) -> str:
@@ -398,19 +398,45 @@ def count_absent(names: Names, table: Table) -> str:
     )
 
 
-def absent(names: Names, table: Table) -> str:
-    """Ids of living rows that a list omits. Parameters: the list's start, its keys."""
-    return f"SELECT id FROM {names(table.name)} t WHERE {_ALIVE} AND {_absent(table)}"
-
-
 def mark_absent(names: Names, table: Table) -> str:
     """Mark them deleted. Parameters: when, the run, the list's start, its keys."""
     return f"UPDATE {names(table.name)} t SET {_MARK} WHERE {_ALIVE} AND {_absent(table)}"
 
 
 def mark_deleted(names: Names, table: Table) -> str:
-    """Mark rows deleted by id. Parameters: when, the run, the ids."""
-    return f"UPDATE {names(table.name)} SET {_MARK} WHERE {_ALIVE} AND id = ANY(%s)"
+    """Mark rows deleted, each at its own time; placeholders stay as they are.
+
+    ``exact``: the times are Intercom's own, so they also correct what was only found out, and a
+    copy that was requested more than ``lag`` later speaks against them. Parameters: the run, ids,
+    times, exact, lag.
+    """
+    return f"""
+        UPDATE {names(table.name)} o
+        SET _deleted_at = v.at, _changed_at = now(), _run_id = %(run_id)s
+        FROM unnest(%(ids)s::text[], %(times)s::timestamptz[]) v (id, at)
+        WHERE o.id = v.id AND NOT o._placeholder AND CASE WHEN %(exact)s
+            THEN o._deleted_at IS DISTINCT FROM v.at
+                 AND (o._deleted_at IS NOT NULL OR o._read_at IS NULL
+                      OR o._read_at <= v.at + %(lag)s)
+            ELSE o._deleted_at IS NULL END
+        RETURNING o.id"""
+
+
+def bury(names: Names, telling: Table) -> str:
+    """Mark deleted what rows of a telling table say is gone, placeholders too.
+
+    Parameters: the time where the row tells none, the run, keys of the telling rows.
+    """
+    assert telling.buries
+    subject, when = map(quote, telling.buries)
+    target = next(c.refers_to for c in telling.columns if c.name == telling.buries[0])
+    return f"""
+        UPDATE {names(target)} o
+        SET _deleted_at = coalesce(v.{when}, %(at)s), _changed_at = now(), _run_id = %(run_id)s
+        FROM {names(telling.name)} v
+        WHERE o.id = v.{subject} AND v.{subject} = ANY(%(ids)s)
+          AND (o._deleted_at IS NULL OR o._deleted_at <> v.{when})
+        RETURNING o.id"""
 
 
 _MARK = "_deleted_at = %s, _changed_at = now(), _run_id = %s"
@@ -424,6 +450,12 @@ def known(names: Names, table: Table) -> str:
     return (
         f"SELECT id, updated_at, _read_at FROM {names(table.name)} WHERE id = ANY(%s) AND {_ALIVE}"
     )
+
+
+def present(names: Names, table: Table) -> str:
+    """Which keys have rows, of a table keyed by one column. Parameter: keys."""
+    (key,) = map(quote, table.key)
+    return f"SELECT {key} FROM {names(table.name)} WHERE {key} = ANY(%s)"
 
 
 def alive(names: Names, resource: Resource) -> str:
@@ -446,7 +478,7 @@ def unfilled(names: Names, table: Table) -> str:
     return f"""
         SELECT o.id FROM {names(table.name)} o
         LEFT JOIN {names("sync_placeholders")} p ON p.table_name = %s AND p.id = o.id
-        WHERE o._placeholder AND coalesce(p.attempts, 0) < %s
+        WHERE o._placeholder AND o._deleted_at IS NULL AND coalesce(p.attempts, 0) < %s
         ORDER BY p.attempts NULLS FIRST, o.id LIMIT %s"""
 
 

@@ -1,0 +1,108 @@
+"""What was merged of each record, as a digest: lets a pass skip what it has merged before.
+
+The digest is made of the record's JSON text as a list shows it, so nothing need be decoded.
+Signatures of addresses do not count. A digest is stored only together with the rows that the
+record became; whoever writes a row from anything but that list takes its digest away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from hashlib import blake2b
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from connector.resources.resource import Table
+from connector.warehouse.state import TEXTS, helper_table, key_column
+from connector.warehouse.values import unsigned
+
+# A list that is not embedded whole changes unseen: such a record is never known.
+_MORE = (b'"has_more":true', b'"has_more": true')
+
+DIGESTS = helper_table(
+    "sync_digests",
+    "Digest of each record as Intercom's list showed it when its row was written.",
+    key_column("table_name", "Table of the row"),
+    key_column("id", "Intercom's id of the object"),
+    sa.Column("digest", sa.BigInteger(), nullable=False, comment="Digest of the record's text"),
+)
+
+
+def digest(text: bytes, salt: bytes) -> int | None:
+    """64 bits that stand for the record's content; None if it holds a list that is not whole."""
+    if any(sign in text for sign in _MORE):
+        return None
+    if b"?" in text:
+        text = unsigned(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return int.from_bytes(blake2b(text, digest_size=8, key=salt).digest(), "big", signed=True)
+
+
+def salt(table: Table, *circumstances: str) -> bytes:
+    """What tells digests of one mapping and its circumstances from those of another: 16 bytes.
+
+    It changes with the declaration of the table, and so with every revision of the mapping.
+    """
+    told = json.dumps([revision(table), *circumstances])
+    return blake2b(told.encode(), digest_size=16).digest()
+
+
+@cache
+def revision(table: Table) -> str:
+    """What stands for how records of this table are mapped: its columns, links and children."""
+    told = [
+        [
+            part.name,
+            [(c.path, c.name, c.kind.value, c.refers_to, c.zero_is_null) for c in part.columns],
+            [(link.table, link.path, link.item) for link in part.links],
+            [(child.path, child.parent, child.cap) for child in part.children],
+            [(t.table.name, t.path) for t in part.tells],
+            part.repeats,
+        ]
+        for part in table.family()
+    ]
+    return blake2b(json.dumps(told).encode(), digest_size=8).hexdigest()
+
+
+def stored(conn: sa.Connection, table: Table, ids: Sequence[str]) -> dict[str, int]:
+    """The digests of these objects, where there are any."""
+    query = sa.select(DIGESTS.c.id, DIGESTS.c.digest).where(
+        DIGESTS.c.table_name == table.name, DIGESTS.c.id == sa.any_(sa.literal(list(ids), TEXTS))
+    )
+    return {row.id: row.digest for row in conn.execute(query)}
+
+
+def save(conn: sa.Connection, table: Table, digests: Mapping[str, int]) -> None:
+    """Note the digests of records whose rows this transaction writes."""
+    if not digests:
+        return
+    rows = sa.select(
+        sa.literal(table.name).label("table_name"),
+        sa.func.unnest(sa.literal(list(digests), TEXTS)).label("id"),
+        sa.func.unnest(sa.literal(list(digests.values()), sa.ARRAY(sa.BigInteger()))).label(
+            "digest"
+        ),
+    ).subquery()
+    new = insert(DIGESTS).from_select(
+        ["table_name", "id", "digest"], sa.select(rows).order_by(rows.c.id)
+    )
+    conn.execute(
+        new.on_conflict_do_update(
+            index_elements=["table_name", "id"],
+            set_={"digest": new.excluded.digest},
+            where=DIGESTS.c.digest != new.excluded.digest,
+        )
+    )
+
+
+def forget(conn: sa.Connection, table: Table, ids: Iterable[str] | None = None) -> None:
+    """Take away the digests of these objects, or of all of a table: they are read again."""
+    statement = sa.delete(DIGESTS).where(DIGESTS.c.table_name == table.name)
+    if ids is not None:
+        keys = list(ids)
+        if not keys:
+            return
+        statement = statement.where(DIGESTS.c.id == sa.any_(sa.literal(keys, TEXTS)))
+    conn.execute(statement)

@@ -1,0 +1,55 @@
+"""Rows of other tables that stand in records, as batches of their own; a pure function.
+
+Contacts tell of the contacts that were merged into them, and so does an answer by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from connector.resources.lists import Record
+from connector.resources.resource import Table, Told
+from connector.warehouse.batch import Batch
+from connector.warehouse.encoder import encode, row_keys
+
+
+def batches(
+    table: Table, records: Sequence[Record], read_at: Sequence[datetime]
+) -> list[tuple[Batch, list[str]]]:
+    """For each kind of row that these records tell of: a batch, and the ids it tells of."""
+    found = []
+    for told in table.tells:
+        rows: list[Record] = []
+        moments: list[datetime] = []
+        for record, moment in zip(records, read_at, strict=True):
+            listed = record.get(told.path)
+            for element in listed if type(listed) is list else ():
+                if type(element) is dict:
+                    rows.append({**element, told.owner: record.get("id")})
+                    moments.append(moment)
+        if rows:
+            found.append(_batch(told, rows, moments))
+    return found
+
+
+def successions(
+    table: Table, merged: Mapping[str, str], at: datetime
+) -> list[tuple[Batch, list[str]]]:
+    """The same of objects that, asked for by id, were merged: survivors' ids by their own."""
+    if not merged:
+        return []
+    return [
+        _batch(
+            told,
+            [{told.subject: key, told.owner: survivor} for key, survivor in sorted(merged.items())],
+            [at] * len(merged),
+        )
+        for told in table.tells
+    ]
+
+
+def _batch(
+    told: Told, rows: Sequence[Record], moments: Sequence[datetime]
+) -> tuple[Batch, list[str]]:
+    return encode(told.table, rows, moments), row_keys(told.table, rows)[0]
