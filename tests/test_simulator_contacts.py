@@ -233,7 +233,6 @@ def test_deleted_and_archived_contacts(simulator, caller):
     control.delete_contact(deleted)
     control.archive_contact(archived)
     assert caller.ask("GET", f"/contacts/{deleted}").status == 404
-    assert caller.ask("GET", f"/contacts/{archived}").status == 200
     control.advance(LAG)
     assert listed(caller, deleted) is None
     assert listed(caller, archived) is None
@@ -244,6 +243,23 @@ def test_deleted_and_archived_contacts(simulator, caller):
     control.unarchive_contact(archived)
     control.advance(LAG)
     assert listed(caller, archived) is not None
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "marked"),
+    [("missing", 404, None), ("marked", 200, True), ("shown", 200, None)],
+)
+def test_what_a_read_by_id_says_of_an_archived_contact_is_chosen(
+    simulator, caller, says, status, marked
+):
+    simulator.archived_by_id = says
+    archived = pick(simulator, "user")
+    simulator.control.archive_contact(archived)
+    answer = caller.ask("GET", f"/contacts/{archived}")
+    assert answer.status == status
+    assert decode(answer.body).get("archived") is marked
+    simulator.control.unarchive_contact(archived)
+    assert "archived" not in caller.get(f"/contacts/{archived}")
 
 
 def test_a_converted_lead_changes_sides(simulator, caller):

@@ -5,6 +5,7 @@ Knows versions, page parameters and envelopes; not which resource is asked for.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from urllib.parse import urlencode
 from connector.simulator.encoding import decode, encode, is_signed
 from connector.simulator.messages import ApiError, Request, Response
 from connector.simulator.shelf import Item
-from connector.simulator.workspace import Workspace
+from connector.simulator.shortage import Shortage
+from connector.simulator.workspace import Record, Workspace
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
@@ -41,6 +43,11 @@ class Call:
     def space(self) -> Workspace:
         """The workspace the token opens."""
         return self.simulator.workspace
+
+    @property
+    def shortage(self) -> Shortage:
+        """What lists wrongly leave out."""
+        return self.simulator.shortage
 
     @property
     def is_preview(self) -> bool:
@@ -93,6 +100,18 @@ class Call:
     def json(self, value: Any) -> Response:
         """A 200 with a value to be rendered."""
         return self.reply(encode(value))
+
+    def listed(self, kind: str) -> list[Record]:
+        """The records of a directory as its list shows them: what is left out for now is not."""
+        omitted = self.simulator.shortage.omitted(kind, self.now)
+        return [one for id, one in self.space.directory(kind).items() if id not in omitted]
+
+    def told(self, feed: list[Record], at: str) -> list[Record]:
+        """The entries of a feed that are old enough to be told; they are in the order of time."""
+        lag = self.simulator.feed_lag
+        if not lag:
+            return feed
+        return feed[: bisect_right(feed, self.now - lag, key=lambda entry: entry[at])]
 
     def bodies(self, items: Iterable[Item]) -> list[bytes]:
         """Rendered records; only those that hold signed addresses are touched."""

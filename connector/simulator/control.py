@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from connector.simulator import truth
@@ -14,6 +16,9 @@ from connector.simulator.changes.churn import Churn
 from connector.simulator.changes.directory import DirectoryChanges
 from connector.simulator.faults import KINDS, Rule
 from connector.simulator.gate import Denial
+from connector.simulator.hooks import Hook, Match
+from connector.simulator.shortage import Cut
+from connector.simulator.workspace import SHELVES
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
@@ -76,13 +81,10 @@ class Control(Churn, DirectoryChanges):
         """
         if kind not in KINDS:
             raise ValueError(f"{kind} is not one of {', '.join(sorted(KINDS))}")
-        match = match or {}
         self.simulator.faults.rules.append(
             Rule(
                 kind,
-                method=match.get("method"),
-                path=re.compile(match["path"]) if "path" in match else None,
-                body=re.compile(match["body"]) if "body" in match else None,
+                Match.of(match),
                 times=times,
                 skip=after,
                 probability=probability,
@@ -98,6 +100,51 @@ class Control(Churn, DirectoryChanges):
     def clear_faults(self) -> None:
         """Forget every rule of `fail`."""
         self.simulator.faults.rules.clear()
+
+    def when(
+        self,
+        match: dict[str, str] | None,
+        change: Callable[[], object] | str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        times: int | None = 1,
+        after: int = 0,
+        before: bool = False,
+    ) -> None:
+        """Make a change just after (or before) a request that matches is answered.
+
+        The change is a function, or a control by name with its arguments. `match`, `times` and
+        `after` are as in `fail`; the change happens whatever becomes of the request.
+        """
+        act = change if callable(change) else partial(self.call, change, arguments or {})
+        self.simulator.hooks.add(Hook(Match.of(match), act, times, after, before))
+
+    def clear_hooks(self) -> None:
+        """Forget everything that `when` was told."""
+        self.simulator.hooks.clear()
+
+    def omit(self, kind: str, ids: list[str], seconds: float) -> None:
+        """Lists and searches of a kind leave these out for so long; reads by id show them."""
+        simulator = self.simulator
+        until = simulator.now() + seconds
+        simulator.shortage.omit(kind, ids, until)
+        if kind in SHELVES:
+            self._space.shelf(kind).omit(ids, until)
+
+    def cut_lists(self, kind: str, after: int | None, told: bool = True) -> None:
+        """Every list and search of a kind ends after so many records; None ends that.
+
+        With `told` their total_count still counts everything.
+        """
+        self.simulator.shortage.cut(kind, None if after is None else Cut(after, told))
+
+    def unsettled(self, kind: str, since: float) -> list[str]:
+        """The ids of which lists asked for at `since` may not have shown the last change."""
+        return self.simulator.journal.unsettled(kind, since)
+
+    def silent(self, kind: str, since: float) -> list[str]:
+        """The ids whose last change moved no updated_at and was not shown before `since`."""
+        return self.simulator.journal.silent(kind, since)
 
     def hold_scroll(self, seconds: float) -> None:
         """Another client of the workspace has a scroll open for so long."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from random import Random
 
+from connector.simulator.hooks import Match
 from connector.simulator.messages import HTML_NOT_FOUND, Fault, Request, Response, error_body
 
 # Faults that come instead of an answer: the request had no effect.
@@ -30,9 +30,7 @@ class Rule:
     """One rule: which requests, which fault, how often."""
 
     kind: str
-    method: str | None = None
-    path: re.Pattern[str] | None = None
-    body: re.Pattern[str] | None = None
+    match: Match
     times: int | None = 1
     skip: int = 0
     probability: float = 1.0
@@ -43,16 +41,6 @@ class Rule:
     seconds: float = 0.0
     headers: dict[str, str] | None = None
     hits: int = 0
-
-    def matches(self, request: Request) -> bool:
-        """True when the rule is about this request."""
-        if self.method is not None and self.method != request.method:
-            return False
-        if self.path is not None and not self.path.search(request.path):
-            return False
-        return self.body is None or bool(
-            self.body.search(request.body.decode("utf-8", "surrogateescape"))
-        )
 
     @property
     def is_instead(self) -> bool:
@@ -96,7 +84,7 @@ class Faults:
     def pick(self, request: Request) -> Rule | None:
         """The first rule that strikes this request; a rule used up is dropped."""
         for rule in self.rules:
-            if not rule.matches(request):
+            if not rule.match.fits(request):
                 continue
             if rule.skip > 0:
                 rule.skip -= 1

@@ -56,6 +56,20 @@ class Item:
         self.owned = owned
         self.shown = shown
 
+    def with_body(self, body: bytes) -> Item:
+        """The same record with another body."""
+        return Item(
+            self.id,
+            self.group,
+            self.created_at,
+            self.updated_at,
+            body,
+            key=self.key,
+            signed=self.signed,
+            owned=self.owned,
+            shown=self.shown,
+        )
+
     def entry(self, field: str) -> Entry:
         """The entry of this record in the index over `field`."""
         if field == "updated_at":
@@ -75,6 +89,7 @@ class Shelf:
         self._waiting: list[tuple[float, int, str, Item | None]] = []
         self._sequence = 0
         self._applied: dict[str, int] = {}
+        self._omitted: dict[str, float] = {}
         self.generation = 0
 
     def __len__(self) -> int:
@@ -97,7 +112,12 @@ class Shelf:
 
     def listed(self) -> Iterator[Item]:
         """Every record the index shows, in no particular order."""
-        return iter(self._listed.values())
+        return (item for id, item in self._listed.items() if id not in self._omitted)
+
+    def omit(self, ids: Iterable[str], until: float) -> None:
+        """Let the index leave these out until then, as if they were not there."""
+        self._omitted.update(dict.fromkeys(ids, until))
+        self.generation += 1
 
     def index(self, field: str, group: str) -> list[Entry]:
         """The sorted entries of one group over one field, built when first asked for."""
@@ -106,10 +126,15 @@ class Shelf:
             entries = [i.entry(field) for i in self._listed.values() if i.group == group]
             entries.sort()
             self._indexes[field, group] = entries
+        if self._omitted:
+            return [entry for entry in entries if entry[2].id not in self._omitted]
         return entries
 
     def settle(self, now: float) -> None:
         """Let the index catch up with every change that is old enough to be seen."""
+        if any(until <= now for until in self._omitted.values()):
+            self._omitted = {id: until for id, until in self._omitted.items() if now < until}
+            self.generation += 1
         waiting = self._waiting
         if not waiting or waiting[0][0] > now:
             return

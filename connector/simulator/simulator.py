@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 from random import Random
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from connector.simulator.api import ROUTER
@@ -17,6 +17,8 @@ from connector.simulator.control import Control
 from connector.simulator.encoding import signer, unsign
 from connector.simulator.faults import Faults, Rule
 from connector.simulator.gate import Gate
+from connector.simulator.hooks import Hooks
+from connector.simulator.journal import Journal
 from connector.simulator.messages import (
     ApiError,
     Request,
@@ -24,6 +26,7 @@ from connector.simulator.messages import (
     error_body,
     malformed_body,
 )
+from connector.simulator.shortage import Shortage
 from connector.simulator.stats import Stats
 from connector.simulator.ticket import show_as_conversations
 from connector.simulator.workspace import Workspace
@@ -43,7 +46,14 @@ class Simulator:
     without a version header. `inclusive` makes `>` and `<` on conversations include their bound,
     which Intercom documents but does not clearly do. `midnight_hole` hides contacts from day
     searches when they were updated within so many seconds of midnight. `user_count_delay` is how
-    long a company's user_count stays behind its users.
+    long a company's user_count stays behind its users, `feed_lag` how long the feeds of deletions
+    and activities stay behind what they tell of.
+
+    Not known of Intercom, so to be chosen: `archived_by_id` is what a read by id says of an
+    archived contact, `missing` (404), `marked` (`"archived": true`) or `shown` (as if it were
+    not). `merges_inherited` is whether a contact's merge history tells of what was merged into
+    the contacts that were merged into it. With `merges_move` a merge puts the survivor into the
+    conversations and tickets of the contact that goes, and their updated_at does not tell.
     """
 
     def __init__(
@@ -61,6 +71,10 @@ class Simulator:
         midnight_hole: int = 0,
         user_count_delay: float = 91.0,
         tickets_in_conversations: bool = False,
+        feed_lag: float = 0.0,
+        archived_by_id: Literal["missing", "marked", "shown"] = "missing",
+        merges_inherited: bool = True,
+        merges_move: bool = False,
     ) -> None:
         self.workspace = workspace
         self.clock = clock
@@ -71,10 +85,17 @@ class Simulator:
         self.midnight_hole = midnight_hole
         self.user_count_delay = user_count_delay
         self.tickets_in_conversations = tickets_in_conversations
+        self.feed_lag = feed_lag
+        self.archived_by_id = archived_by_id
+        self.merges_inherited = merges_inherited
+        self.merges_move = merges_move
         if tickets_in_conversations:
             show_as_conversations(workspace)
         self.gate = Gate(token, rate_limit, rate_headers, app_version)
         self.faults = Faults()
+        self.hooks = Hooks()
+        self.shortage = Shortage()
+        self.journal = Journal()
         self.stats = Stats()
         self.scroll: Scroll | None = None
         self.control = Control(self)
@@ -94,6 +115,12 @@ class Simulator:
 
     def respond(self, request: Request) -> Response:
         """The answer to one request."""
+        self.hooks.run(request, before=True)
+        response = self._respond(request)
+        self.hooks.run(request, before=False)
+        return response
+
+    def _respond(self, request: Request) -> Response:
         now = self.now()
         self._requests += 1
         request_id = str(UUID(int=(self._requests * 0x9E3779B97F4A7C15F39CC0605CEDC834) % 2**128))

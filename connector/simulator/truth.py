@@ -10,19 +10,17 @@ from connector.simulator.api.events import event_body, listable_since, who
 from connector.simulator.encoding import decode, encode
 from connector.simulator.shelf import Item
 from connector.simulator.ticket import embedded
-from connector.simulator.workspace import Record, Workspace
+from connector.simulator.workspace import SHELVES, Record, Workspace
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
-
-_SHELVES = ("contacts", "companies", "conversations", "tickets")
 
 
 def truth(simulator: Simulator, kind: str) -> list[Record]:
     """Every living record of a kind, current and complete."""
     space = simulator.workspace
     space.settle(simulator.now())
-    if kind in _SHELVES:
+    if kind in SHELVES:
         items = space.shelf(kind).current.values()
         return [complete(simulator, kind, item) for item in items]
     if kind == "activity_logs":
@@ -136,7 +134,7 @@ def _merges(simulator: Simulator) -> Iterator[Record]:
             yield {
                 "source_contact_id": gone.id,
                 "target_contact_id": gone.target,
-                "source_contact_role": "lead",
+                "source_contact_role": gone.role,
                 "merged_at": gone.at,
                 "_hidden": space.contacts.get(str(gone.target)) is None,
             }

@@ -20,6 +20,7 @@ CONTACT_ATTRIBUTES = {
 }
 COMPANY_ATTRIBUTES = {"account_manager": "string", "arr": "float", "churn_risk": "boolean"}
 CONVERSATION_ATTRIBUTES = {"Issue type": "string", "Urgent": "boolean", "Copilot used": "boolean"}
+SHELVES = ("contacts", "companies", "conversations", "tickets")
 # The kinds kept as plain records: their lists do not lag.
 DIRECTORIES = frozenset(
     (
@@ -65,6 +66,7 @@ class Gone:
     at: int
     target: str | None = None
     item: Item | None = None
+    role: str | None = None
 
 
 class Event(NamedTuple):

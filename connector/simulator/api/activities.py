@@ -15,7 +15,7 @@ def list_activities(call: Call) -> Response:
         raise wrong_version()
     query = call.request.query
     per_page = call.number(query.get("per_page"), 50, 150)
-    feed = call.space.activities
+    feed = call.told(call.space.activities, "created_at")
     after = query.get("starting_after")
     start = (
         bisect_right(feed, _position(after), key=lambda one: _position(one["id"])) if after else 0

@@ -49,8 +49,10 @@ def list_companies(call: Call) -> Response:
         raise ApiError(400, "bad_request", "page limit reached, please use scroll API")
     found = _by_last_request(call, descending=query.get("order", "desc") != "asc")
     start = (page - 1) * per_page
-    chunks = call.bodies(found[start : min(start + per_page, LIST_LIMIT)])
-    return call.numbered_page("data", "list", chunks, len(found), page, per_page)
+    shown = found[start : min(start + per_page, LIST_LIMIT)]
+    chunks = call.bodies(call.shortage.left("companies", shown, start))
+    total = call.shortage.total("companies", len(found))
+    return call.numbered_page("data", "list", chunks, total, page, per_page)
 
 
 def retrieve_companies(call: Call) -> Response:

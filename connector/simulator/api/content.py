@@ -11,9 +11,9 @@ from connector.simulator.workspace import Record
 
 def list_articles(call: Call) -> Response:
     """GET /articles: the last changed first, without statistics."""
-    found = newest_first(call.space.articles.values())
+    found = newest_first(call.listed("articles"))
     listed = [{k: v for k, v in one.items() if k != "statistics"} for one in found]
-    return numbered(call, [_parents(call, one) for one in listed], 25)
+    return numbered(call, "articles", [_parents(call, one) for one in listed], 25)
 
 
 def get_article(call: Call) -> Response:
@@ -35,22 +35,22 @@ def _parents(call: Call, record: Record) -> Record:
 
 def list_collections(call: Call) -> Response:
     """GET /help_center/collections: the last changed first."""
-    return numbered(call, newest_first(call.space.collections.values()), 20)
+    return numbered(call, "collections", newest_first(call.listed("collections")), 20)
 
 
 def list_help_centers(call: Call) -> Response:
     """GET /help_center/help_centers: whole."""
-    return call.json({"type": "list", "data": list(call.space.help_centers.values())})
+    return call.json({"type": "list", "data": call.listed("help_centers")})
 
 
 def list_news_items(call: Call) -> Response:
     """GET /news/news_items."""
-    return numbered(call, list(call.space.news_items.values()), 10)
+    return numbered(call, "news_items", call.listed("news_items"), 10)
 
 
 def list_newsfeeds(call: Call) -> Response:
     """GET /news/newsfeeds."""
-    return numbered(call, list(call.space.newsfeeds.values()), 10)
+    return numbered(call, "newsfeeds", call.listed("newsfeeds"), 10)
 
 
 def newsfeed_items(call: Call) -> Response:
@@ -60,11 +60,11 @@ def newsfeed_items(call: Call) -> Response:
         raise not_found()
     found = [
         item
-        for item in call.space.news_items.values()
+        for item in call.listed("news_items")
         if item["state"] == "live"
         and any(str(one["newsfeed_id"]) == feed for one in item["newsfeed_assignments"])
     ]
-    return numbered(call, found, 20)
+    return numbered(call, "news_items", found, 20)
 
 
 ROUTES = [

@@ -86,7 +86,7 @@ def deleted_conversations(call: Call) -> Response:
     """GET /conversations/deleted: the feed of deletions, since 2.16."""
     if not call.is_at_least(16):
         raise wrong_version()
-    feed = call.space.deleted_conversations
+    feed = call.told(call.space.deleted_conversations, "deleted_at")
     newest_first = call.request.query.get("order", "desc") != "asc"
     chunks = [encode(entry) for entry in (reversed(feed) if newest_first else feed)]
     return call.numbered("conversations", "conversations.list", chunks, 20, 60)

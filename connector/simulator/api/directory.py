@@ -28,7 +28,7 @@ def me(call: Call) -> Response:
 
 def _whole(kind: str, type: str, key: str) -> Handler:
     def handler(call: Call) -> Response:
-        return call.json({"type": type, key: list(call.space.directory(kind).values())})
+        return call.json({"type": type, key: call.shortage.left(kind, call.listed(kind))})
 
     return handler
 

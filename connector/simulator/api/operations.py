@@ -28,11 +28,11 @@ def list_macros(call: Call) -> Response:
     per_page = call.number(query.get("per_page"), 50, _MACROS)
     since = _second(query.get("updated_since"), "updated_since", default=-(2**62))
     keyed = sorted(
-        ((_at(one["updated_at"]), one["id"], one) for one in call.space.macros.values()),
+        ((_at(one["updated_at"]), one["id"], one) for one in call.listed("macros")),
         key=lambda entry: entry[:2],
         reverse=True,
     )
-    found = [entry for entry in keyed if entry[0] > since]
+    found = [entry for entry in call.shortage.left("macros", keyed) if entry[0] > since]
     after = query.get("starting_after")
     if after:
         position = _position(after)
@@ -56,8 +56,7 @@ def get_macro(call: Call) -> Response:
 
 def list_calls(call: Call) -> Response:
     """GET /calls: the newest first; no filter by time."""
-    found = list(call.space.calls.values())[::-1]
-    return numbered(call, found, 25, _CALLS)
+    return numbered(call, "calls", call.listed("calls")[::-1], 25, _CALLS)
 
 
 def get_call(call: Call) -> Response:

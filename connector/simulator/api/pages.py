@@ -14,15 +14,19 @@ from connector.simulator.workspace import Record
 MOST = 50
 
 
-def numbered(call: Call, records: Sequence[Record], default: int, most: int = MOST) -> Response:
+def numbered(
+    call: Call, kind: str, records: Sequence[Record], default: int, most: int = MOST
+) -> Response:
     """One page: how many there are is told, where the next one is is not."""
     query = call.request.query
     page = call.number(query.get("page"), 1)
     per_page = call.number(query.get("per_page"), default, most)
     start = (page - 1) * per_page
-    chunks = [encode(record) for record in records[start : start + per_page]]
-    pages = encode(call.pages(len(records), page, per_page))
-    tail = b'],"total_count":%d,"pages":%s}' % (len(records), pages)
+    shown = call.shortage.left(kind, records[start : start + per_page], start)
+    chunks = [encode(record) for record in shown]
+    total = call.shortage.total(kind, len(records))
+    pages = encode(call.pages(total, page, per_page))
+    tail = b'],"total_count":%d,"pages":%s}' % (total, pages)
     return call.reply(wrap(b'{"type":"list","data":[', chunks, tail))
 
 

@@ -45,7 +45,8 @@ def _open(call: Call) -> Scroll:
     if known is not None and call.now < known.expires_at:
         raise ApiError(400, "scroll_exists", "scroll already exists for this workspace")
     call.space.settle(call.now)
-    items = sorted(call.space.companies.listed(), key=lambda item: item.id)
+    listed = sorted(call.space.companies.listed(), key=lambda item: item.id)
+    items = list(call.shortage.left("companies", listed))
     number = call.space.next_number("scroll")
     simulator.stats.scrolls_opened += 1
     scroll = Scroll(str(UUID(int=number << 64 | 0x4AA0 << 48)), items, 0.0)

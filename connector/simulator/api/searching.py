@@ -123,12 +123,13 @@ def _page(
     if token is not None:
         after, page = selection.position(str(token))
     entries, more = selection.page(after, per_page, descending)
-    total = selection.total
+    shown = call.shortage.left(resource.kind, entries, (page - 1) * per_page)
+    total = call.shortage.total(resource.kind, selection.total)
     pages = call.pages(total, page, per_page)
-    if more:
+    if more and len(shown) == len(entries):
         following = selection.token(entries[-1], page + 1)
         pages["next"] = {"page": page + 1, "starting_after": following}
     head = b'{"type":"%s","%s":[' % (resource.envelope.encode(), resource.key.encode())
     tail = b'],"total_count":%d,"pages":%s}' % (total, encode(pages))
-    chunks = join(call, [entry[2] for entry in entries])
+    chunks = join(call, [entry[2] for entry in shown])
     return call.reply(wrap(head, chunks, tail), signed=False)

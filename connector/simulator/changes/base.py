@@ -32,14 +32,23 @@ class Changes:
             raise KeyError(f"no {kind} with id {id}")
         return item
 
-    def _put(self, kind: str, item: Item) -> None:
-        self._space.shelf(kind).put(item, self.simulator.visible_at())
+    def _put(self, kind: str, item: Item, visible_at: float | None = None) -> None:
+        shelf = self._space.shelf(kind)
+        known, shown_at = shelf.get(item.id), visible_at or self.simulator.visible_at()
+        before = self._now - 1 if known is None else known.updated_at
+        self.simulator.journal.note(kind, item.id, shown_at, silent=item.updated_at <= before)
+        shelf.put(item, shown_at)
+
+    def _drop(self, kind: str, id: str) -> None:
+        shown_at = self.simulator.visible_at()
+        self.simulator.journal.note(kind, id, shown_at, silent=True)
+        self._space.shelf(kind).drop(id, shown_at)
 
     def _bury(self, kind: str, id: str, how: str, target: str | None = None) -> Item:
         item = self._item(kind, id)
-        self._space.shelf(kind).drop(id, self.simulator.visible_at())
+        self._drop(kind, id)
         kept = item if how == "archived" else None
-        self._space.bury(Gone(kind, id, how, self._now, target, kept))
+        self._space.bury(Gone(kind, id, how, self._now, target, kept, item.group))
         return item
 
     def _author(self, admin: str | None) -> Record:

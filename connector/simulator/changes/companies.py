@@ -23,7 +23,7 @@ def move_user_count(changes: Changes, company: str, by: int) -> None:
         record["user_count"] = max(0, record["user_count"] + by)
         record["updated_at"] = max(record["updated_at"], at)
         visible_at = at + max(0.0, simulator.visible_at() - simulator.now())
-        space.companies.put(company_item(record), visible_at)
+        changes._put("companies", company_item(record), visible_at)
 
     space.later(simulator.now() + simulator.user_count_delay, recount)
 

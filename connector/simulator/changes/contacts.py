@@ -7,9 +7,10 @@ from typing import Any
 from connector.simulator.changes.base import Changes
 from connector.simulator.changes.companies import move_user_count
 from connector.simulator.contact import contact_item, new_contact, note, note_id
-from connector.simulator.encoding import decode, encode
+from connector.simulator.encoding import decode, encode, render
 from connector.simulator.generation.events import unique
 from connector.simulator.shelf import Item
+from connector.simulator.thread import contact_reference
 from connector.simulator.workspace import NO_TIES, Applied, Record, Ties
 
 
@@ -120,33 +121,45 @@ class ContactChanges(Changes):
         self._put("contacts", changed)
         self._activity("contact.role_updated", changed, record)
 
-    def merge_contacts(self, lead: str, user: str) -> None:
-        """Merge a lead into a user: the lead is gone from every list, by id it is 410 or 404."""
-        source, target = self._item("contacts", lead), self._item("contacts", user)
-        if source.group != "lead" or target.group != "user":
+    def merge_contacts(self, source_id: str, target_id: str, by_hand: bool = False) -> None:
+        """Merge a lead into a user: the lead is gone from every list, by id it is 410 or 404.
+
+        The API merges leads only; teammates, `by_hand`, may merge users as well.
+        """
+        source, target = self._item("contacts", source_id), self._item("contacts", target_id)
+        if target.group != "user" or (source.group != "lead" and not by_hand):
             raise ValueError("only a lead can be merged, and only into a user")
+        if source_id == target_id:
+            raise ValueError("a contact cannot be merged into itself")
         record = decode(target.body)
         record["updated_at"] = self._now
         for name in ("email", "email_domain", "phone", "name"):
             record[name] = record[name] or decode(source.body)[name]
         merge = {
             "type": "merge_history",
-            "source_contact_id": lead,
-            "source_contact_role": "lead",
+            "source_contact_id": source_id,
+            "source_contact_role": source.group,
             "merged_at": self._now,
         }
         ties = _joined(target.owned, source.owned)
-        merges = (*target.owned.merges, *source.owned.merges, encode(merge))
+        inherited = source.owned.merges if self.simulator.merges_inherited else ()
+        merges = (*target.owned.merges, *inherited, encode(merge))
         survivor = contact_item(record, ties._replace(merges=merges))
-        self._bury("contacts", lead, "merged", user)
+        self._bury("contacts", source_id, "merged", target_id)
         self._put("contacts", survivor)
         events = self._space.events
-        if lead in events:
-            events[user] = unique([*events.get(user, []), *events.pop(lead)])
+        if source_id in events:
+            events[target_id] = unique([*events.get(target_id, []), *events.pop(source_id)])
         self._recount(source.owned, target.owned)
         self._activity(
-            "contact.merged", survivor, record, merge_source_id=lead, merge_target_id=user
+            "contact.merged",
+            survivor,
+            record,
+            merge_source_id=source_id,
+            merge_target_id=target_id,
         )
+        if self.simulator.merges_move:
+            self._move_threads(source_id, survivor)
 
     def archive_contact(self, id: str) -> None:
         """Archive: gone from lists, still there by id; the activity feed says nothing."""
@@ -177,6 +190,14 @@ class ContactChanges(Changes):
             record["updated_at"] = self._now
         self._put("contacts", contact_item(record, ties))
 
+    def _move_threads(self, source_id: str, survivor: Item) -> None:
+        mark = encode(source_id)
+        for kind in ("conversations", "tickets"):
+            for item in list(self._space.shelf(kind).current.values()):
+                body = _succeeded(item.body, source_id, survivor) if mark in item.body else b""
+                if body and body != item.body:
+                    self._put(kind, item.with_body(body))
+
     def _recount(self, source: Ties, target: Ties) -> None:
         for company in source.companies:
             if company in target.companies:
@@ -191,6 +212,15 @@ def _write(record: Record, fields: dict[str, Any]) -> None:
             record[name] = value
     if "email" in fields and "email_domain" not in fields:
         record["email_domain"] = str(fields["email"]).partition("@")[2] or None
+
+
+def _succeeded(body: bytes, source_id: str, survivor: Item) -> bytes:
+    # The survivor takes the place of the contact; if it is there already, that place is gone.
+    record = decode(body)
+    contacts = record["contacts"]["contacts"]
+    kept = [one for one in contacts if one["id"] not in (source_id, survivor.id)]
+    record["contacts"]["contacts"] = [*kept, contact_reference(survivor)]
+    return render(record) if len(kept) != len(contacts) else body
 
 
 def _joined(target: Ties, source: Ties) -> Ties:

@@ -110,7 +110,7 @@ class TicketChanges(Changes):
         self._bury("tickets", id, "deleted")
         mirror = self._space.conversations.get(id)
         if mirror is not None and mirror.group == "ticket":
-            self._space.conversations.drop(id, self.simulator.visible_at())
+            self._drop("conversations", id)
 
     def _ticket(self, id: str) -> Ticket:
         return Ticket.reopen_item(self._space, self._item("tickets", id))
