@@ -48,6 +48,7 @@ NOTES = Table(
 
 TABLE = Table(
     name="contacts",
+    model="contact",
     comment="Leads and users, told apart by role. Changes of notes, segments and subscriptions"
     " do not move updated_at.",
     columns=(

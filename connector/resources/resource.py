@@ -119,10 +119,11 @@ class Table:
     living rows of this one leave those out. ``repeats`` are paths that only repeat what stands
     elsewhere in the warehouse: no data.
     ``omits_unset``: Intercom leaves unset keys out of this payload, so an absent key is null;
-    elsewhere an absent key leaves what is stored. ``positioned``: elements have no id and are
-    keyed by their place in the parent's list. ``stored``/``truncated`` name the columns that
-    count a capped child's rows and tell whether its list was cut; ``counted`` is the column in
-    which Intercom counts them, and the first message with them.
+    elsewhere an absent key leaves what is stored. ``model`` is what data attributes call these
+    objects; the views show their custom attributes as columns. ``positioned``: elements have no
+    id and are keyed by their place in the parent's list. ``stored``/``truncated`` name the
+    columns that count a capped child's rows and tell whether its list was cut; ``counted`` is the
+    column in which Intercom counts them, and the first message with them.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Table:
     key: tuple[str, ...] = ("id",)
     repeats: tuple[str, ...] = ()
     apart_from: str = ""
+    model: str = ""
     positioned: bool = False
     stored: str = ""
     truncated: str = ""
