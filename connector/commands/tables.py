@@ -16,6 +16,7 @@ from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Link, Table
 from connector.warehouse.migrate import VERSION_TABLE
 from connector.warehouse.schema import BOOKKEEPING, metadata
+from connector.warehouse.state import CUSTOM_COLUMNS
 
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -139,6 +140,8 @@ def _told(table: Table, view: str) -> str:
     sentence = "rows that are neither deleted nor placeholders"
     if table.apart_from:
         sentence += f", without those that also stand in {_anchor(table.apart_from)}"
+    if table.model:
+        sentence += "; then a column `custom_...` for each custom attribute"
     return sentence
 
 
@@ -168,7 +171,7 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
 
 
 def _is_state(table: sa.Table) -> bool:
-    return table.name.startswith(("sync_", "_"))
+    return table.name.startswith(("sync_", "_")) or table.name == CUSTOM_COLUMNS.name
 
 
 def _columns(columns: list[sa.Column[Any]]) -> str:

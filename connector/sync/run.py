@@ -29,6 +29,7 @@ from connector.intercom.client import Client
 from connector.resources import RESOURCES
 from connector.resources.resource import Activities, Resource
 from connector.sync import due
+from connector.sync.columns import grow_views
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
 from connector.sync.work import Pass
@@ -225,6 +226,7 @@ class _Run:
             await self._resource(resource, self._pending)
         for resource in _readable(done):
             await self._resource(resource, self._placeholders)
+        await grow_views(self.store)
         now = self.client.clock.safe_now()
         left = await self.store.do(lambda conn: state.pending(conn))
         self.outcome.overdue = [entry for entry in left if is_overdue(entry, now)]
