@@ -250,6 +250,19 @@ def test_every_custom_column_tells_what_it_is(warehouse):
     assert row["users"] == row["live"]
 
 
+def test_a_new_label_is_a_new_comment(warehouse):
+    list_attributes(warehouse, attribute("plan", label="Old"))
+    list_attributes(warehouse, attribute("plan", label="New"))
+    comments = warehouse.query(
+        "SELECT DISTINCT split_part(d.description, '.', 1) AS label FROM pg_attribute a"
+        " JOIN pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum"
+        " WHERE a.attname = 'custom_plan' AND a.attrelid = ANY(%s::regclass[])",
+        list(CONTACTS),
+    )
+    assert comments == [{"label": "New"}]
+    assert custom(warehouse) == ["custom_plan"]
+
+
 def test_who_may_only_read_the_view_can_use_it(warehouse, database_url):
     list_attributes(warehouse, attribute("since", "date"), attribute("seats", "integer"))
     set_raw(warehouse, "since", '"not a date"')
@@ -320,6 +333,7 @@ HOSTILE = [
     "tab\tnewline\n",
     "$1 $$ :bind",
     "?",
+    "0",
     "A B",
     "a-b",
     "a_b",
