@@ -129,7 +129,7 @@ def _views(table: Table) -> list[str]:
     if table not in TABLES:
         return []
     by_role = [resource.name for resource in RESOURCES if resource.table is table and resource.owns]
-    return [f"{table.name}_live", *by_role]
+    return [f"{table.name}_live", *by_role, *(["contact_identities"] if table.buries else [])]
 
 
 def _told(table: Table, view: str) -> str:
@@ -137,7 +137,11 @@ def _told(table: Table, view: str) -> str:
         if resource.owns and resource.name == view:
             condition = " and ".join(f"`{name} = '{value}'`" for name, value in resource.owns)
             return f"the rows of `{table.name}_live` with {condition}"
+    if view == "contact_identities":
+        return "`contact_id` of every contact with its `current_contact_id`, after all merges"
     sentence = "rows that are neither deleted nor placeholders"
+    if table.once_for:
+        sentence += ", once for all identities of a contact"
     if table.apart_from:
         sentence += f", without those that also stand in {_anchor(table.apart_from)}"
     if table.model:

@@ -145,6 +145,9 @@ RUN_RESOURCES = helper_table(
     plain("warnings", sa.BigInteger(), "Values that did not fit their column"),
     plain("seconds", sa.Numeric(), "Duration in seconds"),
     plain("error", sa.Text(), "Why it did not succeed"),
+    plain("parts", sa.BigInteger(), "Parts of its living objects that are stored, after the run"),
+    plain("incomplete", sa.BigInteger(), "Objects with fewer parts than Intercom counts"),
+    plain("truncated", sa.BigInteger(), "Objects with more parts than Intercom shows"),
 )
 
 CUSTOM_COLUMNS = helper_table(
@@ -385,6 +388,9 @@ class Tally:
     warnings: int = 0
     seconds: float = 0.0
     error: str | None = None
+    parts: int | None = None  # and the next two: of resources whose objects have parts
+    incomplete: int | None = None
+    truncated: int | None = None
     misfits: dict[str, int] = field(default_factory=dict)
     tolerated: bool = False  # it failed, but that does not make the run fail
     expected: int | None = None  # records that Intercom counts, where a pass knows

@@ -154,6 +154,33 @@ def upgrade() -> None:
     op.create_index("contacts_created_at_idx", "contacts", ["created_at"], unique=False)
     op.create_index("conversations_created_at_idx", "conversations", ["created_at"], unique=False)
     op.add_column(
+        "sync_run_resources",
+        sa.Column(
+            "parts",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Parts of its living objects that are stored, after the run",
+        ),
+    )
+    op.add_column(
+        "sync_run_resources",
+        sa.Column(
+            "incomplete",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Objects with fewer parts than Intercom counts",
+        ),
+    )
+    op.add_column(
+        "sync_run_resources",
+        sa.Column(
+            "truncated",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Objects with more parts than Intercom shows",
+        ),
+    )
+    op.add_column(
         "sync_state",
         sa.Column(
             "full_reason",
@@ -187,6 +214,9 @@ def downgrade() -> None:
     op.drop_column("sync_state", "position")
     op.drop_column("sync_state", "mapping")
     op.drop_column("sync_state", "full_reason")
+    op.drop_column("sync_run_resources", "truncated")
+    op.drop_column("sync_run_resources", "incomplete")
+    op.drop_column("sync_run_resources", "parts")
     op.drop_index("conversations_created_at_idx", table_name="conversations")
     op.drop_index("contacts_created_at_idx", table_name="contacts")
     op.drop_table("contact_merges")
