@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from connector import settings as settings_module
 from connector.commands import check, demo, simulate, sql, status
 from connector.commands import verify as verification
+from connector.commands import views as views_command
 from connector.commands.connect import open_client, open_database
 from connector.commands.progress import (
     JsonLines,
@@ -126,8 +127,18 @@ def _migrate(arguments: argparse.Namespace) -> int:
         database.wait()
         database.lock()
         prepare(database, auto_migrate=True)
+        views_command.grow(database)
     print(f"schema {settings.schema} is up to date")
     return 0
+
+
+def _views(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    with open_database(settings, say=_say) as database:
+        database.wait()
+        database.lock()
+        prepare(database, settings.auto_migrate)
+        return views_command.run(database, rebuild=arguments.rebuild)
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -222,6 +233,10 @@ def parser() -> argparse.ArgumentParser:
     query.add_argument("--write", action="store_true", help="let the statement change things")
     _json_option(query)
     _add(commands, "migrate", "create or upgrade the schema and stop", _migrate)
+    views = _add(commands, "views", "give the views the columns that they lack", _views)
+    views.add_argument(
+        "--rebuild", action="store_true", help="make them anew, with living attributes only"
+    )
     simulate.add_options(_add(commands, "simulate", "run the bundled simulator", _simulate))
     demo.add_options(_add(commands, "demo", "the whole thing, no account needed", _demo))
     return top

@@ -7,6 +7,7 @@
     ├── WrongWorkspaceError          2  stop: the token opens another workspace than the schema's
     ├── AlreadyRunningError          4  stop: another run of this schema is at work
     ├── TooManyDeletesError          1  fail this resource: more would go than is plausible
+    ├── ViewsInUseError              1  stop: views cannot be dropped while others need them
     ├── FenceError                   4  stop: another run has taken over, write nothing more
     ├── DatabaseError                5  stop: state is safe, run again when the database is back
     │   ├── DatabaseUnreachableError
@@ -53,6 +54,10 @@ class AlreadyRunningError(ConnectorError):
 
 class TooManyDeletesError(ConnectorError):
     """A complete list omits so much of a table that a fault is likelier than the truth."""
+
+
+class ViewsInUseError(ConnectorError):
+    """The views cannot be made anew: something hangs on them, or somebody reads them."""
 
 
 class FenceError(ConnectorError):

@@ -11,12 +11,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from dotenv import dotenv_values
 
 from connector.errors import SettingsError
 from connector.resources import BY_NAME
 from connector.resources.resource import Resource
+
+D = TypeVar("D", int, None)
 
 EMBEDDED = "embedded"
 REGIONS = {
@@ -81,7 +84,7 @@ class Source:
                 f"{name}_FILE names {path}, which cannot be read: {error}"
             ) from None
 
-    def number(self, name: str, default: int | None, least: int = 0) -> int | None:
+    def number(self, name: str, default: D, least: int = 0) -> int | D:
         """A whole number that is not less than ``least``."""
         value = self.text(name)
         if not value:
@@ -123,22 +126,16 @@ def load(
         home=Path(source.text("CONNECTOR_HOME", "~/.local/share/intercom-warehouse")).expanduser(),
         resources=names(source.text("CONNECTOR_RESOURCES"), "CONNECTOR_RESOURCES"),
         auto_migrate=source.flag("CONNECTOR_AUTO_MIGRATE", True),
-        lookback=source.number("CONNECTOR_LOOKBACK", 900) or 0,
-        sweep_days=source.number("CONNECTOR_EVENTS_SWEEP_DAYS", 30, least=1) or 30,
-        full_pass_days=_number(source, "CONNECTOR_FULL_PASS_DAYS", 7),
-        full_pass_requests=_number(source, "CONNECTOR_FULL_PASS_REQUESTS", 2_000),
+        lookback=source.number("CONNECTOR_LOOKBACK", 900),
+        sweep_days=source.number("CONNECTOR_EVENTS_SWEEP_DAYS", 30, least=1),
+        full_pass_days=source.number("CONNECTOR_FULL_PASS_DAYS", 7),
+        full_pass_requests=source.number("CONNECTOR_FULL_PASS_REQUESTS", 2_000),
         activity_feed=source.flag("CONNECTOR_ACTIVITY_FEED", True),
-        concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1) or 50,
+        concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1),
         requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
         ca_bundle=source.text("SSL_CERT_FILE") or None,
         notify_url=_notify_url(source),
     )
-
-
-def _number(source: Source, name: str, default: int) -> int:
-    """A whole number for which 0 has a meaning of its own."""
-    value = source.number(name, default)
-    return default if value is None else value
 
 
 def _base_url(source: Source) -> str:

@@ -174,6 +174,24 @@ def test_migrate_creates_the_schema_and_stops(terminal: Terminal, warehouse: War
     assert terminal.run("sync", "--only", "tags", CONNECTOR_AUTO_MIGRATE="0").code == 0
 
 
+def test_views_grow_and_are_made_anew(terminal: Terminal, warehouse: Warehouse) -> None:
+    assert terminal.run("sync").code == 0
+    ended = terminal.run("views", INTERCOM_ACCESS_TOKEN="")
+    assert (ended.code, ended.out) == (0, "the views are up to date\n")
+    warehouse.query("UPDATE data_attributes SET archived = true WHERE name = 'plan_tier'")
+    assert len(warehouse.query("SELECT custom_plan_tier FROM users")) > 0
+    warehouse.query("CREATE VIEW mine AS SELECT id FROM users")
+    ended = terminal.run("views", "--rebuild")
+    assert ended.code == 1
+    assert re.search("nothing was changed: view .*mine depends on view .*users", ended.err)
+    assert len(warehouse.query("SELECT custom_plan_tier FROM users")) > 0
+    warehouse.query("DROP VIEW mine")
+    assert terminal.run("views", "--rebuild").code == 0
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        warehouse.query("SELECT custom_plan_tier FROM users")
+    assert terminal.run("sync").code == 0
+
+
 def test_status_tells_rows_and_freshness(terminal: Terminal) -> None:
     before = terminal.run("status", "--json")
     assert before.code == 1

@@ -140,3 +140,37 @@ async def test_status_tells_requests_and_what_conversations_lack(place: Place) -
     assert "1 lack parts that Intercom counts" in text
     requests = place.harness.query("SELECT sum(requests) AS n FROM sync_run_resources")[0]["n"]
     assert f"{requests:,} requests" in text
+
+
+async def test_check_tells_which_fields_no_column_holds_but_not_what_they_say(place: Place) -> None:
+    assert place.sync() == 0
+    place.harness.query("UPDATE contacts SET extra = NULL")
+    place.harness.query(
+        "UPDATE contacts SET extra = jsonb_build_object('new_field', 'secret', E'od\\nd', 1)"
+        " WHERE id IN (SELECT id FROM contacts ORDER BY id LIMIT 3)"
+    )
+    place.harness.query('UPDATE contact_notes SET extra = \'{"mood": "secret"}\'')
+    code, text = await place.check()
+    assert code == 0
+    (rows,) = place.harness.query("SELECT count(*) AS n FROM contacts")
+    assert f"ok   extra of contacts: of {rows['n']} rows looked at" in text
+    assert "new_field (3)" in text
+    assert "od?d (3)" in text
+    assert "ok   extra of contact_notes:" in text
+    assert "secret" not in text
+    assert "extra of tags" not in text
+    place.harness.query("UPDATE contacts SET extra = NULL")
+    place.harness.query("UPDATE contact_notes SET extra = NULL")
+    _, text = await place.check()
+    assert "ok   extra: empty" in text
+
+
+async def test_check_looks_at_a_bounded_part_of_a_table(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert place.sync() == 0
+    place.harness.query("UPDATE contacts SET extra = '{\"new_field\": 1}'")
+    monkeypatch.setattr("connector.warehouse.unclaimed.SAMPLE", 7)
+    _, text = await place.check()
+    assert "extra of contacts: of 7 rows looked at, so many hold what no column does:" in text
+    assert "new_field (7)" in text

@@ -1,4 +1,4 @@
-"""``check``: settings, token, workspace, scopes, database and migrations, one line each."""
+"""``check``: settings, token, workspace, scopes, database, migrations, what no column holds."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate
 from connector.warehouse.database import Database
 from connector.warehouse.state import Workspace
+from connector.warehouse.unclaimed import Unclaimed, unclaimed
 
 NOBODY = "0" * 24  # an id that no contact has
+LONGEST_KEY = 60  # characters of a key that are printed
 
 
 @dataclass
@@ -135,6 +137,7 @@ def _warehouse(settings: Settings, workspace: Workspace | None, lines: list[Line
             lines.append(database.write(lambda conn: _schema(conn, database)))
             if workspace:
                 lines.append(_same(database, workspace))
+            lines += database.write(lambda conn: _extra(conn, database))
     except ConnectorError as error:
         lines.append(Line("database", False, str(error), error.exit_code))
 
@@ -145,6 +148,25 @@ def _schema(conn: Any, database: Database) -> Line:
     if migrate.check(conn, database.schema):
         return Line("schema", True, f"{database.schema} is up to date")
     return Line("schema", True, f"{database.schema} is older; sync or migrate will upgrade it")
+
+
+def _extra(conn: Any, database: Database) -> list[Line]:
+    """What ``extra`` holds, for information: fields that Intercom added, values that misfit."""
+    if migrate.present(conn, database.schema) != migrate.newest():
+        return []
+    found = list(unclaimed(conn, database.schema))
+    told = [Line(f"extra of {one.table}", True, _keys(one)) for one in found if one.keys]
+    return told or [Line("extra", True, "empty: every field that was read has its column")]
+
+
+def _keys(one: Unclaimed) -> str:
+    keys = ", ".join(f"{_printable(key)} ({rows:,})" for key, rows in one.keys.items())
+    return f"of {one.rows:,} rows looked at, so many hold what no column does: {keys}"
+
+
+def _printable(key: str) -> str:
+    shown = "".join(char if char.isprintable() else "?" for char in key)
+    return shown if len(shown) <= LONGEST_KEY else shown[: LONGEST_KEY - 1] + "…"
 
 
 def _same(database: Database, workspace: Workspace) -> Line:

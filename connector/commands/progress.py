@@ -144,9 +144,19 @@ def print_outcome(outcome: Outcome) -> None:
         print(_row(figures))
     total = sum(tally.requests for tally in outcome.resources.values())
     print(f"run {outcome.run_id}: {total:,} requests in {outcome.seconds:.1f} s")
+    _print_completeness(outcome)
     _print_warnings(outcome)
     if outcome.error:
         print(f"not all went well: {outcome.error}")
+
+
+def _print_completeness(outcome: Outcome) -> None:
+    for name, tally in outcome.resources.items():
+        if tally.incomplete or tally.truncated:
+            print(
+                f"{name}: {tally.parts:,} parts; {tally.incomplete:,} lack parts that Intercom"
+                f" counts, {tally.truncated:,} have more than it shows"
+            )
 
 
 def _print_warnings(outcome: Outcome) -> None:

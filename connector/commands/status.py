@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from connector.resources import RESOURCES
 from connector.resources.resource import Resource
+from connector.sync.run import has_parts
 from connector.warehouse import migrate, state
+from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
 from connector.warehouse.statements import Names, literal, quote
 
@@ -57,8 +59,8 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
 def _resource(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, Any]:
     progress = state.progress(conn, resource.name)
     facts = _counts(conn, schema, resource) | {"fresh_as_of": progress.fresh_as_of}
-    if resource.table.truncated:
-        facts |= _completeness(conn, schema, resource)
+    if has_parts(resource):
+        facts |= vars(measure(conn, Names(schema), resource.table))
     return facts
 
 
@@ -76,20 +78,6 @@ def _counts(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, A
         f" count(*) FILTER (WHERE _placeholder) AS placeholders FROM {table} WHERE true{owns}"
     ).mappings()
     return dict(counts.one())
-
-
-def _completeness(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, Any]:
-    """Parts stored, objects whose list Intercom cut, and those that lack parts it counts."""
-    table = resource.table
-    cut, stored = quote(table.truncated), quote(table.stored)
-    # Intercom counts the first message as a part, which is no row of its own.
-    lacking = f"{stored} < {quote(table.counted)} - 1" if table.counted else "false"
-    row = conn.exec_driver_sql(
-        f"SELECT count(*) FILTER (WHERE {cut}) AS truncated, coalesce(sum({stored}), 0) AS parts,"
-        f" count(*) FILTER (WHERE {lacking}) AS incomplete"
-        f" FROM {Names(schema)(table.name)} WHERE _deleted_at IS NULL AND NOT _placeholder"
-    ).mappings()
-    return {name: int(value) for name, value in row.one().items()}
 
 
 def _advice(runs: list[dict[str, Any]]) -> str:

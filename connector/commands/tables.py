@@ -16,6 +16,7 @@ from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Link, Table
 from connector.warehouse.migrate import VERSION_TABLE
 from connector.warehouse.schema import BOOKKEEPING, metadata
+from connector.warehouse.state import CUSTOM_COLUMNS
 
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -128,7 +129,7 @@ def _views(table: Table) -> list[str]:
     if table not in TABLES:
         return []
     by_role = [resource.name for resource in RESOURCES if resource.table is table and resource.owns]
-    return [f"{table.name}_live", *by_role]
+    return [f"{table.name}_live", *by_role, *(["contact_identities"] if table.buries else [])]
 
 
 def _told(table: Table, view: str) -> str:
@@ -136,9 +137,15 @@ def _told(table: Table, view: str) -> str:
         if resource.owns and resource.name == view:
             condition = " and ".join(f"`{name} = '{value}'`" for name, value in resource.owns)
             return f"the rows of `{table.name}_live` with {condition}"
+    if view == "contact_identities":
+        return "`contact_id` of every contact with its `current_contact_id`, after all merges"
     sentence = "rows that are neither deleted nor placeholders"
+    if table.once_for:
+        sentence += ", once for all identities of a contact"
     if table.apart_from:
         sentence += f", without those that also stand in {_anchor(table.apart_from)}"
+    if table.model:
+        sentence += "; then a column `custom_...` for each custom attribute"
     return sentence
 
 
@@ -168,7 +175,7 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
 
 
 def _is_state(table: sa.Table) -> bool:
-    return table.name.startswith(("sync_", "_"))
+    return table.name.startswith(("sync_", "_")) or table.name == CUSTOM_COLUMNS.name
 
 
 def _columns(columns: list[sa.Column[Any]]) -> str:

@@ -16,6 +16,7 @@ from connector.resources.resource import (
 
 TABLE = Table(
     name="companies",
+    model="company",
     comment="Companies. Intercom hides a company without users from its lists; it is not deleted.",
     columns=(
         identifier("id", "Intercom's id of the company"),

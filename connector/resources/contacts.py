@@ -64,6 +64,7 @@ MERGES = Table(
 
 TABLE = Table(
     name="contacts",
+    model="contact",
     comment="Leads and users, told apart by role. Changes of notes, segments and subscriptions"
     " do not move updated_at.",
     columns=(

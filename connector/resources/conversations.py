@@ -140,6 +140,7 @@ AI_AGENT = (
 
 TABLE = Table(
     name="conversations",
+    model="conversation",
     comment="Conversations. parts_truncated marks those with more parts than Intercom returns. A"
     " Customer ticket is listed as a conversation too where the token may read tickets, under the"
     " same id: such rows stand in tickets as well, and conversations_live leaves them out.",

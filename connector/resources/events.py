@@ -25,6 +25,7 @@ TABLE = Table(
         mapping("metadata", "Details of the event"),
     ),
     key=("contact_id", "event_name", "created_at"),
+    once_for="contact_id",
 )
 
 EVENTS = Resource(

@@ -133,13 +133,16 @@ class Table:
     living rows of this one leave those out. ``repeats`` are paths that only repeat what stands
     elsewhere in the warehouse: no data.
     ``omits_unset``: Intercom leaves unset keys out of this payload, so an absent key is null;
-    elsewhere an absent key leaves what is stored. ``positioned``: elements have no id and are
-    keyed by their place in the parent's list. ``stored``/``truncated`` name the columns that
-    count a capped child's rows and tell whether its list was cut; ``counted`` is the column in
-    which Intercom counts them, and the first message with them.
+    elsewhere an absent key leaves what is stored. ``model`` is what data attributes call these
+    objects; the views show their custom attributes as columns. ``positioned``: elements have no
+    id and are keyed by their place in the parent's list. ``stored``/``truncated`` name the
+    columns that count a capped child's rows and tell whether its list was cut; ``counted`` is the
+    column in which Intercom counts them, and the first message with them.
     ``cut_by`` is the column that full passes cut the table by, indexed for that.
-    ``tells`` are rows of other tables that its records hold. ``buries`` names, for a table whose
-    rows tell that an object is gone, the column that refers to it and the one that tells when.
+    ``once_for`` is the part of the key that names a contact: what stands under several of its
+    identities is shown once. ``tells`` are rows of other tables that its records hold. ``buries``
+    names, for a table whose rows tell that an object is gone, the column that refers to it and
+    the one that tells when.
     """
 
     name: str
@@ -151,11 +154,13 @@ class Table:
     key: tuple[str, ...] = ("id",)
     repeats: tuple[str, ...] = ()
     apart_from: str = ""
+    model: str = ""
     positioned: bool = False
     stored: str = ""
     truncated: str = ""
     counted: str = ""
     cut_by: str = ""
+    once_for: str = ""
     tells: tuple[Told, ...] = ()
     buries: tuple[str, str] | None = None
 

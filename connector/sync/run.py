@@ -27,13 +27,15 @@ from connector.errors import (
 )
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import Activities, Resource
+from connector.resources.resource import Activities, Resource, Search
 from connector.sync import due
+from connector.sync.columns import grow_views
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
 from connector.sync.work import Pass
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, state
+from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
 from connector.warehouse.state import Pending, Tally, Workspace
 
@@ -225,6 +227,9 @@ class _Run:
             await self._resource(resource, self._pending)
         for resource in _readable(done):
             await self._resource(resource, self._placeholders)
+        await grow_views(self.store)
+        for resource in filter(has_parts, done):
+            await self._measure(resource)
         now = self.client.clock.safe_now()
         left = await self.store.do(lambda conn: state.pending(conn))
         self.outcome.overdue = [entry for entry in left if is_overdue(entry, now)]
@@ -343,6 +348,15 @@ class _Run:
             changed=lambda: self.reporter.moved(resource.name, tally),
         )
 
+    async def _measure(self, resource: Resource) -> None:
+        """Note how complete the parts are that the warehouse holds now."""
+        names, table = self.store.loader.names, resource.table
+        found = await self.store.do(lambda conn: measure(conn, names, table))
+        tally = self._tally(resource)
+        tally.parts, tally.incomplete = found.parts, found.incomplete
+        tally.truncated = found.truncated
+        await self._record(resource, tally)
+
     async def _pending(self, resource: Resource, tally: Tally) -> None:
         """Try again what is due of the objects that could not be read before."""
         now = self.client.clock.safe_now()
@@ -361,6 +375,11 @@ class _Run:
         if ids:
             work = self._work(resource, tally, state.Progress())
             await work.fill(ids)
+
+
+def has_parts(resource: Resource) -> bool:
+    """Whether its objects have parts that Intercom may show only in part."""
+    return bool(resource.table.truncated) and isinstance(resource.reading, Search)
 
 
 def is_overdue(entry: Pending, now: datetime) -> bool:

@@ -20,7 +20,7 @@ from connector.warehouse.schema import INSTANT, plain
 _meta = sa.MetaData()
 
 
-def helper_table(name: str, sentence: str, *columns: sa.Column[Any]) -> sa.Table:
+def helper_table(name: str, sentence: str, *columns: sa.schema.SchemaItem) -> sa.Table:
     """A table of the sync's own, in the schema of the workspace."""
     return sa.Table(name, _meta, *columns, comment=sentence)
 
@@ -145,6 +145,28 @@ RUN_RESOURCES = helper_table(
     plain("warnings", sa.BigInteger(), "Values that did not fit their column"),
     plain("seconds", sa.Numeric(), "Duration in seconds"),
     plain("error", sa.Text(), "Why it did not succeed"),
+    plain("parts", sa.BigInteger(), "Parts of its living objects that are stored, after the run"),
+    plain("incomplete", sa.BigInteger(), "Objects with fewer parts than Intercom counts"),
+    plain("truncated", sa.BigInteger(), "Objects with more parts than Intercom shows"),
+)
+
+CUSTOM_COLUMNS = helper_table(
+    "custom_columns",
+    "Which custom attribute is which column of the views: names once given stay, whatever becomes"
+    " of the attribute.",
+    key_column("model", "What the attribute describes: contact, company or conversation"),
+    key_column("full_name", "Full name of the attribute (data_attributes.full_name)"),
+    key_column("data_type", "Type of its values at Intercom, as when the column was named"),
+    sa.Column("name", sa.Text(), nullable=False, comment="Its key in custom_attributes"),
+    sa.Column(
+        "column_name", sa.Text(), nullable=False, comment="Column of the views that shows it"
+    ),
+    plain(
+        "archived_at",
+        INSTANT,
+        "When it was found to be archived or gone, by the database's clock; null while it lives",
+    ),
+    sa.UniqueConstraint("model", "column_name"),
 )
 
 
@@ -366,6 +388,9 @@ class Tally:
     warnings: int = 0
     seconds: float = 0.0
     error: str | None = None
+    parts: int | None = None  # and the next two: of resources whose objects have parts
+    incomplete: int | None = None
+    truncated: int | None = None
     misfits: dict[str, int] = field(default_factory=dict)
     tolerated: bool = False  # it failed, but that does not make the run fail
     expected: int | None = None  # records that Intercom counts, where a pass knows

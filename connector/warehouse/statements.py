@@ -30,8 +30,9 @@ def quote(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """An SQL string, for names that come from declarations."""
-    return "'" + text.replace("'", "''") + "'"
+    """An SQL string, whatever it holds and however the server reads backslashes."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
 @dataclass(frozen=True)

@@ -104,15 +104,24 @@ class ContentChanges(Changes):
         return str(record["full_name"])
 
     def update_data_attribute(self, model: str, name: str, **fields: Any) -> None:
-        """Set fields, `archived` among them; custom attributes have an updated_at that moves."""
+        """Set fields (`archived`, `data_type`); custom ones have an updated_at that moves."""
+        record = self._attribute(model, name)
+        record.update(fields)
+        if "updated_at" in record:
+            record["updated_at"] = self._now
+
+    def remove_data_attribute(self, model: str, name: str) -> None:
+        """It vanishes from its list, also from that of archived ones."""
+        gone = self._attribute(model, name)
+        for known in (self._space.data_attributes, self._space.conversation_attributes):
+            known[:] = [record for record in known if record is not gone]
+
+    def _attribute(self, model: str, name: str) -> Record:
         space = self._space
         known = space.conversation_attributes if model == "conversation" else space.data_attributes
         for record in known:
             if record["name"] == name and record.get("model", model) == model:
-                record.update(fields)
-                if "updated_at" in record:
-                    record["updated_at"] = self._now
-                return
+                return record
         raise KeyError(f"no attribute {name} of {model}")
 
     def _record(self, kind: str, id: str) -> Record:

@@ -1,0 +1,37 @@
+"""``views``: appends the columns that the views lack, or makes them anew."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from connector.warehouse import views
+from connector.warehouse.database import Database
+
+
+def run(database: Database, *, rebuild: bool) -> int:
+    """Print what was done; 0, or 1 if a view could not be brought up to date.
+
+    The caller holds the lock of the schema. Raises ViewsInUseError if they cannot be made anew.
+    """
+    if rebuild:
+        database.write(lambda conn: views.rebuild(conn, database.schema))
+        print("the views show living attributes only")
+        return 0
+    refused = grow(database)
+    if not refused:
+        print("the views are up to date")
+    return 1 if refused else 0
+
+
+def grow(database: Database) -> bool:
+    """Append what the views lack and print it; whether any could not be brought up to date."""
+    refused = False
+    for name in views.makers():
+        grown = database.write(partial(views.grow, schema=database.schema, view=name))
+        if grown.refused:
+            refused = True
+            print(f"{name} was left as it is: {grown.refused}", file=sys.stderr)
+        elif grown.columns:
+            print(f"{name} has new columns: {', '.join(grown.columns)}")
+    return refused

@@ -1,0 +1,36 @@
+"""Lets the views show the custom attributes that a run has found; never makes the run fail.
+
+The rows are safe whether or not a view shows a column more: what cannot be done is a warning, and
+the next run tries again.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from connector.sync.store import Store
+from connector.warehouse import views
+
+logger = logging.getLogger(__name__)
+
+
+async def grow_views(store: Store) -> None:
+    """Append the columns that the views lack; an idle run finds none and executes no DDL."""
+    schema = store.database.schema
+    for view in views.customized():
+        grown = await store.do(partial(views.grow, schema=schema, view=view))
+        if grown.busy:
+            logger.warning(
+                "%s lacks new columns: %s; the next run tries again", view, grown.refused
+            )
+        elif grown.refused:
+            logger.warning(
+                "%s lacks new columns (%s); run 'intercom-warehouse migrate' as the role that"
+                " owns it",
+                view,
+                grown.refused,
+            )
+            return
+        elif grown.columns:
+            logger.info("%s has new columns: %s", view, ", ".join(grown.columns))
