@@ -25,6 +25,7 @@ class Harness:
     def __init__(self, database_url: str, schema: str) -> None:
         self.database_url, self.schema = database_url, schema
         self.now = NOW
+        self.began = NOW  # when the last sync began
         self.waited: list[float] = []  # every pause the client made
         self._reader: psycopg.Connection[dict[str, Any]] | None = None
 
@@ -64,6 +65,7 @@ class Harness:
     async def sync(self, client: Client | None = None, **options: Any) -> Outcome:
         """One run, with a database connection of its own, as a process would have."""
         options.setdefault("lookback", timedelta(seconds=900))
+        self.began = self.now
         database = Database(self.database_url, self.schema)
         try:
             async with client or self.client() as opened:

@@ -106,6 +106,7 @@ class ContactChanges(Changes):
         known = [one for one in getattr(item.owned, name) if one != type]
         choices = tuple([*known, type] if chosen else known)
         self._tie(item, item.owned._replace(**{name: choices}), bump=False)
+        self._note_subscriptions(contact)
 
     def set_segments(self, contact: str, segments: list[str]) -> None:
         """Membership is computed by Intercom; it moves no updated_at."""
@@ -151,6 +152,7 @@ class ContactChanges(Changes):
         if source_id in events:
             events[target_id] = unique([*events.get(target_id, []), *events.pop(source_id)])
         self._recount(source.owned, target.owned)
+        self._note_subscriptions(target_id)
         self._activity(
             "contact.merged",
             survivor,
@@ -189,6 +191,10 @@ class ContactChanges(Changes):
         if bump:
             record["updated_at"] = self._now
         self._put("contacts", contact_item(record, ties))
+
+    def _note_subscriptions(self, contact: str) -> None:
+        now = self.simulator.now()
+        self.simulator.journal.note("contact_subscriptions", contact, now, silent=True)
 
     def _move_threads(self, source_id: str, survivor: Item) -> None:
         mark = encode(source_id)

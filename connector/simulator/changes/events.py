@@ -39,6 +39,8 @@ class EventChanges(ContactChanges):
         visible_at = self.simulator.visible_at()
         if not place(events, Event(ms, name, render(kept), visible_at)):
             return False
+        key = f"{contact} {name} {moment}"
+        self.simulator.journal.note("events", key, visible_at, silent=server_side)
         if not server_side:
             record = decode(item.body)
             record.update(last_seen_at=self._now, updated_at=self._now)
