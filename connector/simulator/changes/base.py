@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from connector.simulator.contact import contact_item
+from connector.simulator.encoding import decode
 from connector.simulator.shelf import Item
-from connector.simulator.workspace import Gone, Record, Workspace
+from connector.simulator.workspace import Gone, Record, Ties, Workspace
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
@@ -50,6 +53,15 @@ class Changes:
         kept = item if how == "archived" else None
         self._space.bury(Gone(kind, id, how, self._now, target, kept, item.group))
         return item
+
+    def _retie(self, change: Callable[[Ties], Ties]) -> None:
+        """Change what hangs on contacts in silence, archived ones included."""
+        for item in list(self._space.contacts.current.values()):
+            if (ties := change(item.owned)) != item.owned:
+                self._put("contacts", contact_item(decode(item.body), ties))
+        for gone in self._space.gone.get("contacts", {}).values():
+            if gone.item is not None:
+                gone.item = contact_item(decode(gone.item.body), change(gone.item.owned))
 
     def _author(self, admin: str | None) -> Record:
         return self._space.admins[admin or self._space.me]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from connector.simulator.changes.base import Changes
-from connector.simulator.contact import contact_item
 from connector.simulator.encoding import decode, encode
 from connector.simulator.generation.companies import company_item, new_company, tag_reference
 
@@ -68,11 +67,9 @@ class CompanyChanges(Changes):
     def delete_company(self, id: str) -> None:
         """Delete it; its contacts lose it, and their updated_at does not tell."""
         self._bury("companies", id, "deleted")
-        for item in list(self._space.contacts.current.values()):
-            if id in item.owned.companies:
-                kept = tuple(one for one in item.owned.companies if one != id)
-                ties = item.owned._replace(companies=kept)
-                self._put("contacts", contact_item(decode(item.body), ties))
+        self._retie(
+            lambda ties: ties._replace(companies=tuple(c for c in ties.companies if c != id))
+        )
 
     def _tags(self, company: str, add: str | None = None, remove: str | None = None) -> None:
         record = decode(self._item("companies", company).body)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from connector.simulator.changes.base import Changes
-from connector.simulator.contact import contact_item
 from connector.simulator.encoding import decode, encode, render
 from connector.simulator.generation.companies import company_item
 from connector.simulator.generation.directory import admin
@@ -37,11 +36,9 @@ class DirectoryChanges(Changes):
         """Delete; it disappears from everything it was on, and no updated_at moves."""
         del self._space.tags[id]
         self._bury_small("tags", id)
-        for item in list(self._space.contacts.current.values()):
-            kept = tuple(tag for tag in item.owned.tags if tag.id != id)
-            if len(kept) != len(item.owned.tags):
-                ties = item.owned._replace(tags=kept)
-                self._put("contacts", contact_item(decode(item.body), ties))
+        self._retie(
+            lambda ties: ties._replace(tags=tuple(tag for tag in ties.tags if tag.id != id))
+        )
         self._rewrite_tags(id, lambda tags: [tag for tag in tags if tag["id"] != id])
 
     def create_segment(self, name: str, person_type: str = "user") -> str:
