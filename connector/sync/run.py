@@ -33,6 +33,7 @@ from connector.sync.work import Pass
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, state
 from connector.warehouse.database import Database
+from connector.warehouse.exclusions import Privacy
 from connector.warehouse.state import Pending, Tally, Workspace
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Options:
     sweep: timedelta = timedelta(days=30)
     allow_deletes: bool = False
     auto_migrate: bool = True
+    privacy: Privacy = field(default_factory=Privacy)
 
 
 class Reporter(Protocol):
@@ -132,7 +134,11 @@ async def sync(
 
 
 async def refetch(
-    client: Client, database: Database, resource: Resource, ids: Sequence[str]
+    client: Client,
+    database: Database,
+    resource: Resource,
+    ids: Sequence[str],
+    privacy: Privacy | None = None,
 ) -> Outcome:
     """One run that reads the named objects by id, and nothing else; raises like ``sync``.
 
@@ -144,7 +150,8 @@ async def refetch(
     async def work(run: _Run) -> None:
         await run.again(resource, ids)
 
-    return await _run(client, database, Options(command="refetch"), Silent(), work)
+    options = Options(command="refetch", privacy=privacy or Privacy())
+    return await _run(client, database, options, Silent(), work)
 
 
 async def _run(
@@ -161,10 +168,11 @@ async def _run(
     pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
     prepare(database, options.auto_migrate)
     run_id = database.write(lambda conn: state.start_run(conn, options.command))
-    store = Store(database, run_id)
+    store = Store(database, run_id, options.privacy)
     outcome = Outcome(run_id)
     try:
         await store.do(lambda conn: _pin(conn, workspace, pinned))
+        await store.clean()
         await work(_Run(client, store, options, reporter, outcome))
         status = "failed" if outcome.exit_code else "succeeded"
         await store.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))

@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from connector.resources.resource import Table
-from connector.warehouse import state
+from connector.warehouse import cleaning, erasure, state
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode
+from connector.warehouse.exclusions import Privacy
 from connector.warehouse.loader import Loader, Written
 
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
@@ -54,14 +55,27 @@ class Chunk:
 class Store:
     """Writes for one run: every transaction first makes sure that the run is still the one."""
 
-    def __init__(self, database: Database, run_id: int) -> None:
-        self.database, self.run_id = database, run_id
-        self.loader = Loader(database.schema)
+    def __init__(self, database: Database, run_id: int, privacy: Privacy | None = None) -> None:
+        privacy = privacy or Privacy()
+        self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
+        self.loader = Loader(database.schema, scrubs_deleted=privacy.scrubs_deleted)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
 
     async def do(self, work: Work[T]) -> T:
         """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
         return await self._in_thread(lambda: self.database.write(self._fenced(work)))
+
+    async def clean(self) -> None:
+        """Empty what is newly excluded, and who was merged into a forgotten contact."""
+        names, exclusions, run_id = self.loader.names, self.exclusions, self.run_id
+
+        def begin(conn: sa.Connection) -> None:
+            cleaning.begin(conn, exclusions)
+            erasure.follow_merges(conn, names, run_id)
+
+        await self.do(begin)
+        while await self.do(lambda conn: cleaning.step(conn, names, exclusions, run_id)):
+            pass
 
     async def merge(
         self,
@@ -75,7 +89,7 @@ class Store:
         """Encode and merge a chunk; ``then`` commits with it. Counts into ``tally``."""
 
         def whole() -> tuple[Batch, Written]:
-            batch = encode(table, chunk.records, chunk.read_at, chunk.completed)
+            batch = encode(table, chunk.records, chunk.read_at, chunk.completed, self.exclusions)
 
             def work(conn: sa.Connection) -> Written:
                 written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=INDEX_LAG)

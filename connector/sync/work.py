@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.errors import MergedError
 from connector.intercom.client import Client
 from connector.intercom.paging import Page
 from connector.resources.resource import Resource
@@ -142,6 +143,7 @@ class Pass:
             if _is_older(record.get("updated_at"), announced[key]):
                 stale.append(key)
         settled = [key for key in (*found.records, *found.gone) if key not in stale]
+        merged = [key for key, error in found.gone.items() if isinstance(error, MergedError)]
         now = self.client.clock.safe_now()
         deleted = 0
 
@@ -151,7 +153,7 @@ class Pass:
             for key, error in found.failed.items():
                 state.postpone(conn, resource.name, [key], str(error), now)
             deleted = self.store.loader.mark_deleted(
-                conn, table, list(found.gone), now, self.store.run_id
+                conn, table, list(found.gone), now, self.store.run_id, merged=merged
             )
             if then:
                 then(conn)

@@ -8,7 +8,7 @@ can be written once, after everything that decides whether it changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from connector.errors import TooManyDeletesError
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
-from connector.warehouse import statements
+from connector.warehouse import erasure, statements
 from connector.warehouse.batch import Batch
 from connector.warehouse.encoder import row_keys
 from connector.warehouse.statements import Family, Names
@@ -38,10 +38,14 @@ class Written:
 
 
 class Loader:
-    """Writes batches into one schema."""
+    """Writes batches into one schema.
 
-    def __init__(self, schema: str) -> None:
+    ``scrubs_deleted``: of a contact that is deleted at Intercom, only the row stays, emptied.
+    """
+
+    def __init__(self, schema: str, *, scrubs_deleted: bool = False) -> None:
         self.names = Names(schema)
+        self.scrubs_deleted = scrubs_deleted
 
     def write(
         self,
@@ -63,6 +67,7 @@ class Loader:
         cursor = _cursor(conn)
         self._stage(cursor, batch)
         refused = self._refuse(cursor, table, by_id, lag)
+        self._empty_forgotten(cursor, batch, by_id, lag)
         self._placeholders(cursor, table, batch, run_id)
         inserted, updated = self._merge(cursor, table, batch, run_id)
         unchanged = root.rows - len(refused) - inserted - updated
@@ -98,6 +103,12 @@ class Loader:
             if not child.table.positioned:
                 gone = [key for (key,) in cursor.fetchall()]
                 self._drop_staged(cursor, child.table, gone)
+
+    def _empty_forgotten(
+        self, cursor: psycopg.Cursor[Any], batch: Batch, by_id: bool, lag: timedelta
+    ) -> None:
+        filled = [name for name, staged in batch.staged.items() if staged.rows]
+        erasure.empty_staged(cursor, self.names, batch.table, filled, by_id=by_id, lag=lag)
 
     def _placeholders(
         self, cursor: psycopg.Cursor[Any], table: Table, batch: Batch, run_id: int
@@ -147,6 +158,7 @@ class Loader:
             return {}
         cursor = _cursor(conn)
         self._stage(cursor, batch)
+        self._empty_forgotten(cursor, batch, by_id=True, lag=timedelta(0))
         self._merge_below(cursor, table, batch, 0)
         absence = (root.absent, root.partial)
         cursor.execute(statements.differences(self.names, table, absence))
@@ -242,14 +254,26 @@ class Loader:
         return int(gone)
 
     def mark_deleted(
-        self, conn: sa.Connection, table: Table, ids: Sequence[str], at: datetime, run_id: int
+        self,
+        conn: sa.Connection,
+        table: Table,
+        ids: Sequence[str],
+        at: datetime,
+        run_id: int,
+        *,
+        merged: Collection[str] = (),
     ) -> int:
         """Mark deleted what Intercom, asked by id, does not know any more; the number marked.
 
-        A placeholder stays one: it was never seen alive.
+        A placeholder stays one: it was never seen alive. ``merged`` are those of the ids that
+        live on in another contact: if deleted contacts are emptied, only their own row is.
         """
         cursor = _cursor(conn)
         cursor.execute(statements.mark_deleted(self.names, table), [at, run_id, list(ids)])
+        if self.scrubs_deleted and table.holds_persons:
+            gone = [key for key in ids if key not in merged]
+            erasure.forget(conn, self.names, gone, erasure.DELETED, at, run_id)
+            erasure.forget(conn, self.names, merged, erasure.MERGED, at, run_id)
         return cursor.rowcount
 
 
