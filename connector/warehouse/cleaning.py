@@ -239,9 +239,10 @@ def _places() -> tuple[_Place, ...]:
 
 
 def _below(table: Table, parent: tuple[str, str] = ("", "")) -> Iterator[_Place]:
-    key = tuple((name, _type(table, name)) for name in table.key)
     if table.positioned:
-        key = ((parent[0], "text"), ("position", "integer"))
+        key: tuple[tuple[str, str], ...] = ((parent[0], "text"), ("position", "integer"))
+    else:
+        key = tuple((name, _type(table, name)) for name in table.key)
     yield _Place(table.name, key, table, parent)
     for link in table.links:
         yield _Place(link.table, ((link.owner, "text"), (link.target, "text")))

@@ -143,13 +143,13 @@ def _home(table: Table) -> _Home:
             kept[column.name] = f"it refers to {column.refers_to}"
         if column.name in ("created_at", "updated_at"):
             kept[column.name] = "the sync decides by it what is new"
-    kept |= dict.fromkeys(table.key, "it is part of the key")
     for name in filter(None, (table.stored, table.truncated, table.counted)):
         kept[name] = "the sync counts by it whether all parts are stored"
     kept |= dict.fromkeys(
         (column.personal for column in table.columns if column.personal),
         "the connector finds by it what a contact wrote, to empty it on demand",
     )
+    kept |= dict.fromkeys(table.key, "it is part of the key")
     return _Home({column.name: column for column in table.columns}, kept, table.top_keys())
 
 
