@@ -89,6 +89,10 @@ def test_what_cannot_be_excluded_is_said_with_its_reason(text: str, said: str) -
 
 def test_everything_after_the_second_dot_is_the_key_of_a_map() -> None:
     exclusions = parse(r" contacts.custom_attributes.tax no. (EU)\, old , contacts.email,")
+    assert (
+        parse("contacts.email\n\ncontacts.name\n").fingerprint
+        == parse("contacts.name,contacts.email").fingerprint
+    )
     assert [rule.name for rule in exclusions.rules] == [
         "contacts.custom_attributes.tax no. (EU), old",
         "contacts.email",
@@ -474,6 +478,19 @@ def test_a_record_without_the_key_leaves_what_was_cleaned(warehouse: Warehouse) 
     bare = {"id": "c1", "updated_at": unix(9)}
     warehouse.write("contacts", bare, {"id": "c2", "email": MARK}, read=9, exclusions=exclusions)
     assert MARK not in warehouse.text()
+
+
+def test_what_is_told_of_a_link_can_be_excluded(warehouse: Warehouse) -> None:
+    applied = {"id": "t1", "applied_at": 1, "applied_by": {"id": MARK, "type": MARK}}
+    contact = {"id": "c1", "tags": {"data": [applied]}}
+    exclusions = parse("contact_tags.applied_by_id,hash:contact_tags.applied_by_type", KEY)
+    warehouse.write("contacts", contact)
+    clean(warehouse, exclusions)
+    before = warehouse.versions()
+    warehouse.write("contacts", contact, read=5, exclusions=exclusions)
+    assert warehouse.versions() == before
+    rows = warehouse.query("SELECT applied_by_id, applied_by_type FROM contact_tags")
+    assert rows == [{"applied_by_id": None, "applied_by_type": hashed(MARK)}]
 
 
 def test_a_field_that_no_column_holds_can_be_excluded(warehouse: Warehouse) -> None:

@@ -30,12 +30,12 @@ class _Home:
 
 
 def parse(text: str, key: str = "") -> Exclusions:
-    """The exclusions that a setting names, separated by commas; ``\\,`` is a comma in a name.
+    """The exclusions that a setting names, by commas or lines; ``\\,`` is a comma in a name.
 
     Raises SettingsError for what does not exist or cannot be excluded, and for a missing key.
     """
     rules: dict[str, Rule] = {}
-    for part in re.split(r"(?<!\\),", text):
+    for part in re.split(r"(?<!\\),|\n", text):
         name = part.replace("\\,", ",").strip()
         if not name:
             continue
@@ -84,7 +84,7 @@ def _rule(name: str, hashed: bool) -> Rule:
     rule = Rule(name, table, column_name, path, hashed, beside=beside)
     if key:
         return replace(rule, key=key, path=(*path, key))
-    return replace(rule, is_address=column.kind is Kind.URL)
+    return replace(rule, kind=column.kind)
 
 
 def _undeclared(name: str, table: str, key: str, home: _Home, hashed: bool) -> Rule:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from connector.resources.lists import Record
-from connector.resources.resource import Column, Link, Table
+from connector.resources.resource import Column, Kind, Link, Table
 from connector.warehouse.shape import Path
 from connector.warehouse.values import tidy
 
@@ -37,7 +37,7 @@ class Rule:
     hashed: bool = False
     key: str = ""
     beside: tuple[str, ...] = ()
-    is_address: bool = False
+    kind: Kind | None = None  # of the column; None where no column is meant
 
 
 @dataclass(eq=False)
@@ -135,12 +135,12 @@ class Exclusions:
         """What is to be stored in place of a text that is stored now."""
         if not rule.hashed or text is None:
             return None
-        return self._hashed(text.partition("?")[0] if rule.is_address else text)
+        return self._hashed(text.partition("?")[0] if rule.kind is Kind.URL else text)
 
     # -- inside ------------------------------------------------------------------------------
 
     def _stored(self, rule: Rule, value: Any) -> Any:
-        if type(value) is int and not rule.key:  # an id that Intercom sends as a number
+        if type(value) is int and rule.kind is Kind.ID:  # stored as text
             value = str(value)
         if type(value) is str and rule.hashed:
             return self.stored(rule, tidy(value))
