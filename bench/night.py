@@ -1,9 +1,9 @@
 """What a first load, an idle run and nights with changes cost, over HTTP, checked for equality.
 
 ``python -m bench.night [CONTACTS COMPANIES CONVERSATIONS]`` runs the real command line against the
-simulator and an embedded Postgres, compares every row and link with the truth after each run (up to
-20,000 contacts: the comparison holds both in memory), and prints requests by resource, rows written,
-seconds and the largest memory as Markdown.
+simulator and an embedded Postgres, compares every row and link with the truth after each run (of
+workspaces up to 25,000 contacts: the comparison holds all in memory), and prints requests by
+resource, rows written, seconds and the largest memory as Markdown.
 """
 
 from __future__ import annotations
