@@ -214,7 +214,7 @@ def test_a_deleted_contact_is_emptied_in_the_same_transaction(warehouse: Warehou
     loader = warehouse.loader
 
     def delete(conn: sa.Connection) -> None:
-        assert loader.mark_deleted(conn, BY_TABLE["contacts"], ["c1"], at(30), 8) == 1
+        assert loader.mark_deleted(conn, BY_TABLE["contacts"], {"c1": at(30)}, 8) == ["c1"]
         raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
@@ -228,7 +228,7 @@ def test_a_deleted_contact_is_emptied_in_the_same_transaction(warehouse: Warehou
 def mark_deleted(warehouse: Warehouse, key: str, *, merged: bool = False) -> None:
     warehouse.database.write(
         lambda conn: warehouse.loader.mark_deleted(
-            conn, BY_TABLE["contacts"], [key], at(30), 8, merged=[key] if merged else []
+            conn, BY_TABLE["contacts"], {key: at(30)}, 8, merged=[key] if merged else []
         )
     )
 
