@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from connector import settings as settings_module
-from connector.commands import check, demo, simulate, sql, status
+from connector.commands import check, demo, forget, simulate, sql, status
 from connector.commands import verify as verification
 from connector.commands import views as views_command
-from connector.commands.connect import open_client, open_database
+from connector.commands.connect import open_client, open_database, privacy
 from connector.commands.progress import (
     JsonLines,
     Progress,
@@ -36,6 +36,7 @@ from connector.errors import ConnectorError, SettingsError
 from connector.settings import Settings
 from connector.sync.run import Options, Outcome, prepare, refetch, sync
 from connector.sync.verify import verify
+from connector.warehouse import cleaning
 
 T = TypeVar("T")
 INTERRUPTED = 130
@@ -101,6 +102,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         activity_feed=settings.activity_feed,
         allow_deletes=arguments.allow_deletes,
         auto_migrate=settings.auto_migrate,
+        privacy=privacy(settings),
     )
     progress = Progress(quiet=arguments.json)
     with open_database(settings, say=_say) as database:
@@ -123,10 +125,12 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
 
 def _migrate(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
+    exclusions = privacy(settings).exclusions
     with open_database(settings, say=_say) as database:
         database.wait()
         database.lock()
         prepare(database, auto_migrate=True)
+        cleaning.clean(database, exclusions, "migrate")
         views_command.grow(database)
     print(f"schema {settings.schema} is up to date")
     return 0
@@ -156,11 +160,12 @@ def _verify(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     settings.require_token()
     only = settings_module.names(arguments.only or "", "--only") or settings.resources
+    exclusions = privacy(settings).exclusions
     with open_database(settings, say=_say) as database:
 
         async def run() -> int:
             async with open_client(settings) as client:
-                found = await verify(client, database, only, arguments.sample)
+                found = await verify(client, database, only, arguments.sample, exclusions)
                 return verification.report(found, as_json=arguments.json)
 
         return _until_signalled(run())
@@ -170,11 +175,12 @@ def _refetch(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     settings.require_token()
     resource = settings_module.resource(arguments.resource)
+    kept_out = privacy(settings)
     with open_database(settings, say=_say) as database:
 
         async def run() -> int:
             async with open_client(settings) as client:
-                outcome = await refetch(client, database, resource, arguments.ids)
+                outcome = await refetch(client, database, resource, arguments.ids, kept_out)
                 if arguments.json:
                     print(json.dumps(outcome_as_json(outcome)))
                 else:
@@ -182,6 +188,21 @@ def _refetch(arguments: argparse.Namespace) -> int:
                 return outcome.exit_code
 
         return _until_signalled(run())
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    ids = [key.strip() for key in arguments.ids]
+    if not all(ids) or bool(ids) == arguments.list:
+        raise SettingsError("forget takes the ids of contacts, or --list alone")
+    with open_database(settings, say=_say) as database:
+        if arguments.list:
+            return forget.show(database, as_json=arguments.json)
+        database.wait()
+        database.lock()
+        prepare(database, settings.auto_migrate)
+        work = forget.undo if arguments.undo else forget.run
+        return work(database, ids, as_json=arguments.json)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -228,6 +249,11 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("resource", help="their resource: conversations")
     again.add_argument("ids", nargs="+", metavar="ID")
     _json_option(again)
+    gone = _add(commands, "forget", "empty contacts, now and at every sync to come", _forget)
+    gone.add_argument("ids", nargs="*", metavar="CONTACT_ID")
+    gone.add_argument("--undo", action="store_true", help="let full passes bring them back")
+    gone.add_argument("--list", action="store_true", help="print who is forgotten")
+    _json_option(gone)
     query = _add(commands, "sql", "print the rows of a query on the warehouse", _sql)
     query.add_argument("statement", metavar="STATEMENT")
     query.add_argument("--write", action="store_true", help="let the statement change things")

@@ -51,6 +51,9 @@ class Settings:
     requests_per_minute: int | None
     ca_bundle: str | None
     notify_url: str | None = field(repr=False)  # may hold a secret of its own
+    exclude: str = ""  # names of fields, read by warehouse.excludable
+    hash_key: str = field(default="", repr=False)
+    scrubs_deleted: bool = False  # contacts deleted at Intercom are emptied
 
     def require_token(self) -> str:
         """The token, or SettingsError if none is set."""
@@ -135,6 +138,9 @@ def load(
         requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
         ca_bundle=source.text("SSL_CERT_FILE") or None,
         notify_url=_notify_url(source),
+        exclude=source.text("CONNECTOR_EXCLUDE"),
+        hash_key=source.text("CONNECTOR_HASH_KEY"),
+        scrubs_deleted=_scrubs_deleted(source),
     )
 
 
@@ -145,6 +151,13 @@ def _base_url(source: Source) -> str:
     if region not in REGIONS:
         raise SettingsError(f"INTERCOM_REGION must be us, eu or au, not {region!r}")
     return REGIONS[region]
+
+
+def _scrubs_deleted(source: Source) -> bool:
+    value = source.text("CONNECTOR_ON_DELETE", "keep").lower()
+    if value not in ("keep", "scrub"):
+        raise SettingsError(f"CONNECTOR_ON_DELETE must be keep or scrub, not {value!r}")
+    return value == "scrub"
 
 
 def _notify_url(source: Source) -> str | None:

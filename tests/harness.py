@@ -90,6 +90,15 @@ class Harness:
         """All rows of a table by id, placeholders and deleted ones included."""
         return {row["id"]: row for row in self.query(f'SELECT * FROM "{table}"')}
 
+    def text(self) -> str:
+        """Every row of every table as PostgreSQL shows it, state tables included."""
+        found = self.query("SELECT tablename FROM pg_tables WHERE schemaname = %s", self.schema)
+        return "\n".join(
+            row["text"]
+            for name in (table["tablename"] for table in found)
+            for row in self.query(f'SELECT t::text AS text FROM "{name}" t')
+        )
+
     def versions(self) -> dict[str, set[tuple[str, str]]]:
         """The physical row versions of every table that holds objects, links or children."""
         tables = self.query(

@@ -114,8 +114,9 @@ def warehouse(database_url: str, schema: str) -> Warehouse:
 def test_sync_exits_0_and_prints_a_line_for_each_resource(terminal: Terminal) -> None:
     ended = terminal.run("sync")
     assert ended.code == 0, ended.err
-    assert [line.split()[0] for line in ended.out.splitlines()[1:-1]] == list(BY_NAME)
-    assert "run 1:" in ended.out.splitlines()[-1]
+    lines = ended.out.splitlines()
+    end = next(place for place, line in enumerate(lines) if line.startswith("run 1:"))
+    assert [line.split()[0] for line in lines[1:end]] == list(BY_NAME)
     assert "Traceback" not in ended.err
 
 
@@ -215,6 +216,47 @@ def test_check_prints_a_line_for_each_thing(terminal: Terminal, warehouse: Wareh
     assert warehouse.tables() == []  # it looks and writes nothing
 
 
+def test_excluded_and_forgotten_values_are_in_no_table_and_no_output(
+    terminal: Terminal, warehouse: Warehouse, simulator: Simulator
+) -> None:
+    people = [c for c in simulator.control.truth("contacts") if c["email"] and c["name"]]
+    emails, gone = {c["email"] for c in people}, people[0]
+    key = "k3y-of-the-tests-0123456789abcdef"
+    settings = {
+        "CONNECTOR_EXCLUDE": "hash:contacts.email,contacts.email_domain,contacts.phone,"
+        "contacts.formatted_phone",
+        "CONNECTOR_HASH_KEY": key,
+    }
+    said = terminal.run("check", **settings).out
+    assert "excluded: contacts.email, contacts.email_domain" in said
+    assert "conversation_parts.author_email" in said
+    for words in (["sync", "--json"], ["forget", gone["id"]], ["sync", "--full", "-v"]):
+        ended = terminal.run(*words, **settings)
+        assert ended.code == 0, ended.err
+        said += ended.out + ended.err
+    assert terminal.run("verify", **settings).code == 0
+    stored = warehouse.query("SELECT id, name, email, t::text AS text FROM contacts t")
+    assert not [row for row in stored if any(email in row["text"] for email in emails)]
+    assert {len(row["email"]) for row in stored if row["email"]} == {64}
+    assert [row["name"] for row in stored if row["id"] == gone["id"]] == [None]
+    assert key not in said
+    assert not [email for email in emails if email in said]
+    listed = terminal.run("forget", "--list", "--json")
+    assert [row["contact_id"] for row in json.loads(listed.out)] == [gone["id"]]
+    assert "1 contacts" in terminal.run("forget", gone["id"], "--undo").out
+    assert terminal.run("forget", "--list").out == ""
+    assert "will stay forgotten" in terminal.run("forget", "nobody").out
+
+
+def test_migrate_cleans_what_is_newly_excluded(terminal: Terminal, warehouse: Warehouse) -> None:
+    assert terminal.run("sync", "--only", "users").code == 0
+    assert warehouse.query("SELECT count(email) AS n FROM contacts")[0]["n"] > 5
+    assert terminal.run("migrate", CONNECTOR_EXCLUDE="contacts.email").code == 0
+    assert warehouse.query("SELECT count(email) AS n FROM contacts")[0]["n"] == 0
+    runs = warehouse.query("SELECT command, status FROM sync_runs ORDER BY id")
+    assert runs[-1] == {"command": "migrate", "status": "succeeded"}
+
+
 def test_the_installed_command_is_the_same() -> None:
     script = Path(sys.executable).with_name("intercom-warehouse")
     ours = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
@@ -255,6 +297,13 @@ def test_a_denied_scope_exits_1_and_is_named(terminal: Terminal, simulator: Simu
         (["sync"], {"CONNECTOR_LOOKBACK": "soon"}, "CONNECTOR_LOOKBACK"),
         (["sync"], {"CONNECTOR_RESOURCES": "users,fish"}, "fish"),
         (["sync", "--only", "fish"], {}, "fish"),
+        (["sync"], {"CONNECTOR_EXCLUDE": "contacts.emial"}, "contacts.email"),
+        (["migrate"], {"CONNECTOR_EXCLUDE": "contacts.id"}, "part of the key"),
+        (["verify"], {"CONNECTOR_EXCLUDE": "hash:contacts.email"}, "CONNECTOR_HASH_KEY"),
+        (["refetch", "users", "1"], {"CONNECTOR_EXCLUDE": "contacts"}, "table.column"),
+        (["sync"], {"CONNECTOR_ON_DELETE": "shred"}, "CONNECTOR_ON_DELETE"),
+        (["forget"], {}, "--list"),
+        (["forget", "1", "--list"], {}, "--list"),
         (["sync"], {"CONNECTOR_AUTO_MIGRATE": "0"}, "migrate"),
         (["status"], {"DATABASE_URL": ""}, "DATABASE_URL"),
         (["backfill", "--since", "yesterday"], {}, "yesterday"),

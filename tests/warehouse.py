@@ -17,6 +17,7 @@ from connector.resources import TABLES
 from connector.resources.resource import Table
 from connector.warehouse.database import Database, conninfo
 from connector.warehouse.encoder import Batch, encode
+from connector.warehouse.exclusions import NONE, Exclusions
 from connector.warehouse.loader import Loader, Written
 from connector.warehouse.migrate import migrate
 
@@ -61,9 +62,11 @@ class Warehouse:
         lag: float = 0,
         run: int = 1,
         completed: Mapping[tuple[str, str], Sequence[Any]] | None = None,
+        exclusions: Exclusions = NONE,
     ) -> Written:
         """Encode and merge, in one transaction; ``read``: when they were requested."""
-        batch = encode(BY_TABLE[table], records, [at(read)] * len(records), completed)
+        moments = [at(read)] * len(records)
+        batch = encode(BY_TABLE[table], records, moments, completed, exclusions)
         return self.merge(batch, by_id=by_id, lag=lag, run=run)
 
     def merge(self, batch: Batch, *, by_id: bool = False, lag: float = 0, run: int = 1) -> Written:
@@ -76,6 +79,15 @@ class Warehouse:
 
     def query(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
         return self._reader.execute(statement, parameters or None).fetchall()
+
+    def text(self) -> str:
+        """Every row of every table as PostgreSQL shows it, state tables included."""
+        found = self.query("SELECT tablename FROM pg_tables WHERE schemaname = %s", self.schema)
+        return "\n".join(
+            row["text"]
+            for name in (table["tablename"] for table in found)
+            for row in self.query(f'SELECT t::text AS text FROM "{name}" t')
+        )
 
     def execute(self, statement: str) -> None:
         """Change something behind the connector's back."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from connector.commands.connect import open_client, open_database
+from connector.commands.connect import open_client, open_database, privacy
 from connector.errors import (
     BadRequestError,
     ConnectorError,
@@ -32,6 +32,7 @@ from connector.settings import Settings
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate
 from connector.warehouse.database import Database
+from connector.warehouse.excludable import alike
 from connector.warehouse.state import Workspace
 from connector.warehouse.unclaimed import Unclaimed, unclaimed
 
@@ -52,6 +53,7 @@ class Line:
 async def run(settings: Settings, *, as_json: bool) -> int:
     """Print one line for each thing; the exit code of the first that is not fine."""
     lines = [Line("settings", True, f"{settings.base_url}, version {settings.version}")]
+    lines.append(_privacy(settings))
     workspace = await _intercom(settings, lines)
     _warehouse(settings, workspace, lines)
     if as_json:
@@ -60,6 +62,21 @@ async def run(settings: Settings, *, as_json: bool) -> int:
         for line in lines:
             print(f"{'ok  ' if line.fine else 'FAIL'} {line.name}: {line.text}")
     return next((line.exit_code for line in lines if not line.fine), 0)
+
+
+def _privacy(settings: Settings) -> Line:
+    """What is kept out, and where else the same personal values may stand."""
+    try:
+        kept_out = privacy(settings)
+    except ConnectorError as error:
+        return Line("privacy", False, str(error), error.exit_code)
+    names = [rule.name for rule in kept_out.exclusions.rules]
+    text = f"excluded: {', '.join(names)}" if names else "nothing is excluded"
+    others = alike(kept_out.exclusions)
+    if others:
+        text += f"; the same values may stand in {', '.join(others)}"
+    text += f"; deleted contacts are {'emptied' if kept_out.scrubs_deleted else 'kept'}"
+    return Line("privacy", True, text)
 
 
 async def _intercom(settings: Settings, lines: list[Line]) -> Workspace | None:

@@ -1,4 +1,4 @@
-"""Opens the two ends of a sync as the settings say: Intercom's client and the database."""
+"""Opens the two ends of a sync as the settings say, and what is kept out between them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from connector.intercom.clock import Clock
 from connector.settings import EMBEDDED, Settings
 from connector.warehouse import embedded
 from connector.warehouse.database import Database
+from connector.warehouse.excludable import parse
+from connector.warehouse.exclusions import Privacy
 
 
 def open_client(settings: Settings) -> Client:
@@ -27,6 +29,11 @@ def open_client(settings: Settings) -> Client:
         ca_bundle=settings.ca_bundle,
         allow_http=settings.allow_http,
     )
+
+
+def privacy(settings: Settings) -> Privacy:
+    """What is kept out of the warehouse; SettingsError for a name that cannot be excluded."""
+    return Privacy(parse(settings.exclude, settings.hash_key), settings.scrubs_deleted)
 
 
 @contextmanager

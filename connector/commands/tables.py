@@ -97,6 +97,7 @@ def _table(meta: sa.MetaData, table: Table, parent: str) -> Iterator[str]:
         yield from _read_by(table)
     common = {"extra", *BOOKKEEPING}
     yield _columns([column for column in stored.columns if column.name not in common])
+    yield from _personal(table)
     yield from _belongings(table)
     for link in table.links:
         yield from _link(meta, table, link)
@@ -108,6 +109,12 @@ def _read_by(table: Table) -> Iterator[str]:
     resources = [resource.name for resource in RESOURCES if resource.table is table]
     if resources != [table.name]:
         yield f"Read by the resources {', '.join(map(_code, resources))}."
+
+
+def _personal(table: Table) -> Iterator[str]:
+    names = [_code(column.name) for column in table.columns if column.personal]
+    if names:
+        yield f"Personal, and emptied where the contact is forgotten: {', '.join(names)}."
 
 
 def _belongings(table: Table) -> Iterator[str]:

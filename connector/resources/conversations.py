@@ -16,6 +16,7 @@ from connector.resources.resource import (
     instant,
     json,
     mapping,
+    personal,
     text,
     url,
 )
@@ -24,8 +25,11 @@ ATTACHMENTS = Table(
     name="conversation_part_attachments",
     comment="Files attached to conversation parts, in the order of the part's list.",
     columns=(
-        text("name", "Name of the file"),
-        url("url", "Address of the file"),
+        *personal(
+            "author_id",
+            text("name", "Name of the file"),
+            url("url", "Address of the file"),
+        ),
         text("content_type", "MIME type of the file"),
         count("filesize", "Size of the file in bytes"),
         count("width", "Width of an image in pixels"),
@@ -40,19 +44,32 @@ def author(path: str, of: str) -> tuple[Column, ...]:
     return (
         identifier(f"{path}.id", f"Id of the author of {of}: an admin, contact, bot or team"),
         text(f"{path}.type", f"Kind of the author of {of}"),
-        text(f"{path}.name", f"Name of the author of {of} as sent"),
-        text(f"{path}.email", f"Email address of the author of {of} as sent"),
+        *personal(
+            f"{path.replace('.', '_')}_id",
+            text(f"{path}.name", f"Name of the author of {of} as sent"),
+            text(f"{path}.email", f"Email address of the author of {of} as sent"),
+        ),
         flag(f"{path}.from_ai_agent", f"Whether the author of {of} is the AI agent"),
         flag(f"{path}.is_ai_answer", f"Whether {of} is an answer by the AI agent"),
     )
 
 
-def email_message(path: str) -> tuple[Column, ...]:
-    """What Intercom keeps of the email that a message came by."""
+def email_message(path: str, author: str, of: str) -> tuple[Column, ...]:
+    """What Intercom keeps of the email that a message came by.
+
+    Its addresses and what it quotes are about the contacts of the conversation, whoever wrote it.
+    """
     return (
-        text(f"{path}.subject", "Subject of the email"),
-        text(f"{path}.message_id", "Message-ID of the email"),
-        json(f"{path}.email_address_headers", "Senders and recipients of the email"),
+        *personal(
+            author,
+            text(f"{path}.subject", "Subject of the email"),
+            text(f"{path}.message_id", "Message-ID of the email"),
+        ),
+        *personal(
+            "conversation_contacts",
+            json(f"{path}.email_address_headers", "Senders and recipients of the email"),
+            text(f"{path}.history", f"Quoted history of the {of}"),
+        ),
     )
 
 
@@ -63,7 +80,10 @@ PARTS = Table(
     columns=(
         identifier("id", "Intercom's id of the part"),
         text("part_type", "What the part is: comment, note, assignment, close, ..."),
-        text("body", "Text of the part as HTML; null where there is none or it was redacted"),
+        *personal(
+            "author_id",
+            text("body", "Text of the part as HTML; null where there is none or it was redacted"),
+        ),
         instant("created_at", "When the part was created"),
         instant("updated_at", "When the part last changed"),
         instant("notified_at", "When the recipient was notified"),
@@ -74,10 +94,12 @@ PARTS = Table(
         flag("redacted", "Whether the text was redacted"),
         text("state", "State of the conversation when the part was written"),
         text("app_package_code", "Code of the app that made the part"),
-        *email_message("email_message_metadata"),
-        text("email_message_metadata.history", "Quoted history of the email"),
-        mapping("metadata", "Details of the part, such as quick replies"),
-        json("event_details", "What happened, for parts that record an event"),
+        *email_message("email_message_metadata", "author_id", "email"),
+        *personal(
+            "author_id",
+            mapping("metadata", "Details of the part, such as quick replies"),
+            json("event_details", "What happened, for parts that record an event"),
+        ),
         json("tags", "Tags on the part, a list of references"),
     ),
     children=(Child(ATTACHMENTS, "attachments", "part_id", permanent=False),),
@@ -124,7 +146,10 @@ AI_AGENT = (
     text("ai_agent.last_answer_type", "Type of the AI agent's last answer"),
     text("ai_agent.resolution_state", "How the AI agent's part ended"),
     count("ai_agent.rating", "Rating of the AI agent by the contact"),
-    text("ai_agent.rating_remark", "The contact's remark on the AI agent"),
+    *personal(
+        "conversation_contacts",
+        text("ai_agent.rating_remark", "The contact's remark on the AI agent"),
+    ),
     instant("ai_agent.created_at", "When the AI agent joined"),
     instant("ai_agent.updated_at", "When the AI agent's record last changed"),
     json(
@@ -135,7 +160,10 @@ AI_AGENT = (
     flag("sales_agent_participated", "Whether the sales agent took part"),
     text("sales_agent.outcome", "What the sales agent made of the lead"),
     text("sales_agent.routing_outcome", "Where the sales agent sent the lead"),
-    mapping("sales_agent.collected_data", "What the sales agent collected"),
+    *personal(
+        "conversation_contacts",
+        mapping("sales_agent.collected_data", "What the sales agent collected"),
+    ),
 )
 
 TABLE = Table(
@@ -146,7 +174,7 @@ TABLE = Table(
     " same id: such rows stand in tickets as well, and conversations_live leaves them out.",
     columns=(
         identifier("id", "Intercom's id of the conversation"),
-        text("title", "Title of the conversation"),
+        *personal("source_author_id", text("title", "Title of the conversation")),
         instant("created_at", "When the conversation began"),
         instant("updated_at", "When the conversation last changed at Intercom"),
         instant("waiting_since", "Since when the contact waits for a reply; null if not"),
@@ -161,24 +189,38 @@ TABLE = Table(
         identifier("source.id", "Id of the message that began it"),
         text("source.type", "How it began: conversation, email, push, facebook, ..."),
         text("source.delivered_as", "How the first message was delivered"),
-        json("source.recipients", "Recipients of the first message"),
-        json("source.reply_to", "Reply-to addresses of the first message"),
-        text("source.subject", "Subject of the first message"),
-        text("source.body", "Text of the first message as HTML"),
+        *personal(
+            "conversation_contacts",  # also of what an admin sent to the contact
+            json("source.recipients", "Recipients of the first message"),
+            json("source.reply_to", "Reply-to addresses of the first message"),
+        ),
+        *personal(
+            "source_author_id",
+            text("source.subject", "Subject of the first message"),
+            text("source.body", "Text of the first message as HTML"),
+        ),
         *author("source.author", "the first message"),
-        json("source.attachments", "Files attached to the first message"),
-        text("source.url", "Page on which the conversation was begun"),
+        *personal(
+            "source_author_id",
+            json("source.attachments", "Files attached to the first message"),
+            text("source.url", "Page on which the conversation was begun"),
+        ),
         flag("source.redacted", "Whether the first message was redacted"),
-        *email_message("source.email_message_metadata"),
-        text("source.email_message_metadata.history", "Quoted history of the first email"),
+        *email_message("source.email_message_metadata", "source_author_id", "first email"),
         instant("first_contact_reply.created_at", "When a contact first replied"),
         text("first_contact_reply.type", "How the contact first replied"),
-        text("first_contact_reply.url", "Page from which the contact first replied"),
+        *personal(
+            "conversation_contacts",
+            text("first_contact_reply.url", "Page from which the contact first replied"),
+        ),
         text("sla_applied.sla_name", "Name of the SLA that applies"),
         text("sla_applied.sla_status", "hit, missed, cancelled or active"),
         *STATISTICS,
         count("conversation_rating.rating", "Rating by the contact, 1 to 5", name="rating_rating"),
-        text("conversation_rating.remark", "The contact's remark", name="rating_remark"),
+        *personal(
+            "rating_contact_id",
+            text("conversation_rating.remark", "The contact's remark", name="rating_remark"),
+        ),
         instant(
             "conversation_rating.created_at", "When a rating was asked for", "rating_created_at"
         ),
@@ -201,7 +243,10 @@ TABLE = Table(
         json("scorecards", "Scorecards of the conversation"),
         json("topics", "Topics that Intercom found in the conversation"),
         json("ai_topics", "Topics that Intercom's AI found in the conversation"),
-        json("ticket", "Ticket data on conversations of older API versions"),
+        *personal(
+            "conversation_contacts",
+            json("ticket", "Ticket data on conversations of older API versions"),
+        ),
     ),
     links=(
         Link(

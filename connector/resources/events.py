@@ -7,6 +7,7 @@ from connector.resources.resource import (
     identifier,
     instant,
     mapping,
+    personal,
     text,
 )
 
@@ -19,10 +20,13 @@ TABLE = Table(
         text("event_name", "Name of the event"),
         instant("created_at", "When it happened, to the second"),
         identifier("id", "What Intercom sends as id; not unique"),
-        identifier("user_id", "The customer's own id of the user"),
+        *personal("contact_id", identifier("user_id", "The customer's own id of the user")),
         identifier("intercom_user_id", "Intercom's id of the contact, as the event names it"),
-        text("email", "Email address of the contact, as the event names it"),
-        mapping("metadata", "Details of the event"),
+        *personal(
+            "contact_id",
+            text("email", "Email address of the contact, as the event names it"),
+            mapping("metadata", "Details of the event"),
+        ),
     ),
     key=("contact_id", "event_name", "created_at"),
     once_for="contact_id",

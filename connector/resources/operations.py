@@ -13,6 +13,7 @@ from connector.resources.resource import (
     instant,
     json,
     mapping,
+    personal,
     text,
     url,
 )
@@ -31,18 +32,24 @@ CALLS_TABLE = Table(
         instant("ended_at", "When it ended"),
         instant("created_at", "When its record was created"),
         instant("updated_at", "When its record last changed"),
-        url("recording_url", "Address of the recording"),
-        url("transcription_url", "Address of the transcript"),
+        *personal(
+            "contact_id",
+            url("recording_url", "Address of the recording"),
+            url("transcription_url", "Address of the transcript"),
+        ),
         text("call_type", "Kind of call: phone, messenger, ..."),
         text("direction", "inbound or outbound"),
         text("ended_reason", "Why it ended"),
-        text("phone", "Phone number of the contact"),
+        *personal("contact_id", text("phone", "Phone number of the contact")),
         count("duration", "Length of the call in seconds"),
         count("talk_time", "Seconds of talk"),
         count("hold_time", "Seconds on hold"),
         count("queue_time", "Seconds in the queue"),
-        url("fin_recording_url", "Address of the recording of the AI agent's part"),
-        url("fin_transcription_url", "Address of the transcript of the AI agent's part"),
+        *personal(
+            "contact_id",
+            url("fin_recording_url", "Address of the recording of the AI agent's part"),
+            url("fin_transcription_url", "Address of the transcript of the AI agent's part"),
+        ),
     ),
 )
 

@@ -7,7 +7,7 @@ encoder, ``extra``, the column comments and the parametrised tests are all made 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
@@ -39,6 +39,9 @@ class Column:
     ``refers_to`` names the table of the one kind of object that the value identifies. A path
     that ends in ``.id`` then stands inside a reference: the keys beside it are copies of the
     object's own row, and no data. ``zero_is_null``: Intercom writes 0 for "nobody".
+    ``personal``: the value is about a contact and goes when that contact is to be forgotten; it
+    names the column of the row, or of the row it belongs to, that holds the contact's id, or the
+    link table that holds the row's contacts.
     """
 
     path: str
@@ -47,6 +50,7 @@ class Column:
     name: str = ""
     refers_to: str = ""
     zero_is_null: bool = False
+    personal: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.path.replace(".", "_"))
@@ -173,6 +177,11 @@ class Table:
     @property
     def has_updated_at(self) -> bool:
         return self.has_column("updated_at")
+
+    @property
+    def holds_persons(self) -> bool:
+        """Whether its rows are the contacts themselves."""
+        return any(column.personal == "id" for column in self.columns)
 
     def top_keys(self) -> frozenset[str]:
         """The keys of a record that anything declared stands under."""
@@ -403,3 +412,8 @@ def mapping(path: str, comment: str, name: str = "") -> Column:
 def url(path: str, comment: str, name: str = "") -> Column:
     """An address that Intercom signs anew at each read."""
     return Column(path, Kind.URL, comment, name)
+
+
+def personal(of: str, *columns: Column) -> tuple[Column, ...]:
+    """Columns that say something about a contact; ``of`` tells which, as ``Column.personal``."""
+    return tuple(replace(column, personal=of) for column in columns)

@@ -15,6 +15,7 @@ from connector.resources.resource import (
     instant,
     json,
     mapping,
+    personal,
     text,
 )
 
@@ -61,7 +62,10 @@ PARTS = Table(
     columns=(
         identifier("id", "Intercom's id of the part"),
         text("part_type", "What the part is: comment, note, ticket_state_updated_by_admin, ..."),
-        text("body", "Text of the part as HTML; null where there is none or it was redacted"),
+        *personal(
+            "author_id",
+            text("body", "Text of the part as HTML; null where there is none or it was redacted"),
+        ),
         text("previous_ticket_state", "State of the ticket before the part"),
         text("ticket_state", "State of the ticket after the part"),
         instant("created_at", "When the part was created"),
@@ -69,11 +73,14 @@ PARTS = Table(
         identifier("assigned_to.id", "Id of whom the part assigned the ticket to"),
         text("assigned_to.type", "Kind of whom the part assigned the ticket to"),
         *author("author", "the part"),
-        json("attachments", "Files attached to the part"),
+        *personal("author_id", json("attachments", "Files attached to the part")),
         identifier("external_id", "Id of the part in the system it was imported from"),
         flag("redacted", "Whether the text was redacted"),
         text("app_package_code", "Code of the app that made the part"),
-        json("updated_attribute_data", "Which attribute the part changed, and to what"),
+        *personal(
+            "author_id",
+            json("updated_attribute_data", "Which attribute the part changed, and to what"),
+        ),
     ),
 )
 
@@ -86,7 +93,10 @@ TABLE = Table(
         identifier("id", "Intercom's id of the ticket; the same as its conversation's"),
         identifier("ticket_id", "Number of the ticket as people see it"),
         text("category", "Customer, Back-office or Tracker"),
-        mapping("ticket_attributes", "Attributes of the ticket by their names"),
+        *personal(
+            "ticket_contacts",  # its default title and description are what the contact wrote
+            mapping("ticket_attributes", "Attributes of the ticket by their names"),
+        ),
         identifier("ticket_state.id", "State of the ticket", refers_to="ticket_states"),
         identifier("ticket_type.id", "Type of the ticket", refers_to="ticket_types"),
         identifier("previous_ticket_state_id", "State before the present one"),

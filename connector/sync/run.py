@@ -37,6 +37,7 @@ from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, state
 from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
+from connector.warehouse.exclusions import Privacy
 from connector.warehouse.state import Pending, Tally, Workspace
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Options:
     activity_feed: bool = True
     allow_deletes: bool = False
     auto_migrate: bool = True
+    privacy: Privacy = field(default_factory=Privacy)
 
 
 class Reporter(Protocol):
@@ -139,7 +141,11 @@ async def sync(
 
 
 async def refetch(
-    client: Client, database: Database, resource: Resource, ids: Sequence[str]
+    client: Client,
+    database: Database,
+    resource: Resource,
+    ids: Sequence[str],
+    privacy: Privacy | None = None,
 ) -> Outcome:
     """One run that reads the named objects by id, and nothing else; raises like ``sync``.
 
@@ -151,7 +157,8 @@ async def refetch(
     async def work(run: _Run) -> None:
         await run.again(resource, ids)
 
-    return await _run(client, database, Options(command="refetch"), Silent(), work)
+    options = Options(command="refetch", privacy=privacy or Privacy())
+    return await _run(client, database, options, Silent(), work)
 
 
 async def _run(
@@ -168,10 +175,11 @@ async def _run(
     pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
     prepare(database, options.auto_migrate)
     run_id = database.write(lambda conn: state.start_run(conn, options.command))
-    store = Store(database, run_id)
+    store = Store(database, run_id, options.privacy)
     outcome = Outcome(run_id)
     try:
         await store.do(lambda conn: _pin(conn, workspace, pinned))
+        await store.clean()
         await work(_Run(client, store, options, reporter, outcome))
         status = "failed" if outcome.exit_code else "succeeded"
         await store.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
@@ -244,7 +252,7 @@ class _Run:
     @property
     def _circumstances(self) -> tuple[str, ...]:
         """What decides, beside the mapping, how records become rows."""
-        return (self.client.version,)
+        return (self.client.version, self.options.privacy.exclusions.fingerprint)
 
     def _schedule(self, conn: sa.Connection, selected: Sequence[Resource], now: datetime) -> None:
         options, loader = self.options, self.store.loader

@@ -7,7 +7,7 @@ run is interrupted. Knows no HTTP.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,11 +19,12 @@ from connector.errors import MergedError, NotFoundError
 from connector.resources import TABLES
 from connector.resources.lists import Record
 from connector.resources.resource import Table
-from connector.warehouse import absence, digests, state
+from connector.warehouse import absence, cleaning, digests, erasure, state
 from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode, row_keys
+from connector.warehouse.exclusions import Privacy
 from connector.warehouse.loader import Loader, Written
 
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
@@ -62,14 +63,27 @@ class Chunk:
 class Store:
     """Writes for one run: every transaction first makes sure that the run is still the one."""
 
-    def __init__(self, database: Database, run_id: int) -> None:
-        self.database, self.run_id = database, run_id
-        self.loader = Loader(database.schema)
+    def __init__(self, database: Database, run_id: int, privacy: Privacy | None = None) -> None:
+        privacy = privacy or Privacy()
+        self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
+        self.loader = Loader(database.schema, scrubs_deleted=privacy.scrubs_deleted)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
 
     async def do(self, work: Work[T]) -> T:
         """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
         return await self._in_thread(lambda: self.database.write(self._fenced(work)))
+
+    async def clean(self) -> None:
+        """Empty what is newly excluded, and who was merged into a forgotten contact."""
+        names, exclusions, run_id = self.loader.names, self.exclusions, self.run_id
+
+        def begin(conn: sa.Connection) -> None:
+            cleaning.begin(conn, exclusions)
+            erasure.follow_merges(conn, names, run_id)
+
+        await self.do(begin)
+        while await self.do(lambda conn: cleaning.step(conn, names, exclusions, run_id)):
+            pass
 
     async def merge(
         self,
@@ -83,7 +97,7 @@ class Store:
         """Encode and merge a chunk; ``then`` commits with it. Counts into ``tally``."""
 
         def whole() -> tuple[Batch, Written, int]:
-            batch = encode(table, chunk.records, chunk.read_at, chunk.completed)
+            batch = encode(table, chunk.records, chunk.read_at, chunk.completed, self.exclusions)
             told = told_by.batches(table, chunk.records, chunk.read_at)
 
             def work(conn: sa.Connection) -> tuple[Written, int]:
@@ -135,7 +149,8 @@ class Store:
             if isinstance(error, MergedError) and error.merged_into
         }
         buried = self._bury(conn, told_by.successions(table, merged, now), now)
-        return buried + self.mark_deleted(conn, table, dict.fromkeys(gone, now))
+        live_on = [key for key, error in gone.items() if isinstance(error, MergedError)]
+        return buried + self.mark_deleted(conn, table, dict.fromkeys(gone, now), merged=live_on)
 
     def mark_deleted(
         self,
@@ -144,10 +159,14 @@ class Store:
         times: Mapping[str, datetime],
         *,
         exact: bool = False,
+        merged: Collection[str] = (),
     ) -> int:
-        """Mark rows deleted since these times, ``exact`` if they are Intercom's; how many were."""
+        """Mark rows deleted since these times, ``exact`` if they are Intercom's; how many were.
+
+        ``merged`` are those that live on in others.
+        """
         marked = self.loader.mark_deleted(
-            conn, table, times, self.run_id, exact=exact, lag=INDEX_LAG
+            conn, table, times, self.run_id, exact=exact, lag=INDEX_LAG, merged=merged
         )
         self._let_go(conn, table, marked)
         return len(marked)

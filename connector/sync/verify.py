@@ -19,6 +19,7 @@ from connector.sync.objects import complete_lists, read_objects
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode
+from connector.warehouse.exclusions import NONE, Exclusions
 from connector.warehouse.loader import Loader
 
 
@@ -33,7 +34,11 @@ class Verified:
 
 
 async def verify(
-    client: Client, database: Database, only: Sequence[str] | None, sample: int
+    client: Client,
+    database: Database,
+    only: Sequence[str] | None,
+    sample: int,
+    exclusions: Exclusions = NONE,
 ) -> dict[str, Verified]:
     """The outcome for each resource whose objects can be read by id; writes nothing.
 
@@ -46,7 +51,7 @@ async def verify(
     found: dict[str, Verified] = {}
     for resource in RESOURCES:
         if _is_comparable(resource) and (not only or resource.name in only):
-            found[resource.name] = await _verify(client, database, resource, sample)
+            found[resource.name] = await _verify(client, database, resource, sample, exclusions)
     return found
 
 
@@ -55,7 +60,9 @@ def _is_comparable(resource: Resource) -> bool:
     return bool(resource.by_id) and not isinstance(resource.reading, Catalogue)
 
 
-async def _verify(client: Client, database: Database, resource: Resource, sample: int) -> Verified:
+async def _verify(
+    client: Client, database: Database, resource: Resource, sample: int, exclusions: Exclusions
+) -> Verified:
     loader, outcome = Loader(database.schema), Verified()
     with database.transaction() as conn:
         ids = loader.sample(conn, resource, sample)
@@ -74,7 +81,7 @@ async def _verify(client: Client, database: Database, resource: Resource, sample
     records = [record for record, _ in fresh]
     lists, failed = await complete_lists(client, resource.table, records)
     outcome.unread |= {key: str(error) for key, error in failed.items()}
-    batch = encode(resource.table, records, [moment for _, moment in fresh], lists)
+    batch = encode(resource.table, records, [moment for _, moment in fresh], lists, exclusions)
     with database.transaction() as conn:
         differing = loader.compare(conn, batch)
         _roll_back(conn)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from connector.resources.lists import MISSING, Record, is_whole
 from connector.resources.resource import Child, Column, Link, Table
 from connector.warehouse.batch import Batch, Staged
+from connector.warehouse.exclusions import NONE, Exclusions
 from connector.warehouse.leftovers import Leftovers, residue, stripped
 from connector.warehouse.shape import Path, Shape, link_keys
 from connector.warehouse.values import (
@@ -48,13 +49,18 @@ def encode(
     records: Sequence[Record],
     read_at: Sequence[datetime],
     completed: Mapping[tuple[str, str], Sequence[Any]] | None = None,
+    exclusions: Exclusions = NONE,
 ) -> Batch:
     """The records of one table as a batch.
 
     ``read_at`` tells when each was requested, by Intercom's clock. ``completed`` holds the
     complete lists that were read beside a record, by (record id, link table). Of several copies
     of one record the newest counts. A record without an id cannot be a row: it is only counted.
+    What is excluded is taken out first of all, so nothing below can meet it.
     """
+    if exclusions:
+        records = exclusions.records(table, records)
+        completed = exclusions.lists(table, completed or {})
     batch = Batch(table)
     newest = _newest(table, records, read_at, batch.warnings)
     batch.records = len(newest)

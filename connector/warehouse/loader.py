@@ -8,7 +8,7 @@ can be written once, after everything that decides whether it changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from connector.errors import TooManyDeletesError
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
-from connector.warehouse import statements
+from connector.warehouse import erasure, statements
 from connector.warehouse.batch import Batch
 from connector.warehouse.encoder import row_keys
 from connector.warehouse.statements import Family, Names
@@ -38,10 +38,14 @@ class Written:
 
 
 class Loader:
-    """Writes batches into one schema."""
+    """Writes batches into one schema.
 
-    def __init__(self, schema: str) -> None:
+    ``scrubs_deleted``: of a contact that is deleted at Intercom, only the row stays, emptied.
+    """
+
+    def __init__(self, schema: str, *, scrubs_deleted: bool = False) -> None:
         self.names = Names(schema)
+        self.scrubs_deleted = scrubs_deleted
 
     def write(
         self,
@@ -63,6 +67,7 @@ class Loader:
         cursor = _cursor(conn)
         self._stage(cursor, batch)
         refused = self._refuse(cursor, table, by_id, lag)
+        self._empty_forgotten(cursor, batch, by_id, lag)
         self._placeholders(cursor, table, batch, run_id)
         inserted, updated = self._merge(cursor, table, batch, run_id)
         unchanged = root.rows - len(refused) - inserted - updated
@@ -98,6 +103,12 @@ class Loader:
             if not child.table.positioned:
                 gone = [key for (key,) in cursor.fetchall()]
                 self._drop_staged(cursor, child.table, gone)
+
+    def _empty_forgotten(
+        self, cursor: psycopg.Cursor[Any], batch: Batch, by_id: bool, lag: timedelta
+    ) -> None:
+        filled = [name for name, staged in batch.staged.items() if staged.rows]
+        erasure.empty_staged(cursor, self.names, batch.table, filled, by_id=by_id, lag=lag)
 
     def _placeholders(
         self, cursor: psycopg.Cursor[Any], table: Table, batch: Batch, run_id: int
@@ -147,6 +158,7 @@ class Loader:
             return {}
         cursor = _cursor(conn)
         self._stage(cursor, batch)
+        self._empty_forgotten(cursor, batch, by_id=True, lag=timedelta(0))
         self._merge_below(cursor, table, batch, 0)
         absence = (root.absent, root.partial)
         cursor.execute(statements.differences(self.names, table, absence))
@@ -243,18 +255,26 @@ class Loader:
         *,
         exact: bool = False,
         lag: timedelta = timedelta(0),
+        merged: Collection[str] = (),
     ) -> list[str]:
         """Mark deleted what Intercom says is gone, and since when; the ids that were marked.
 
         ``exact``: the times are Intercom's own, not those at which it was found out; they correct
         others, and give way to a copy that was read more than ``lag`` after them. A placeholder
-        stays one: it was never seen alive.
+        stays one: it was never seen alive. ``merged`` are those of the ids that live on in another
+        contact: if deleted contacts are emptied, only their own row is.
         """
         cursor = _cursor(conn)
         values = {"run_id": run_id, "exact": exact, "lag": lag}
         values |= {"ids": list(times), "times": list(times.values())}
         cursor.execute(statements.mark_deleted(self.names, table), values)
-        return [key for (key,) in cursor.fetchall()]
+        marked = [key for (key,) in cursor.fetchall()]
+        if self.scrubs_deleted and table.holds_persons:
+            for at in sorted(set(times.values())):
+                gone = [key for key in times if times[key] == at and key not in merged]
+                erasure.forget(conn, self.names, gone, erasure.DELETED, at, run_id)
+            erasure.forget(conn, self.names, merged, erasure.MERGED, None, run_id)
+        return marked
 
     def bury(
         self, conn: sa.Connection, telling: Table, keys: Sequence[str], at: datetime, run_id: int
@@ -266,7 +286,10 @@ class Loader:
         cursor = _cursor(conn)
         values = {"at": at, "run_id": run_id, "ids": list(keys)}
         cursor.execute(statements.bury(self.names, telling), values)
-        return [key for (key,) in cursor.fetchall()]
+        marked = [key for (key,) in cursor.fetchall()]
+        if self.scrubs_deleted:
+            erasure.forget(conn, self.names, marked, erasure.MERGED, at, run_id)
+        return marked
 
 
 def check_plausible(table: Table, gone: int, alive: int) -> None:

@@ -79,8 +79,15 @@ def _add_table(meta: sa.MetaData, table: Table, parent: tuple[Table, Child] | No
         *_bookkeeping(),
         *([] if table.positioned or not parent else [_index(table.name, parent[1].parent)]),
         *([_index(table.name, table.cut_by)] if table.cut_by else []),
+        *(_index(table.name, name) for name in _persons(table)),
         comment=table.comment,
     )
+
+
+def _persons(table: Table) -> list[str]:
+    """Its own columns by which the rows about a contact are found, unless the key begins so."""
+    names = {column.name for column in table.columns} - {table.key[0]}
+    return sorted(names & {column.personal for column in table.columns})
 
 
 def _parent(parent: Table, child: Child, *, part_of_key: bool) -> sa.Column[Any]:

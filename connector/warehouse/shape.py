@@ -34,7 +34,7 @@ class Shape:
             for depth in range(len(path)):
                 known.setdefault(path[:depth], {"type"}).add(path[depth])
         wrapped = [path for path in lists if len(path) > 1]
-        wrapped += [column.keys for column in table.columns if _is_wrapped_list(column)]
+        wrapped += [column.keys for column in table.columns if is_wrapped_list(column)]
         for path in wrapped:
             known[path[:-1]] |= WRAPPER
         for repeated in table.repeats:
@@ -58,7 +58,7 @@ def copied(name: str) -> frozenset[str]:
     return REFERENCE | table.top_keys()
 
 
-def _is_wrapped_list(column: Column) -> bool:
+def is_wrapped_list(column: Column) -> bool:
     """Whether the column holds the list inside ``{type: list, data: [...]}``."""
     keys = column.keys
     return len(keys) > 1 and (keys[-1] == "data" or keys[-1] == keys[-2])

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from connector.errors import FenceError
 from connector.warehouse.schema import INSTANT, plain
@@ -113,6 +113,37 @@ READS = helper_table(
         "read_at", INSTANT, nullable=False, comment="When it was last read, by Intercom's clock"
     ),
     plain("elements", sa.BigInteger(), "How many elements its list had"),
+)
+
+EXCLUSIONS = helper_table(
+    "sync_exclusions",
+    "What CONNECTOR_EXCLUDE keeps out, and whether what was stored before has been cleaned.",
+    key_column("name", "The excluded field: table.column, or table.column.key"),
+    sa.Column(
+        "manner",
+        sa.Text(),
+        nullable=False,
+        comment="null; hash: and what tells one key from another; lifted where hashes may remain",
+    ),
+    plain("hashing", sa.Boolean(), "Whether stored values become hashes; else they are emptied"),
+    plain("position", JSONB(), "The last row that was cleaned: its table and key"),
+    plain("cleaned_at", INSTANT, "When all stored rows were clean; null if they are not yet"),
+)
+
+FORGOTTEN = helper_table(
+    "sync_forgotten",
+    "Contacts whose personal data is not stored: they are emptied at every merge.",
+    key_column("contact_id", "Intercom's id of the contact"),
+    sa.Column(
+        "forgotten_at", INSTANT, nullable=False, comment="Since when, by Intercom's clock if known"
+    ),
+    sa.Column(
+        "reason",
+        sa.Text(),
+        nullable=False,
+        comment="forgotten on demand, deleted at Intercom, or merged into another contact, which"
+        " empties only its own row",
+    ),
 )
 
 RUNS = helper_table(

@@ -1,0 +1,75 @@
+"""``forget``: empties contacts on demand and keeps them so; says what was done, not about whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+
+import sqlalchemy as sa
+
+from connector.warehouse import erasure, state
+from connector.warehouse.database import Database
+from connector.warehouse.statements import Names
+
+
+def run(database: Database, ids: Sequence[str], *, as_json: bool) -> int:
+    """Forget the contacts, each in one transaction; 0, also where nothing is stored of one.
+
+    The caller holds the schema's lock.
+    """
+    run_id = database.write(lambda conn: state.start_run(conn, "forget"))
+    emptied: dict[str, int] = {}
+    for key in dict.fromkeys(ids):
+        emptied[key] = database.write(partial(_forget, database=database, key=key, run_id=run_id))
+    database.write(lambda conn: state.finish_run(conn, run_id, "succeeded"))
+    if as_json:
+        print(json.dumps({"run_id": run_id, "emptied": emptied}))
+        return 0
+    stored = database.write(lambda conn: _stored(conn, database, list(emptied)))
+    for key, rows in emptied.items():
+        if key in stored:
+            print(f"contact {key}: {rows} rows emptied; every sync will keep it so")
+        else:
+            print(f"contact {key}: not in the warehouse; {rows} rows emptied, will stay forgotten")
+    return 0
+
+
+def _forget(conn: sa.Connection, *, database: Database, key: str, run_id: int) -> int:
+    state.fence(conn, run_id)
+    names = Names(database.schema)
+    return erasure.forget(conn, names, [key], erasure.FORGOTTEN, None, run_id)
+
+
+def _stored(conn: sa.Connection, database: Database, ids: list[str]) -> set[str]:
+    """Those of the ids that are stored as contacts."""
+    contacts = Names(database.schema).plain(erasure.persons().name)
+    query = sa.text(f"SELECT id FROM {contacts} WHERE id = ANY(:ids)")
+    return set(conn.execute(query, {"ids": ids}).scalars())
+
+
+def undo(database: Database, ids: Sequence[str], *, as_json: bool) -> int:
+    """Forget them no more; the next full pass brings back what Intercom still has. Returns 0."""
+    names = Names(database.schema)
+    number = database.write(lambda conn: erasure.remember(conn, names, list(ids)))
+    if as_json:
+        print(json.dumps({"remembered": number}))
+    else:
+        print(f"{number} contacts are no longer forgotten; 'sync --full' brings their data back")
+    return 0
+
+
+def show(database: Database, *, as_json: bool) -> int:
+    """Print who is forgotten, since when and why. Returns 0."""
+    database.wait()
+    names = Names(database.schema)
+    found = database.write(lambda conn: erasure.forgotten(conn, names))
+    rows = [
+        {"contact_id": key, "forgotten_at": at.isoformat(), "reason": reason}
+        for key, at, reason in found
+    ]
+    if as_json:
+        print(json.dumps(rows))
+    for row in [] if as_json else rows:
+        print(f"{row['contact_id']}  {row['forgotten_at']}  {row['reason']}")
+    return 0
