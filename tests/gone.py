@@ -18,11 +18,10 @@ SECONDS = timedelta(seconds=2)
 
 def deletions(harness: Harness, table: Table, doubts: Doubts) -> list[str]:
     """Rows whose objects are gone and that do not say so, or not when."""
-    buried = [one for one in harness.control.truth_deleted() if one["kind"] == table.name]
-    if not buried or table.key != ("id",):
+    if table.key != ("id",):
         return []
     rows, found = harness.rows(table.name), []
-    for one in buried:
+    for one in buried(harness, table):
         row = rows.get(one["id"])
         if row is None or row["_placeholder"]:
             continue  # never seen alive
@@ -39,6 +38,11 @@ def deletions(harness: Harness, table: Table, doubts: Doubts) -> list[str]:
     hidden = {str(r["id"]) for r in harness.control.truth(table.name) if r.get("_hidden")}
     dead = [key for key in hidden & set(rows) if rows[key]["_deleted_at"]]
     return found[:8] + [f"{table.name} {key} lives, hidden from lists" for key in dead[:3]]
+
+
+def buried(harness: Harness, table: Table) -> list[Record]:
+    """What became of the objects of a table that are gone."""
+    return [one for one in harness.control.truth_deleted() if one["kind"] == table.name]
 
 
 def merges(harness: Harness, doubts: Doubts) -> list[str]:

@@ -27,6 +27,7 @@ class Harness:
         self.now = NOW
         self.began = NOW  # when the last sync began
         self.waited: list[float] = []  # every pause the client made
+        self._idle: list[Database] = []
         self._reader: psycopg.Connection[dict[str, Any]] | None = None
 
     def simulate(self, workspace: Workspace | None = None, **options: Any) -> Simulator:
@@ -66,12 +67,14 @@ class Harness:
         """One run, with a database connection of its own, as a process would have."""
         options.setdefault("lookback", timedelta(seconds=900))
         self.began = self.now
-        database = Database(self.database_url, self.schema)
+        # Its connections are new ones each time; the statements that it compiled are kept.
+        database = self._idle.pop() if self._idle else Database(self.database_url, self.schema)
         try:
             async with client or self.client() as opened:
                 return await sync(opened, database, Options(**options))
         finally:
             database.close()
+            self._idle.append(database)
 
     # -- looking ------------------------------------------------------------------------------
 

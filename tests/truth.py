@@ -44,8 +44,10 @@ def differences(
             continue
         records = harness.control.truth(table.name)
         shown = [_beside(table, r, members) for r in records if not r.get("_hidden")]
-        hidden = {key for r in records if r.get("_hidden") and (key := _record_key(r, table))}
-        found += _table(harness, table, shown, doubts, hidden=hidden)
+        # What no list shows any more may live on; of what is gone, ``deletions`` tells.
+        apart = {_record_key(r, table) for r in records if r.get("_hidden")}
+        apart |= {(one["id"],) for one in gone.buried(harness, table)}
+        found += _table(harness, table, shown, doubts, apart=apart)
         found += gone.deletions(harness, table, doubts)
         if table.once_for:
             found += gone.once(harness, table)
@@ -70,7 +72,7 @@ def _table(
     doubts: Doubts,
     parent: str = "",
     owners: frozenset[str] = frozenset(),
-    hidden: set[tuple[str, ...]] | None = None,
+    apart: set[tuple[str, ...]] | None = None,
 ) -> list[str]:
     unknown = doubts.about(table.name)
     rows = {_key(row, table): row for row in harness.query(f'SELECT * FROM "{table.name}"')}
@@ -79,8 +81,7 @@ def _table(
     alive = {key for key, row in rows.items() if not row["_placeholder"] and not row["_deleted_at"]}
     wanted = {key: record for record in records if (key := _record_key(record, table))}
     # Events are listed for 90 days; what was stored before stays.
-    # What no list shows any more may live on: companies without users.
-    over = set() if table.name == "events" else alive - set(wanted) - (hidden or set()) - unknown
+    over = set() if table.name == "events" else alive - set(wanted) - (apart or set()) - unknown
     lost = set(wanted) - alive - unknown
     found = [f"{table.name}: row {key} should not live" for key in sorted(over)[:5]]
     found += [f"{table.name}: row {key} is missing" for key in sorted(lost)[:5]]
