@@ -9,10 +9,11 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
-from connector.warehouse.database import Database
+from connector.warehouse.database import Database, conninfo
 from tests.harness import Harness
 
 _numbers = itertools.count(1)
@@ -43,7 +44,7 @@ def _container() -> Iterator[str]:
 
     image = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:17")
     with PostgresContainer(image, driver=None) as container:
-        yield container.get_connection_url()
+        yield _hasty(container.get_connection_url())
 
 
 def _embedded(directory: Path) -> Iterator[str]:
@@ -52,8 +53,17 @@ def _embedded(directory: Path) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server = embedded.start(directory)
-    yield server.get_uri()
+    yield _hasty(server.get_uri())
     server.cleanup()
+
+
+def _hasty(url: str) -> str:
+    """The same server, which need not survive the tests: nothing waits for its disk."""
+    with psycopg.connect(conninfo(url), autocommit=True) as conn:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            conn.execute(f"ALTER SYSTEM SET {name} = off")
+        conn.execute("SELECT pg_reload_conf()")
+    return url
 
 
 @pytest.fixture
