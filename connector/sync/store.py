@@ -1,7 +1,7 @@
 """The writing half as the loop sees it: chunks of records in, committed transactions out.
 
-One thread writes, so that reading goes on meanwhile; what it has begun it finishes, also when the
-run is interrupted. Knows no HTTP.
+One thread encodes and one writes, so that reading goes on meanwhile; a transaction once begun is
+finished, also when the run is interrupted. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Store:
         privacy = privacy or Privacy()
         self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
         self.loader = Loader(database.schema, scrubs_deleted=privacy.scrubs_deleted)
+        # While Postgres works on one chunk the next is encoded.
+        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
 
     async def do(self, work: Work[T]) -> T:
@@ -96,21 +98,20 @@ class Store:
     ) -> Written:
         """Encode and merge a chunk; ``then`` commits with it. Counts into ``tally``."""
 
-        def whole() -> tuple[Batch, Written, int]:
+        def made() -> tuple[Batch, list[tuple[Batch, list[str]]]]:
             batch = encode(table, chunk.records, chunk.read_at, chunk.completed, self.exclusions)
-            told = told_by.batches(table, chunk.records, chunk.read_at)
+            return batch, told_by.batches(table, chunk.records, chunk.read_at)
 
-            def work(conn: sa.Connection) -> tuple[Written, int]:
-                written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=INDEX_LAG)
-                self._note_digests(conn, table, chunk.digests, written)
-                buried = self._bury(conn, told, max(chunk.read_at, default=None))
-                if then:
-                    then(conn)
-                return written, buried
+        def work(conn: sa.Connection) -> tuple[Written, int]:
+            written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=INDEX_LAG)
+            self._note_digests(conn, table, chunk.digests, written)
+            buried = self._bury(conn, told, max(chunk.read_at, default=None))
+            if then:
+                then(conn)
+            return written, buried
 
-            return batch, *self.database.write(self._fenced(work))
-
-        batch, written, buried = await self._in_thread(whole)
+        batch, told = await asyncio.get_running_loop().run_in_executor(self._encoder, made)
+        written, buried = await self.do(work)
         tally.deleted += buried
         tally.fetched += len(chunk)
         tally.inserted += written.inserted
@@ -228,6 +229,7 @@ class Store:
 
     def close(self) -> None:
         """Wait for the last transaction."""
+        self._encoder.shutdown(wait=True)
         self._thread.shutdown(wait=True)
 
 

@@ -93,7 +93,28 @@ def remember(conn: sa.Connection, names: Names, ids: Sequence[str]) -> int:
     cursor = _cursor(conn)
     keys = _with_merged(cursor, names, ids)
     cursor.execute(f"DELETE FROM {names('sync_forgotten')} WHERE contact_id = ANY(%s)", [keys])
-    return cursor.rowcount
+    number = cursor.rowcount
+    _look_again(cursor, names, keys)
+    return number
+
+
+def _look_again(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> None:
+    """Take nothing about these contacts as known, so that the next full pass brings it back."""
+    digests = names("sync_digests")
+    for table in TABLES:
+        if table.holds_persons:
+            cursor.execute(
+                f"DELETE FROM {digests} WHERE table_name = {literal(table.name)} AND id = ANY(%s)",
+                [list(ids)],
+            )
+        for link in table.links:
+            if link.refers_to == persons().name:
+                cursor.execute(
+                    f"DELETE FROM {digests} d USING {names(link.table)} l"
+                    f" WHERE d.table_name = {literal(table.name)} AND d.id = l.{quote(link.owner)}"
+                    f" AND l.{quote(link.target)} = ANY(%s)",
+                    [list(ids)],
+                )
 
 
 def forgotten(conn: sa.Connection, names: Names) -> list[tuple[str, datetime, str]]:
@@ -213,6 +234,9 @@ def empty_staged(
         return
     if table.holds_persons:
         cursor.execute(_revive(names, table), {"by_id": by_id, "lag": lag})
+        revived = [key for (key,) in cursor.fetchall()]
+        if revived:
+            _look_again(cursor, names, revived)
     filled = set(staged)
     for part in personal():
         if part.table.name in filled and part.table in tuple(table.family()):
@@ -227,7 +251,8 @@ def _revive(names: Names, table: Table) -> str:
     return f"""
         DELETE FROM {names("sync_forgotten")} f USING {stage(table.name)} s
         WHERE f.contact_id = s.id AND f.reason <> {literal(FORGOTTEN)}
-          AND (%(by_id)s OR s._read_at > f.forgotten_at + %(lag)s)"""
+          AND (%(by_id)s OR s._read_at > f.forgotten_at + %(lag)s)
+        RETURNING f.contact_id"""
 
 
 def _staged_about(names: Names, part: Personal) -> str:
