@@ -62,8 +62,10 @@ class Life:
         """Let a few changes happen while the next sync reads."""
         self.control.clear_hooks()
         for _ in range(self.random.randint(0, most)):
-            after = self.random.randrange(requests)
-            self.control.when(None, self._meanwhile, after=after)
+            after, before = self.random.randrange(requests), self.random.random() < 0.5
+            self.control.when(None, self._meanwhile, after=after, before=before)
+            # Some answers are long in the making.
+            self.control.when(None, self._wait, after=self.random.randrange(requests), before=True)
 
     def change(self, changes: Sequence[tuple[int, Change]]) -> None:
         """One change that finds something to do."""
@@ -80,8 +82,10 @@ class Life:
         lines = [line for line in self.log if not about or any(one in line for one in about)]
         return "\n".join(lines[-last:])
 
-    def _meanwhile(self) -> None:
+    def _wait(self) -> None:
         self.harness.pass_time(self.random.randint(0, 20))
+
+    def _meanwhile(self) -> None:
         self.log.append("(while the sync reads)")
         self.change(self.meanwhile)
 
