@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from connector.resources.resource import Table
-from connector.warehouse.shape import REFERENCE, WRAPPER, Path, Shape
+from connector.warehouse.shape import REFERENCE, WRAPPER, Path
 
 
 class Leftovers:
-    """What goes to ``extra`` (by row), the absent columns (by row) and the warnings."""
+    """What goes to ``extra`` (by row), what is absent (by name: the rows) and the warnings."""
 
     def __init__(self, table: Table, warnings: Counter[str]) -> None:
         self.table, self.warnings = table, warnings
         self.extra: dict[int, dict[str, Any]] = {}
-        self.absent: dict[int, set[str]] = {}
+        self.absent: dict[str, set[int]] = {}
 
-    def miss(self, row: int, name: str) -> None:
+    def miss(self, name: str, rows: Sequence[int]) -> None:
         """An absent key is not a value: it leaves what is stored, unless it means unset."""
-        if not self.table.omits_unset:
-            self.absent.setdefault(row, set()).add(name)
+        if rows and not self.table.omits_unset:
+            self.absent.setdefault(name, set()).update(rows)
 
     def keep(self, row: int, path: Path, value: Any) -> None:
         """Put a value at its path; what jsonb cannot hold is spelled out when it is staged."""
@@ -39,15 +40,6 @@ class Leftovers:
         """
         self.warnings[f"{self.table.name}.{'.'.join(declared)}: value does not fit"] += 1
         self.keep(row, (*declared, *at), value)
-
-
-def residue(shape: Shape, objects: dict[Path, list[Any]], left: Leftovers) -> None:
-    """Keep what no declaration claims."""
-    for path, known in shape.known.items():
-        for row, found in enumerate(objects[path]):
-            if not found.keys() <= known:
-                for key in found.keys() - known:
-                    left.keep(row, (*path, key), stripped(found[key]))
 
 
 def stripped(value: Any) -> Any:

@@ -19,7 +19,7 @@ import msgspec
 from connector.resources.resource import Kind
 
 NULL = "\\N"
-ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
 # PostgreSQL's text holds neither NUL nor half a surrogate pair; COPY escapes backslashes and what
 # separates fields; a question mark may begin the signed part of an address. Strings without any
@@ -51,6 +51,15 @@ LAST_SECOND = 253402300799  # 9999-12-31 23:59:59
 FIRST_MILLISECOND, LAST_MILLISECOND = 946684800000, 4102444799999
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# Of the JSON encoders: half a surrogate pair, a number that is none, no end of nesting.
+REFUSALS = (
+    msgspec.MsgspecError,
+    UnicodeEncodeError,
+    OverflowError,
+    ValueError,
+    RecursionError,
+)
+
 
 class MisfitError(ValueError):
     """A value that its column cannot hold; ``cleaned`` is what the column gets instead."""
@@ -62,7 +71,9 @@ class MisfitError(ValueError):
 
 def unsigned(text: str) -> str:
     """The text with the query strings of signed addresses left out; JSON text stays JSON."""
-    return _ADDRESS.sub(_without_signature, text) if "?" in text else text
+    if "?" not in text or "://" not in text:
+        return text
+    return _ADDRESS.sub(_without_signature, text)
 
 
 def _without_signature(found: re.Match[str]) -> str:
@@ -76,7 +87,9 @@ def _without_signature(found: re.Match[str]) -> str:
 
 
 def escape(text: str) -> str:
-    return text.translate(ESCAPES)
+    for character, escaped in ESCAPES:
+        text = text.replace(character, escaped)
+    return text
 
 
 def text(value: Any) -> str:
@@ -195,8 +208,8 @@ def _plain(value: Any) -> str | None:
         if "null" in encoded:  # the fast encoder writes NaN as null
             json.dumps(value, allow_nan=False)
         return encoded
-    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, ValueError, RecursionError):
-        return None  # half a surrogate pair, a number that is none, no end of nesting
+    except REFUSALS:
+        return None
 
 
 def leftovers(extra: Mapping[str, Any]) -> str:

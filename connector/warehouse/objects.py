@@ -1,0 +1,148 @@
+"""The objects and lists that a table's records consist of, one for each row; knows no kind.
+
+A level is what stands at one path in all records. Most records hold the same keys, so a level is
+asked for one key of all its objects at a time. Where no object is, though one is declared, stands
+an object that answers every declared key alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+from connector.resources.lists import MISSING, Record, is_whole
+from connector.warehouse.leftovers import Leftovers, stripped
+from connector.warehouse.shape import Path, Shape
+
+
+class Level:
+    """The objects at one path, row by row, and the keys that any of them holds."""
+
+    def __init__(self, objects: Sequence[Record]) -> None:
+        self.objects = objects
+        self.keys: frozenset[str] = frozenset().union(*objects)
+
+    def values(self, key: str) -> list[Any]:
+        """What each object holds under the key, MISSING where it does not hold it."""
+        if key not in self.keys:
+            return [MISSING] * len(self.objects)
+        try:
+            return [found[key] for found in self.objects]
+        except KeyError:
+            return [found.get(key, MISSING) for found in self.objects]
+
+
+Levels = dict[Path, Level]
+
+
+def absent(values: Sequence[Any]) -> list[int]:
+    """The rows whose objects do not hold the key."""
+    return [row for row, value in enumerate(values) if value is MISSING]
+
+
+class Spoilt(dict[str, Any]):
+    """Stands where something else than an object is, which says nothing of lists."""
+
+
+def levels(shape: Shape, rows: Sequence[Record], left: Leftovers) -> Levels:
+    """Every level that a declared path leads through; the records themselves are at ``()``."""
+    found: Levels = {(): Level(rows)}
+    for path in shape.prefixes:
+        values = found[path[:-1]].values(path[-1])
+        found[path] = Level(_objects(values, path, shape, left))
+    return found
+
+
+def _objects(
+    values: list[Any], path: Path, shape: Shape, left: Leftovers
+) -> Sequence[dict[str, Any]]:
+    types = set(map(type, values))
+    if types == {dict}:
+        return values
+    known = shape.known[path]
+    instead: dict[type, dict[str, Any]] = {
+        NoneType: dict.fromkeys(known),
+        object: dict.fromkeys(known, MISSING),
+    }
+    if object in types and len(path) == 1:
+        left.miss(path[0], absent(values))
+    if path in shape.leaves:  # what is no object is the value of a column
+        spoilt = instead[NoneType]
+    else:
+        spoilt = Spoilt.fromkeys(known)
+        for row, value in enumerate(values) if types - {dict, *instead} else ():
+            if type(value) is not dict and type(value) not in instead:
+                left.misfit(row, path, value)
+    return [value if type(value) is dict else instead.get(type(value), spoilt) for value in values]
+
+
+def residue(shape: Shape, found: Levels, left: Leftovers) -> None:
+    """Keep what no declaration claims."""
+    for path, known in shape.known.items():
+        level = found[path]
+        for key in sorted(level.keys - known):
+            for row, value in enumerate(level.values(key)):
+                if value is not MISSING:
+                    left.keep(row, (*path, key), stripped(value))
+
+
+@dataclass
+class Place:
+    """Where a list can stand: what is there, and in what, row by row."""
+
+    path: Path
+    wrappers: Sequence[Record]
+    values: list[Any]
+
+
+Lists = list[list[Any] | None]
+
+
+def lists(
+    paths: Sequence[Path], found: Levels, left: Leftovers, null_is_empty: bool = False
+) -> tuple[Lists, list[bool]]:
+    """Each row's list (None where there is none) and whether it is known to be complete."""
+    rows = len(found[()].objects)
+    places = []
+    for path in paths:
+        level = found[path[:-1]]
+        places.append(Place(path, level.objects, level.values(path[-1])))
+    for place in places:
+        types = set(map(type, place.values))
+        if types == {list}:
+            return list(place.values), _whole(place)
+        if types - {type(MISSING)}:
+            answers = [_list(places, row, left, null_is_empty) for row in range(rows)]
+            return [elements for elements, _ in answers], [whole for _, whole in answers]
+    if all(len(path) == 1 for path in paths):
+        left.miss(paths[-1][0], range(rows))
+    return [None] * rows, [False] * rows
+
+
+def _whole(place: Place) -> list[bool]:
+    if len(place.path) == 1:
+        return [True] * len(place.values)
+    return list(map(is_whole, place.wrappers, place.values))
+
+
+def _list(
+    places: Sequence[Place], row: int, left: Leftovers, null_is_empty: bool
+) -> tuple[list[Any] | None, bool]:
+    nulled, missing = False, True
+    for place in places:
+        wrapper, value = place.wrappers[row], place.values[row]
+        if type(value) is list:
+            return value, len(place.path) == 1 or is_whole(wrapper, value)
+        if value is MISSING or type(wrapper) is Spoilt:
+            missing = missing and len(place.path) == 1
+            continue
+        missing = False
+        if value is None:
+            nulled = True
+        else:
+            left.misfit(row, place.path, value)
+    if missing:
+        left.miss(places[-1].path[0], (row,))
+    return ([], True) if nulled and null_is_empty else (None, False)
