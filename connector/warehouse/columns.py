@@ -41,7 +41,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def fields(kind: Kind, values: Sequence[Any]) -> Fields:
-    """The values' fields in their order, None as null; MisfitError if any is MISSING or does not fit."""
+    """The values' fields in their order, None as null; MisfitError if one is MISSING or misfits."""
     types = set(map(type, values))
     if type(MISSING) in types:
         raise MisfitError
@@ -157,4 +157,4 @@ _WHOLE: dict[Kind, Callable[[Sequence[Any], set[type]], Fields]] = {
 
 
 def copy_text(lines: Iterable[str]) -> bytes:
-    return "".join([f"{line}\n" for line in lines]).encode()
+    return "\n".join([*lines, ""]).encode()

@@ -41,34 +41,42 @@ def _pairs(
 ) -> dict[tuple[str, str], str]:
     """The lines by owner and target; MisfitError if any element holds what the link cannot."""
     elements = list(chain.from_iterable(filter(None, lists)))
-    _check_keys(link, lists, elements, full)
+    held = _held(link, elements)
+    if not held <= link_keys(link) and not _all_full(lists, full):
+        raise MisfitError
     owners = [id for id, some in zip(ids, lists, strict=True) for _ in some or ()]
-    targets = fields(Kind.ID, _values(elements, link.item))
+    targets = fields(Kind.ID, _values(elements, link.item, held))
     if NULL in targets or "" in targets:
         raise MisfitError
-    attributes = [fields(column.kind, _values(elements, column.path)) for column in link.columns]
+    attributes = [
+        fields(column.kind, _values(elements, column.path, held)) for column in link.columns
+    ]
     lines = map("\t".join, zip(owners, targets, *attributes, strict=True))
     return dict(zip(zip(owners, targets, strict=True), lines, strict=True))
 
 
-def _check_keys(link: Link, lists: Lists, elements: list[Any], full: frozenset[int]) -> None:
-    if not link.item:  # the elements are the ids
-        return
+def _held(link: Link, elements: list[Any]) -> frozenset[str]:
+    """The keys of the elements; MisfitError if one is no object where it should be."""
+    if not link.item:
+        return frozenset()
     if not set(map(type, elements)) <= {dict}:
         raise MisfitError
-    if full:
-        elements = [
-            element for row, some in enumerate(lists) if row not in full for element in some or ()
-        ]
-    if not frozenset().union(*elements) <= link_keys(link):
-        raise MisfitError
+    return frozenset().union(*elements)
 
 
-def _values(elements: list[Any], path: str) -> list[Any]:
+def _all_full(lists: Lists, full: frozenset[int]) -> bool:
+    return all(row in full for row, some in enumerate(lists) if some)
+
+
+def _values(elements: list[Any], path: str, held: frozenset[str]) -> list[Any]:
     """What each element holds at the path, None where it does not."""
-    if path and "." not in path:
-        return [element.get(path) for element in elements]
-    return [_at(element, path) for element in elements]
+    if not path:
+        return elements
+    if path.split(".")[0] not in held:
+        return [None] * len(elements)
+    if "." in path:
+        return [_at(element, path) for element in elements]
+    return [element.get(path) for element in elements]
 
 
 def _at(element: Any, path: str) -> Any:

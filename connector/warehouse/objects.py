@@ -13,16 +13,15 @@ from types import NoneType
 from typing import Any
 
 from connector.resources.lists import MISSING, Record, is_whole
-from connector.warehouse.leftovers import Leftovers, stripped
+from connector.warehouse.leftovers import Leftovers
 from connector.warehouse.shape import Path, Shape
 
 
 class Level:
     """The objects at one path, row by row, and the keys that any of them holds."""
 
-    def __init__(self, objects: Sequence[Record]) -> None:
-        self.objects = objects
-        self.keys: frozenset[str] = frozenset().union(*objects)
+    def __init__(self, objects: Sequence[Record], keys: frozenset[str]) -> None:
+        self.objects, self.keys = objects, keys
 
     def values(self, key: str) -> list[Any]:
         """What each object holds under the key, MISSING where it does not hold it."""
@@ -48,19 +47,16 @@ class Spoilt(dict[str, Any]):
 
 def levels(shape: Shape, rows: Sequence[Record], left: Leftovers) -> Levels:
     """Every level that a declared path leads through; the records themselves are at ``()``."""
-    found: Levels = {(): Level(rows)}
+    found: Levels = {(): Level(rows, frozenset().union(*rows))}
     for path in shape.prefixes:
-        values = found[path[:-1]].values(path[-1])
-        found[path] = Level(_objects(values, path, shape, left))
+        found[path] = _level(found[path[:-1]].values(path[-1]), path, shape, left)
     return found
 
 
-def _objects(
-    values: list[Any], path: Path, shape: Shape, left: Leftovers
-) -> Sequence[dict[str, Any]]:
+def _level(values: list[Any], path: Path, shape: Shape, left: Leftovers) -> Level:
     types = set(map(type, values))
     if types == {dict}:
-        return values
+        return Level(values, frozenset().union(*values))
     known = shape.known[path]
     instead: dict[type, dict[str, Any]] = {
         NoneType: dict.fromkeys(known),
@@ -75,7 +71,11 @@ def _objects(
         for row, value in enumerate(values) if types - {dict, *instead} else ():
             if type(value) is not dict and type(value) not in instead:
                 left.misfit(row, path, value)
-    return [value if type(value) is dict else instead.get(type(value), spoilt) for value in values]
+    objects = [
+        value if type(value) is dict else instead.get(type(value), spoilt) for value in values
+    ]
+    there = [value for value in values if type(value) is dict]
+    return Level(objects, known.union(*there))
 
 
 def residue(shape: Shape, found: Levels, left: Leftovers) -> None:
@@ -83,9 +83,7 @@ def residue(shape: Shape, found: Levels, left: Leftovers) -> None:
     for path, known in shape.known.items():
         level = found[path]
         for key in sorted(level.keys - known):
-            for row, value in enumerate(level.values(key)):
-                if value is not MISSING:
-                    left.keep(row, (*path, key), stripped(value))
+            left.keep_column((*path, key), level.values(key))
 
 
 @dataclass

@@ -27,10 +27,11 @@ ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 _SUSPECT = re.compile("[\x00?\\\\\t\n\r\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# An address with its query, as it stands in texts, HTML, escaped HTML and JSON text.
+# An address with its query, as it stands in texts, HTML, escaped HTML and JSON text. It begins
+# with what can be searched for as it is, which is many times faster.
 _ADDRESS = re.compile(
-    r"(https?://[^\s\"'<>\\?]+)\?((?:(?!&(?:quot|lt|gt|#39);|,https?:)[^\s\"'<>\\])*)",
-    re.IGNORECASE,
+    r"(://(?:(?<=(?i:http)://)|(?<=(?i:https)://))[^\s\"'<>\\?]+)"
+    r"\?((?:(?!(?i:&(?:quot|lt|gt|#39);|,https?:))[^\s\"'<>\\])*)"
 )
 _TAIL = re.compile(r"[)\].,;:!]*$")  # punctuation of the text around the address
 # The query of a file goes if it holds a parameter by which servers sign or date a download, that
@@ -42,7 +43,7 @@ _SIGNATURE = re.compile(
 _DATED = re.compile(r"(?:^|[&;?])(?:expires|expiry|exp|token|policy)=", re.IGNORECASE)
 _FILE = re.compile(r"/[^/]*\.[a-z0-9]{1,5}$", re.IGNORECASE)
 _INTERCOM_FILE = re.compile(
-    r"https?://[^/]*\bintercom(?:cdn|assets|-attachments(?:-\d+)?)\.", re.IGNORECASE
+    r"://[^/]*\bintercom(?:cdn|assets|-attachments(?:-\d+)?)\.", re.IGNORECASE
 )
 
 FIRST_SECOND = -62135596800  # 0001-01-01, the first that both Python and PostgreSQL hold
