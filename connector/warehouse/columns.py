@@ -50,8 +50,12 @@ def fields(kind: Kind, values: Sequence[Any]) -> Fields:
     types.remove(NoneType)
     if not types:
         return [NULL] * len(values)
-    there = iter(_WHOLE[kind]([value for value in values if value is not None], types))
-    return [NULL if value is None else next(there) for value in values]
+    there = [value for value in values if value is not None]
+    texts = _WHOLE[kind](there, types)
+    if texts is there:
+        return [NULL if value is None else value for value in values]
+    rest = iter(texts)
+    return [NULL if value is None else next(rest) for value in values]
 
 
 def documents(values: Sequence[Any], patient: Callable[[Any], str] = document) -> Fields:
@@ -129,7 +133,7 @@ def _instants(values: Sequence[Any], types: set[type]) -> Fields:
     """Seconds take their text from tables; making and formatting a datetime costs seven times."""
     if types == {int} and min(values) >= FIRST_SECOND and max(values) <= LAST_SECOND:
         return [
-            _days[value // DAY] + MINUTES[value % DAY // 60] + SECONDS[value % 60]
+            f"{_days[value // DAY]}{MINUTES[value % DAY // 60]}{SECONDS[value % 60]}"
             for value in values
         ]
     return _each(Kind.INSTANT, values)

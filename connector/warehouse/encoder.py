@@ -101,7 +101,7 @@ def _column(column: Column, found: Levels, left: Leftovers) -> Fields:
     return _refer(column, out, left) if column.refers_to else out
 
 
-def _patient(column: Column, values: list[Any], leads_on: bool, left: Leftovers) -> Fields:
+def _patient(column: Column, values: Sequence[Any], leads_on: bool, left: Leftovers) -> Fields:
     """The fields of a column in which some values are absent or do not fit."""
     missing = absent(values)
     if missing:

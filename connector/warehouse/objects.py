@@ -23,7 +23,7 @@ class Level:
     def __init__(self, objects: Sequence[Record], keys: frozenset[str]) -> None:
         self.objects, self.keys = objects, keys
 
-    def values(self, key: str) -> list[Any]:
+    def values(self, key: str) -> Sequence[Any]:
         """What each object holds under the key, MISSING where it does not hold it."""
         if key not in self.keys:
             return [MISSING] * len(self.objects)
@@ -31,6 +31,26 @@ class Level:
             return [found[key] for found in self.objects]
         except KeyError:
             return [found.get(key, MISSING) for found in self.objects]
+
+
+class Uniform(Level):
+    """Objects that all hold the same keys in the same order, as most records of a page do."""
+
+    def __init__(self, objects: Sequence[Record], keys: list[str]) -> None:
+        super().__init__(objects, frozenset(keys))
+        columns = zip(*[found.values() for found in objects], strict=True)
+        self._columns = dict(zip(keys, columns, strict=True))
+
+    def values(self, key: str) -> Sequence[Any]:
+        """What each object holds under the key, MISSING where it does not hold it."""
+        return self._columns.get(key) or [MISSING] * len(self.objects)
+
+
+def level(objects: Sequence[Record]) -> Level:
+    keys = list(objects[0]) if objects else []
+    if len(keys) < 9 or any(map(keys.__ne__, map(list, objects))):
+        return Level(objects, frozenset().union(*objects))
+    return Uniform(objects, keys)
 
 
 Levels = dict[Path, Level]
@@ -47,16 +67,16 @@ class Spoilt(dict[str, Any]):
 
 def levels(shape: Shape, rows: Sequence[Record], left: Leftovers) -> Levels:
     """Every level that a declared path leads through; the records themselves are at ``()``."""
-    found: Levels = {(): Level(rows, frozenset().union(*rows))}
+    found: Levels = {(): level(rows)}
     for path in shape.prefixes:
         found[path] = _level(found[path[:-1]].values(path[-1]), path, shape, left)
     return found
 
 
-def _level(values: list[Any], path: Path, shape: Shape, left: Leftovers) -> Level:
+def _level(values: Sequence[Any], path: Path, shape: Shape, left: Leftovers) -> Level:
     types = set(map(type, values))
     if types == {dict}:
-        return Level(values, frozenset().union(*values))
+        return level(values)
     known = shape.known[path]
     instead: dict[type, dict[str, Any]] = {
         NoneType: dict.fromkeys(known),
@@ -71,11 +91,9 @@ def _level(values: list[Any], path: Path, shape: Shape, left: Leftovers) -> Leve
         for row, value in enumerate(values) if types - {dict, *instead} else ():
             if type(value) is not dict and type(value) not in instead:
                 left.misfit(row, path, value)
-    objects = [
-        value if type(value) is dict else instead.get(type(value), spoilt) for value in values
-    ]
-    there = [value for value in values if type(value) is dict]
-    return Level(objects, known.union(*there))
+    return level(
+        [value if type(value) is dict else instead.get(type(value), spoilt) for value in values]
+    )
 
 
 def residue(shape: Shape, found: Levels, left: Leftovers) -> None:
@@ -92,7 +110,7 @@ class Place:
 
     path: Path
     wrappers: Sequence[Record]
-    values: list[Any]
+    values: Sequence[Any]
 
 
 Lists = list[list[Any] | None]
