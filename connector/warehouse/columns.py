@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from itertools import groupby
 from types import NoneType
 from typing import Any, Final
 
@@ -40,6 +41,13 @@ SECONDS: Final = [f"{second:02}+00:00" for second in range(60)]
 _encoder = msgspec.json.Encoder()
 
 
+class Nulls(list[str]):
+    """The fields of a column that is null in every row."""
+
+    def __mul__(self, rows: Any) -> Nulls:
+        return Nulls(super().__mul__(rows))
+
+
 def fields(kind: Kind, values: Sequence[Any]) -> Fields:
     """The values' fields in their order, None as null; MisfitError if one is MISSING or misfits."""
     types = set(map(type, values))
@@ -49,7 +57,7 @@ def fields(kind: Kind, values: Sequence[Any]) -> Fields:
         return _WHOLE[kind](values, types) if types else []
     types.remove(NoneType)
     if not types:
-        return [NULL] * len(values)
+        return Nulls([NULL]) * len(values)
     there = [value for value in values if value is not None]
     texts = _WHOLE[kind](there, types)
     if texts is there:
@@ -158,6 +166,15 @@ _WHOLE: dict[Kind, Callable[[Sequence[Any], set[type]], Fields]] = {
     Kind.MAP: _mappings,
     Kind.URL: _texts,
 }
+
+
+def table_text(columns: Iterable[Fields], rows: int) -> bytes:
+    """The columns as rows of COPY text; of the many that are all null, neighbours become one."""
+    merged: list[Fields] = []
+    for null, run in groupby(columns, key=lambda texts: type(texts) is Nulls):
+        texts = list(run)
+        merged += [["\t".join([NULL] * len(texts))] * rows] if null else texts
+    return copy_text(map("\t".join, zip(*merged, strict=True)))
 
 
 def copy_text(lines: Iterable[str]) -> bytes:

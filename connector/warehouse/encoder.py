@@ -14,7 +14,7 @@ from typing import Any
 from connector.resources.lists import MISSING, Record
 from connector.resources.resource import Child, Column, Table
 from connector.warehouse.batch import Batch, Staged
-from connector.warehouse.columns import Fields, copy_text, documents, fields, flags
+from connector.warehouse.columns import Fields, documents, fields, flags, table_text
 from connector.warehouse.keys import id_texts, row_key
 from connector.warehouse.leftovers import Leftovers
 from connector.warehouse.links import stage_link
@@ -229,8 +229,8 @@ def _stage(columns: dict[str, Fields], rows: int, left: Leftovers) -> Staged:
     if partial:
         columns["_absent"] = _names({name: left.absent[name] for name in sorted(partial)}, rows)
     columns = {name: texts for name, texts in columns.items() if name not in everywhere}
-    lines = map("\t".join, zip(*columns.values(), strict=True))
-    return Staged(tuple(columns), rows, copy_text(lines), everywhere, partial)
+    text = table_text(columns.values(), rows)
+    return Staged(tuple(columns), rows, text, everywhere, partial)
 
 
 def _extra(extra: dict[int, dict[str, Any]], rows: int) -> Fields:

@@ -43,7 +43,7 @@ def row_key(table: Table, record: Record) -> str | None:
 
 def row_keys(table: Table, records: Sequence[Record]) -> Sequence[str | None]:
     """What ``row_key`` says of each."""
-    columns = list(map(table.column, table.key))
+    columns = [table.column(name) for name in table.key]
     try:
         texts = [
             _named(column.kind, [record.get(column.path) for record in records])

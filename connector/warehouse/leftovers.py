@@ -39,13 +39,15 @@ class Leftovers:
 
     def keep_column(self, path: Path, values: Sequence[Any]) -> None:
         """Keep what is undeclared and stands at the path in each row, where it is not MISSING."""
+        *outer, key = path
         for row, value in enumerate(values):
-            if value is not MISSING:
-                kept = stripped(value) if type(value) in NESTED else value
-                if len(path) == 1:
-                    self.extra[row][path[0]] = kept
-                else:
-                    self.keep(row, path, kept)
+            if value is MISSING:
+                continue
+            kept = stripped(value) if type(value) in NESTED else value
+            if outer:
+                self.keep(row, path, kept)
+            else:
+                self.extra[row][key] = kept
 
     def misfit(self, row: int, declared: Path, value: Any, *, at: Path = ()) -> None:
         """Count and keep a value that its place cannot hold; ``at`` goes on from what is declared.
