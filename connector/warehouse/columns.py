@@ -178,4 +178,5 @@ def table_text(columns: Iterable[Fields], rows: int) -> bytes:
 
 
 def copy_text(lines: Iterable[str]) -> bytes:
-    return "\n".join([*lines, ""]).encode()
+    # Line by line: a single wide character would make the whole text as wide.
+    return b"\n".join([*map(str.encode, lines), b""])

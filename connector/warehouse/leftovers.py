@@ -43,7 +43,7 @@ class Leftovers:
         for row, value in enumerate(values):
             if value is MISSING:
                 continue
-            kept = stripped(value) if type(value) in NESTED else value
+            kept = stripped(value)
             if outer:
                 self.keep(row, path, kept)
             else:
