@@ -44,9 +44,6 @@ _encoder = msgspec.json.Encoder()
 class Nulls(list[str]):
     """The fields of a column that is null in every row."""
 
-    def __mul__(self, rows: Any) -> Nulls:
-        return Nulls(super().__mul__(rows))
-
 
 def fields(kind: Kind, values: Sequence[Any]) -> Fields:
     """The values' fields in their order, None as null; MisfitError if one is MISSING or misfits."""
@@ -57,7 +54,7 @@ def fields(kind: Kind, values: Sequence[Any]) -> Fields:
         return _WHOLE[kind](values, types) if types else []
     types.remove(NoneType)
     if not types:
-        return Nulls([NULL]) * len(values)
+        return Nulls([NULL] * len(values))
     there = [value for value in values if value is not None]
     texts = _WHOLE[kind](there, types)
     if texts is there:

@@ -47,7 +47,8 @@ def encode(
 
 def _stamps(moments: Sequence[datetime]) -> Fields:
     """As COPY text; one object is the moment of all records of a page."""
-    texts = {id(moment): moment.isoformat(" ") for moment in {id(m): m for m in moments}.values()}
+    different = {id(moment): moment for moment in moments}
+    texts = {key: moment.isoformat(" ") for key, moment in different.items()}
     return [texts[id(moment)] for moment in moments]
 
 
@@ -193,14 +194,29 @@ def _encode_child(
     read_at: Fields,
     left: Leftovers,
 ) -> None:
-    """Stage the elements of the rows' lists: by their ids, or by their places.
+    """Stage the elements of the rows' lists: by their ids, or by their places."""
+    found = _owned(child, ids, lists, whole, left)
+    named = [key for _, key in found]
+    given: dict[str, Fields] = {
+        child.parent: [ids[row] for _, row in found.values()],
+        "_read_at": [read_at[row] for _, row in found.values()],
+    }
+    if child.table.positioned:
+        given["position"] = named
+    _encode_rows(batch, child.table, named, [element for element, _ in found.values()], given, {})
+
+
+def _owned(
+    child: Child, ids: Sequence[str], lists: Lists, whole: list[bool], left: Leftovers
+) -> dict[tuple[str, str], tuple[Record, int]]:
+    """The elements and the rows that own them, by owner where need be and id or place.
 
     A list with an element that is no object with an id is not known to be whole.
     """
-    rows = [row for row, some in enumerate(lists) for _ in some or ()]
-    places = [str(place) for some in lists if some for place in range(len(some))]
-    elements = list(chain.from_iterable(filter(None, lists)))
     positioned = child.table.positioned
+    rows = [row for row, some in enumerate(lists) for _ in some or ()]
+    places = [str(place) for some in lists for place in range(len(some or ()))]
+    elements = list(chain.from_iterable(filter(None, lists)))
     keys: Sequence[str | None] = places if positioned else id_texts(list(map(_id, elements)))
     found: dict[tuple[str, str], tuple[Record, int]] = {}
     for row, place, key, element in zip(rows, places, keys, elements, strict=True):
@@ -209,14 +225,7 @@ def _encode_child(
             left.misfit(row, child.paths[0], element, at=(place,))
         else:
             found[ids[row] if positioned else "", key] = (element, row)
-    given: dict[str, Fields] = {
-        child.parent: [ids[row] for _, row in found.values()],
-        "_read_at": [read_at[row] for _, row in found.values()],
-    }
-    named = [key for _, key in found]
-    if positioned:
-        given["position"] = named
-    _encode_rows(batch, child.table, named, [element for element, _ in found.values()], given, {})
+    return found
 
 
 def _id(element: Any) -> Any:

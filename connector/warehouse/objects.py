@@ -1,8 +1,8 @@
 """The objects and lists that a table's records consist of, one for each row; knows no kind.
 
-A level is what stands at one path in all records. Most records hold the same keys, so a level is
-asked for one key of all its objects at a time. Where no object is, though one is declared, stands
-an object that answers every declared key alike.
+A level is what stands at one path in all records, and is asked for one key of all its objects at
+a time. Where no object is, though one is declared, stands an object that answers every declared
+key alike.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ class Uniform(Level):
         return self._columns.get(key) or [MISSING] * len(self.objects)
 
 
-def level(objects: Sequence[Record]) -> Level:
+FEW_KEYS = 9  # so few are cheaper to ask for one by one
+
+
+def level_of(objects: Sequence[Record]) -> Level:
     keys = list(objects[0]) if objects else []
-    if len(keys) < 9 or any(map(keys.__ne__, map(list, objects))):
+    if len(keys) < FEW_KEYS or any(map(keys.__ne__, map(list, objects))):
         return Level(objects, frozenset().union(*objects))
     return Uniform(objects, keys)
 
@@ -67,33 +70,33 @@ class Spoilt(dict[str, Any]):
 
 def levels(shape: Shape, rows: Sequence[Record], left: Leftovers) -> Levels:
     """Every level that a declared path leads through; the records themselves are at ``()``."""
-    found: Levels = {(): level(rows)}
+    found: Levels = {(): level_of(rows)}
     for path in shape.prefixes:
-        found[path] = _level(found[path[:-1]].values(path[-1]), path, shape, left)
+        values = found[path[:-1]].values(path[-1])
+        types = set(map(type, values))
+        if type(MISSING) in types and len(path) == 1:
+            left.miss(path[0], absent(values))
+        if types - {dict, NoneType, type(MISSING)} and path not in shape.leaves:
+            _spoil(values, path, left)
+        found[path] = level_of(values if types == {dict} else _with_stand_ins(values, path, shape))
     return found
 
 
-def _level(values: Sequence[Any], path: Path, shape: Shape, left: Leftovers) -> Level:
-    types = set(map(type, values))
-    if types == {dict}:
-        return level(values)
+def _spoil(values: Sequence[Any], path: Path, left: Leftovers) -> None:
+    for row, value in enumerate(values):
+        if type(value) not in (dict, NoneType, type(MISSING)):
+            left.misfit(row, path, value)
+
+
+def _with_stand_ins(values: Sequence[Any], path: Path, shape: Shape) -> list[dict[str, Any]]:
     known = shape.known[path]
     instead: dict[type, dict[str, Any]] = {
         NoneType: dict.fromkeys(known),
-        object: dict.fromkeys(known, MISSING),
+        type(MISSING): dict.fromkeys(known, MISSING),
     }
-    if object in types and len(path) == 1:
-        left.miss(path[0], absent(values))
-    if path in shape.leaves:  # what is no object is the value of a column
-        spoilt = instead[NoneType]
-    else:
-        spoilt = Spoilt.fromkeys(known)
-        for row, value in enumerate(values) if types - {dict, *instead} else ():
-            if type(value) is not dict and type(value) not in instead:
-                left.misfit(row, path, value)
-    return level(
-        [value if type(value) is dict else instead.get(type(value), spoilt) for value in values]
-    )
+    # Where a column has the same path, what is no object is its value and spoils nothing.
+    other = instead[NoneType] if path in shape.leaves else Spoilt.fromkeys(known)
+    return [value if type(value) is dict else instead.get(type(value), other) for value in values]
 
 
 def residue(shape: Shape, found: Levels, left: Leftovers) -> None:
