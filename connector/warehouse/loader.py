@@ -18,11 +18,14 @@ import sqlalchemy as sa
 
 from connector.errors import TooManyDeletesError
 from connector.resources.lists import Record
-from connector.resources.resource import Resource, Table
-from connector.warehouse import statements
+from connector.resources.resource import Link, Resource, Table
+from connector.warehouse import merging, statements
+from connector.warehouse import survey as surveying
 from connector.warehouse.batch import Batch
+from connector.warehouse.content import Family
 from connector.warehouse.encoder import row_keys
-from connector.warehouse.statements import Family, Names
+from connector.warehouse.statements import Names
+from connector.warehouse.survey import Found, Survey
 
 DELETES_FUSE_SHARE, DELETES_FUSE_ROWS = 0.05, 20
 
@@ -62,9 +65,14 @@ class Loader:
             return Written()
         cursor = _cursor(conn)
         self._stage(cursor, batch)
-        refused = self._refuse(cursor, table, by_id, lag)
-        self._placeholders(cursor, table, batch, run_id)
-        inserted, updated = self._merge(cursor, table, batch, run_id)
+        found, refused = self._survey(cursor, batch, by_id, lag)
+        if found:
+            self._placeholders(cursor, batch, run_id)
+            self._merge(cursor, table, batch, found, run_id)
+        inserted, updated = (
+            found[table.name, fate].number if (table.name, fate) in found else 0
+            for fate in ("new", "changed")
+        )
         unchanged = root.rows - len(refused) - inserted - updated
         return Written(inserted, updated, unchanged, tuple(refused))
 
@@ -75,81 +83,104 @@ class Loader:
                 with cursor.copy(statements.copy(name, staged.columns)) as copy:
                     copy.write(staged.data)
 
-    def _refuse(
-        self, cursor: psycopg.Cursor[Any], table: Table, by_id: bool, lag: timedelta
-    ) -> list[str]:
-        """Drop staged copies that are older than what is stored, and all that came with them."""
-        cursor.execute(statements.refuse(self.names, table), {"by_id": by_id, "lag": lag})
-        refused = [key for (key,) in cursor.fetchall()]
-        if refused:
-            self._drop_staged(cursor, table, refused)
-        return refused
+    def _survey(
+        self, cursor: psycopg.Cursor[Any], batch: Batch, by_id: bool, lag: timedelta
+    ) -> tuple[Survey, list[str]]:
+        """What the batch would change, and the keys of copies older than what is stored.
+
+        Those, and all that came with them, are staged no more.
+        """
+        table = batch.table
+        found = self._found(cursor, batch, by_id, lag)
+        refused = found.get((table.name, "refused"))
+        if not refused:
+            return found, []
+        cursor.execute(merging.drop_places(table), {"places": refused.places})
+        self._drop_staged(cursor, table, refused.ids)
+        return self._found(cursor, batch, by_id, lag), refused.ids
+
+    def _found(
+        self, cursor: psycopg.Cursor[Any], batch: Batch, by_id: bool, lag: timedelta
+    ) -> Survey:
+        query = surveying.survey(self.names, batch.table, surveying.outline(batch))
+        cursor.execute(query, {"by_id": by_id, "lag": lag})
+        return {(name, fate): Found(*rest) for name, fate, *rest in cursor.fetchall()}
 
     def _drop_staged(
         self, cursor: psycopg.Cursor[Any], table: Table, owners: Sequence[str]
     ) -> None:
         for link in table.links:
-            cursor.execute(statements.drop_staged(link.table, link.owner), [list(owners)])
+            cursor.execute(merging.drop_staged(link.table, link.owner), [list(owners)])
         for child in table.children:
             cursor.execute(
-                statements.drop_staged(child.table.name, child.parent, child.table),
+                merging.drop_staged(child.table.name, child.parent, child.table),
                 [list(owners)],
             )
             if not child.table.positioned:
                 gone = [key for (key,) in cursor.fetchall()]
                 self._drop_staged(cursor, child.table, gone)
 
-    def _placeholders(
-        self, cursor: psycopg.Cursor[Any], table: Table, batch: Batch, run_id: int
-    ) -> None:
+    def _placeholders(self, cursor: psycopg.Cursor[Any], batch: Batch, run_id: int) -> None:
         """Give everything that is referred to, and not there yet, a row to refer to."""
-        for target, sources in statements.references(table).items():
-            staged = tuple(source for source in sources if batch.staged[source[0]].rows)
-            if staged:
-                cursor.execute(statements.placeholders(self.names, table, target, staged), [run_id])
+        staged = frozenset(name for name, part in batch.staged.items() if part.rows)
+        query = merging.placeholders(self.names, batch.table, staged)
+        if query:
+            cursor.execute(query, {"run_id": run_id})
 
     def _merge(
         self,
         cursor: psycopg.Cursor[Any],
         table: Table,
         batch: Batch,
+        found: Survey,
         run_id: int,
         parent: Family | None = None,
-    ) -> tuple[int, int]:
-        """Links and children first, then the rows: (inserted, updated)."""
-        staged = batch.staged[table.name]
-        if not staged.rows:
-            return 0, 0
-        self._merge_below(cursor, table, batch, run_id)
-        absence = (staged.absent, staged.partial)
-        cursor.execute(statements.merge(self.names, table, absence, parent), {"run_id": run_id})
-        inserted, updated = cursor.fetchone() or (0, 0)
-        return inserted, updated
-
-    def _merge_below(
-        self, cursor: psycopg.Cursor[Any], table: Table, batch: Batch, run_id: int
     ) -> None:
-        """The links and children of a table; what changed is noted as touched."""
+        """Links and children first, then the rows, some of whose columns count them."""
         for link in table.links:
-            cursor.execute(statements.merge_link(self.names, table, link), ())
+            self._merge_links(cursor, table, link, batch, found)
         for child in table.children:
-            self._merge(cursor, child.table, batch, run_id, (table, child))
-            cursor.execute(statements.remove_children(self.names, table, child), {"run_id": run_id})
+            self._merge(cursor, child.table, batch, found, run_id, (table, child))
+            if omitted := found.get((child.table.name, "omitted")):
+                query = merging.remove_children(self.names, table, child)
+                cursor.execute(query, {"owners": omitted.ids, "run_id": run_id})
+        staged, names = batch.staged[table.name], self.names
+        absence = (staged.absent, staged.partial)
+        if new := found.get((table.name, "new")):
+            every = new.number == staged.rows
+            query = merging.insert_rows(names, table, absence, parent, every=every)
+            cursor.execute(query, {"places": new.places, "run_id": run_id})
+        if changed := found.get((table.name, "changed")):
+            query = merging.replace_rows(names, table, absence, parent)
+            cursor.execute(query, {"places": changed.places, "run_id": run_id})
+
+    def _merge_links(
+        self,
+        cursor: psycopg.Cursor[Any],
+        owner: Table,
+        link: Link,
+        batch: Batch,
+        found: Survey,
+    ) -> None:
+        if omitted := found.get((link.table, "omitted")):
+            cursor.execute(merging.remove_links(self.names, owner, link), [omitted.ids])
+        new, changed = found.get((owner.name, "new")), found.get((link.table, "changed"))
+        if batch.staged[link.table].rows and (new or changed):
+            every = new is not None and new.number == batch.staged[owner.name].rows
+            values = {
+                "owners": new.ids if new else [],
+                "places": changed.places if changed else "{}",
+            }
+            cursor.execute(merging.add_links(self.names, link, every=every), values)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
-        """For each record the columns in which its stored row differs, [] where none does.
-
-        Links and children are merged to see whether that would change anything: the caller must
-        roll the transaction back.
-        """
-        table, root = batch.table, batch.staged[batch.table.name]
-        if not root.rows:
+        """For each record the columns in which its stored row differs, [] where none does."""
+        if not batch.staged[batch.table.name].rows:
             return {}
         cursor = _cursor(conn)
         self._stage(cursor, batch)
-        self._merge_below(cursor, table, batch, 0)
-        absence = (root.absent, root.partial)
-        cursor.execute(statements.differences(self.names, table, absence))
+        query = surveying.differences(self.names, batch.table, surveying.outline(batch))
+        cursor.execute(query, {"by_id": True, "lag": timedelta(0)})
         return dict(cursor.fetchall())
 
     def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
