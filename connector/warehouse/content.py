@@ -1,6 +1,6 @@
 """What each column of a row is to hold, and when that changes the row, as SQL; pure.
 
-``s`` is a staged row, ``o`` the stored row it meets, all of whose columns are null if there is none.
+``s`` is a staged row, ``o`` the stored row it meets; if there is none, all its columns are null.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ def contents(
     }
     if parent and not table.positioned:
         name = quote(parent[1].parent)
-        content[parent[1].parent] = Content(
-            *[f"s.{name}"] * 2, f"s.{name} IS DISTINCT FROM o.{name}"
-        )
+        differs = f"s.{name} IS DISTINCT FROM o.{name}"
+        content[parent[1].parent] = Content(f"s.{name}", f"s.{name}", differs)
     for child in table.children:
         if child.cap:
             content |= _completeness(names, table, child)

@@ -1,9 +1,6 @@
-"""Batches into Postgres: COPY to staging, then one merge; knows the declarations, not HTTP.
+"""Batches into Postgres, and what is known of the rows there; knows the declarations, not HTTP.
 
-All of a batch happens in the caller's transaction: refuse copies that are older than what is
-stored, make placeholders for what is referred to, apply links and children, and last write the
-rows whose content, links or children differ. Foreign keys are deferred to the commit, so a row
-can be written once, after everything that decides whether it changed.
+Everything happens in the caller's transaction, in which foreign keys are deferred to the commit.
 """
 
 from __future__ import annotations
@@ -18,14 +15,12 @@ import sqlalchemy as sa
 
 from connector.errors import TooManyDeletesError
 from connector.resources.lists import Record
-from connector.resources.resource import Link, Resource, Table
-from connector.warehouse import merging, statements
-from connector.warehouse import survey as surveying
+from connector.resources.resource import Resource, Table
+from connector.warehouse import statements
 from connector.warehouse.batch import Batch
-from connector.warehouse.content import Family
 from connector.warehouse.encoder import row_keys
 from connector.warehouse.statements import Names
-from connector.warehouse.survey import Found, Survey
+from connector.warehouse.transfer import Stages, Transfer, number
 
 DELETES_FUSE_SHARE, DELETES_FUSE_ROWS = 0.05, 20
 
@@ -45,6 +40,7 @@ class Loader:
 
     def __init__(self, schema: str) -> None:
         self.names = Names(schema)
+        self._stages = Stages()
 
     def write(
         self,
@@ -63,125 +59,18 @@ class Loader:
         table, root = batch.table, batch.staged[batch.table.name]
         if not root.rows:
             return Written()
-        cursor = _cursor(conn)
-        self._stage(cursor, batch)
-        found, refused = self._survey(cursor, batch, by_id, lag)
-        if found:
-            self._placeholders(cursor, batch, run_id)
-            self._merge(cursor, table, batch, found, run_id)
-        inserted, updated = (
-            found[table.name, fate].number if (table.name, fate) in found else 0
-            for fate in ("new", "changed")
-        )
+        transfer = Transfer(self.names, self._stages, _cursor(conn), batch)
+        found, refused = transfer.stage().survey(by_id, lag)
+        transfer.merge(found, run_id)
+        inserted, updated = (number(found, table, fate) for fate in ("new", "changed"))
         unchanged = root.rows - len(refused) - inserted - updated
         return Written(inserted, updated, unchanged, tuple(refused))
-
-    def _stage(self, cursor: psycopg.Cursor[Any], batch: Batch) -> None:
-        cursor.execute(statements.create_stages(batch.table))
-        for name, staged in batch.staged.items():
-            if staged.rows:
-                with cursor.copy(statements.copy(name, staged.columns)) as copy:
-                    copy.write(staged.data)
-
-    def _survey(
-        self, cursor: psycopg.Cursor[Any], batch: Batch, by_id: bool, lag: timedelta
-    ) -> tuple[Survey, list[str]]:
-        """What the batch would change, and the keys of copies older than what is stored.
-
-        Those, and all that came with them, are staged no more.
-        """
-        table = batch.table
-        found = self._found(cursor, batch, by_id, lag)
-        refused = found.get((table.name, "refused"))
-        if not refused:
-            return found, []
-        cursor.execute(merging.drop_places(table), {"places": refused.places})
-        self._drop_staged(cursor, table, refused.ids)
-        return self._found(cursor, batch, by_id, lag), refused.ids
-
-    def _found(
-        self, cursor: psycopg.Cursor[Any], batch: Batch, by_id: bool, lag: timedelta
-    ) -> Survey:
-        query = surveying.survey(self.names, batch.table, surveying.outline(batch))
-        cursor.execute(query, {"by_id": by_id, "lag": lag})
-        return {(name, fate): Found(*rest) for name, fate, *rest in cursor.fetchall()}
-
-    def _drop_staged(
-        self, cursor: psycopg.Cursor[Any], table: Table, owners: Sequence[str]
-    ) -> None:
-        for link in table.links:
-            cursor.execute(merging.drop_staged(link.table, link.owner), [list(owners)])
-        for child in table.children:
-            cursor.execute(
-                merging.drop_staged(child.table.name, child.parent, child.table),
-                [list(owners)],
-            )
-            if not child.table.positioned:
-                gone = [key for (key,) in cursor.fetchall()]
-                self._drop_staged(cursor, child.table, gone)
-
-    def _placeholders(self, cursor: psycopg.Cursor[Any], batch: Batch, run_id: int) -> None:
-        """Give everything that is referred to, and not there yet, a row to refer to."""
-        staged = frozenset(name for name, part in batch.staged.items() if part.rows)
-        query = merging.placeholders(self.names, batch.table, staged)
-        if query:
-            cursor.execute(query, {"run_id": run_id})
-
-    def _merge(
-        self,
-        cursor: psycopg.Cursor[Any],
-        table: Table,
-        batch: Batch,
-        found: Survey,
-        run_id: int,
-        parent: Family | None = None,
-    ) -> None:
-        """Links and children first, then the rows, some of whose columns count them."""
-        for link in table.links:
-            self._merge_links(cursor, table, link, batch, found)
-        for child in table.children:
-            self._merge(cursor, child.table, batch, found, run_id, (table, child))
-            if omitted := found.get((child.table.name, "omitted")):
-                query = merging.remove_children(self.names, table, child)
-                cursor.execute(query, {"owners": omitted.ids, "run_id": run_id})
-        staged, names = batch.staged[table.name], self.names
-        absence = (staged.absent, staged.partial)
-        if new := found.get((table.name, "new")):
-            every = new.number == staged.rows
-            query = merging.insert_rows(names, table, absence, parent, every=every)
-            cursor.execute(query, {"places": new.places, "run_id": run_id})
-        if changed := found.get((table.name, "changed")):
-            query = merging.replace_rows(names, table, absence, parent)
-            cursor.execute(query, {"places": changed.places, "run_id": run_id})
-
-    def _merge_links(
-        self,
-        cursor: psycopg.Cursor[Any],
-        owner: Table,
-        link: Link,
-        batch: Batch,
-        found: Survey,
-    ) -> None:
-        if omitted := found.get((link.table, "omitted")):
-            cursor.execute(merging.remove_links(self.names, owner, link), [omitted.ids])
-        new, changed = found.get((owner.name, "new")), found.get((link.table, "changed"))
-        if batch.staged[link.table].rows and (new or changed):
-            every = new is not None and new.number == batch.staged[owner.name].rows
-            values = {
-                "owners": new.ids if new else [],
-                "places": changed.places if changed else "{}",
-            }
-            cursor.execute(merging.add_links(self.names, link, every=every), values)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
         """For each record the columns in which its stored row differs, [] where none does."""
         if not batch.staged[batch.table.name].rows:
             return {}
-        cursor = _cursor(conn)
-        self._stage(cursor, batch)
-        query = surveying.differences(self.names, batch.table, surveying.outline(batch))
-        cursor.execute(query, {"by_id": True, "lag": timedelta(0)})
-        return dict(cursor.fetchall())
+        return Transfer(self.names, self._stages, _cursor(conn), batch).stage().differences()
 
     def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
         """Ids of so many living rows of the resource, chosen by chance."""

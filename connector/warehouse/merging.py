@@ -67,12 +67,12 @@ def _placeholders(names: Names, table: Table, target: str, sources: Iterable[Sou
     coming = ""
     if target == table.name:
         coming = f"AND NOT EXISTS (SELECT FROM {stage(target)} s WHERE s.id = r.id)"
-    ids = " UNION ".join(f"SELECT {quote(c)} FROM {stage(name)}" for name, c in sources)
+    ids = " UNION ALL ".join(f"SELECT {quote(c)} FROM {stage(name)}" for name, c in sources)
     return f"""
         INSERT INTO {names(target)} (id, _placeholder, _run_id)
-        SELECT r.id, true, %(run_id)s FROM ({ids}) r (id)
-        WHERE r.id IS NOT NULL
-          AND NOT EXISTS (SELECT FROM {names(target)} o WHERE o.id = r.id OFFSET 0) {coming}
+        SELECT r.id, true, %(run_id)s
+        FROM (SELECT DISTINCT id FROM ({ids}) a (id) WHERE id IS NOT NULL) r
+        WHERE NOT EXISTS (SELECT FROM {names(target)} o WHERE o.id = r.id OFFSET 0) {coming}
         ORDER BY r.id ON CONFLICT DO NOTHING"""
 
 

@@ -76,6 +76,12 @@ def _stage_shapes(table: Table, parent: str = "") -> dict[str, dict[str, str]]:
     return shapes
 
 
+@cache
+def drop_stages(table: Table) -> str:
+    """Drop the stages of a table that ``create_stages`` has seen."""
+    return f"DROP TABLE IF EXISTS {', '.join(map(stage, _stage_shapes(table)))}"
+
+
 _registry: dict[str, str] = {}
 
 

@@ -112,7 +112,8 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
 def _link(names: Names, owner: Table, link: Link, staged: bool) -> str:
     """Of owners that are stored: staged links that say something new, and omitted ones."""
     own, far, met = quote(link.owner), quote(link.target), quote(f"{owner.name} met")
-    whole, differs = quote(f"_whole_{link.table}"), link_differs(link)
+    whole, told = quote(f"_whole_{link.table}"), link_differs(link)
+    differs = f" OR {told}" if told else ""
     return f"""
         SELECT s.place, coalesce(s.{own}, o.{own}) AS owner, s.{own} IS NULL AS omitted
         FROM (
@@ -123,7 +124,7 @@ def _link(names: Names, owner: Table, link: Link, staged: bool) -> str:
             SELECT l.ctid AS place, l.* FROM {stage(link.table)} l
             WHERE l.{own} IN (SELECT id FROM {met} WHERE known)
         ) s ON s.{own} = o.{own} AND s.{far} = o.{far}
-        WHERE s.{own} IS NULL AND o.{whole} OR o.{own} IS NULL{" OR " + differs if differs else ""}"""
+        WHERE s.{own} IS NULL AND o.{whole} OR o.{own} IS NULL{differs}"""
 
 
 def _gone(names: Names, parent: Table, child: Child) -> str:
