@@ -1,9 +1,10 @@
 """What the merge of loading costs beside a bare COPY of the same bytes, by the server's CPU.
 
 ``python -m bench.loading [CONTACTS CONVERSATIONS BATCH]`` encodes generated contacts and whole
-conversations once, then loads the finished batches, each in a transaction of its own: bare COPY
-into the same tables with the same indexes, and the loader for all new, nothing changed, and 1 %
-changed. Prints rows of the main table for each second of the server process's CPU, as Markdown.
+conversations once and loads the finished batches, each in a transaction of its own: by the loader
+when all is new, nothing, 1 % and everything has changed; by bare COPY into empty tables with the
+same indexes, without and with the same foreign keys. Prints rows of the main table for each
+second of the server process's CPU, as Markdown.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from connector.warehouse.encoder import encode
 from connector.warehouse.loader import Loader
 from connector.warehouse.migrate import migrate
 
-SCHEMA, BARE = "loading", "bare"
+SCHEMA = "loading"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-CHANGED = 100  # every so manieth record has changed
+COLUMNS = ("bare COPY", "and foreign keys", "all new", "nothing changed", "1 %", "everything")
 
 Records = list[dict[str, Any]]
 Merge = Callable[[sa.Connection, Batch], object]
@@ -50,8 +51,8 @@ def main(contacts: int, conversations: int, size: int) -> None:
         database = Database(server.get_uri(), SCHEMA)
         try:
             migrate(database)
-            print("| rows a second of CPU | bare COPY | all new | nothing changed | 1 % changed |")
-            print("|---|---|---|---|---|")
+            print("| rows a second of CPU | " + " | ".join(COLUMNS) + " |")
+            print("|---" * (1 + len(COLUMNS)) + "|")
             print_line(database, CONTACTS, people, size)
             print_line(database, CONVERSATIONS, talks, max(size // 10, 1))
         finally:
@@ -62,21 +63,21 @@ def main(contacts: int, conversations: int, size: int) -> None:
 def print_line(database: Database, table: Table, records: Records, size: int) -> None:
     """Measure one kind and print its line."""
     loader = Loader(SCHEMA)
-    first = batches(table, records, BEGAN, size)
-    again = batches(table, records, BEGAN + timedelta(hours=1), size)
-    later = batches(table, changed(records), BEGAN + timedelta(hours=2), size)
 
     def merge(conn: sa.Connection, batch: Batch) -> None:
         loader.write(conn, batch, 1)
 
-    rates = [
-        len(records) / load(database, first, bare(database, table)),
-        len(records) / load(database, first, merge),
-        len(records) / load(database, again, merge),
-        len(records) / load(database, later, merge),
-    ]
-    cells = " | ".join(f"{rate:,.0f} ({rate / rates[0]:.0%})" for rate in rates)
-    print(f"| {table.name} | {cells} |", flush=True)
+    def rate(copies: Records, hours: int, how: Merge = merge) -> float:
+        parts = batches(table, copies, BEGAN + timedelta(hours=hours), size)
+        return len(records) / load(database, parts, how)
+
+    new, same = rate(records, 0), rate(records, 1)
+    few, every = rate(changed(records, 100), 2), rate(changed(records, 1), 3)
+    copied = rate(records, 0, bare(database, table, "bare", keys=False))
+    checked = rate(records, 0, bare(database, table, "checked", keys=True))
+    cells = [copied, checked, new, same, few, every]
+    told = " | ".join(f"{cell:,.0f} ({cell / copied:.0%})" for cell in cells)
+    print(f"| {table.name} | {told} |", flush=True)
 
 
 def batches(table: Table, records: Records, read_at: datetime, size: int) -> list[Batch]:
@@ -85,27 +86,27 @@ def batches(table: Table, records: Records, read_at: datetime, size: int) -> lis
     return [encode(table, part, [read_at] * len(part)) for part in parts]
 
 
-def changed(records: Records) -> Records:
-    """The records, of which one in a hundred has changed."""
+def changed(records: Records, each: int) -> Records:
+    """The records, of which one in so many has changed."""
     return [
-        record | {"updated_at": record["updated_at"] + 60, "language_override": "xx", "odd": n}
-        if n % CHANGED == 0
-        else record
+        record | {"updated_at": record["updated_at"] + 60, "odd": each} if n % each == 0 else record
         for n, record in enumerate(records)
     ]
 
 
-def bare(database: Database, table: Table) -> Merge:
+def bare(database: Database, table: Table, schema: str, *, keys: bool) -> Merge:
     """COPY of a batch's bytes into empty tables like the real ones, indexes included."""
     with database.transaction() as conn:
-        for statement in bare_tables(table):
+        for statement in bare_tables(table, schema):
+            conn.exec_driver_sql(statement)
+        for statement in foreign_keys(conn, table, schema) if keys else ():
             conn.exec_driver_sql(statement)
 
     def copy(conn: sa.Connection, batch: Batch) -> None:
         raw: Any = conn.connection.driver_connection
         for name, staged in batch.staged.items():
             columns = ", ".join(map(statements.quote, staged.columns))
-            into = f'COPY {BARE}."{name}" ({columns}) FROM STDIN'
+            into = f'COPY {schema}."{name}" ({columns}) FROM STDIN'
             if staged.rows:
                 with raw.cursor().copy(into) as stream:
                     stream.write(staged.data)
@@ -113,14 +114,25 @@ def bare(database: Database, table: Table) -> Merge:
     return copy
 
 
-def bare_tables(table: Table) -> Iterator[str]:
+def bare_tables(table: Table, schema: str) -> Iterator[str]:
     """Statements that make them; what only stages have is added as columns."""
-    yield f"CREATE SCHEMA IF NOT EXISTS {BARE}"
+    yield f"CREATE SCHEMA IF NOT EXISTS {schema}"
     for name, columns in shapes(table):
-        yield f'CREATE TABLE {BARE}."{name}" (LIKE {SCHEMA}."{name}" INCLUDING ALL)'
-        yield f'ALTER TABLE {BARE}."{name}" ' + ", ".join(
+        yield f'CREATE TABLE {schema}."{name}" (LIKE {SCHEMA}."{name}" INCLUDING ALL)'
+        yield f'ALTER TABLE {schema}."{name}" ' + ", ".join(
             f'ADD COLUMN IF NOT EXISTS "{column}" {kind}' for column, kind in columns
         )
+
+
+def foreign_keys(conn: sa.Connection, table: Table, schema: str) -> Iterator[str]:
+    """Statements that let them refer to the loader's tables, as those do."""
+    for name, _ in shapes(table):
+        found = conn.exec_driver_sql(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+            f" WHERE contype = 'f' AND conrelid = '{SCHEMA}.\"{name}\"'::regclass"
+        )
+        for definition in found.scalars().all():
+            yield f'ALTER TABLE {schema}."{name}" ADD {definition}'
 
 
 def shapes(table: Table) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
