@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from connector.errors import TooManyDeletesError
 from connector.warehouse.encoder import encode
+from connector.warehouse.survey import outline, survey
+from connector.warehouse.transfer import KEPT
 from tests.warehouse import BY_TABLE, Warehouse, at, opened, unix
 
 
@@ -122,6 +124,27 @@ def test_two_batches_in_one_transaction_are_two_batches(warehouse):
         written = warehouse.loader.write(conn, second, 1)
     assert (written.inserted, written.updated) == (1, 1)
     assert warehouse.one("contacts", "1")["name"] == "B"
+
+
+def test_new_changed_older_and_same_records_of_one_batch_are_each_treated_as_they_are(warehouse):
+    people = [contact(str(n), 5, name="A", tags=listed("a")) for n in range(4)]
+    warehouse.write("contacts", *people)
+    warehouse.write("conversations", conversation(contacts={"contacts": [{"id": "4"}]}))
+    before = warehouse.versions()
+    people[1] |= {"name": "B", "tags": listed("a", "b")}
+    people[2] |= {"updated_at": unix(0), "name": "B", "tags": listed("c")}
+    people[3] |= {"tags": listed()}
+    people += [contact("4", tags=listed("a")), contact("5", owner_id="9", tags=listed("a", "d"))]
+    written = warehouse.write("contacts", *people, read=9)
+    assert (written.inserted, written.updated, written.unchanged) == (1, 3, 1)
+    assert written.refused == ("2",)
+    new = changed(warehouse, before)
+    assert new == {"contacts": 4, "contact_tags": 4, "tags": 2, "admins": 1}
+    assert warehouse.links("contact_tags") == {
+        *[("0", "a"), ("1", "a"), ("1", "b"), ("2", "a")],
+        *[("4", "a"), ("5", "a"), ("5", "d")],
+    }
+    assert "c" not in warehouse.rows("tags")
 
 
 def test_an_empty_batch_does_nothing(warehouse):
@@ -382,6 +405,16 @@ def test_a_copy_without_parts_says_nothing_of_them(warehouse, absent):
     assert warehouse.one("conversation_parts", "a")["_deleted_at"] is None
 
 
+def test_a_part_that_moves_is_counted_where_it_is(warehouse):
+    warehouse.write("conversations", conversation(part("a"), part("b")), conversation(id="2"))
+    moved = [conversation(part("a")), conversation(part("b"), id="2")]
+    assert warehouse.write("conversations", *moved, read=1).updated == 2
+    rows = warehouse.rows("conversations")
+    assert (rows["1"]["parts_stored"], rows["2"]["parts_stored"]) == (1, 1)
+    part_b = warehouse.one("conversation_parts", "b")
+    assert (part_b["conversation_id"], part_b["_deleted_at"]) == ("2", None)
+
+
 def test_a_cut_list_of_parts_marks_nothing_and_is_told(warehouse):
     warehouse.write("conversations", conversation(part("old")))
     newest = [part(f"p{n}") for n in range(500)]
@@ -573,3 +606,39 @@ def test_the_lag_of_a_list_is_a_parameter_not_a_constant(warehouse):
     batch = encode(BY_TABLE["contacts"], [contact(name="B")], [at(130)])
     assert warehouse.merge(batch, lag=timedelta(seconds=31).total_seconds()).refused == ("1",)
     assert warehouse.merge(batch, lag=29).updated == 1
+
+
+# -- what it costs ---------------------------------------------------------------------------
+
+
+def test_stored_rows_are_looked_up_by_their_index_however_few_statistics_there_are(warehouse):
+    people = [contact(str(n), tags=listed("a")) for n in range(2_000)]
+    warehouse.write("contacts", *people)
+    batch = encode(BY_TABLE["contacts"], people[:200], [at(1)] * 200)
+    query = "EXPLAIN " + survey(warehouse.loader.names, batch.table, outline(batch))
+    with warehouse.database.transaction() as conn:
+        warehouse.loader.compare(conn, batch)  # makes and fills the stages
+        cursor = conn.connection.driver_connection.cursor()
+        cursor.execute(query, {"by_id": False, "lag": timedelta(0)})
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "using contacts_pkey on contacts" in plan
+    assert "Seq Scan on contacts" not in plan
+    assert "Seq Scan on contact_tags" not in plan
+
+
+def test_stages_that_are_out_of_use_are_dropped(warehouse):
+    def stages() -> set[str]:
+        with warehouse.database.transaction() as conn:
+            found = conn.exec_driver_sql(
+                "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()"
+                " AND relkind = 'r' AND relname LIKE '\\_stage\\_%%'"
+            )
+            return {name.split("_", 3)[3] for name in found.scalars()}
+
+    warehouse.write("macros", {"id": "1"})
+    assert "macros" in stages()
+    for n in range(KEPT + 1):
+        warehouse.write("tags", {"id": "1", "name": str(n)}, read=n)
+    assert stages() == {"tags"}
+    warehouse.write("macros", {"id": "1", "name": "N"}, read=1)
+    assert warehouse.one("macros", "1")["name"] == "N"

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+from connector.resources.lists import MISSING
 from connector.resources.resource import Table
-from connector.warehouse.shape import REFERENCE, WRAPPER, Path, Shape
+from connector.warehouse.shape import REFERENCE, WRAPPER, Path
+
+NESTED = frozenset({dict, list})
 
 
 class Leftovers:
-    """What goes to ``extra`` (by row), the absent columns (by row) and the warnings."""
+    """What goes to ``extra`` (by row), what is absent (by name: the rows) and the warnings."""
 
     def __init__(self, table: Table, warnings: Counter[str]) -> None:
         self.table, self.warnings = table, warnings
-        self.extra: dict[int, dict[str, Any]] = {}
-        self.absent: dict[int, set[str]] = {}
+        self.extra: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+        self.absent: dict[str, set[int]] = {}
 
-    def miss(self, row: int, name: str) -> None:
+    def miss(self, name: str, rows: Sequence[int]) -> None:
         """An absent key is not a value: it leaves what is stored, unless it means unset."""
-        if not self.table.omits_unset:
-            self.absent.setdefault(row, set()).add(name)
+        if rows and not self.table.omits_unset:
+            self.absent.setdefault(name, set()).update(rows)
 
     def keep(self, row: int, path: Path, value: Any) -> None:
         """Put a value at its path; what jsonb cannot hold is spelled out when it is staged."""
-        place = self.extra.setdefault(row, {})
+        place = self.extra[row]
         for key in path[:-1]:
             inner = place.get(key)
             if not isinstance(inner, dict):
                 inner = place[key] = {}
             place = inner
         place[path[-1]] = value
+
+    def keep_column(self, path: Path, values: Sequence[Any]) -> None:
+        """Keep what is undeclared and stands at the path in each row, where it is not MISSING."""
+        *outer, key = path
+        for row, value in enumerate(values):
+            if value is MISSING:
+                continue
+            kept = stripped(value)
+            if outer:
+                self.keep(row, path, kept)
+            else:
+                self.extra[row][key] = kept
 
     def misfit(self, row: int, declared: Path, value: Any, *, at: Path = ()) -> None:
         """Count and keep a value that its place cannot hold; ``at`` goes on from what is declared.
@@ -41,18 +58,9 @@ class Leftovers:
         self.keep(row, (*declared, *at), value)
 
 
-def residue(shape: Shape, objects: dict[Path, list[Any]], left: Leftovers) -> None:
-    """Keep what no declaration claims."""
-    for path, known in shape.known.items():
-        for row, found in enumerate(objects[path]):
-            if not found.keys() <= known:
-                for key in found.keys() - known:
-                    left.keep(row, (*path, key), stripped(found[key]))
-
-
 def stripped(value: Any) -> Any:
     """An undeclared value without what only wraps lists and repeats references."""
-    if type(value) is not dict and type(value) is not list:
+    if type(value) not in NESTED:
         return value
     try:
         return _strip(value)
@@ -62,12 +70,20 @@ def stripped(value: Any) -> Any:
 
 def _strip(value: Any) -> Any:
     if type(value) is list:
-        return [_strip(element) for element in value]
-    if type(value) is not dict:
-        return value
+        return [_strip(inner) if inner and type(inner) in NESTED else inner for inner in value]
+    kept = {}
+    for key in _data(tuple(value)):
+        inner = value[key]
+        kept[key] = _strip(inner) if inner and type(inner) in NESTED else inner
+    return kept
+
+
+@lru_cache(maxsize=10_000)
+def _data(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Of an object's keys those that hold data."""
     drop: frozenset[str] = frozenset()
-    if "has_more" in value or ("data" in value and "url" in value):
+    if "has_more" in keys or ("data" in keys and "url" in keys):
         drop = WRAPPER
-    elif "id" in value and value.keys() <= REFERENCE:
+    elif "id" in keys and REFERENCE.issuperset(keys):
         drop = frozenset({"url"})
-    return {key: _strip(inner) for key, inner in value.items() if key not in drop}
+    return tuple(key for key in keys if key not in drop)

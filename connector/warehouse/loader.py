@@ -1,9 +1,6 @@
-"""Batches into Postgres: COPY to staging, then one merge; knows the declarations, not HTTP.
+"""Batches into Postgres, and what is known of the rows there; knows the declarations, not HTTP.
 
-All of a batch happens in the caller's transaction: refuse copies that are older than what is
-stored, make placeholders for what is referred to, apply links and children, and last write the
-rows whose content, links or children differ. Foreign keys are deferred to the commit, so a row
-can be written once, after everything that decides whether it changed.
+Everything happens in the caller's transaction, in which foreign keys are deferred to the commit.
 """
 
 from __future__ import annotations
@@ -22,7 +19,8 @@ from connector.resources.resource import Resource, Table
 from connector.warehouse import erasure, statements
 from connector.warehouse.batch import Batch
 from connector.warehouse.encoder import row_keys
-from connector.warehouse.statements import Family, Names
+from connector.warehouse.statements import Names
+from connector.warehouse.transfer import Stages, Transfer, number
 
 DELETES_FUSE_SHARE, DELETES_FUSE_ROWS = 0.05, 20
 
@@ -46,6 +44,7 @@ class Loader:
     def __init__(self, schema: str, *, scrubs_deleted: bool = False) -> None:
         self.names = Names(schema)
         self.scrubs_deleted = scrubs_deleted
+        self._stages = Stages()
 
     def write(
         self,
@@ -64,105 +63,19 @@ class Loader:
         table, root = batch.table, batch.staged[batch.table.name]
         if not root.rows:
             return Written()
-        cursor = _cursor(conn)
-        self._stage(cursor, batch)
-        refused = self._refuse(cursor, table, by_id, lag)
-        self._empty_forgotten(cursor, batch, by_id, lag)
-        self._placeholders(cursor, table, batch, run_id)
-        inserted, updated = self._merge(cursor, table, batch, run_id)
+        transfer = Transfer(self.names, self._stages, _cursor(conn), batch)
+        found, refused = transfer.stage(by_id, lag).survey(by_id, lag)
+        transfer.merge(found, run_id)
+        inserted, updated = (number(found, table, fate) for fate in ("new", "changed"))
         unchanged = root.rows - len(refused) - inserted - updated
         return Written(inserted, updated, unchanged, tuple(refused))
 
-    def _stage(self, cursor: psycopg.Cursor[Any], batch: Batch) -> None:
-        cursor.execute(statements.create_stages(batch.table))
-        for name, staged in batch.staged.items():
-            if staged.rows:
-                with cursor.copy(statements.copy(name, staged.columns)) as copy:
-                    copy.write(staged.data)
-
-    def _refuse(
-        self, cursor: psycopg.Cursor[Any], table: Table, by_id: bool, lag: timedelta
-    ) -> list[str]:
-        """Drop staged copies that are older than what is stored, and all that came with them."""
-        cursor.execute(statements.refuse(self.names, table), {"by_id": by_id, "lag": lag})
-        refused = [key for (key,) in cursor.fetchall()]
-        if refused:
-            self._drop_staged(cursor, table, refused)
-        return refused
-
-    def _drop_staged(
-        self, cursor: psycopg.Cursor[Any], table: Table, owners: Sequence[str]
-    ) -> None:
-        for link in table.links:
-            cursor.execute(statements.drop_staged(link.table, link.owner), [list(owners)])
-        for child in table.children:
-            cursor.execute(
-                statements.drop_staged(child.table.name, child.parent, child.table),
-                [list(owners)],
-            )
-            if not child.table.positioned:
-                gone = [key for (key,) in cursor.fetchall()]
-                self._drop_staged(cursor, child.table, gone)
-
-    def _empty_forgotten(
-        self, cursor: psycopg.Cursor[Any], batch: Batch, by_id: bool, lag: timedelta
-    ) -> None:
-        filled = [name for name, staged in batch.staged.items() if staged.rows]
-        erasure.empty_staged(cursor, self.names, batch.table, filled, by_id=by_id, lag=lag)
-
-    def _placeholders(
-        self, cursor: psycopg.Cursor[Any], table: Table, batch: Batch, run_id: int
-    ) -> None:
-        """Give everything that is referred to, and not there yet, a row to refer to."""
-        for target, sources in statements.references(table).items():
-            staged = tuple(source for source in sources if batch.staged[source[0]].rows)
-            if staged:
-                cursor.execute(statements.placeholders(self.names, table, target, staged), [run_id])
-
-    def _merge(
-        self,
-        cursor: psycopg.Cursor[Any],
-        table: Table,
-        batch: Batch,
-        run_id: int,
-        parent: Family | None = None,
-    ) -> tuple[int, int]:
-        """Links and children first, then the rows: (inserted, updated)."""
-        staged = batch.staged[table.name]
-        if not staged.rows:
-            return 0, 0
-        self._merge_below(cursor, table, batch, run_id)
-        absence = (staged.absent, staged.partial)
-        cursor.execute(statements.merge(self.names, table, absence, parent), {"run_id": run_id})
-        inserted, updated = cursor.fetchone() or (0, 0)
-        return inserted, updated
-
-    def _merge_below(
-        self, cursor: psycopg.Cursor[Any], table: Table, batch: Batch, run_id: int
-    ) -> None:
-        """The links and children of a table; what changed is noted as touched."""
-        for link in table.links:
-            cursor.execute(statements.merge_link(self.names, table, link), ())
-        for child in table.children:
-            self._merge(cursor, child.table, batch, run_id, (table, child))
-            cursor.execute(statements.remove_children(self.names, table, child), {"run_id": run_id})
-
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
-        """For each record the columns in which its stored row differs, [] where none does.
-
-        Links and children are merged to see whether that would change anything: the caller must
-        roll the transaction back.
-        """
-        table, root = batch.table, batch.staged[batch.table.name]
-        if not root.rows:
+        """For each record the columns in which its stored row differs, [] where none does."""
+        if not batch.staged[batch.table.name].rows:
             return {}
-        cursor = _cursor(conn)
-        self._stage(cursor, batch)
-        self._empty_forgotten(cursor, batch, by_id=True, lag=timedelta(0))
-        self._merge_below(cursor, table, batch, 0)
-        absence = (root.absent, root.partial)
-        cursor.execute(statements.differences(self.names, table, absence))
-        return dict(cursor.fetchall())
+        transfer = Transfer(self.names, self._stages, _cursor(conn), batch)
+        return transfer.stage(by_id=True, lag=timedelta(0)).differences()
 
     def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
         """Ids of so many living rows of the resource, chosen by chance."""

@@ -19,7 +19,7 @@ import msgspec
 from connector.resources.resource import Kind
 
 NULL = "\\N"
-ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
 # PostgreSQL's text holds neither NUL nor half a surrogate pair; COPY escapes backslashes and what
 # separates fields; a question mark may begin the signed part of an address. Strings without any
@@ -27,10 +27,11 @@ ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _SUSPECT = re.compile("[\x00?\\\\\t\n\r\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# An address with its query, as it stands in texts, HTML, escaped HTML and JSON text.
+# An address with its query, as it stands in texts, HTML, escaped HTML and JSON text. It begins
+# with what can be searched for as it is, which is many times faster.
 _ADDRESS = re.compile(
-    r"(https?://[^\s\"'<>\\?]+)\?((?:(?!&(?:quot|lt|gt|#39);|,https?:)[^\s\"'<>\\])*)",
-    re.IGNORECASE,
+    r"(://(?:(?<=(?i:http)://)|(?<=(?i:https)://))[^\s\"'<>\\?]+)"
+    r"\?((?:(?!(?i:&(?:quot|lt|gt|#39);|,https?:))[^\s\"'<>\\])*)"
 )
 _TAIL = re.compile(r"[)\].,;:!]*$")  # punctuation of the text around the address
 # The query of a file goes if it holds a parameter by which servers sign or date a download, that
@@ -42,7 +43,7 @@ _SIGNATURE = re.compile(
 _DATED = re.compile(r"(?:^|[&;?])(?:expires|expiry|exp|token|policy)=", re.IGNORECASE)
 _FILE = re.compile(r"/[^/]*\.[a-z0-9]{1,5}$", re.IGNORECASE)
 _INTERCOM_FILE = re.compile(
-    r"https?://[^/]*\bintercom(?:cdn|assets|-attachments(?:-\d+)?)\.", re.IGNORECASE
+    r"://[^/]*\bintercom(?:cdn|assets|-attachments(?:-\d+)?)\.", re.IGNORECASE
 )
 
 FIRST_SECOND = -62135596800  # 0001-01-01, the first that both Python and PostgreSQL hold
@@ -50,6 +51,15 @@ LAST_SECOND = 253402300799  # 9999-12-31 23:59:59
 # Larger numbers are milliseconds if they name an instant of this century, else they do not fit.
 FIRST_MILLISECOND, LAST_MILLISECOND = 946684800000, 4102444799999
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Of the JSON encoders: half a surrogate pair, a number that is none, no end of nesting.
+REFUSALS = (
+    msgspec.MsgspecError,
+    UnicodeEncodeError,
+    OverflowError,
+    ValueError,
+    RecursionError,
+)
 
 
 class MisfitError(ValueError):
@@ -62,7 +72,9 @@ class MisfitError(ValueError):
 
 def unsigned(text: str) -> str:
     """The text with the query strings of signed addresses left out; JSON text stays JSON."""
-    return _ADDRESS.sub(_without_signature, text) if "?" in text else text
+    if "?" not in text or "://" not in text:
+        return text
+    return _ADDRESS.sub(_without_signature, text)
 
 
 def _without_signature(found: re.Match[str]) -> str:
@@ -76,7 +88,9 @@ def _without_signature(found: re.Match[str]) -> str:
 
 
 def escape(text: str) -> str:
-    return text.translate(ESCAPES)
+    for character, escaped in ESCAPES:
+        text = text.replace(character, escaped)
+    return text
 
 
 def text(value: Any) -> str:
@@ -195,8 +209,8 @@ def _plain(value: Any) -> str | None:
         if "null" in encoded:  # the fast encoder writes NaN as null
             json.dumps(value, allow_nan=False)
         return encoded
-    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, ValueError, RecursionError):
-        return None  # half a surrogate pair, a number that is none, no end of nesting
+    except REFUSALS:
+        return None
 
 
 def leftovers(extra: Mapping[str, Any]) -> str:

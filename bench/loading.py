@@ -1,0 +1,166 @@
+"""What the merge of loading costs beside a bare COPY of the same bytes, by the server's CPU.
+
+``python -m bench.loading [CONTACTS CONVERSATIONS BATCH]`` encodes generated contacts and whole
+conversations once and loads the finished batches, each in a transaction of its own: by the loader
+when all is new, nothing, 1 % and everything has changed; by bare COPY into empty tables with the
+same indexes, without and with the same foreign keys. Prints rows of the main table for each
+second of the server process's CPU, as Markdown.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.resources.contacts import TABLE as CONTACTS
+from connector.resources.conversations import TABLE as CONVERSATIONS
+from connector.resources.resource import Table
+from connector.simulator import Workspace
+from connector.simulator.api.conversations import with_parts
+from connector.simulator.encoding import decode
+from connector.warehouse import embedded, statements
+from connector.warehouse.batch import Batch
+from connector.warehouse.database import Database
+from connector.warehouse.encoder import encode
+from connector.warehouse.loader import Loader
+from connector.warehouse.migrate import migrate
+
+SCHEMA = "loading"
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+COLUMNS = ("bare COPY", "and foreign keys", "all new", "nothing changed", "1 %", "everything")
+
+Records = list[dict[str, Any]]
+Merge = Callable[[sa.Connection, Batch], object]
+
+
+def main(contacts: int, conversations: int, size: int) -> None:
+    """Load both kinds and print a line for each."""
+    space = Workspace.generate(
+        1, contacts=contacts, companies=contacts // 20, conversations=conversations, events=0
+    )
+    people = [decode(item.body) for item in space.contacts.current.values()]
+    talks = [decode(with_parts(item, 500)) for item in space.conversations.current.values()]
+    with tempfile.TemporaryDirectory() as directory:
+        server = embedded.start(Path(directory) / "data")
+        database = Database(server.get_uri(), SCHEMA)
+        try:
+            migrate(database)
+            print("| rows a second of CPU | " + " | ".join(COLUMNS) + " |")
+            print("|---" * (1 + len(COLUMNS)) + "|")
+            print_line(database, CONTACTS, people, size)
+            print_line(database, CONVERSATIONS, talks, max(size // 10, 1))
+        finally:
+            database.close()
+            server.cleanup()
+
+
+def print_line(database: Database, table: Table, records: Records, size: int) -> None:
+    """Measure one kind and print its line."""
+    loader = Loader(SCHEMA)
+
+    def merge(conn: sa.Connection, batch: Batch) -> None:
+        loader.write(conn, batch, 1)
+
+    def rate(copies: Records, hours: int, how: Merge = merge) -> float:
+        parts = batches(table, copies, BEGAN + timedelta(hours=hours), size)
+        return len(records) / load(database, parts, how)
+
+    new, same = rate(records, 0), rate(records, 1)
+    few, every = rate(changed(records, 100), 2), rate(changed(records, 1), 3)
+    copied = rate(records, 0, bare(database, table, "bare", keys=False))
+    checked = rate(records, 0, bare(database, table, "checked", keys=True))
+    cells = [copied, checked, new, same, few, every]
+    told = " | ".join(f"{cell:,.0f} ({cell / copied:.0%})" for cell in cells)
+    print(f"| {table.name} | {told} |", flush=True)
+
+
+def batches(table: Table, records: Records, read_at: datetime, size: int) -> list[Batch]:
+    """The records as finished batches."""
+    parts = (records[at : at + size] for at in range(0, len(records), size))
+    return [encode(table, part, [read_at] * len(part)) for part in parts]
+
+
+def changed(records: Records, each: int) -> Records:
+    """The records, of which one in so many has changed."""
+    return [
+        record | {"updated_at": record["updated_at"] + 60, "odd": each} if n % each == 0 else record
+        for n, record in enumerate(records)
+    ]
+
+
+def bare(database: Database, table: Table, schema: str, *, keys: bool) -> Merge:
+    """COPY of a batch's bytes into empty tables like the real ones, indexes included."""
+    with database.transaction() as conn:
+        for statement in bare_tables(table, schema):
+            conn.exec_driver_sql(statement)
+        for statement in foreign_keys(conn, table, schema) if keys else ():
+            conn.exec_driver_sql(statement)
+
+    def copy(conn: sa.Connection, batch: Batch) -> None:
+        raw: Any = conn.connection.driver_connection
+        for name, staged in batch.staged.items():
+            columns = ", ".join(map(statements.quote, staged.columns))
+            into = f'COPY {schema}."{name}" ({columns}) FROM STDIN'
+            if staged.rows:
+                with raw.cursor().copy(into) as stream:
+                    stream.write(staged.data)
+
+    return copy
+
+
+def bare_tables(table: Table, schema: str) -> Iterator[str]:
+    """Statements that make them; what only stages have is added as columns."""
+    yield f"CREATE SCHEMA IF NOT EXISTS {schema}"
+    for name, columns in shapes(table):
+        yield f'CREATE TABLE {schema}."{name}" (LIKE {SCHEMA}."{name}" INCLUDING ALL)'
+        yield f'ALTER TABLE {schema}."{name}" ' + ", ".join(
+            f'ADD COLUMN IF NOT EXISTS "{column}" {kind}' for column, kind in columns
+        )
+
+
+def foreign_keys(conn: sa.Connection, table: Table, schema: str) -> Iterator[str]:
+    """Statements that let them refer to the loader's tables, as those do."""
+    for name, _ in shapes(table):
+        found = conn.exec_driver_sql(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+            f" WHERE contype = 'f' AND conrelid = '{SCHEMA}.\"{name}\"'::regclass"
+        )
+        for definition in found.scalars().all():
+            yield f'ALTER TABLE {schema}."{name}" ADD {definition}'
+
+
+def shapes(table: Table) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
+    """The tables of a batch, each with the columns that its COPY text may name."""
+    for part in table.family():
+        lists = [link.table for link in part.links] + [c.table.name for c in part.children]
+        flags = [(f"_whole_{name}", "boolean") for name in lists]
+        yield part.name, [*flags, ("_absent", "text[]")]
+        for link in part.links:
+            yield link.table, [("_absent", "text[]")]
+
+
+def load(database: Database, parts: Sequence[Batch], merge: Merge) -> float:
+    """Seconds of the server process's CPU for all of them, the commits included."""
+    with database.transaction() as conn:
+        process = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    began = cpu(process)
+    for batch in parts:
+        with database.transaction() as conn:
+            merge(conn, batch)
+    return cpu(process) - began
+
+
+def cpu(process: int) -> float:
+    """Seconds of CPU that a process has had."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
+
+
+if __name__ == "__main__":
+    given = [int(size) for size in sys.argv[1:]]
+    main(*(given + [15_000, 3_000, 750][len(given) :]))
