@@ -17,7 +17,7 @@ KINDS = ("contacts", "companies", "conversations", "tickets", "articles", "macro
 
 @pytest.fixture
 def space() -> Workspace:
-    return Workspace.generate(61, contacts=90, companies=25, conversations=26, now=int(NOW))
+    return Workspace.generate(61, contacts=70, companies=22, conversations=12, now=int(NOW))
 
 
 def shown(harness: Harness, kind: str, **fields: Any) -> list[str]:
@@ -119,11 +119,10 @@ async def test_the_index_lagged(harness: Harness, space: Workspace, lag: int) ->
     assert differences(harness) == []
 
 
-@pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize(
-    "path",
-    ["^/contacts/search", "^/contacts/[0-9a-f]{24}$", "^/conversations", "^/tickets", "^/companies",
-     "^/tags", "^/admins$", "^/articles", "^/macros"],
+    ("path", "status"),
+    [("^/contacts/search", 403), ("^/contacts/[0-9a-f]{24}$", 403), ("^/contacts", 401),
+     ("^/conversations", 403), ("^/tickets|^/articles", 403), ("^/companies|^/tags", 401)],
 )  # fmt: skip
 async def test_a_scope_was_lost(harness: Harness, space: Workspace, path: str, status: int) -> None:
     harness.simulate(space)
@@ -284,7 +283,7 @@ async def test_a_changed_signature_rewrites_nothing(harness: Harness, space: Wor
 
 
 @pytest.mark.parametrize("full", [True, False])
-@pytest.mark.parametrize("page", range(0, 30, 3))
+@pytest.mark.parametrize("page", [0, 3, 6])
 async def test_leads_converted_while_contacts_are_read_are_neither_lost_nor_doubled(
     harness: Harness, space: Workspace, page: int, full: bool
 ) -> None:
@@ -294,7 +293,7 @@ async def test_leads_converted_while_contacts_are_read_are_neither_lost_nor_doub
     leads = shown(harness, "contacts", role="lead")
     for number, key in enumerate(leads[:4]):
         harness.control.when(
-            {"path": "^/contacts/search"}, "convert_lead", {"id": key}, after=page % 10 + number
+            {"path": "^/contacts/search"}, "convert_lead", {"id": key}, after=page + number
         )
     options = ALWAYS if full else {"full_pass_days": 10_000}
     outcome = await harness.sync(**options)

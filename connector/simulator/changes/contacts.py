@@ -11,7 +11,7 @@ from connector.simulator.encoding import decode, encode, render
 from connector.simulator.generation.events import unique
 from connector.simulator.shelf import Item
 from connector.simulator.thread import contact_reference
-from connector.simulator.workspace import NO_TIES, Applied, Record, Ties
+from connector.simulator.workspace import NO_TIES, Applied, Event, Record, Ties
 
 
 class ContactChanges(Changes):
@@ -177,6 +177,9 @@ class ContactChanges(Changes):
         if bump:
             record["updated_at"] = self._now
         self._put("contacts", contact_item(record, gone.item.owned))
+        self._note_subscriptions(id)
+        for event in self._space.events.get(id, ()):
+            self._note_event(id, event, silent=not bump)
 
     def delete_contact(self, id: str) -> None:
         """Delete for good."""
@@ -191,6 +194,11 @@ class ContactChanges(Changes):
         if bump:
             record["updated_at"] = self._now
         self._put("contacts", contact_item(record, ties))
+
+    def _note_event(self, contact: str, event: Event, *, silent: bool) -> None:
+        key = f"{contact} {event.name} {event.created_at}"
+        shown_at = max(event.visible_at, self.simulator.now())
+        self.simulator.journal.note("events", key, shown_at, silent=silent)
 
     def _note_subscriptions(self, contact: str) -> None:
         now = self.simulator.now()

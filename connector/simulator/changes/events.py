@@ -37,10 +37,10 @@ class EventChanges(ContactChanges):
         ms = moment * 1000 + self._space.next_number("event_ms", 0) % 1000
         events = self._space.events.setdefault(contact, [])
         visible_at = self.simulator.visible_at()
-        if not place(events, Event(ms, name, render(kept), visible_at)):
+        event = Event(ms, name, render(kept), visible_at)
+        if not place(events, event):
             return False
-        key = f"{contact} {name} {moment}"
-        self.simulator.journal.note("events", key, visible_at, silent=server_side)
+        self._note_event(contact, event, silent=server_side)
         if not server_side:
             record = decode(item.body)
             record.update(last_seen_at=self._now, updated_at=self._now)
