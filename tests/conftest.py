@@ -75,6 +75,34 @@ def database(database_url: str, schema: str) -> Iterator[Database]:
     database.close()
 
 
+class Injected:
+    """How often a test has injected its fault; the mark ``fault`` says how often at least."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, times: int = 1) -> None:
+        self.times += times
+
+
+@pytest.fixture
+def injected() -> Injected:
+    """Call it for each fault that no rule of the simulator counts."""
+    return Injected()
+
+
+@pytest.fixture(autouse=True)
+def _as_often_as_said(request: pytest.FixtureRequest, injected: Injected) -> Iterator[None]:
+    """A test marked ``fault`` fails if it injected less than its mark (and the docs) say."""
+    mark = request.node.get_closest_marker("fault")
+    harness = request.getfixturevalue("harness") if "harness" in request.fixturenames else None
+    yield
+    simulator = getattr(harness, "simulator", None)
+    struck = simulator.faults.struck if simulator else 0
+    if mark:
+        assert injected.times + struck >= mark.kwargs.get("times", 1)
+
+
 @pytest.fixture
 async def harness(database_url: str, schema: str) -> AsyncIterator[Harness]:
     """A simulated Intercom, a warehouse, and the sync between them."""
