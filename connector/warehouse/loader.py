@@ -8,7 +8,7 @@ can be written once, after everything that decides whether it changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,7 +62,8 @@ class Loader:
             return Written()
         cursor = _cursor(conn)
         self._stage(cursor, batch)
-        refused = self._refuse(cursor, table, by_id, lag)
+        beside = statements.is_beside(table, root.absent)
+        refused = self._refuse(cursor, table, {"by_id": by_id, "lag": lag, "beside": beside})
         self._placeholders(cursor, table, batch, run_id)
         inserted, updated = self._merge(cursor, table, batch, run_id)
         unchanged = root.rows - len(refused) - inserted - updated
@@ -76,10 +77,10 @@ class Loader:
                     copy.write(staged.data)
 
     def _refuse(
-        self, cursor: psycopg.Cursor[Any], table: Table, by_id: bool, lag: timedelta
+        self, cursor: psycopg.Cursor[Any], table: Table, how: Mapping[str, Any]
     ) -> list[str]:
         """Drop staged copies that are older than what is stored, and all that came with them."""
-        cursor.execute(statements.refuse(self.names, table), {"by_id": by_id, "lag": lag})
+        cursor.execute(statements.refuse(self.names, table), how)
         refused = [key for (key,) in cursor.fetchall()]
         if refused:
             self._drop_staged(cursor, table, refused)

@@ -117,8 +117,10 @@ def refuse(names: Names, table: Table) -> str:
     """Delete and return staged copies that may not replace what is stored.
 
     A copy may if its (updated_at, time of the request) is not older: silent changes do not move
-    updated_at. A deleted row comes back by a read by id, or by a list that was asked for late
-    enough. Parameters: by_id, lag.
+    updated_at. What is no copy but a list read beside the object has no age of its own: times
+    within one run are known to a second or so, and the list would be refused for good. A deleted
+    row comes back by a read by id, or by a list that was asked for late enough. Parameters: by_id,
+    lag, beside.
     """
     newer = "s._read_at >= o._read_at"
     if table.has_updated_at:
@@ -129,9 +131,14 @@ def refuse(names: Names, table: Table) -> str:
     return f"""
         DELETE FROM {stage(table.name)} s USING {names(table.name)} o
         WHERE {_same(table.key)} AND NOT (
-            (o._read_at IS NULL OR {newer})
+            (%(beside)s OR o._read_at IS NULL OR {newer})
             AND (o._deleted_at IS NULL OR %(by_id)s OR s._read_at > o._deleted_at + %(lag)s))
         RETURNING s.id"""
+
+
+def is_beside(table: Table, absent: frozenset[str]) -> bool:
+    """Whether records that lack these columns are lists read beside objects, not copies of them."""
+    return table.has_updated_at and "updated_at" in absent
 
 
 def _same(key: Iterable[str]) -> str:
@@ -233,8 +240,7 @@ def merge(names: Names, table: Table, absence: Absence, parent: Family | None = 
     columns = ", ".join(map(quote, [*key, *content, "_read_at"]))
     keys = ", ".join(f"s.{quote(k)}" for k in key)
     values = ", ".join(c.value for c in content.values())
-    # A record without its updated_at is a list that was read beside the object, not a copy of it.
-    stamp = [] if table.has_updated_at and "updated_at" in absence[0] else ["_read_at"]
+    stamp = [] if is_beside(table, absence[0]) else ["_read_at"]
     update = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in (*content, *stamp))
     return f"""
         WITH merged AS (
