@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -23,6 +22,7 @@ from connector import settings as settings_module
 from connector.commands import check, demo, simulate, sql, status
 from connector.commands import verify as verification
 from connector.commands.connect import open_client, open_database
+from connector.commands.interruption import Interruption
 from connector.commands.progress import (
     JsonLines,
     Progress,
@@ -35,6 +35,7 @@ from connector.errors import ConnectorError, SettingsError
 from connector.settings import Settings
 from connector.sync.run import Options, Outcome, prepare, refetch, sync
 from connector.sync.verify import verify
+from connector.warehouse.database import Database
 
 T = TypeVar("T")
 INTERRUPTED = 130
@@ -52,7 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     _log(arguments)
     try:
-        return int(arguments.command(arguments))
+        with Interruption():
+            return int(arguments.command(arguments))
     except ConnectorError as error:
         print(f"intercom-warehouse: {error}", file=sys.stderr)
         return error.exit_code
@@ -107,7 +109,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
                 return await sync(client, database, options, progress)
 
         try:
-            outcome = _until_signalled(run())
+            outcome = _until_signalled(run(), database)
         finally:
             progress.clear()
     if arguments.json:
@@ -149,7 +151,7 @@ def _verify(arguments: argparse.Namespace) -> int:
                 found = await verify(client, database, only, arguments.sample)
                 return verification.report(found, as_json=arguments.json)
 
-        return _until_signalled(run())
+        return _until_signalled(run(), database)
 
 
 def _refetch(arguments: argparse.Namespace) -> int:
@@ -167,7 +169,7 @@ def _refetch(arguments: argparse.Namespace) -> int:
                     print_outcome(outcome)
                 return outcome.exit_code
 
-        return _until_signalled(run())
+        return _until_signalled(run(), database)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -277,17 +279,21 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return settings
 
 
-def _until_signalled(work: Coroutine[Any, Any, T]) -> T:
+def _until_signalled(work: Coroutine[Any, Any, T], database: Database | None = None) -> T:
     """Run to the end, or until SIGINT or SIGTERM, which end the run with its state committed."""
+    with Interruption(database) as interruption:
 
-    async def run() -> T:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
-        return await task
+        async def run() -> T:
+            task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+            interruption.stop = lambda: loop.call_soon_threadsafe(task.cancel)
+            return await task
 
-    return asyncio.run(run())
+        try:
+            return asyncio.run(run())
+        except Exception as error:
+            if interruption.signalled:  # what it waited for was broken off
+                raise KeyboardInterrupt from error
+            raise
 
 
 def _log(arguments: argparse.Namespace) -> None:

@@ -187,7 +187,8 @@ def _pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) ->
 
 def _end_early(database: Database, run_id: int, error: BaseException) -> None:
     """Record why the run stopped, if the database can still be told."""
-    status = "failed" if isinstance(error, Exception) else "interrupted"
+    failed = isinstance(error, Exception) and not database.stopped.is_set()
+    status = "failed" if failed else "interrupted"
     text = str(error) or type(error).__name__
     try:
         with database.transaction() as conn:
