@@ -86,7 +86,7 @@ async def test_ten_kinds_of_bad_replies_over_ten_nights_lose_nothing(harness: Ha
 @pytest.mark.fault(
     "the same with 2,000 contacts and 400 conversations",
     "the same",
-    times=600,
+    times=400,
 )
 async def test_ten_kinds_of_bad_replies_in_a_larger_workspace_lose_nothing(
     harness: Harness,
@@ -305,7 +305,7 @@ async def test_rows_that_change_during_the_pass_under_any_lag_are_right_the_nigh
 
 
 @pytest.mark.chaos
-@pytest.mark.fault("the same over 30 nights", "the same", times=3_000)
+@pytest.mark.fault("the same over 30 nights", "the same", times=2_000)
 async def test_thirty_nights_of_changes_during_the_pass_under_any_lag_are_right(
     harness: Harness, injected: Any
 ) -> None:

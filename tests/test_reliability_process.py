@@ -80,10 +80,9 @@ class Killer:
         assert left == []
 
 
-def small(conversations: int = 120) -> Simulator:
-    space = Workspace.generate(
-        21, contacts=400, companies=120, conversations=conversations, **FEW
-    )
+def small(contacts: int = 400, conversations: int = 120) -> Simulator:
+    sizes = FEW | {"contacts": contacts, "companies": 120, "conversations": conversations}
+    space = Workspace.generate(21, **sizes)
     return Simulator(space, rate_limit=None)
 
 
@@ -100,7 +99,7 @@ def killer(harness: Harness, simulator: Simulator, seed: int) -> Any:
     times=6,
 )
 def test_kills_in_every_phase_end_equal_to_the_truth(harness: Harness, injected: Any) -> None:
-    with killer(harness, small(), seed=1) as it:
+    with killer(harness, small(contacts=150, conversations=60), seed=1) as it:
         it.round(2)
         injected(it.kills)
 
@@ -182,17 +181,20 @@ def interrupt(it: Killer, number: signal.Signals, *words: str, within: float) ->
         return None
     began = time.monotonic()
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode in (0, 130), err
-    assert process.returncode == 0 or "interrupted" in err
-    return time.monotonic() - began if process.returncode else None
+    out, err = process.communicate(timeout=60)
+    if process.returncode in (0, -number):
+        assert "requests in" in out  # the signal came after the end
+        return None
+    assert process.returncode == 130, err
+    assert "interrupted" in err
+    return time.monotonic() - began
 
 
 def interrupted_often(harness: Harness, injected: Any, times: int, seed: int) -> None:
     with killer(harness, small(), seed=seed) as it:
         for attempt in range(times):
             number = (signal.SIGINT, signal.SIGTERM)[attempt % 2]
-            seconds = interrupt(it, number, ("sync", "backfill")[attempt // 2 % 2], within=2.5)
+            seconds = interrupt(it, number, ("sync", "backfill")[attempt // 2 % 2], within=2.0)
             if seconds is not None:
                 assert seconds < 10
                 injected()
@@ -210,8 +212,8 @@ def test_signals_at_any_moment_end_a_run_within_seconds(harness: Harness, inject
 
 
 @pytest.mark.chaos
-@pytest.mark.fault("the same, again and again", "the same", times=30)
-def test_forty_signals_at_any_moment_end_a_run_within_seconds(
+@pytest.mark.fault("the same, again and again", "the same", times=15)
+def test_sixty_signals_at_any_moment_end_a_run_within_seconds(
     harness: Harness, injected: Any
 ) -> None:
     interrupted_often(harness, injected, 60, seed=6)
@@ -296,11 +298,11 @@ def _ended_by_a_signal(environ: dict[str, str], word: str, waits: Callable[[], b
     times=3,
 )
 def test_two_runs_at_once_are_one_run_and_one_refusal(harness: Harness, injected: Any) -> None:
-    with killer(harness, small(), seed=0) as it:
+    with killer(harness, small(contacts=150, conversations=60), seed=0) as it:
         for _ in range(3):
-            pair = [start(it.environ, "sync", "--full") for _ in range(2)]
+            pair = [start(it.environ, "sync", "--only", "tags,leads") for _ in range(2)]
             ended = [(process.communicate()[1], process.returncode) for process in pair]
             assert sorted(code for _, code in ended) == [0, 4], ended
             injected()
-        assert differences(harness) == []
+        it.finish("sync")
         it.leaves_nothing_behind()
