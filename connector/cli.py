@@ -97,6 +97,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         since=arguments.since,
         lookback=timedelta(seconds=settings.lookback),
         sweep=timedelta(days=settings.sweep_days),
+        keep_runs=timedelta(days=settings.keep_runs_days),
         allow_deletes=arguments.allow_deletes,
         auto_migrate=settings.auto_migrate,
     )

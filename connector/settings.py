@@ -41,6 +41,7 @@ class Settings:
     auto_migrate: bool
     lookback: int  # seconds
     sweep_days: int  # events, notes and subscriptions of every contact are read again within
+    keep_runs_days: int  # what runs did is forgotten after so many
     concurrency: int
     requests_per_minute: int | None
     ca_bundle: str | None
@@ -122,6 +123,7 @@ def load(
         auto_migrate=source.flag("CONNECTOR_AUTO_MIGRATE", True),
         lookback=source.number("CONNECTOR_LOOKBACK", 900) or 0,
         sweep_days=source.number("CONNECTOR_EVENTS_SWEEP_DAYS", 30, least=1) or 30,
+        keep_runs_days=source.number("CONNECTOR_KEEP_RUNS_DAYS", 400, least=1) or 400,
         concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1) or 50,
         requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
         ca_bundle=source.text("SSL_CERT_FILE") or None,

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from connector.warehouse.database import Database
 from tests.harness import Harness
+from tests.postgres import Server
 
 _numbers = itertools.count(1)
 
@@ -54,6 +55,14 @@ def _embedded(directory: Path) -> Iterator[str]:
         server = embedded.start(directory)
     yield server.get_uri()
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the tests' own, which they may stop and start."""
+    server = Server(tmp_path_factory.mktemp("own"))
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -28,14 +28,6 @@ PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sb
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that tests may stop and start."""
-    server = Server(tmp_path_factory.mktemp("own"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def own(server: Server) -> Iterator[Harness]:
     """A harness on that server."""

@@ -55,6 +55,7 @@ class Options:
     since: datetime | None = None
     lookback: timedelta = timedelta(seconds=900)
     sweep: timedelta = timedelta(days=30)
+    keep_runs: timedelta = timedelta(days=400)
     allow_deletes: bool = False
     auto_migrate: bool = True
 
@@ -165,6 +166,7 @@ async def _run(
     outcome = Outcome(run_id)
     try:
         await store.do(lambda conn: _pin(conn, workspace, pinned))
+        await store.do(lambda conn: state.forget_runs(conn, options.keep_runs))
         await work(_Run(client, store, options, reporter, outcome))
         status = "failed" if outcome.exit_code else "succeeded"
         await store.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
