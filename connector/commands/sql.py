@@ -26,7 +26,8 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
         with database.transaction() as conn:
             if not write:
                 conn.execute(sa.text("SET TRANSACTION READ ONLY"))
-            conn.execute(sa.text(f"SET LOCAL search_path TO {quote(database.schema)}, public"))
+            path = f"{quote(database.schema)}, public"
+            conn.execute(sa.select(sa.func.set_config("search_path", path, True)))
             if not write:
                 _refuse_several(conn, statement)
             result = conn.exec_driver_sql(statement.replace("%", "%%"))
