@@ -47,7 +47,7 @@ DESCRIBED = {
     "news_items": "news_item",
     "newsfeeds": "newsfeed",
 }
-EXAMPLES = 25
+EXAMPLES = 25  # as the marks say
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 # Texts that Postgres holds and that are no signed addresses: those are other tests' business.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0?"), max_size=12)
@@ -107,7 +107,7 @@ def _not_null(schema: dict[str, Any], name: str) -> st.SearchStrategy[Any]:
 def _objects(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     properties = schema.get("properties", {})
     inner = {key: _values(value) for key, value in properties.items()}
-    if any("array" == value.get("type") for value in properties.values()) and "id" not in inner:
+    if any(value.get("type") == "array" for value in properties.values()) and "id" not in inner:
         inner["type"] = st.just("thing.list")
     if not inner:
         return st.dictionaries(TEXT.filter(bool), TEXT | st.integers() | st.booleans(), max_size=3)
@@ -138,7 +138,7 @@ def record_of(table: str, data: st.DataObject) -> dict[str, Any]:
 @pytest.mark.fault(
     "any record that Intercom's OpenAPI description allows, of 20 tables",
     "every leaf is in a column, a link, a child or extra",
-    times=EXAMPLES,
+    times=25,
 )
 @pytest.mark.parametrize("table", DESCRIBED)
 def test_no_leaf_of_any_described_record_is_lost(
@@ -203,7 +203,7 @@ HOSTILE = JSON_VALUES | st.sampled_from(
     " object for a list, NUL, lone surrogates, numbers past 64 bits, instants before 1970 and past"
     " 9999",
     "the record and its neighbour land, the second time without a write",
-    times=EXAMPLES,
+    times=25,
 )
 @pytest.mark.parametrize("table", DESCRIBED)
 def test_anything_in_any_place_stops_no_batch_and_is_written_once(

@@ -91,9 +91,7 @@ async def test_ten_kinds_of_bad_replies_over_ten_nights_lose_nothing(harness: Ha
 async def test_ten_kinds_of_bad_replies_in_a_larger_workspace_lose_nothing(
     harness: Harness,
 ) -> None:
-    await five_in_a_hundred(
-        harness, 10, space(8, contacts=2_000, companies=200, conversations=400)
-    )
+    await five_in_a_hundred(harness, 10, space(8, contacts=2_000, companies=200, conversations=400))
 
 
 @pytest.mark.fault(

@@ -173,8 +173,7 @@ async def test_a_full_disk_is_told_and_the_next_run_goes_on(own: Harness, inject
         " USING ERRCODE = 'disk_full'; END $$"
     )
     own.query(
-        "CREATE TRIGGER full_disk BEFORE INSERT ON conversation_parts"
-        " EXECUTE FUNCTION full_disk()"
+        "CREATE TRIGGER full_disk BEFORE INSERT ON conversation_parts EXECUTE FUNCTION full_disk()"
     )
     injected()
     await _refused_until_there_is_space(

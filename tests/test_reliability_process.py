@@ -1,4 +1,4 @@
-"""The process is killed, interrupted, started twice: the next run goes on from what was committed."""
+"""The process is killed, interrupted, started twice: the next run goes on from what is committed."""
 
 from __future__ import annotations
 
@@ -121,9 +121,7 @@ def test_two_hundred_kills_in_every_phase_end_equal_to_the_truth(
     "what stands in finished windows is not asked for again",
     times=10,
 )
-def test_a_kill_costs_no_more_than_the_unfinished_windows(
-    harness: Harness, injected: Any
-) -> None:
+def test_a_kill_costs_no_more_than_the_unfinished_windows(harness: Harness, injected: Any) -> None:
     simulator = small(conversations=2_500)
     asked = _listen(simulator)
     with killer(harness, simulator, seed=3) as it:
@@ -234,6 +232,7 @@ def _refused(simulator: Simulator) -> Callable[[], bool]:
     " database that is away",
     "ends within seconds with exit code 130",
     times=3,
+    rows=False,
 )
 def test_a_signal_ends_every_kind_of_waiting(harness: Harness, injected: Any) -> None:
     for prepare in (_stalled, _refused):

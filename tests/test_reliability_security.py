@@ -123,6 +123,7 @@ def command_line(process: subprocess.Popen[str]) -> str:
     "the token and the password are in no output, log, report, metric, table, view or command"
     " line, and nothing is sent to the other host",
     times=7,
+    rows=False,
 )
 def test_token_and_password_are_nowhere_after_a_run_full_of_faults(
     server: Server, tmp_path: Path, injected: Any
