@@ -26,13 +26,14 @@ HEADINGS = {
 PREFACE = """# Reliability
 
 What has been done to the sync, and what came of it. Each line is a test that injects the fault
-against a real Postgres and an Intercom that is simulated down to its faults; when the fault is over,
-every row, link and child is compared with what the simulator knows to be true. "Rows lost" counts
-rows, links and children that are missing or wrong then; it is empty where a test compares none.
+between a real Postgres and an Intercom that is simulated down to its faults; when the fault is
+over, every row, link and child is compared with what the simulator knows to be true. "Rows lost"
+counts rows, links and children that are missing or wrong then; it is empty where a test compares
+none.
 
-`times` is how often the fault is injected at least: a test that injects less fails. Where a test has
-several cases it is so for each. Lines marked *chaos* are run by `make chaos` (about a quarter of an
-hour), all others by `make test`. Regenerate this page with
+`times` is how often the fault is injected at least: a test that injects less fails. Where a test
+has several cases it is so for each. Lines marked *chaos* are run by `make chaos` (about a quarter
+of an hour), all others by `make test`. Regenerate this page with
 `python -m bench.reliability > docs/reliability.md`; a test compares it.
 """
 END = """

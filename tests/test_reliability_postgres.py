@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
 
 from connector.errors import AlreadyRunningError, DatabaseError, DatabaseLostError, FenceError
@@ -346,6 +347,65 @@ async def test_a_run_that_lost_its_lock_writes_nothing_after_a_second_one(
     assert differences(own) == []
     statuses = own.query("SELECT status FROM sync_runs ORDER BY id")
     assert [row["status"] for row in statuses] == ["interrupted", "succeeded"]
+
+
+@pytest.mark.fault(
+    "the server ends transactions that idle or last (idle_in_transaction_session_timeout,"
+    " transaction_timeout)",
+    "the lock outlasts both",
+    times=2,
+    rows=False,
+)
+def test_the_lock_outlasts_the_timeouts_of_the_server(own: Harness, injected: Any) -> None:
+    for setting in ("idle_in_transaction_session_timeout", "transaction_timeout"):
+        url = make_conninfo(conninfo(own.database_url), options=f"-c {setting}=150")
+        first, second = Database(url, own.schema), Database(url, own.schema)
+        first.lock()
+        with psycopg.connect(url, autocommit=True) as other:  # which that server really ends
+            other.execute("BEGIN")
+            time.sleep(0.6)
+            with pytest.raises(psycopg.Error):
+                other.execute("SELECT 1")
+        with pytest.raises(AlreadyRunningError):
+            second.lock()
+        first.close()
+        second.close()
+        injected()
+
+
+@pytest.mark.parametrize("times", [1, database_module.TRIES])
+def test_a_transaction_that_the_server_ends_for_its_length_is_repeated(
+    own: Harness, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    monkeypatch.setattr(database_module, "PAUSE", 0.01)
+    url = make_conninfo(conninfo(own.database_url), options="-c transaction_timeout=100")
+    database, tries = Database(url, own.schema), itertools.count(1)
+
+    def work(conn: sa.Connection) -> str:
+        slow = next(tries) <= times
+        conn.execute(sa.text(f"SELECT pg_sleep({0.5 if slow else 0})"))
+        return "done"
+
+    if times == 1:
+        assert database.write(work) == "done"
+    else:
+        with pytest.raises(DatabaseLostError, match="transaction timeout"):
+            database.write(work)
+    database.close()
+
+
+def test_a_connection_that_dies_as_it_takes_the_lock_is_told_in_words(own: Harness) -> None:
+    database = Database(own.database_url, own.schema)
+
+    def end(connection: Any, *rest: Any) -> None:
+        pid = connection.connection.driver_connection.info.backend_pid
+        own.query("SELECT pg_terminate_backend(%s, 1000)", pid)
+
+    sa.event.listen(database.engine, "before_cursor_execute", end)
+    with pytest.raises(DatabaseError, match="lock of schema") as caught:
+        database.lock()
+    assert caught.value.exit_code == 5
+    database.close()
 
 
 @pytest.mark.skipif(not PGBOUNCER, reason="the program pgbouncer is not installed")

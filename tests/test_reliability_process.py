@@ -1,4 +1,4 @@
-"""The process is killed, interrupted, started twice: the next run goes on from what is committed."""
+"""The process is killed, interrupted, started twice: the next run goes on from what was kept."""
 
 from __future__ import annotations
 
