@@ -76,10 +76,10 @@ async def five_in_a_hundred(harness: Harness, nights: int, workspace: Workspace)
     "5 % bad replies of ten kinds (500, 502, 503, 504, HTML, empty, cut off, reset, stalled,"
     " garbage) over a first load and ten nights",
     "tried again; what stays unread is pending and read the next night",
-    times=60,
+    times=40,
 )
 async def test_ten_kinds_of_bad_replies_over_ten_nights_lose_nothing(harness: Harness) -> None:
-    await five_in_a_hundred(harness, 10, space())
+    await five_in_a_hundred(harness, 10, space(contacts=100, conversations=40))
 
 
 @pytest.mark.chaos
@@ -294,12 +294,12 @@ async def test_maintenance_before_a_run_ends_it_before_anything_is_written(
 @pytest.mark.fault(
     "index lag of 0 to 10 minutes, drawn anew for each change, while rows change during the pass",
     "every row is right the night after",
-    times=100,
+    times=60,
 )
 async def test_rows_that_change_during_the_pass_under_any_lag_are_right_the_night_after(
     harness: Harness, injected: Any
 ) -> None:
-    await changes_during_passes(harness, injected, nights=5, workspace=space())
+    await changes_during_passes(harness, injected, nights=3, workspace=space(contacts=100))
 
 
 @pytest.mark.chaos
@@ -343,7 +343,9 @@ async def test_daylight_saving_and_a_changed_timezone_miss_no_contact(
     zone = ZoneInfo("America/New_York")
     harness.now = datetime(2026, 3, 6, 22, tzinfo=zone).timestamp()
     harness.simulate(
-        space(now=int(harness.now), timezone="America/New_York"), midnight_hole=300, index_lag=60
+        space(contacts=80, conversations=20, now=int(harness.now), timezone="America/New_York"),
+        midnight_hole=300,
+        index_lag=60,
     )
     assert (await harness.sync()).exit_code == 0
     moments = [

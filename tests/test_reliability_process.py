@@ -96,11 +96,11 @@ def killer(harness: Harness, simulator: Simulator, seed: int) -> Any:
 @pytest.mark.fault(
     "kill -9 at any moment of a migration, a first load, a night and a full pass",
     "the next run goes on from what was committed and ends equal to the truth",
-    times=6,
+    times=3,
 )
 def test_kills_in_every_phase_end_equal_to_the_truth(harness: Harness, injected: Any) -> None:
     with killer(harness, small(contacts=150, conversations=60), seed=1) as it:
-        it.round(2)
+        it.round(1)
         injected(it.kills)
 
 
@@ -171,9 +171,12 @@ def _in_finished_windows(harness: Harness) -> set[str]:
 
 def interrupt(it: Killer, number: signal.Signals, *words: str, within: float) -> float | None:
     """Seconds that a command took to end after the signal; None if it had ended before."""
+    stats, before = it.harness.simulator.stats, it.harness.control.stats()["requests"]
     process = start(it.environ, *words)
+    while process.poll() is None and stats.as_dict()["requests"] == before:
+        time.sleep(0.01)  # Python itself is starting
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=it.dice.uniform(1.0, within))
+        process.wait(timeout=it.dice.uniform(0.0, within))
     if process.poll() is not None:
         process.communicate()
         return None
@@ -192,7 +195,7 @@ def interrupted_often(harness: Harness, injected: Any, times: int, seed: int) ->
     with killer(harness, small(), seed=seed) as it:
         for attempt in range(times):
             number = (signal.SIGINT, signal.SIGTERM)[attempt % 2]
-            seconds = interrupt(it, number, ("sync", "backfill")[attempt // 2 % 2], within=2.0)
+            seconds = interrupt(it, number, ("sync", "backfill")[attempt // 2 % 2], within=1.0)
             if seconds is not None:
                 assert seconds < 10
                 injected()
@@ -203,10 +206,10 @@ def interrupted_often(harness: Harness, injected: Any, times: int, seed: int) ->
 @pytest.mark.fault(
     "SIGINT and SIGTERM at any moment of a load",
     "ends within seconds with exit code 130; the next run completes it",
-    times=3,
+    times=1,
 )
 def test_signals_at_any_moment_end_a_run_within_seconds(harness: Harness, injected: Any) -> None:
-    interrupted_often(harness, injected, 5, seed=5)
+    interrupted_often(harness, injected, 4, seed=5)
 
 
 @pytest.mark.chaos
@@ -294,11 +297,11 @@ def _ended_by_a_signal(environ: dict[str, str], word: str, waits: Callable[[], b
 @pytest.mark.fault(
     "two runs of one schema started at the same instant",
     "one runs, the other ends with exit code 4 or after it; the rows are right",
-    times=3,
+    times=2,
 )
 def test_two_runs_at_once_are_one_run_and_one_refusal(harness: Harness, injected: Any) -> None:
     with killer(harness, small(contacts=150, conversations=60), seed=0) as it:
-        for _ in range(3):
+        for _ in range(2):
             pair = [start(it.environ, "sync", "--only", "tags,leads") for _ in range(2)]
             ended = [(process.communicate()[1], process.returncode) for process in pair]
             assert sorted(code for _, code in ended) == [0, 4], ended
