@@ -1,9 +1,10 @@
 """What a first load, an idle run and nights with changes cost, over HTTP, checked for equality.
 
-``python -m bench.night [CONTACTS COMPANIES CONVERSATIONS [RESOURCES]]`` runs the real command line
-against the simulator and an embedded Postgres, compares every row and link with the truth after each
-run (of workspaces up to 25,000 contacts: the comparison holds all in memory), and prints requests by
-resource, rows written and seconds as Markdown. RESOURCES are names, separated by commas.
+``python -m bench.night [CONTACTS COMPANIES CONVERSATIONS [RESOURCES]]`` runs the real command
+line against the simulator and an embedded Postgres, compares every row and link with the truth
+after each run (of workspaces up to 25,000 contacts: the comparison holds all in memory), and
+prints requests by resource, rows written and seconds as Markdown. RESOURCES are names, separated
+by commas.
 """
 
 from __future__ import annotations
