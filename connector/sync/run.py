@@ -32,7 +32,7 @@ from connector.sync import due
 from connector.sync.columns import grow_views
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
-from connector.sync.work import Pass
+from connector.sync.work import PLACEHOLDER_TRIES, Pass
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, state
 from connector.warehouse.completeness import measure
@@ -45,7 +45,6 @@ logger = logging.getLogger(__name__)
 STOPS = (TokenRefusedError, DatabaseError, FenceError)
 
 PLACEHOLDERS_A_RUN = 1_000  # read by id at the end of each run, at least
-PLACEHOLDER_TRIES = 3
 PENDING_AT_ONCE = 500
 STALE_PATIENCE = timedelta(days=1)  # so long an index may lag before that is a failure
 
