@@ -3,6 +3,7 @@
 #   make demo    the whole thing on this machine: no account, no server
 #   make test    the tests, against a real Postgres that they start themselves
 #   make check   what CI runs: lint, types, tests
+#   make chaos   the long tests under faults: about a quarter of an hour
 #
 # PYTHON names the interpreter (3.11 or newer) that .venv is made with.
 
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check lint format types clean
+.PHONY: help demo test check chaos lint format types clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -29,6 +30,9 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 check: lint types test
+
+chaos: $(READY)
+	$(BIN)/python -m pytest -m chaos --durations=0
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -24,6 +23,7 @@ from connector.commands import check, demo, forget, simulate, sql, status
 from connector.commands import verify as verification
 from connector.commands import views as views_command
 from connector.commands.connect import open_client, open_database, privacy
+from connector.commands.interruption import Interruption
 from connector.commands.progress import (
     JsonLines,
     Progress,
@@ -37,6 +37,7 @@ from connector.settings import Settings
 from connector.sync.run import Options, Outcome, prepare, refetch, sync
 from connector.sync.verify import verify
 from connector.warehouse import cleaning
+from connector.warehouse.database import Database
 
 T = TypeVar("T")
 INTERRUPTED = 130
@@ -54,7 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     _log(arguments)
     try:
-        return int(arguments.command(arguments))
+        with Interruption():
+            return int(arguments.command(arguments))
     except ConnectorError as error:
         print(f"intercom-warehouse: {error}", file=sys.stderr)
         return error.exit_code
@@ -100,6 +102,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         full_pass_requests=settings.full_pass_requests,
         full_pass_days=settings.full_pass_days,
         activity_feed=settings.activity_feed,
+        keep_runs=timedelta(days=settings.keep_runs_days),
         allow_deletes=arguments.allow_deletes,
         auto_migrate=settings.auto_migrate,
         privacy=privacy(settings),
@@ -113,7 +116,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
                 return await sync(client, database, options, progress)
 
         try:
-            outcome = _until_signalled(run())
+            outcome = _until_signalled(run(), database)
         finally:
             progress.clear()
     if arguments.json:
@@ -168,7 +171,7 @@ def _verify(arguments: argparse.Namespace) -> int:
                 found = await verify(client, database, only, arguments.sample, exclusions)
                 return verification.report(found, as_json=arguments.json)
 
-        return _until_signalled(run())
+        return _until_signalled(run(), database)
 
 
 def _refetch(arguments: argparse.Namespace) -> int:
@@ -187,7 +190,7 @@ def _refetch(arguments: argparse.Namespace) -> int:
                     print_outcome(outcome)
                 return outcome.exit_code
 
-        return _until_signalled(run())
+        return _until_signalled(run(), database)
 
 
 def _forget(arguments: argparse.Namespace) -> int:
@@ -321,17 +324,21 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return settings
 
 
-def _until_signalled(work: Coroutine[Any, Any, T]) -> T:
+def _until_signalled(work: Coroutine[Any, Any, T], database: Database | None = None) -> T:
     """Run to the end, or until SIGINT or SIGTERM, which end the run with its state committed."""
+    with Interruption(database) as interruption:
 
-    async def run() -> T:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
-        return await task
+        async def run() -> T:
+            task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+            interruption.stop = lambda: loop.call_soon_threadsafe(task.cancel)
+            return await task
 
-    return asyncio.run(run())
+        try:
+            return asyncio.run(run())
+        except Exception as error:
+            if interruption.signalled:  # what it waited for was broken off
+                raise KeyboardInterrupt from error
+            raise
 
 
 def _log(arguments: argparse.Namespace) -> None:

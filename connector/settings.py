@@ -47,6 +47,7 @@ class Settings:
     full_pass_days: int  # every list is read whole again within
     full_pass_requests: int  # that a run spends on full passes before they must be
     activity_feed: bool
+    keep_runs_days: int  # what runs did is forgotten after so many
     concurrency: int
     requests_per_minute: int | None
     ca_bundle: str | None
@@ -134,6 +135,7 @@ def load(
         full_pass_days=source.number("CONNECTOR_FULL_PASS_DAYS", 7),
         full_pass_requests=source.number("CONNECTOR_FULL_PASS_REQUESTS", 2_000),
         activity_feed=source.flag("CONNECTOR_ACTIVITY_FEED", True),
+        keep_runs_days=source.number("CONNECTOR_KEEP_RUNS_DAYS", 400, least=1),
         concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1),
         requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
         ca_bundle=source.text("SSL_CERT_FILE") or None,

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from connector.warehouse.database import Database, conninfo
 from tests.harness import Harness
+from tests.postgres import Server
 
 _numbers = itertools.count(1)
 
@@ -66,6 +67,14 @@ def _hasty(url: str) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the tests' own, which they may stop and start."""
+    server = Server(tmp_path_factory.mktemp("own"))
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def schema(database_url: str) -> Iterator[str]:
     """A schema name of the test's own; the schema is dropped afterwards."""
@@ -83,6 +92,34 @@ def database(database_url: str, schema: str) -> Iterator[Database]:
     database = Database(database_url, schema)
     yield database
     database.close()
+
+
+class Injected:
+    """How often a test has injected its fault; the mark ``fault`` says how often at least."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, times: int = 1) -> None:
+        self.times += times
+
+
+@pytest.fixture
+def injected() -> Injected:
+    """Call it for each fault that no rule of the simulator counts."""
+    return Injected()
+
+
+@pytest.fixture(autouse=True)
+def _as_often_as_said(request: pytest.FixtureRequest, injected: Injected) -> Iterator[None]:
+    """A test marked ``fault`` fails if it injected less than its mark (and the docs) say."""
+    mark = request.node.get_closest_marker("fault")
+    harness = request.getfixturevalue("harness") if "harness" in request.fixturenames else None
+    yield
+    simulator = getattr(harness, "simulator", None)
+    struck = simulator.faults.struck if simulator else 0
+    if mark:
+        assert injected.times + struck >= mark.kwargs.get("times", 1)
 
 
 @pytest.fixture

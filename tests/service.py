@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from connector.simulator import Simulator, serve
@@ -40,7 +41,9 @@ def served(simulator: Simulator, latency: float = 0.0) -> Iterator[str]:
 def environment(url: str, database_url: str, schema: str, **more: str) -> dict[str, str]:
     """What a process needs to sync; nothing of this process's own settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("INTERCOM_", "CONNECTOR_"))}
+    here = str(Path(__file__).parents[1])  # this checkout, wherever the process runs
     return kept | {
+        "PYTHONPATH": here,
         "INTERCOM_BASE_URL": url,
         "INTERCOM_ACCESS_TOKEN": "sim-token",
         "DATABASE_URL": database_url,

@@ -121,5 +121,7 @@ def test_sql_prints_rows_and_writes_nothing_unasked(database: Database, capsys: 
     assert json.loads(capsys.readouterr().out) == [{"one": 1}]
     with pytest.raises(SettingsError, match="read-only"):
         sql.run(database, "CREATE TABLE x (y int)", as_json=False, write=False)
+    with pytest.raises(SettingsError, match="multiple commands"):
+        sql.run(database, "COMMIT; CREATE TABLE x (y int)", as_json=False, write=False)
     with pytest.raises(SettingsError, match="syntax"):
         sql.run(database, "SELEKT", as_json=False, write=False)

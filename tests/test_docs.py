@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bench import reliability
 from connector import settings
 from connector.cli import EPILOG, parser
 from connector.resources import RESOURCES
@@ -63,6 +64,11 @@ def test_every_flag_in_the_readme_exists() -> None:
 def _commands() -> dict[str, argparse.ArgumentParser]:
     (action,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
     return dict(action.choices)
+
+
+def test_the_page_on_reliability_is_what_the_tests_say() -> None:
+    stored = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    assert stored == reliability.document(), "python -m bench.reliability > docs/reliability.md"
 
 
 def test_the_exit_codes_of_the_help_and_the_readme_are_the_same() -> None:

@@ -6,6 +6,9 @@ import contextlib
 import random
 import signal
 import subprocess
+from typing import Any
+
+import pytest
 
 from connector.simulator import Simulator, Workspace
 from tests.harness import Harness
@@ -18,8 +21,13 @@ def _simulator() -> Simulator:
     return Simulator(space, rate_limit=None)
 
 
+@pytest.mark.fault(
+    "kill -9 in the middle of a first load of 4,000 contacts",
+    "equal to the truth; all requests together are fewer than three times those of one load",
+    times=10,
+)
 def test_ten_kills_of_a_first_load_end_equal_to_the_truth(
-    harness: Harness, database_url: str, schema: str
+    harness: Harness, database_url: str, schema: str, injected: Any
 ) -> None:
     dice = random.Random(4)
     harness.simulator = _simulator()
@@ -39,6 +47,7 @@ def test_ten_kills_of_a_first_load_end_equal_to_the_truth(
         _, errors = last.communicate(timeout=120)
         assert last.returncode == 0, errors
     assert killed == 10
+    injected(killed)
     assert differences(harness) == []
     statuses = [row["status"] for row in harness.query("SELECT status FROM sync_runs ORDER BY id")]
     assert statuses[-1] == "succeeded"

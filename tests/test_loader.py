@@ -185,6 +185,15 @@ def test_a_newer_copy_replaces_one_that_was_read_later(warehouse):
     assert (row["name"], row["_read_at"]) == ("new", at(40))
 
 
+def test_a_list_read_beside_an_object_is_not_refused_for_its_time(warehouse):
+    warehouse.write("contacts", contact(updated=1, name="A"), read=10)
+    held = {"id": "1", "subscriptions": {"complete": [{"id": "s"}], "total_count": 1}}
+    assert warehouse.write("contacts", held, read=9.5).refused == ()
+    assert warehouse.links("contact_subscriptions") == {("1", "s")}
+    row = warehouse.one("contacts", "1")
+    assert (row["name"], row["_read_at"]) == ("A", at(10))
+
+
 def test_without_updated_at_the_time_of_the_request_decides(warehouse):
     warehouse.write("tags", {"id": "1", "name": "new"}, read=10)
     assert warehouse.write("tags", {"id": "1", "name": "old"}, read=9).refused == ("1",)

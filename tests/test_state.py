@@ -150,6 +150,28 @@ def test_a_resource_is_recorded_again_and_again_in_one_row(conn):
     assert (row["status"], row["fetched"], float(row["seconds"])) == ("succeeded", 2, 1.5)
 
 
+def test_old_runs_are_forgotten_but_for_the_running_and_the_last_that_succeeded(conn):
+    ended = []
+    for status in ("succeeded", "failed", "succeeded", "failed", "interrupted"):
+        ended.append(state.start_run(conn, "sync"))
+        state.record(conn, ended[-1], "tags", Tally())
+        state.finish_run(conn, ended[-1], status)
+    running = state.start_run(conn, "sync")
+    conn.execute(sa.update(state.RUNS).values(started_at=sa.func.now() - timedelta(days=10)))
+    young = ended[-1]
+    conn.execute(
+        sa.update(state.RUNS)
+        .where(state.RUNS.c.id == young)
+        .values(started_at=sa.func.now() - timedelta(days=9))
+    )
+    assert state.forget_runs(conn, timedelta(days=9, hours=12)) == 3
+    kept = set(conn.execute(sa.select(state.RUNS.c.id)).scalars())
+    assert kept == {ended[2], young, running}
+    told = set(conn.execute(sa.select(state.RUN_RESOURCES.c.run_id)).scalars())
+    assert told == {ended[2], young}
+    assert state.forget_runs(conn, timedelta(days=9, hours=12)) == 0
+
+
 def test_the_fence_lets_only_the_latest_run_through(conn):
     first = state.start_run(conn, "sync")
     state.fence(conn, first)

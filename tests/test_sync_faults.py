@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,11 @@ def a_conversation(harness: Harness) -> str:
     return str(harness.control.truth("conversations")[7]["id"])
 
 
+@pytest.mark.fault(
+    "one conversation answers 500 for ever",
+    "the rest is read, the object is pending, exit code 1 names it; heals when it answers",
+    times=9,
+)
 async def test_one_object_that_fails_for_ever_holds_up_nothing(harness: Harness) -> None:
     harness.simulate(small())
     bad = a_conversation(harness)
@@ -74,9 +80,16 @@ async def test_a_list_past_ten_that_fails_makes_its_contact_pending(harness: Har
     assert differences(harness) == []
 
 
-async def test_a_missing_scope_fails_its_resource_and_no_other(harness: Harness) -> None:
+@pytest.mark.fault(
+    "a scope is missing",
+    "its resource fails by name, exit code 1; the others are read",
+)
+async def test_a_missing_scope_fails_its_resource_and_no_other(
+    harness: Harness, injected: Any
+) -> None:
     harness.simulate(small())
     harness.control.deny("^/companies", 403)
+    injected()
     outcome = await harness.sync()
     assert outcome.exit_code == 1
     failed = {name for name, tally in outcome.resources.items() if tally.status == "failed"}
@@ -113,7 +126,13 @@ async def test_a_401_with_a_living_token_is_a_missing_scope(harness: Harness) ->
     assert outcome.resources["users"].status == "succeeded"
 
 
-async def test_a_token_revoked_in_mid_run_stops_it_with_its_state_kept(harness: Harness) -> None:
+@pytest.mark.fault(
+    "the token is revoked in the middle of a run",
+    "exit code 3 with the state kept; goes on when there is a token again",
+)
+async def test_a_token_revoked_in_mid_run_stops_it_with_its_state_kept(
+    harness: Harness, injected: Any
+) -> None:
     harness.simulate(small())
     count = 0
 
@@ -122,6 +141,7 @@ async def test_a_token_revoked_in_mid_run_stops_it_with_its_state_kept(harness: 
         count += 1
         if count == 12:
             harness.control.revoke_token()
+            injected()
 
     transport = SimulatorTransport(harness.simulator, latency=revoke)
     with pytest.raises(TokenRefusedError):
@@ -137,7 +157,11 @@ async def test_a_token_revoked_in_mid_run_stops_it_with_its_state_kept(harness: 
     assert differences(harness) == []
 
 
-async def test_a_token_of_another_workspace_writes_nothing(harness: Harness) -> None:
+@pytest.mark.fault(
+    "the token of another workspace",
+    "exit code 2 before anything is written",
+)
+async def test_a_token_of_another_workspace_writes_nothing(harness: Harness, injected: Any) -> None:
     harness.simulate(small())
     await harness.sync()
     before = harness.versions()
@@ -147,6 +171,7 @@ async def test_a_token_of_another_workspace_writes_nothing(harness: Harness) -> 
     harness.simulate(other)
     with pytest.raises(WrongWorkspaceError):
         await harness.sync()
+    injected()
     assert harness.versions() == before
     assert harness.query("SELECT * FROM sync_runs") == runs
 
@@ -276,10 +301,16 @@ async def test_windows_are_read_side_by_side_and_objects_too(harness: Harness) -
     assert differences(harness) == []
 
 
+@pytest.mark.fault(
+    "the local clock is an hour fast, or slow",
+    "no cursor lies beyond Intercom's present",
+    times=2,
+)
 async def test_a_wrong_local_clock_moves_no_cursor_past_what_intercom_says(
-    harness: Harness,
+    harness: Harness, injected: Any
 ) -> None:
     for skew in (3_600, -3_600):
+        injected()
         harness.simulate(small())
         start = harness.now
         harness.control.advance(skew)
@@ -295,6 +326,12 @@ async def test_a_wrong_local_clock_moves_no_cursor_past_what_intercom_says(
         assert harness.now >= start + DAY
 
 
+@pytest.mark.fault(
+    "three replies in ten bear a Date a year ahead",
+    "no cursor and no time of a read lies beyond the present",
+    times=50,
+    rows=False,
+)
 async def test_a_date_a_year_ahead_moves_no_cursor(harness: Harness) -> None:
     harness.simulate(small())
     year = timedelta(days=365)

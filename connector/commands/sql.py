@@ -26,12 +26,15 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
         with database.transaction() as conn:
             if not write:
                 conn.execute(sa.text("SET TRANSACTION READ ONLY"))
-            conn.execute(sa.text(f"SET LOCAL search_path TO {quote(database.schema)}, public"))
+            path = f"{quote(database.schema)}, public"
+            conn.execute(sa.select(sa.func.set_config("search_path", path, True)))
+            if not write:
+                _refuse_several(conn, statement)
             result = conn.exec_driver_sql(statement.replace("%", "%%"))
             names = list(result.keys()) if result.returns_rows else []
             rows = [tuple(row) for row in result] if result.returns_rows else []
             affected = result.rowcount
-    except DBAPIError as failure:
+    except (DBAPIError, psycopg.Error) as failure:
         raise SettingsError(f"Postgres refuses the statement: {_message(failure)}") from failure
     if as_json:
         records = [dict(zip(names, row, strict=True)) for row in rows]
@@ -41,8 +44,16 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
     return 0
 
 
-def _message(failure: DBAPIError) -> str:
-    cause = failure.orig
+def _refuse_several(conn: sa.Connection, statement: str) -> None:
+    """Raise Postgres's error unless it is one statement: COMMIT would end what is read-only."""
+    raw: Any = conn.connection.driver_connection
+    parsed = raw.pgconn.prepare(b"", statement.encode())
+    if parsed.status != psycopg.pq.ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(parsed)
+
+
+def _message(failure: DBAPIError | psycopg.Error) -> str:
+    cause = failure.orig if isinstance(failure, DBAPIError) else failure
     detail = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
     return detail or str(cause)
 

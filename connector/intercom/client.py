@@ -206,8 +206,7 @@ class Client:
             return read(reply), reply
         except IntercomError as error:
             error.method, error.path = request.method, request.path
-            error.message = self._without_token(error.message)
-            error.args = (error.message,)
+            self._hide_token(error)
             raise
         except ValueError as error:
             raise RetryExhaustedError(
@@ -217,9 +216,15 @@ class Client:
                 status=status,
             ) from error
 
-    def _without_token(self, message: str) -> str:
-        # A simulator's token may be an ordinary short word, and is no secret.
-        return message.replace(self._token, "[token]") if len(self._token) > 8 else message
+    def _hide_token(self, error: IntercomError) -> None:
+        """A proxy may repeat what it was sent, in any part of its reply."""
+        if len(self._token) <= 8:
+            return  # a simulator's token may be an ordinary short word, and is no secret
+        for name in ("message", "code", "request_id"):
+            told = getattr(error, name)
+            if told:
+                setattr(error, name, told.replace(self._token, "[token]"))
+        error.args = (error.message,)
 
     def _check(self, request: _Request, reply: Reply) -> None:
         error = failure(reply, request.method, request.path)

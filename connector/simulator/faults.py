@@ -79,6 +79,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
+        self.struck = 0
         self._random = Random(0)
 
     def pick(self, request: Request) -> Rule | None:
@@ -92,6 +93,7 @@ class Faults:
             if rule.probability < 1 and self._random.random() >= rule.probability:
                 continue
             rule.hits += 1
+            self.struck += 1
             if rule.times is not None and rule.hits >= rule.times:
                 self.rules.remove(rule)
             return rule

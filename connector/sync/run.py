@@ -32,7 +32,7 @@ from connector.sync import due
 from connector.sync.columns import grow_views
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
-from connector.sync.work import Pass
+from connector.sync.work import PLACEHOLDER_TRIES, Pass
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, state
 from connector.warehouse.completeness import measure
@@ -45,7 +45,6 @@ logger = logging.getLogger(__name__)
 STOPS = (TokenRefusedError, DatabaseError, FenceError)
 
 PLACEHOLDERS_A_RUN = 1_000  # read by id at the end of each run, at least
-PLACEHOLDER_TRIES = 3
 PENDING_AT_ONCE = 500
 STALE_PATIENCE = timedelta(days=1)  # so long an index may lag before that is a failure
 
@@ -63,6 +62,7 @@ class Options:
     full_pass_requests: int = 0  # that one run spends on full passes before they must be
     full_pass_days: float = 7  # so long a resource waits for its full pass at most
     activity_feed: bool = True
+    keep_runs: timedelta = timedelta(days=400)
     allow_deletes: bool = False
     auto_migrate: bool = True
     privacy: Privacy = field(default_factory=Privacy)
@@ -179,6 +179,7 @@ async def _run(
     outcome = Outcome(run_id)
     try:
         await store.do(lambda conn: _pin(conn, workspace, pinned))
+        await store.do(lambda conn: state.forget_runs(conn, options.keep_runs))
         await store.clean()
         await work(_Run(client, store, options, reporter, outcome))
         status = "failed" if outcome.exit_code else "succeeded"
@@ -202,7 +203,8 @@ def _pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) ->
 
 def _end_early(database: Database, run_id: int, error: BaseException) -> None:
     """Record why the run stopped, if the database can still be told."""
-    status = "failed" if isinstance(error, Exception) else "interrupted"
+    failed = isinstance(error, Exception) and not database.stopped.is_set()
+    status = "failed" if failed else "interrupted"
     text = str(error) or type(error).__name__
     try:
         with database.transaction() as conn:

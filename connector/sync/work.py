@@ -26,6 +26,7 @@ from connector.warehouse.state import Progress, Tally
 
 CHUNK_RECORDS = 750  # five pages: what one transaction takes
 CHUNK_OBJECTS = 75  # whole conversations can be large
+PLACEHOLDER_TRIES = 3
 
 Then = Callable[[sa.Connection], None]
 """What commits in the same transaction as a write."""
@@ -221,11 +222,12 @@ class Pass:
     async def fill(self, ids: Iterable[str]) -> None:
         """Read placeholders by id; those that Intercom does not show stay, and count a try."""
         found = await read_objects(self.client, self.resource, ids)
-        unseen = [*found.gone, *found.failed]
         store, table, now = self.store, self.resource.table, self.client.clock.safe_now()
 
         def also(conn: sa.Connection) -> None:
-            store.loader.note_tried(conn, table, unseen)
+            # Reads by id do not lag: what Intercom does not know now it will not know later.
+            store.loader.note_tried(conn, table, found.gone, PLACEHOLDER_TRIES)
+            store.loader.note_tried(conn, table, found.failed)
             store.convict(conn, table, found.gone, now)
             store.mark_deleted(conn, table, dict.fromkeys(found.archived, now))
 

@@ -80,12 +80,12 @@ def _omitted(names: Names, resource: Resource, span: Span | None) -> str:
         conditions.append(f"({within} OR {cut} IS NULL)" if span.lower.year == 1 else within)
     conditions += [
         "NOT EXISTS (SELECT FROM unnest(CAST(:seen AS text[])) s (id) WHERE s.id = t.id)",
-        f"NOT EXISTS (SELECT FROM {names.plain('sync_hidden')} h WHERE h.table_name = :table"
+        f"NOT EXISTS (SELECT FROM {names.in_text('sync_hidden')} h WHERE h.table_name = :table"
         " AND h.id = t.id AND h.reads > 1 AND h.read_at > :rarely)",
     ]
     return (
-        f"INSERT INTO {names.plain('sync_nominees')} (resource, id)"
-        f" SELECT :name, t.id FROM {names.plain(table.name)} t WHERE {' AND '.join(conditions)}"
+        f"INSERT INTO {names.in_text('sync_nominees')} (resource, id)"
+        f" SELECT :name, t.id FROM {names.in_text(table.name)} t WHERE {' AND '.join(conditions)}"
         " ORDER BY t.id ON CONFLICT DO NOTHING"
     )
 

@@ -61,15 +61,23 @@ def link_differs(link: Link) -> str:
     return " OR ".join(f"s.{c} IS NOT NULL AND s.{c} IS DISTINCT FROM o.{c}" for c in told)
 
 
-def refused(table: Table) -> str:
+def is_beside(table: Table, absent: frozenset[str]) -> bool:
+    """Whether records that lack these columns are lists read beside objects, not copies of them."""
+    return table.has_updated_at and "updated_at" in absent
+
+
+def refused(table: Table, absent: frozenset[str]) -> str:
     """The staged copy may not replace the stored one. Parameters: by_id, lag.
 
     A copy may if its (updated_at, time of the request) is not older: silent changes do not move
-    updated_at. A deleted row comes back by a read by id, or by a list that was asked for late
-    enough.
+    updated_at. What is no copy but a list read beside the object has no age of its own: times
+    within one run are known to a second or so, and the list would be refused for good. A deleted
+    row comes back by a read by id, or by a list that was asked for late enough.
     """
     newer = "s._read_at >= o._read_at"
-    if table.has_updated_at:
+    if is_beside(table, absent):
+        newer = "true"
+    elif table.has_updated_at:
         newer = (
             "CASE WHEN s.updated_at IS NULL OR o.updated_at IS NULL OR s.updated_at = o.updated_at"
             f" THEN {newer} ELSE s.updated_at > o.updated_at END"

@@ -171,7 +171,7 @@ class Database:
             logger.warning("connection to the database lost: %s", _reason(failure))
             self._discard_writer()
             self._writer = self._connect(PATIENCE_DURING_RUN, DatabaseLostError)
-        elif isinstance(cause, psycopg.OperationalError):
+        elif isinstance(cause, psycopg.OperationalError) or _is_lost(cause):
             raise DatabaseLostError(
                 f"the database cannot go on ({_reason(failure)}); what was committed is safe:"
                 " mend it and run again"
@@ -191,10 +191,16 @@ class Database:
     def lock(self) -> None:
         """Hold this schema's lock until ``close``; AlreadyRunningError if another run holds it."""
         conn = self._locker = self._connect(PATIENCE_AT_START, DatabaseUnreachableError)
-        conn.begin()
-        conn.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         key = sa.func.hashtextextended("intercom-warehouse:" + self.schema, 0)
-        if not conn.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar():
+        try:
+            conn.begin()
+            conn.execute(_NO_TIMEOUTS)
+            got = conn.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar()
+        except DBAPIError as failure:
+            raise DatabaseUnreachableError(
+                f"the lock of schema {self.schema} cannot be taken ({_reason(failure)})"
+            ) from failure
+        if not got:
             raise AlreadyRunningError(
                 f"another sync of schema {self.schema} is running; wait for it to end"
             )
@@ -206,6 +212,15 @@ TRANSIENT = (
     psycopg.errors.QueryCanceled,
     psycopg.errors.LockNotAvailable,
 )
+# For the transaction that holds the lock and idles as long as the run lasts; the last of them
+# exists since PostgreSQL 17.
+_NO_TIMEOUTS = sa.text(
+    "SELECT set_config(name, '0', true) FROM pg_settings"
+    " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
+# idle_in_transaction_session_timeout, transaction_timeout, idle_session_timeout: they end the
+# session, and psycopg counts the first two among its internal errors.
+ENDED_FOR_TIME = ("25P03", "25P04", "57P05")
 REFUSED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
 
@@ -214,6 +229,8 @@ def _is_lost(cause: object) -> bool:
     if isinstance(cause, psycopg.InterfaceError):
         return True
     state = getattr(cause, "sqlstate", None) or ""
+    if state in ENDED_FOR_TIME:
+        return True
     return isinstance(cause, psycopg.OperationalError) and (
         not state or state.startswith(("08", "57P")) or state == "53300"
     )

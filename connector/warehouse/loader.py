@@ -116,9 +116,11 @@ class Loader:
         cursor.execute(statements.unfilled(self.names, table), [table.name, tries, most])
         return [key for (key,) in cursor.fetchall()]
 
-    def note_tried(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
-        """Count one more try for placeholders that could not be filled."""
-        _cursor(conn).execute(statements.note_tried(self.names), [table.name, list(ids)])
+    def note_tried(
+        self, conn: sa.Connection, table: Table, ids: Collection[str], tries: int = 1
+    ) -> None:
+        """Count one more try, or several, for placeholders that could not be filled."""
+        _cursor(conn).execute(statements.note_tried(self.names), [table.name, tries, list(ids)])
 
     def mark_absent(
         self,

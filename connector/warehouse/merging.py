@@ -9,7 +9,15 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 
 from connector.resources.resource import Child, Link, Table
-from connector.warehouse.content import Absence, Content, Family, contents, key_of, same
+from connector.warehouse.content import (
+    Absence,
+    Content,
+    Family,
+    contents,
+    is_beside,
+    key_of,
+    same,
+)
 from connector.warehouse.statements import Names, quote, stage
 
 Source = tuple[str, str]  # a staged table and its column that refers to another table
@@ -132,8 +140,7 @@ def replace_rows(names: Names, table: Table, absence: Absence, parent: Family | 
     target, key = names(table.name), key_of(table, parent)
     columns, content = _columns(names, table, absence, parent)
     values = ", ".join(c.value for c in content)
-    # A record without its updated_at is a list that was read beside the object, not a copy of it.
-    stamp = [] if table.has_updated_at and "updated_at" in absence[0] else ["_read_at"]
+    stamp = [] if is_beside(table, absence[0]) else ["_read_at"]
     written = (*contents(names, table, absence, parent), *stamp)
     update = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in written)
     return f"""

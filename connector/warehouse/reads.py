@@ -62,7 +62,7 @@ def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list
         table, parent, column = turns.counted
         reasons.append(
             f"(r.id IS NULL OR c._read_at > r.read_at) AND coalesce(c.{quote(column)}, 0) <>"
-            f" (SELECT count(*) FROM {names.plain(table)} k WHERE k.{quote(parent)} = c.id"
+            f" (SELECT count(*) FROM {names.in_text(table)} k WHERE k.{quote(parent)} = c.id"
             " AND k._deleted_at IS NULL)"
         )
     if not reasons:
@@ -80,8 +80,8 @@ def _turns(
     values: dict[str, Any],
 ) -> list[Turn]:
     query = sa.text(
-        f"SELECT c.id, r.read_at FROM {names.plain('contacts')} c"
-        f" LEFT JOIN {names.plain('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
+        f"SELECT c.id, r.read_at FROM {names.in_text('contacts')} c"
+        f" LEFT JOIN {names.in_text('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
         f" WHERE {_ALIVE} AND c.id > :after AND ({condition}) ORDER BY c.id LIMIT {PAGE}"
     )
     values = {key: value for key, value in values.items() if f":{key}" in query.text}
@@ -94,8 +94,8 @@ def longest_ago(
 ) -> list[Turn]:
     """Contacts in the order in which they were last read, all before ``before``."""
     query = sa.text(
-        f"SELECT r.id, r.read_at FROM {names.plain('sync_reads')} r"
-        f" JOIN {names.plain('contacts')} c ON c.id = r.id AND {_ALIVE}"
+        f"SELECT r.id, r.read_at FROM {names.in_text('sync_reads')} r"
+        f" JOIN {names.in_text('contacts')} c ON c.id = r.id AND {_ALIVE}"
         " WHERE r.resource = :resource AND r.read_at < :before"
         " AND (r.read_at, r.id) > (:read_at, :id)"
         f" ORDER BY r.read_at, r.id LIMIT {PAGE}"
@@ -112,7 +112,7 @@ def longest_ago(
 
 def contacts(conn: sa.Connection, names: Names) -> int:
     """How many living contacts there are."""
-    query = f"SELECT count(*) FROM {names.plain('contacts')} c WHERE {_ALIVE}"
+    query = f"SELECT count(*) FROM {names.in_text('contacts')} c WHERE {_ALIVE}"
     return int(conn.execute(sa.text(query)).scalar_one())
 
 
@@ -154,8 +154,8 @@ class Group:
 def groups(conn: sa.Connection, names: Names, resource: str, table: str) -> list[Group]:
     """The living groups, those first that were read longest ago."""
     query = sa.text(
-        f"SELECT c.id, r.read_at, coalesce(r.elements, 0) FROM {names.plain(table)} c"
-        f" LEFT JOIN {names.plain('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
+        f"SELECT c.id, r.read_at, coalesce(r.elements, 0) FROM {names.in_text(table)} c"
+        f" LEFT JOIN {names.in_text('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
         f" WHERE {_ALIVE} ORDER BY r.read_at NULLS FIRST, c.id"
     )
     rows = conn.execute(query, {"resource": resource})

@@ -468,6 +468,22 @@ def start_run(conn: sa.Connection, command: str) -> int:
     return int(conn.execute(row.returning(RUNS.c.id)).scalar_one())
 
 
+def forget_runs(conn: sa.Connection, older_than: timedelta) -> int:
+    """Delete runs that began longer ago, and what they did; how many.
+
+    The running one and the last that succeeded stay, however old. By the database's clock.
+    """
+    succeeded = sa.select(sa.func.max(RUNS.c.id)).where(RUNS.c.status == "succeeded")
+    old = (
+        RUNS.c.started_at < sa.func.now() - older_than,
+        RUNS.c.status != "running",
+        RUNS.c.id != sa.func.coalesce(succeeded.scalar_subquery(), 0),
+    )
+    ids = sa.select(RUNS.c.id).where(*old)
+    conn.execute(sa.delete(RUN_RESOURCES).where(RUN_RESOURCES.c.run_id.in_(ids)))
+    return conn.execute(sa.delete(RUNS).where(*old)).rowcount
+
+
 def fence(conn: sa.Connection, run_id: int) -> None:
     """Hold the run's row until this transaction ends; FenceError if the run is no longer it.
 

@@ -42,6 +42,10 @@ class Names:
         """As it stands in a statement with parameters, where a percent sign is doubled."""
         return self.plain(table).replace("%", "%%")
 
+    def in_text(self, table: str) -> str:
+        """As it stands in SQLAlchemy's text(), where a colon begins a parameter."""
+        return self.plain(table).replace(":", "\\:")
+
     def plain(self, table: str) -> str:
         return f"{quote(self.schema)}.{quote(table)}"
 
@@ -219,9 +223,9 @@ def unfilled(names: Names, table: Table) -> str:
 
 
 def note_tried(names: Names) -> str:
-    """Count a try. Parameters: the table, ids."""
+    """Count tries. Parameters: the table, how many, ids."""
     return f"""
-        INSERT INTO {names("sync_placeholders")} AS t (table_name, id)
-        SELECT %s, id FROM unnest(%s::text[]) id ORDER BY id
+        INSERT INTO {names("sync_placeholders")} AS t (table_name, attempts, id)
+        SELECT %s, %s, id FROM unnest(%s::text[]) id ORDER BY id
         ON CONFLICT (table_name, id)
-        DO UPDATE SET attempts = t.attempts + 1, last_tried_at = now()"""
+        DO UPDATE SET attempts = t.attempts + excluded.attempts, last_tried_at = now()"""

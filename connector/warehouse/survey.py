@@ -93,7 +93,9 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
     content = contents(names, table, absence, parent)
     differs = " OR ".join(f"({c.differs})" for c in content.values())
     columns = [f"s.ctid AS place, s.{quote(key[0])} AS id, o.{quote(key[0])} IS NOT NULL AS known"]
-    columns.append(f"coalesce({refused(table)}, false) AS refused" if not parent else "")
+    columns.append(
+        f"coalesce({refused(table, absence[0])}, false) AS refused" if not parent else ""
+    )
     columns.append(
         f"o.{quote(key[0])} IS NOT NULL"
         f" AND (o._placeholder OR o._deleted_at IS NOT NULL OR {differs}) AS changed"

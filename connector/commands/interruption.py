@@ -1,0 +1,51 @@
+"""Ends a command at SIGINT or SIGTERM: what is committed stays, whatever it waits for ends.
+
+It knows signals and that a database can be waited for, nothing of what the command does.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
+
+from connector.warehouse.database import Database
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE = 4.0  # seconds for a transaction to end by itself, before its statement is cancelled
+
+
+class Interruption:
+    """A context in which a signal raises KeyboardInterrupt, or calls ``stop`` if that is set.
+
+    A handler of asyncio's would not do: it runs in the loop, and a database that is away or a
+    table that is locked holds up the loop itself.
+    """
+
+    def __init__(self, database: Database | None = None) -> None:
+        self.signalled = False
+        self.stop: Callable[[], object] | None = None
+        self._database = database
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        again, self.signalled = self.signalled, True
+        if self._database is not None:
+            self._database.stopped.set()
+            timer = threading.Timer(0.0 if again else PATIENCE, self._database.interrupt)
+            timer.daemon = True
+            timer.start()
+        if self.stop is None:
+            raise KeyboardInterrupt
+        self.stop()
