@@ -119,6 +119,7 @@ def schedule(
             continue
         if known.full_owed_since is None:
             cost = math.ceil(loader.alive(conn, resource) / resource.reading.per_page) + 1
+            cost += digests.unknown(conn, loader.names, resource)
             candidates.append(Candidate(resource.name, cost, now - known.last_full_pass_at))
     for name in choose(candidates, requests, days):
         state.advance(conn, name, full_owed_since=sa.func.now(), full_reason=DUE)

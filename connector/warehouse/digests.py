@@ -15,8 +15,9 @@ from hashlib import blake2b
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from connector.resources.resource import Table
+from connector.resources.resource import Resource, Table
 from connector.warehouse.state import TEXTS, helper_table, key_column
+from connector.warehouse.statements import Names, literal, quote
 from connector.warehouse.values import unsigned
 
 # A list that is not embedded whole changes unseen: such a record is never known.
@@ -72,6 +73,17 @@ def stored(conn: sa.Connection, table: Table, ids: Sequence[str]) -> dict[str, i
         DIGESTS.c.table_name == table.name, DIGESTS.c.id == sa.any_(sa.literal(list(ids), TEXTS))
     )
     return {row.id: row.digest for row in conn.execute(query)}
+
+
+def unknown(conn: sa.Connection, names: Names, resource: Resource) -> int:
+    """How many living rows have no digest: a full pass asks for each of them once more."""
+    owns = "".join(f" AND o.{quote(column)} = {literal(value)}" for column, value in resource.owns)
+    query = (
+        f"SELECT count(*) FROM {names.in_text(resource.table.name)} o"
+        f" WHERE o._deleted_at IS NULL AND NOT o._placeholder{owns} AND NOT EXISTS"
+        f" (SELECT FROM {names.in_text(DIGESTS.name)} d WHERE d.table_name = :name AND d.id = o.id)"
+    )
+    return int(conn.execute(sa.text(query), {"name": resource.table.name}).scalar_one())
 
 
 def save(conn: sa.Connection, table: Table, digests: Mapping[str, int]) -> None:
