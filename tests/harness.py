@@ -27,7 +27,7 @@ class Harness:
         self.now = NOW
         self.began = NOW  # when the last sync began
         self.waited: list[float] = []  # every pause the client made
-        self._idle: list[Database] = []
+        self._idle: dict[str, list[Database]] = {}
         self._reader: psycopg.Connection[dict[str, Any]] | None = None
 
     def simulate(self, workspace: Workspace | None = None, **options: Any) -> Simulator:
@@ -68,13 +68,14 @@ class Harness:
         options.setdefault("lookback", timedelta(seconds=900))
         self.began = self.now
         # Its connections are new ones each time; the statements that it compiled are kept.
-        database = self._idle.pop() if self._idle else Database(self.database_url, self.schema)
+        idle = self._idle.setdefault(self.database_url, [])
+        database = idle.pop() if idle else Database(self.database_url, self.schema)
         try:
             async with client or self.client() as opened:
                 return await sync(opened, database, Options(**options))
         finally:
             database.close()
-            self._idle.append(database)
+            idle.append(database)
 
     # -- looking ------------------------------------------------------------------------------
 
