@@ -98,7 +98,7 @@ CIRCUMSTANCES = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=8,
+    max_examples=6,
     derandomize=True,
     deadline=None,
     database=None,
