@@ -33,11 +33,15 @@ def deletions(harness: Harness, table: Table, doubts: Doubts) -> list[str]:
         elif doubts.was_told(table.name, how, one["at"]):
             if row["_deleted_at"] != at:
                 found.append(f"{name}: _deleted_at is {row['_deleted_at']}")
-        elif not at - SECONDS <= row["_deleted_at"] <= instant(harness.now) + SECONDS:
+        elif not instant(one["since"]) - SECONDS <= row["_deleted_at"] <= _later(harness):
             found.append(f"{name}: _deleted_at is {row['_deleted_at']}")
     hidden = {str(r["id"]) for r in harness.control.truth(table.name) if r.get("_hidden")}
     dead = [key for key in hidden & set(rows) if rows[key]["_deleted_at"]]
     return found[:8] + [f"{table.name} {key} lives, hidden from lists" for key in dead[:3]]
+
+
+def _later(harness: Harness) -> datetime:
+    return instant(harness.now) + SECONDS
 
 
 def buried(harness: Harness, table: Table) -> list[Record]:

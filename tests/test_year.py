@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -48,12 +49,13 @@ def was_full(harness: Harness) -> bool:
     return not rows
 
 
-async def test_every_night_of_a_year_is_right(harness: Harness) -> None:
+@pytest.mark.parametrize("nights", [61, pytest.param(365, marks=pytest.mark.chaos)])
+async def test_every_night_of_a_year_is_right(harness: Harness, nights: int) -> None:
     harness.simulate(small_workspace(7), index_lag=(60.0, 300.0), feed_lag=60.0, merges_move=True)
     life = Life(harness, 7)
     await harness.sync()
     assert differences(harness) == []
-    for night in range(365):
+    for night in range(nights):
         life.night()
         life.disturb()
         # A month with full passes every night, then one in which they wait until they must be.
@@ -96,7 +98,7 @@ CIRCUMSTANCES = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=8,
+    max_examples=6,
     derandomize=True,
     deadline=None,
     database=None,

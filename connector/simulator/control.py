@@ -55,7 +55,7 @@ class Control(Churn, DirectoryChanges):
         return truth.complete(self.simulator, kind, self._item(kind, id))
 
     def truth_deleted(self) -> list[dict[str, Any]]:
-        """What is gone: kind, id, how, at, target."""
+        """What is gone: kind, id, how, at, since, target."""
         return truth.deleted(self._space)
 
     def fail(

@@ -50,9 +50,19 @@ def complete(simulator: Simulator, kind: str, item: Item) -> Record:
 
 
 def deleted(space: Workspace) -> list[Record]:
-    """What is gone: kind, id, how (deleted, merged, archived), when, and into what."""
+    """What is gone: kind, id, how (deleted, merged, archived), when, and into what.
+
+    `since` is when it went, or earlier if it was back in the meantime and nothing told of that.
+    """
     return [
-        {"kind": gone.kind, "id": gone.id, "how": gone.how, "at": gone.at, "target": gone.target}
+        {
+            "kind": gone.kind,
+            "id": gone.id,
+            "how": gone.how,
+            "at": gone.at,
+            "since": gone.since or gone.at,
+            "target": gone.target,
+        }
         for graves in space.gone.values()
         for gone in graves.values()
     ]

@@ -67,6 +67,8 @@ class Gone:
     target: str | None = None
     item: Item | None = None
     role: str | None = None
+    # Of what came back in silence and went again: since when nobody could see it alive.
+    since: int | None = None
 
 
 class Event(NamedTuple):
@@ -165,6 +167,8 @@ class Workspace:
     # Admins that left: no list names them, old parts still do.
     removed_admins: dict[str, Record] = field(default_factory=dict)
     gone: dict[str, dict[str, Gone]] = field(default_factory=dict)
+    # What came back in silence, and when it had gone.
+    returned: dict[str, int] = field(default_factory=dict)
     activities: list[Record] = field(default_factory=list)
     deleted_conversations: list[Record] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)

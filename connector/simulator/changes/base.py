@@ -51,7 +51,8 @@ class Changes:
         item = self._item(kind, id)
         self._drop(kind, id)
         kept = item if how == "archived" else None
-        self._space.bury(Gone(kind, id, how, self._now, target, kept, item.group))
+        since = self._space.returned.pop(id, None)
+        self._space.bury(Gone(kind, id, how, self._now, target, kept, item.group, since))
         return item
 
     def _retie(self, change: Callable[[Ties], Ties]) -> None:

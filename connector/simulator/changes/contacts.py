@@ -176,6 +176,8 @@ class ContactChanges(Changes):
         record = decode(gone.item.body)
         if bump:
             record["updated_at"] = self._now
+        else:
+            self._space.returned[id] = gone.since or gone.at
         self._put("contacts", contact_item(record, gone.item.owned))
         self._note_subscriptions(id)
         for event in self._space.events.get(id, ()):
