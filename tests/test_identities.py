@@ -90,3 +90,12 @@ def test_the_source_of_a_merge_is_gone_and_asked_for_no_more(warehouse):
     assert (marked, left) == (["a"], ["b"])
     assert warehouse.one("contacts", "a")["_deleted_at"] == at(5)
     assert warehouse.one("contacts", "a")["_placeholder"]
+
+
+@pytest.mark.parametrize("odd", ["x", {"a": 1}, [1], [{"merged_at": 1}]])
+def test_a_history_that_tells_of_no_merge_is_kept(warehouse, odd):
+    warehouse.write("contacts", {**contact("1"), "merge_history": odd})
+    assert warehouse.one("contacts", "1")["extra"] == {"merge_history": odd}
+    history = [{"source_contact_id": "2", "merged_at": 1}]
+    warehouse.write("contacts", {**contact("1"), "merge_history": history}, read=1)
+    assert warehouse.one("contacts", "1")["extra"] is None

@@ -112,7 +112,7 @@ SINGLE = {
     "source.email_message_metadata",
 }
 # Lists of references to objects that are read on their own, and refer back.
-REPEATED = {("contacts", "notes.data")}
+REPEATED = {("contacts", "notes.data"), ("contacts", "merge_history")}
 NOBODY = ("owner_id", "assignee_id", "last_closed_by_id")
 # Lists that Intercom wraps and the table holds under the wrapper's name.
 UNWRAPPED = {

@@ -184,7 +184,7 @@ TABLE = Table(
             permanent=True,
         ),
     ),
-    repeats=("notes.data", "merge_history"),
+    repeats=("notes.data",),
     cut_by="created_at",
     tells=(Told(MERGES, "merge_history", owner="target_contact_id", subject="source_contact_id"),),
 )

@@ -190,7 +190,8 @@ class Table:
             paths += link.paths
         for child in self.children:
             paths += child.paths
-        return frozenset(path[0] for path in paths)
+        told = {told.path for told in self.tells}
+        return frozenset(path[0] for path in paths) | told
 
     def family(self) -> Iterator[Table]:
         """This table and every child table below it, parents first."""

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from connector.resources.lists import MISSING, Record
-from connector.resources.resource import Child, Column, Table
+from connector.resources.resource import Child, Column, Table, Told
 from connector.warehouse.batch import Batch, Staged
 from connector.warehouse.columns import Fields, documents, fields, flags, table_text
 from connector.warehouse.exclusions import NONE, Exclusions
@@ -93,9 +93,25 @@ def _encode_rows(
             columns[table.truncated] = _truncated(elements, whole)
         _encode_child(batch, child, ids, elements, whole, given["_read_at"], left)
         columns[f"_whole_{child.table.name}"] = flags(whole)
+    for told in table.tells:
+        _keep_untold(told, rows, left)
     residue(shape, found, left)
     columns |= given
     batch.staged[table.name] = _stage(columns, len(rows), left)
+
+
+def _keep_untold(told: Told, rows: Sequence[Record], left: Leftovers) -> None:
+    """What stands where rows of another table should, and can be none of them, is kept here."""
+    for row, record in enumerate(rows):
+        listed = record.get(told.path)
+        if listed is not None and not _tells(told, listed):
+            left.misfit(row, (told.path,), listed)
+
+
+def _tells(told: Told, listed: Any) -> bool:
+    return type(listed) is list and all(
+        type(element) is dict and row_key(told.table, element) is not None for element in listed
+    )
 
 
 def _column(column: Column, found: Levels, left: Leftovers) -> Fields:
