@@ -293,3 +293,20 @@ async def test_an_unarchived_contact_lives_again(harness: Harness, space: Worksp
     await harness.sync(**ALWAYS)
     assert harness.rows("contacts")[lead]["_deleted_at"] is None
     assert differences(harness) == []
+
+
+async def test_a_forced_full_pass_asks_for_what_is_hidden(
+    harness: Harness, space: Workspace
+) -> None:
+    harness.simulate(space, index_lag=0)
+    await harness.sync()
+    company = next(c["id"] for c in harness.control.truth("companies") if not c["_hidden"])
+    for contact in harness.control.truth("contacts"):
+        harness.control.detach_company(contact["id"], company)
+    for _ in range(3):
+        harness.pass_time(DAY)
+        await harness.sync()
+    harness.control.delete_company(company)
+    harness.pass_time(DAY)
+    await harness.sync(full=True)
+    assert harness.rows("companies")[company]["_deleted_at"] is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from connector.simulator import Workspace
 from tests.harness import NOW, Harness
 from tests.truth import differences
@@ -48,7 +50,7 @@ async def test_notes_are_read_where_the_count_differs(harness: Harness) -> None:
     harness.pass_time(3_600)
     harness.control.reset_stats()
     await harness.sync()
-    assert requests(harness, "/notes") == 1
+    assert requests(harness, "/notes") == 2  # and one contact whose turn it is
     assert differences(harness) == []
     assert harness.rows("contacts")[contact]["_run_id"] == 2
 
@@ -119,4 +121,31 @@ async def test_one_contact_that_cannot_be_read_is_pending_and_the_rest_goes_on(
     assert [(p.resource, p.id) for p in outcome.overdue] == [("contact_subscriptions", contact)]
     harness.control.clear_faults()
     assert (await harness.sync()).exit_code == 0
+    assert differences(harness) == []
+
+
+@pytest.mark.parametrize("contacts", [20, 45])
+async def test_a_sweep_ends_however_few_contacts_there_are(harness: Harness, contacts: int) -> None:
+    harness.simulate(
+        Workspace.generate(3, contacts=contacts, companies=3, conversations=2, now=int(NOW))
+    )
+    await harness.sync()
+    harness.pass_time(DAY)
+    for contact in harness.control.truth("contacts"):
+        harness.control.track_event(contact["id"], "silent", {})
+    for _ in range(31):
+        harness.pass_time(DAY)
+        await harness.sync(only=("events",))
+    [row] = harness.query("SELECT count(*) AS n FROM events WHERE event_name = 'silent'")
+    assert row["n"] == contacts
+
+
+async def test_a_forced_full_pass_reads_every_contact_again(harness: Harness) -> None:
+    harness.simulate(small(), index_lag=0)
+    await harness.sync()
+    key = harness.control.truth("contacts")[7]["id"]
+    for one in harness.control.truth("subscription_types"):
+        harness.control.subscribe_contact(key, one["id"], one["consent_type"] == "opt_in")
+    harness.pass_time(DAY)
+    await harness.sync(full=True)
     assert differences(harness) == []

@@ -366,3 +366,23 @@ async def test_values_that_no_column_holds_stop_nothing_and_are_kept(harness: Ha
     before = harness.versions()
     await harness.sync()
     assert harness.versions() == before
+
+
+async def test_a_slow_reply_is_not_taken_for_an_older_copy(harness: Harness) -> None:
+    # Its Date is older than its arrival, which puts the estimate of Intercom's time back.
+    harness.simulate(index_lag=0)
+    await harness.sync()
+    harness.pass_time(DAY)
+    segment = harness.control.truth("segments")[0]["id"]
+    for contact in harness.control.truth("contacts")[:3]:
+        harness.control.set_segments(contact["id"], [segment])
+    harness.control.update_segment(segment, name="Other")
+    key = harness.control.create_contact("user")
+    for one in harness.control.truth("subscription_types"):
+        harness.control.subscribe_contact(key, one["id"], one["consent_type"] == "opt_in")
+    harness.pass_time(700)
+    for match in ({"path": "^/contacts/search", "body": segment}, {"path": f"{key}/subscriptions"}):
+        harness.control.when(match, lambda: harness.pass_time(17))
+    outcome = await harness.sync()
+    assert outcome.exit_code == 0, outcome.error
+    assert differences(harness) == []

@@ -10,6 +10,7 @@ import platform
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REDIRECTS = 3
+SLOWEST = timedelta(minutes=2)  # a reply takes no longer
 DEFAULT_RETRY = Retry()
 DEFAULT_TIMEOUTS = Timeouts()
 
@@ -84,6 +86,7 @@ class Client:
         self.retry = retry
         self.sleep = sleep
         self.rng = rng
+        self._latest_request = datetime.min.replace(tzinfo=UTC)
         self.scroll_lock = asyncio.Lock()
         """One scroll at a time: Intercom allows a workspace no second one."""
         self._token = _check_token(token)
@@ -264,12 +267,23 @@ class Client:
         }
         if request.body is not None:
             headers["Content-Type"] = "application/json"
+        earlier = self._latest_request
         response = await self._wire.send(
             request.method, url, params=params, headers=headers, body=request.body
         )
         self._learn(response, ticket)
-        requested_at = self.clock.at(response.sent)
+        requested_at = self._requested_at(response.sent, earlier)
         return Reply(response.status, response.body, response.headers, requested_at)
+
+    def _requested_at(self, sent: float, earlier: datetime) -> datetime:
+        """When a request was sent, by Intercom's clock: not before any that was answered by then.
+
+        A slow reply puts the clock back, and what is asked for later would seem the older copy.
+        """
+        at = self.clock.at(sent)
+        at = min(max(at, earlier), at + SLOWEST)
+        self._latest_request = max(self._latest_request, at)
+        return at
 
     def _learn(self, response: Response, ticket: Ticket) -> None:
         headers = response.headers

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from connector.resources.resource import PerContact, Resource, Search
-from connector.warehouse import digests, state
+from connector.warehouse import absence, digests, state
 from connector.warehouse.loader import Loader
 
 FIRST, ASKED, MAPPING, DUE = "first", "asked", "mapping", "due"  # why one is owed
@@ -67,8 +67,9 @@ def owe_all(conn: sa.Connection, resources: Iterable[Resource]) -> None:
 def _begin_anew(
     conn: sa.Connection, resource: Resource, reason: str, since: datetime | None
 ) -> None:
-    """Nothing is taken as known, and a plan that is under way is given up."""
+    """Nothing is taken as known or hidden, and a plan that is under way is given up."""
     digests.forget(conn, resource.table)
+    absence.reveal(conn, resource.table)
     state.drop_windows(conn, resource.name)
     state.advance(
         conn,

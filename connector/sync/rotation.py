@@ -58,7 +58,7 @@ async def _turns(
     names, store = work.store.loader.names, work.store
     turns = Turns(
         work.resource.name,
-        before=began_at if full and reading.follows_activity else None,
+        before=began_at if full else None,
         active=reading.follows_activity,
         counted=reading.counted,
     )
@@ -100,7 +100,8 @@ async def _share(work: Pass, began_at: datetime) -> int:
     if fresh is None or began_at <= fresh:
         return 0
     number = await work.store.do(lambda conn: reads.contacts(conn, names))
-    return math.floor(number * min(1.0, (began_at - fresh) / work.sweep))
+    # Rounded up: the rest of a fraction is lost, as what counts is the time since the last run.
+    return math.ceil(number * min(1.0, (began_at - fresh) / work.sweep))
 
 
 async def _began_at(work: Pass, full: bool) -> datetime:

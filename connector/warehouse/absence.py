@@ -52,12 +52,7 @@ def nominate(
     names is hidden no more.
     """
     table = resource.table
-    conn.execute(
-        sa.delete(HIDDEN).where(
-            HIDDEN.c.table_name == table.name,
-            HIDDEN.c.id == sa.any_(sa.literal(list(seen), TEXTS)),
-        )
-    )
+    reveal(conn, table, seen)
     query = _omitted(names, resource, span)
     values = {"name": resource.name, "table": table.name, "seen": list(seen), "read_at": read_at}
     values |= {"before": before, "rarely": read_at - RARELY}
@@ -128,11 +123,9 @@ def drop(conn: sa.Connection, resource: str, ids: Sequence[str] | None = None) -
     conn.execute(statement)
 
 
-def reveal(conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
-    """These are gone, not hidden."""
-    conn.execute(
-        sa.delete(HIDDEN).where(
-            HIDDEN.c.table_name == table.name,
-            HIDDEN.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
-        )
-    )
+def reveal(conn: sa.Connection, table: Table, ids: Sequence[str] | None = None) -> None:
+    """These, or all of a table, count as hidden no more: gone, or to be asked for again."""
+    statement = sa.delete(HIDDEN).where(HIDDEN.c.table_name == table.name)
+    if ids is not None:
+        statement = statement.where(HIDDEN.c.id == sa.any_(sa.literal(list(ids), TEXTS)))
+    conn.execute(statement)
