@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.resources import RESOURCES
-from connector.resources.resource import Resource
+from connector.resources.resource import Deletions, Resource
 from connector.sync.run import has_parts
 from connector.warehouse import migrate, state
 from connector.warehouse.completeness import measure
@@ -77,7 +77,10 @@ def _counts(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, A
         " count(*) FILTER (WHERE _deleted_at IS NOT NULL) AS deleted,"
         f" count(*) FILTER (WHERE _placeholder) AS placeholders FROM {table} WHERE true{owns}"
     ).mappings()
-    return dict(counts.one())
+    found = dict(counts.one())
+    if isinstance(resource.reading, Deletions):  # a feed has no rows of its own
+        found |= {"rows": 0, "placeholders": 0}
+    return found
 
 
 def _advice(runs: list[dict[str, Any]]) -> str:
