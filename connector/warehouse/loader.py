@@ -107,7 +107,7 @@ class Loader:
     def oldest_read(self, conn: sa.Connection, table: Table) -> datetime | None:
         """When the oldest copy that is stored was requested; None if there is none."""
         cursor = _cursor(conn)
-        cursor.execute(f"SELECT min(_read_at) FROM {self.names(table.name)}")
+        cursor.execute(f"SELECT min(_read_at) FROM {self.names(table.name)}", ())
         return (cursor.fetchone() or (None,))[0]
 
     def unfilled(self, conn: sa.Connection, table: Table, tries: int, most: int) -> list[str]:
