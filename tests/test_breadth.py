@@ -24,6 +24,10 @@ async def test_every_resource_equals_the_truth_and_stays_unwritten_when_idle(
     outcome = await harness.sync()
     assert outcome.exit_code == 0, outcome.error
     assert differences(harness) == []
+    for name, tally in outcome.resources.items():
+        told = tally.inserted + tally.updated + tally.unchanged
+        assert told == tally.fetched, name
+        assert tally.unchanged >= 0, name
     before = harness.versions()
     assert all(before.values()), [name for name, rows in before.items() if not rows]
     outcome = await harness.sync()

@@ -44,6 +44,7 @@ async def test_a_deleted_contact_is_marked_by_the_feed_at_intercoms_time(
     harness.pass_time(30)  # lists still show it
     outcome = await harness.sync(**NEVER)
     assert outcome.exit_code == 0, outcome.error
+    assert sum(tally.deleted for tally in outcome.resources.values()) == 1
     assert harness.rows("contacts")[gone]["_deleted_at"] == deleted_at
     before = harness.versions()
     harness.pass_time(DAY)
@@ -80,6 +81,7 @@ async def test_a_merge_is_a_row_and_its_source_is_gone(harness: Harness, space: 
     harness.pass_time(400)
     outcome = await harness.sync(**NEVER)
     assert outcome.exit_code == 0, outcome.error
+    assert sum(tally.deleted for tally in outcome.resources.values()) == 1
     assert differences(harness) == []
     [row] = harness.query("SELECT * FROM contact_merges")
     assert (row["source_contact_id"], row["target_contact_id"]) == (lead, user)
@@ -109,6 +111,7 @@ async def test_a_refused_feed_is_no_failure_and_full_passes_find_the_same(
     assert differences(harness) == []
     rows = harness.rows("contacts")
     assert all(rows[key]["_deleted_at"] for key in (user, lead, other))
+    assert sum(tally.deleted for tally in outcome.resources.values()) == 3
 
 
 async def test_the_feed_of_activities_can_be_turned_off(harness: Harness, space: Workspace) -> None:

@@ -278,28 +278,25 @@ def test_of_a_merged_contact_only_its_own_row_is_emptied(warehouse: Warehouse) -
     assert MARK not in warehouse.text()
 
 
-def test_who_was_merged_into_a_forgotten_contact_is_forgotten_too(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(erasure, "_knows_merges", lambda: True)
-    monkeypatch.setattr(erasure, "MERGES", ("merged_away", "source", "target"))
-    warehouse.execute("CREATE TABLE merged_away (source text PRIMARY KEY, target text)")
-    try:
-        load(warehouse)
-        warehouse.execute("INSERT INTO merged_away VALUES ('c1', 'c2'), ('c2', 'c3')")
-        assert forget(warehouse, "c3") > 8
-        assert MARK not in warehouse.text()
-        assert "0ther" not in warehouse.text()
-        warehouse.write("contacts", contact("c0", "l8er"), read=5)
-        warehouse.execute("INSERT INTO merged_away VALUES ('c0', 'c1')")
-        names = warehouse.loader.names
-        found = warehouse.database.write(lambda conn: erasure.follow_merges(conn, names, 9))
-        assert found == 2  # the contact and its note
-        assert "l8er" not in warehouse.text()
-        assert warehouse.database.write(lambda c: erasure.follow_merges(c, names, 9)) == 0
-        assert warehouse.database.write(lambda c: erasure.remember(c, names, ["c3"])) == 4
-    finally:
-        warehouse.execute("DROP TABLE merged_away")
+def test_who_was_merged_into_a_forgotten_contact_is_forgotten_too(warehouse: Warehouse) -> None:
+    def merge(source: str, target: str) -> None:
+        row = {"source_contact_id": source, "target_contact_id": target}
+        warehouse.write("contact_merges", row)
+
+    load(warehouse)
+    merge("c1", "c2")
+    merge("c2", "c3")
+    assert forget(warehouse, "c3") > 8
+    assert MARK not in warehouse.text()
+    assert "0ther" not in warehouse.text()
+    warehouse.write("contacts", contact("c0", "l8er"), read=5)
+    merge("c0", "c1")
+    names = warehouse.loader.names
+    found = warehouse.database.write(lambda conn: erasure.follow_merges(conn, names, 9))
+    assert found == 2  # the contact and its note
+    assert "l8er" not in warehouse.text()
+    assert warehouse.database.write(lambda c: erasure.follow_merges(c, names, 9)) == 0
+    assert warehouse.database.write(lambda c: erasure.remember(c, names, ["c3"])) == 4
 
 
 def test_every_personal_column_says_whose_it_is() -> None:

@@ -474,6 +474,38 @@ def test_a_deletion_is_dated_counted_and_not_repeated(warehouse):
     assert warehouse.one("contacts", "1")["_deleted_at"] == at(100)
 
 
+def test_intercoms_own_time_of_a_deletion_corrects_what_was_found_out_and_counts_once(warehouse):
+    table = BY_TABLE["contacts"]
+
+    def exact(key: str, when: float) -> list[str]:
+        with warehouse.database.transaction() as conn:
+            return warehouse.loader.mark_deleted(
+                conn, table, {key: at(when)}, 6, exact=True, lag=timedelta(seconds=60)
+            )
+
+    warehouse.write("contacts", contact("1"), contact("2"), contact("3"), read=100)
+    assert delete(warehouse, "1", when=200) == 1
+    assert exact("1", 150) == []  # it lived no more
+    assert warehouse.one("contacts", "1")["_deleted_at"] == at(150)
+    version = warehouse.versions()["contacts"]
+    assert exact("1", 150) == []
+    assert warehouse.versions()["contacts"] == version
+    assert exact("2", 40) == ["2"]  # a list that lagged still showed it
+    assert exact("3", 39) == []  # a copy that was read so much later speaks against it
+    assert warehouse.one("contacts", "3")["_deleted_at"] is None
+
+
+def test_what_a_batch_did_is_counted_by_rows_not_by_their_links(warehouse):
+    tags = {"tags": {"data": [{"id": str(n)} for n in range(9)], "has_more": False}}
+    warehouse.write("contacts", contact("1"), contact("2"))
+    written = warehouse.write("contacts", contact("1", **tags), contact("2"), read=1)
+    assert (written.inserted, written.updated, written.unchanged) == (0, 1, 1)
+    members = {"members": {"complete": [{"id": str(n)} for n in range(9)]}}
+    warehouse.write("segments", {"id": "s"})
+    written = warehouse.write("segments", {"id": "s", **members}, read=1)
+    assert (written.inserted, written.updated, written.unchanged) == (0, 1, 0)
+
+
 @pytest.mark.parametrize(
     ("read", "by_id", "revived"),
     [

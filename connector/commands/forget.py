@@ -43,7 +43,7 @@ def _forget(conn: sa.Connection, *, database: Database, key: str, run_id: int) -
 
 def _stored(conn: sa.Connection, database: Database, ids: list[str]) -> set[str]:
     """Those of the ids that are stored as contacts."""
-    contacts = Names(database.schema).plain(erasure.persons().name)
+    contacts = Names(database.schema).in_text(erasure.persons().name)
     query = sa.text(f"SELECT id FROM {contacts} WHERE id = ANY(:ids)")
     return set(conn.execute(query, {"ids": ids}).scalars())
 

@@ -55,7 +55,8 @@ class Progress:
         if not self._moving:
             figures = {"resource": resource, **tally.figures()}
             figures["seconds"] = round(time.monotonic() - self._began, 3)
-            wide = " ".join(f"{key}={value}" for key, value in figures.items())
+            told = (f"{key}={value}" for key, value in figures.items() if value is not None)
+            wide = " ".join(told)
             logger.info(wide, extra={"figures": figures})
 
     def clear(self) -> None:

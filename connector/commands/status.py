@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from connector.resources import RESOURCES
 from connector.resources.resource import Deletions, Resource
-from connector.sync.run import has_parts
 from connector.warehouse import migrate, state
 from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
@@ -59,7 +58,7 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
 def _resource(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, Any]:
     progress = state.progress(conn, resource.name)
     facts = _counts(conn, schema, resource) | {"fresh_as_of": progress.fresh_as_of}
-    if has_parts(resource):
+    if resource.has_parts:
         facts |= vars(measure(conn, Names(schema), resource.table))
     return facts
 

@@ -364,6 +364,11 @@ class Resource:
     optional: bool = False
     hastens: tuple[str, ...] = ()
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether its objects have parts that Intercom may show only in part."""
+        return bool(self.table.truncated) and isinstance(self.reading, Search)
+
 
 def identifier(path: str, comment: str, name: str = "", refers_to: str = "") -> Column:
     """An id, a foreign key when ``refers_to`` names a table."""

@@ -119,9 +119,11 @@ def schedule(
         if not isinstance(resource.reading, Search) or known.last_full_pass_at is None:
             continue
         if known.full_owed_since is None:
+            age, names = now - known.last_full_pass_at, loader.names
             cost = math.ceil(loader.alive(conn, resource) / resource.reading.per_page) + 1
-            cost += digests.unknown(conn, loader.names, resource)
-            candidates.append(Candidate(resource.name, cost, now - known.last_full_pass_at))
+            if age >= A_NIGHT or cost <= AT_EVERY_RUN:
+                cost += digests.unknown(conn, names, resource)
+            candidates.append(Candidate(resource.name, cost, age))
     for name in choose(candidates, requests, days):
         state.advance(conn, name, full_owed_since=sa.func.now(), full_reason=DUE)
 

@@ -23,6 +23,7 @@ from connector.sync.ahead import ahead
 from connector.sync.store import INDEX_LAG
 from connector.sync.work import Pass
 from connector.warehouse import state
+from connector.warehouse.loader import Written
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +63,11 @@ def _times(page: Page, at: str) -> dict[str, datetime]:
 
 
 async def _delete(work: Pass, times: Mapping[str, datetime]) -> None:
-    store, table = work.store, work.resource.table
-    work.tally.fetched += len(times)
-    work.tally.deleted += await store.do(
-        lambda conn: store.mark_deleted(conn, table, times, exact=True)
-    )
+    store, table, tally = work.store, work.resource.table, work.tally
+    deleted = await store.do(lambda conn: store.mark_deleted(conn, table, times, exact=True))
+    tally.fetched += len(times)
+    tally.deleted += deleted
+    tally.unchanged += len(times) - deleted
     work.changed()
 
 
@@ -132,14 +133,18 @@ async def _apply(
     work: Pass, news: _News, number: int, read_at: datetime, position: str | None
 ) -> None:
     """Rows and the place in the feed commit together."""
-    store, table, name = work.store, work.resource.table, work.resource.name
+    store, table, name, tally = work.store, work.resource.table, work.resource.name, work.tally
 
-    def write(conn: sa.Connection) -> int:
-        deleted = store.tell(conn, table, news.merged, read_at)
-        deleted += store.mark_gone(conn, table, news.deleted)
+    def write(conn: sa.Connection) -> tuple[Written, int, int]:
+        written, buried = store.tell(conn, table, news.merged, read_at)
+        deleted = store.mark_gone(conn, table, news.deleted)
         state.advance(conn, name, position=position)
-        return deleted
+        return written, buried, deleted
 
-    work.tally.fetched += number
-    work.tally.deleted += await store.do(write)
+    written, buried, deleted = await store.do(write)
+    tally.fetched += number
+    tally.inserted += written.inserted
+    tally.updated += written.updated
+    tally.deleted += buried + deleted
+    tally.unchanged += number - written.inserted - written.updated - deleted
     work.changed()

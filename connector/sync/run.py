@@ -27,7 +27,7 @@ from connector.errors import (
 )
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import Activities, Resource, Search
+from connector.resources.resource import Activities, Resource
 from connector.sync import due
 from connector.sync.columns import grow_views
 from connector.sync.passes import run_pass
@@ -233,12 +233,14 @@ class _Run:
             await self._resource(resource, self._pass)
             self.reporter.ended(resource.name, self._tally(resource))
         done = [r for r in selected if self._tally(r).status == "succeeded"]
-        for resource in done:
+        due_now = await self.store.do(lambda conn: state.pending(conn, due=now))
+        waiting = {entry.resource for entry in due_now}
+        for resource in (r for r in done if r.name in waiting):
             await self._resource(resource, self._pending)
         for resource in _readable(done):
             await self._resource(resource, self._placeholders)
         await grow_views(self.store)
-        for resource in filter(has_parts, done):
+        for resource in [r for r in done if r.has_parts]:
             await self._measure(resource)
         now = self.client.clock.safe_now()
         left = await self.store.do(lambda conn: state.pending(conn))
@@ -385,11 +387,6 @@ class _Run:
         if ids:
             work = self._work(resource, tally, state.Progress())
             await work.fill(ids)
-
-
-def has_parts(resource: Resource) -> bool:
-    """Whether its objects have parts that Intercom may show only in part."""
-    return bool(resource.table.truncated) and isinstance(resource.reading, Search)
 
 
 def is_overdue(entry: Pending, now: datetime) -> bool:

@@ -172,12 +172,16 @@ class Store:
         self._let_go(conn, table, marked)
         return len(marked)
 
-    def tell(self, conn: sa.Connection, table: Table, rows: Sequence[Record], at: datetime) -> int:
-        """Write rows that tell of what is gone; how many rows of other tables that marked."""
+    def tell(
+        self, conn: sa.Connection, table: Table, rows: Sequence[Record], at: datetime
+    ) -> tuple[Written, int]:
+        """Write rows that tell of what is gone; and how many rows of other tables that marked."""
         keys = row_keys(table, rows)[0]
         if not keys:
-            return 0
-        return self._bury(conn, [(encode(table, rows, [at] * len(rows)), keys)], at)
+            return Written(), 0
+        batch = encode(table, rows, [at] * len(rows))
+        written = self.loader.write(conn, batch, self.run_id, lag=INDEX_LAG)
+        return written, self._mark_buried(conn, table, keys, at)
 
     def mark_gone(self, conn: sa.Connection, table: Table, times: Mapping[str, datetime]) -> int:
         """Mark deleted what a telling table's feed says is gone, unless its rows tell of it."""
@@ -195,10 +199,15 @@ class Store:
         for batch, keys in told:
             self.loader.write(conn, batch, self.run_id, lag=INDEX_LAG)
             if batch.table.buries and at is not None:
-                marked = self.loader.bury(conn, batch.table, keys, at, self.run_id)
-                self._let_go(conn, _subjects(batch.table), marked)
-                number += len(marked)
+                number += self._mark_buried(conn, batch.table, keys, at)
         return number
+
+    def _mark_buried(
+        self, conn: sa.Connection, telling: Table, keys: Sequence[str], at: datetime
+    ) -> int:
+        marked = self.loader.bury(conn, telling, keys, at, self.run_id)
+        self._let_go(conn, _subjects(telling), marked)
+        return len(marked)
 
     def _let_go(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
         """What is gone is no known copy and not hidden: should it come back, it is read anew."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from connector.intercom.paging import Page, pages
 from connector.resources.resource import Search
 from connector.sync import plan
 from connector.sync.absence import convict, nominate
+from connector.sync.known import Sifted
 from connector.sync.work import CHUNK_RECORDS, Pass, Then, announced, size
 from connector.warehouse import state
 from connector.warehouse.state import Span
@@ -151,15 +152,19 @@ async def _read_span(work: Pass, reading: Search, span: Span, since: datetime | 
                 return parts
         group.append(page)
         if size(group) >= CHUNK_RECORDS:
-            seen += await _write_window(work, reading, group)
+            sifted = await work.sift(group)
+            seen += sifted.seen
+            await _write(work, reading, sifted)
             group = []
+    sifted = await work.sift(group)
+    seen += sifted.seen
 
     def finish(conn: sa.Connection) -> None:
         state.finish_window(conn, name, span)
         if since is None and asked_at is not None:
             nominate(work, conn, seen, asked_at, span)
 
-    await _write_window(work, reading, group, finish, seen)
+    await _write(work, reading, sifted, finish)
     return []
 
 
@@ -183,22 +188,9 @@ def _parts(
     )
 
 
-async def _write_window(
-    work: Pass,
-    reading: Search,
-    group: Sequence[Page],
-    then: Then | None = None,
-    all_seen: list[str] | None = None,
-) -> list[str]:
-    """Write what of these pages is not known yet; the ids of all their records.
-
-    ``all_seen`` has them too before ``then`` is called.
-    """
-    sifted = await work.sift(group)
-    if all_seen is not None:
-        all_seen += sifted.seen
+async def _write(work: Pass, reading: Search, sifted: Sifted, then: Then | None = None) -> None:
+    """Write what is not known yet, read by id where search shows only a part of it."""
     if reading.whole_by_id:
         await work.read_in_chunks(announced(sifted.pages), then, sifted.digests)
     else:
         await work.write(sifted.pages, then, sifted.digests)
-    return sifted.seen

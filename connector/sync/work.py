@@ -119,7 +119,7 @@ class Pass:
 
     async def write(
         self,
-        records: Iterable[Page],
+        pages: Iterable[Page],
         then: Then | None = None,
         seen: Mapping[str, int | None] | None = None,
     ) -> None:
@@ -128,7 +128,7 @@ class Pass:
         ``seen`` are their digests, which are stored with them.
         """
         chunk = Chunk(digests=dict(seen or {}))
-        for page in records:
+        for page in pages:
             chunk.add(page.records, page.requested_at)
             self.tally.warnings += page.bad
         await self.write_chunk(chunk, then=then)

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from connector.resources import TABLES
 from connector.resources.resource import Kind, Table
 from connector.warehouse import state
-from connector.warehouse.database import Database
+from connector.warehouse.database import Database, cursor_of
 from connector.warehouse.exclusions import Exclusions, Rule
 from connector.warehouse.state import EXCLUSIONS
 from connector.warehouse.statements import Names, literal, quote, sql_type
@@ -146,7 +146,7 @@ class _Batch:
 
     def clean(self, conn: sa.Connection, after: Sequence[str], run_id: int) -> list[str] | None:
         """Clean the rows after a key; the last one's key, or None if no more follow."""
-        cursor = _cursor(conn)
+        cursor = cursor_of(conn)
         rows = cursor.execute(self._select(bool(after)), [*after, BATCH]).fetchall()
         if rows:
             values = [self._cleaned(row) for row in rows]
@@ -257,9 +257,3 @@ def _type(table: Table, name: str) -> str:
 
 def _texts(values: Any) -> str:
     return f"ARRAY[{', '.join(literal(value).replace('%', '%%') for value in values)}]::text[]"
-
-
-def _cursor(conn: sa.Connection) -> psycopg.Cursor[Any]:
-    """The driver's cursor: an error of SQLAlchemy's would quote the values."""
-    raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
-    return raw.cursor()

@@ -206,6 +206,12 @@ class Database:
             )
 
 
+def cursor_of(conn: sa.Connection) -> psycopg.Cursor[Any]:
+    """The driver's cursor: it can COPY, and its errors quote no values."""
+    raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
+    return raw.cursor()
+
+
 TRANSIENT = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,

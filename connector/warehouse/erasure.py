@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from connector.resources import TABLES
 from connector.resources.resource import Child, Link, Table
-from connector.warehouse.schema import metadata
+from connector.warehouse.database import cursor_of
 from connector.warehouse.statements import Names, literal, quote, stage
 
 MERGES = ("contact_merges", "source_contact_id", "target_contact_id")
@@ -67,7 +67,7 @@ def forget(
     wanted = list(ids)
     if not wanted:
         return 0
-    cursor = _cursor(conn)
+    cursor = cursor_of(conn)
     keys = wanted if reason == MERGED else _with_merged(cursor, names, wanted)
     cursor.execute(
         f"""
@@ -90,7 +90,7 @@ def remember(conn: sa.Connection, names: Names, ids: Sequence[str]) -> int:
 
     What was emptied comes back with the next full pass.
     """
-    cursor = _cursor(conn)
+    cursor = cursor_of(conn)
     keys = _with_merged(cursor, names, ids)
     cursor.execute(f"DELETE FROM {names('sync_forgotten')} WHERE contact_id = ANY(%s)", [keys])
     number = cursor.rowcount
@@ -119,7 +119,7 @@ def _look_again(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -
 
 def forgotten(conn: sa.Connection, names: Names) -> list[tuple[str, datetime, str]]:
     """Contact, since when and why, the oldest first."""
-    cursor = _cursor(conn)
+    cursor = cursor_of(conn)
     cursor.execute(
         f"SELECT contact_id, forgotten_at, reason FROM {names('sync_forgotten')} ORDER BY 2, 1",
         (),
@@ -129,10 +129,8 @@ def forgotten(conn: sa.Connection, names: Names) -> list[tuple[str, datetime, st
 
 def follow_merges(conn: sa.Connection, names: Names, run_id: int) -> int:
     """Forget who was merged into a forgotten contact since; the number of rows emptied."""
-    if not _knows_merges():
-        return 0
     name, source, target = MERGES
-    cursor, emptied = _cursor(conn), 0
+    cursor, emptied = cursor_of(conn), 0
     for reason in (FORGOTTEN, DELETED):
         cursor.execute(
             f"""
@@ -150,8 +148,6 @@ def follow_merges(conn: sa.Connection, names: Names, run_id: int) -> int:
 
 def _with_merged(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> list[str]:
     """The contacts, and whoever was merged into them, over any number of merges."""
-    if not _knows_merges():
-        return list(ids)
     name, source, target = MERGES
     cursor.execute(
         f"""
@@ -162,11 +158,6 @@ def _with_merged(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) 
         [list(ids)],
     )
     return [key for (key,) in cursor.fetchall()]
-
-
-@cache
-def _knows_merges() -> bool:
-    return MERGES[0] in metadata().tables
 
 
 # -- what is stored --------------------------------------------------------------------------
@@ -331,9 +322,3 @@ def _held(table: Table, parent: Family | None, of: str) -> tuple[Table, Link | N
         if of in own or (holder is table and parent and parent[1].parent == of):
             return holder, None
     raise LookupError(f"{table.name}: personal columns of {of!r}, which is no column or link")
-
-
-def _cursor(conn: sa.Connection) -> psycopg.Cursor[Any]:
-    """The driver's cursor: it takes the loader's statements as they are."""
-    raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
-    return raw.cursor()

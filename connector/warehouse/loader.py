@@ -18,6 +18,7 @@ from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
 from connector.warehouse import erasure, statements
 from connector.warehouse.batch import Batch
+from connector.warehouse.database import cursor_of
 from connector.warehouse.encoder import row_keys
 from connector.warehouse.statements import Names
 from connector.warehouse.transfer import Stages, Transfer, number
@@ -63,7 +64,7 @@ class Loader:
         table, root = batch.table, batch.staged[batch.table.name]
         if not root.rows:
             return Written()
-        transfer = Transfer(self.names, self._stages, _cursor(conn), batch)
+        transfer = Transfer(self.names, self._stages, cursor_of(conn), batch)
         found, refused = transfer.stage(by_id, lag).survey(by_id, lag)
         transfer.merge(found, run_id)
         inserted, updated = (number(found, table, fate) for fate in ("new", "changed"))
@@ -74,12 +75,12 @@ class Loader:
         """For each record the columns in which its stored row differs, [] where none does."""
         if not batch.staged[batch.table.name].rows:
             return {}
-        transfer = Transfer(self.names, self._stages, _cursor(conn), batch)
+        transfer = Transfer(self.names, self._stages, cursor_of(conn), batch)
         return transfer.stage(by_id=True, lag=timedelta(0)).differences()
 
     def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
         """Ids of so many living rows of the resource, chosen by chance."""
-        cursor = _cursor(conn)
+        cursor = cursor_of(conn)
         values = [value for _, value in resource.owns]
         cursor.execute(statements.sample(self.names, resource), [*values, size])
         return [key for (key,) in cursor.fetchall()]
@@ -88,31 +89,31 @@ class Loader:
         self, conn: sa.Connection, table: Table, ids: Sequence[str]
     ) -> dict[str, tuple[datetime | None, datetime | None]]:
         """(updated_at, time of the request) of the living rows among these ids."""
-        cursor = _cursor(conn)
+        cursor = cursor_of(conn)
         cursor.execute(statements.known(self.names, table), [list(ids)])
         return {key: (updated_at, read_at) for key, updated_at, read_at in cursor.fetchall()}
 
     def alive(self, conn: sa.Connection, resource: Resource) -> int:
         """How many living rows the resource has in its table."""
-        cursor = _cursor(conn)
+        cursor = cursor_of(conn)
         cursor.execute(statements.alive(self.names, resource), [v for _, v in resource.owns])
         return int((cursor.fetchone() or (0,))[0])
 
     def present(self, conn: sa.Connection, table: Table, keys: Sequence[str]) -> set[str]:
         """Which of these keys the table has rows for."""
-        cursor = _cursor(conn)
+        cursor = cursor_of(conn)
         cursor.execute(statements.present(self.names, table), [list(keys)])
         return {key for (key,) in cursor.fetchall()}
 
     def oldest_read(self, conn: sa.Connection, table: Table) -> datetime | None:
         """When the oldest copy that is stored was requested; None if there is none."""
-        cursor = _cursor(conn)
+        cursor = cursor_of(conn)
         cursor.execute(f"SELECT min(_read_at) FROM {self.names(table.name)}", ())
         return (cursor.fetchone() or (None,))[0]
 
     def unfilled(self, conn: sa.Connection, table: Table, tries: int, most: int) -> list[str]:
         """Placeholders that were asked for by id fewer than ``tries`` times, at most ``most``."""
-        cursor = _cursor(conn)
+        cursor = cursor_of(conn)
         cursor.execute(statements.unfilled(self.names, table), [table.name, tries, most])
         return [key for (key,) in cursor.fetchall()]
 
@@ -120,7 +121,7 @@ class Loader:
         self, conn: sa.Connection, table: Table, ids: Collection[str], tries: int = 1
     ) -> None:
         """Count one more try, or several, for placeholders that could not be filled."""
-        _cursor(conn).execute(statements.note_tried(self.names), [table.name, tries, list(ids)])
+        cursor_of(conn).execute(statements.note_tried(self.names), [table.name, tries, list(ids)])
 
     def mark_absent(
         self,
@@ -138,7 +139,7 @@ class Loader:
         TooManyDeletesError, and marks nothing, if more than 5 % of the table and more than 20
         rows would go and ``allow`` is not set.
         """
-        cursor, keys = _cursor(conn), row_keys(table, present)
+        cursor, keys = cursor_of(conn), row_keys(table, present)
         gone = self._count_absent(cursor, table, began_at, keys, allow)
         if gone:
             cursor.execute(
@@ -172,18 +173,18 @@ class Loader:
         lag: timedelta = timedelta(0),
         merged: Collection[str] = (),
     ) -> list[str]:
-        """Mark deleted what Intercom says is gone, and since when; the ids that were marked.
+        """Mark deleted what Intercom says is gone, and since when; the ids that lived until now.
 
         ``exact``: the times are Intercom's own, not those at which it was found out; they correct
         others, and give way to a copy that was read more than ``lag`` after them. A placeholder
         stays one: it was never seen alive. ``merged`` are those of the ids that live on in another
         contact: if deleted contacts are emptied, only their own row is.
         """
-        cursor = _cursor(conn)
+        cursor = cursor_of(conn)
         values = {"run_id": run_id, "exact": exact, "lag": lag}
         values |= {"ids": list(times), "times": list(times.values())}
         cursor.execute(statements.mark_deleted(self.names, table), values)
-        marked = [key for (key,) in cursor.fetchall()]
+        marked = [key for key, lived in cursor.fetchall() if lived]
         if self.scrubs_deleted and table.holds_persons:
             for at in sorted(set(times.values())):
                 gone = [key for key in times if times[key] == at and key not in merged]
@@ -194,14 +195,14 @@ class Loader:
     def bury(
         self, conn: sa.Connection, telling: Table, keys: Sequence[str], at: datetime, run_id: int
     ) -> list[str]:
-        """Mark deleted what these rows of a telling table say is gone; the ids that were marked.
+        """Mark deleted what these rows of a telling table say is gone; the ids that lived.
 
         ``at`` is the time for those of which it is not told.
         """
-        cursor = _cursor(conn)
+        cursor = cursor_of(conn)
         values = {"at": at, "run_id": run_id, "ids": list(keys)}
         cursor.execute(statements.bury(self.names, telling), values)
-        marked = [key for (key,) in cursor.fetchall()]
+        marked = [key for key, lived in cursor.fetchall() if lived]
         if self.scrubs_deleted:
             erasure.forget(conn, self.names, marked, erasure.MERGED, at, run_id)
         return marked
@@ -214,9 +215,3 @@ def check_plausible(table: Table, gone: int, alive: int) -> None:
             f"{gone} of {alive} rows of {table.name} would be marked deleted because Intercom's"
             " list omits them; if that is right, run again with --allow-deletes"
         )
-
-
-def _cursor(conn: sa.Connection) -> psycopg.Cursor[Any]:
-    """The driver's cursor: COPY is no part of SQLAlchemy's interface."""
-    raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
-    return raw.cursor()

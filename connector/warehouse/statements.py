@@ -147,25 +147,27 @@ def mark_deleted(names: Names, table: Table) -> str:
     """Mark rows deleted, each at its own time; placeholders stay as they are.
 
     ``exact``: the times are Intercom's own, so they also correct what was only found out, and a
-    copy that was requested more than ``lag`` later speaks against them. Parameters: the run, ids,
-    times, exact, lag.
+    copy that was requested more than ``lag`` later speaks against them. Ids come back with
+    whether their rows lived until now. Parameters: the run, ids, times, exact, lag.
     """
     return f"""
         UPDATE {names(table.name)} o
         SET _deleted_at = v.at, _changed_at = now(), _run_id = %(run_id)s
         FROM unnest(%(ids)s::text[], %(times)s::timestamptz[]) v (id, at)
-        WHERE o.id = v.id AND NOT o._placeholder AND CASE WHEN %(exact)s
+        JOIN {names(table.name)} b ON b.id = v.id
+        WHERE o.id = b.id AND NOT o._placeholder AND CASE WHEN %(exact)s
             THEN o._deleted_at IS DISTINCT FROM v.at
                  AND (o._deleted_at IS NOT NULL OR o._read_at IS NULL
                       OR o._read_at <= v.at + %(lag)s)
             ELSE o._deleted_at IS NULL END
-        RETURNING o.id"""
+        RETURNING o.id, b._deleted_at IS NULL"""
 
 
 def bury(names: Names, telling: Table) -> str:
     """Mark deleted what rows of a telling table say is gone, placeholders too.
 
-    Parameters: the time where the row tells none, the run, keys of the telling rows.
+    Ids come back with whether their rows lived until now. Parameters: the time where the row
+    tells none, the run, keys of the telling rows.
     """
     assert telling.buries
     subject, when = map(quote, telling.buries)
@@ -173,10 +175,10 @@ def bury(names: Names, telling: Table) -> str:
     return f"""
         UPDATE {names(target)} o
         SET _deleted_at = coalesce(v.{when}, %(at)s), _changed_at = now(), _run_id = %(run_id)s
-        FROM {names(telling.name)} v
-        WHERE o.id = v.{subject} AND v.{subject} = ANY(%(ids)s)
+        FROM {names(telling.name)} v JOIN {names(target)} b ON b.id = v.{subject}
+        WHERE o.id = b.id AND v.{subject} = ANY(%(ids)s)
           AND (o._deleted_at IS NULL OR o._deleted_at <> v.{when})
-        RETURNING o.id"""
+        RETURNING o.id, b._deleted_at IS NULL"""
 
 
 _MARK = "_deleted_at = %s, _changed_at = now(), _run_id = %s"

@@ -158,7 +158,8 @@ def _rows(table: Table, staged: Mapping[str, Absence]) -> str:
         return f"SELECT m.*, false AS touched FROM {quote(table.name + ' met')} m"
     return f"""
         SELECT m.*, t.owner IS NOT NULL AS touched FROM {quote(table.name + " met")} m
-        LEFT JOIN ({" UNION ".join(touched)}) t ON t.owner = m.id"""
+        LEFT JOIN (SELECT DISTINCT owner FROM ({" UNION ALL ".join(touched)}) a) t
+            ON t.owner = m.id"""
 
 
 def _fates(
