@@ -521,3 +521,11 @@ def test_any_json_in_any_declared_place_loads_and_can_be_found_again(
     if column and (column.kind is Kind.INSTANT or column.zero_is_null):
         return  # an instant is stored in another form, nobody as NULL
     assert [item for item in _scalars(value) if not _is_among(item, found)] == []
+
+
+def test_a_reference_that_is_nothing_but_what_cannot_be_stored_is_kept(warehouse):
+    record = {"conversation_rating": {"contact": {"id": "\0"}}}
+    warehouse.write("conversations", _identity(BY_TABLE["conversations"]) | record)
+    [row] = warehouse.query("SELECT extra, rating_contact_id FROM conversations")
+    assert row["rating_contact_id"] is None
+    assert row["extra"] == {"conversation_rating": {"contact": {"id": "\\u0000"}}}

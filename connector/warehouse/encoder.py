@@ -121,7 +121,7 @@ def _column(column: Column, found: Levels, left: Leftovers) -> Fields:
         out = fields(column.kind, values)
     except MisfitError:
         out = _patient(column, values, column.keys in found, left)
-    return _refer(column, out, left) if column.refers_to else out
+    return _refer(column, values, out, left) if column.refers_to else out
 
 
 def _patient(column: Column, values: Sequence[Any], leads_on: bool, left: Leftovers) -> Fields:
@@ -160,14 +160,14 @@ def _keep_entries(column: Column, row: int, value: dict[str, Any], left: Leftove
             left.misfit(row, column.keys, entry, at=(key,))
 
 
-def _refer(column: Column, references: Fields, left: Leftovers) -> Fields:
+def _refer(column: Column, values: Sequence[Any], references: Fields, left: Leftovers) -> Fields:
     """References without those that name nobody: 0 where Intercom writes it so, and ''."""
     if column.zero_is_null and "0" in references:
         references = [NULL if reference == "0" else reference for reference in references]
     if "" not in references:
         return references
     for row, reference in enumerate(references):
-        if reference == "":
+        if reference == "" and values[row] == "":  # what else became "" is kept already
             left.misfit(row, column.keys, "")
     return [reference or NULL for reference in references]
 
