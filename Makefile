@@ -27,7 +27,7 @@ demo: $(READY)
 	@$(BIN)/python -m connector demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types test
 

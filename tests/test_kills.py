@@ -17,12 +17,12 @@ from tests.truth import differences
 
 
 def _simulator() -> Simulator:
-    space = Workspace.generate(11, contacts=4_000, companies=200, conversations=300)
+    space = Workspace.generate(11, contacts=1_500, companies=100, conversations=200)
     return Simulator(space, rate_limit=None)
 
 
 @pytest.mark.fault(
-    "kill -9 in the middle of a first load of 4,000 contacts",
+    "kill -9 in the middle of a first load of 1,500 contacts",
     "equal to the truth; all requests together are fewer than three times those of one load",
     times=10,
 )

@@ -85,7 +85,7 @@ async def test_connections_that_are_ended_again_and_again_lose_nothing(
     own: Harness, injected: Any
 ) -> None:
     def end(number: int) -> None:
-        if number % 25 == 20:
+        if number % 15 == 10:
             injected(terminate(own, "writer"))
 
     for _ in range(2):
