@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -40,6 +41,10 @@ from connector.warehouse import cleaning
 from connector.warehouse.database import Database
 
 T = TypeVar("T")
+
+COLLECT_AFTER = 100_000
+"""New objects after which the garbage collector looks for cycles. Records are millions of small
+objects without any; looking each 700 objects, as Python does, takes a fifth of a load's time."""
 INTERRUPTED = 130
 DESCRIPTION = "Keeps a Postgres warehouse in step with Intercom."
 EPILOG = """exit codes:
@@ -333,6 +338,8 @@ def _until_signalled(work: Coroutine[Any, Any, T], database: Database | None = N
             interruption.stop = lambda: loop.call_soon_threadsafe(task.cancel)
             return await task
 
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER, 20, 100)
         try:
             return asyncio.run(run())
         except Exception as error:

@@ -10,9 +10,9 @@ import pytest
 
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
-from connector.sync import plan, windows
-from connector.sync.store import INDEX_LAG, Store
-from connector.sync.work import CHUNK_RECORDS
+from connector.sync import plan, store, windows
+from connector.sync.store import INDEX_LAG, Chunk, Store
+from connector.sync.work import Pass
 from tests.harness import NOW, Harness
 from tests.truth import differences
 
@@ -239,28 +239,38 @@ async def test_memory_is_bounded_by_what_is_in_flight(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    windows_open = most_open = 0
-    merge, read_span = Store.merge, windows._read_span
+    windows_open = most_open = decoded = most_decoded = 0
+    merge, read, write = Store._merge, windows._Reader._read, Pass.write_chunk
 
-    async def watched_merge(store: Store, table: Any, chunk: Any, *rest: Any, **more: Any) -> Any:
-        sizes.append(len(chunk))
-        return await merge(store, table, chunk, *rest, **more)
+    async def watched_merge(to: Store, merges: Any) -> Any:
+        sizes.append(sum(len(one.chunk) for one in merges))
+        return await merge(to, merges)
 
-    async def watched_span(*arguments: Any) -> Any:
+    async def watched_window(reader: Any, window: Any) -> Any:
         nonlocal windows_open, most_open
         windows_open += 1
         most_open = max(most_open, windows_open)
         try:
-            return await read_span(*arguments)
+            return await read(reader, window)
         finally:
             windows_open -= 1
 
-    monkeypatch.setattr(Store, "merge", watched_merge)
-    monkeypatch.setattr(windows, "_read_span", watched_span)
+    async def watched_write(work: Pass, chunk: Chunk, **more: Any) -> Any:
+        nonlocal decoded, most_decoded
+        decoded += 1
+        most_decoded = max(most_decoded, decoded)
+        try:
+            return await write(work, chunk, **more)
+        finally:
+            decoded -= 1
+
+    monkeypatch.setattr(Store, "_merge", watched_merge)
+    monkeypatch.setattr(windows._Reader, "_read", watched_window)
+    monkeypatch.setattr(Pass, "write_chunk", watched_write)
     monkeypatch.setattr(plan, "WINDOW_RECORDS", 300)
     harness.simulate(workspace(contacts=6_000, companies=300, conversations=300))
     outcome = await harness.sync(only=("companies", "leads", "users", "conversations"))
     assert outcome.exit_code == 0, outcome.error
-    # A chunk is written once it is large enough, so it is at most one page larger.
-    assert max(sizes) < CHUNK_RECORDS + 150
+    assert max(sizes) <= store.MOST_RECORDS
+    assert 1 < most_decoded <= store.ROOM
     assert 1 < most_open <= windows.SIDE_BY_SIDE

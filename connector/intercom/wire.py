@@ -106,6 +106,8 @@ class Wire:
             body = await response.aread()
         finally:
             await response.aclose()
+        # The stream refers back to its response: only the garbage collector would free the body.
+        response.stream = httpx.ByteStream(b"")
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Response(response.status_code, headers, body, sent, received)
 

@@ -1,43 +1,92 @@
-"""Lets a source of pages run ahead of who takes them, by a bounded number; knows no page."""
+"""Lets reading run ahead of who takes what was read, side by side and by a bounded number.
+
+Knows no page and no request.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
-T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
-async def ahead(source: AsyncIterator[T], pages: int) -> AsyncIterator[T]:
+async def ahead(source: AsyncIterator[A], pages: int) -> AsyncIterator[A]:
     """The items of ``source`` in order, up to ``pages`` of them fetched before they are taken.
 
     What ``source`` raises is raised here, after the items before it. Leaving early ends it.
     """
-    queue: asyncio.Queue[tuple[bool, T | BaseException | None]] = asyncio.Queue(pages)
 
-    async def fill() -> None:
+    async def same(item: A) -> A:
+        return item
+
+    async for item in _read(source, same, readers=1, room=pages):
+        yield item
+
+
+async def side_by_side(
+    items: AsyncIterator[A], read: Callable[[A], Awaitable[B]], most: int
+) -> AsyncIterator[B]:
+    """What ``read`` makes of each item, in the order in which it is done.
+
+    ``most`` are read at the same time, and none waits for the slowest of its lot. As many results
+    wait until they are taken; then no more is read. What ``items`` or ``read`` raises is raised
+    here. Leaving early ends it.
+    """
+    async for result in _read(items, read, readers=most, room=most):
+        yield result
+
+
+async def _read(
+    source: AsyncIterator[A], read: Callable[[A], Awaitable[B]], readers: int, room: int
+) -> AsyncIterator[B]:
+    results: asyncio.Queue[tuple[bool, B | BaseException | None]] = asyncio.Queue(room)
+    turn = asyncio.Lock()
+
+    async def reader() -> None:
+        while True:
+            async with turn:
+                try:
+                    item = await anext(source)
+                except StopAsyncIteration:
+                    return
+            await results.put((True, await read(item)))
+
+    async def everything() -> None:
         try:
-            async for item in source:
-                await queue.put((True, item))
-            await queue.put((False, None))
+            await together(*(reader() for _ in range(readers)))
+            await results.put((False, None))
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            await queue.put((False, error))
+            await results.put((False, error))
 
-    filler = asyncio.ensure_future(fill())
+    reading = asyncio.ensure_future(everything())
     try:
         while True:
-            more, item = await queue.get()
-            if isinstance(item, BaseException):
-                raise item
+            more, result = await results.get()
+            if isinstance(result, BaseException):
+                raise result
             if not more:
                 return
-            yield item  # type: ignore[misc]
+            yield result  # type: ignore[misc]
     finally:
-        filler.cancel()
-        await asyncio.gather(filler, return_exceptions=True)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
         close = getattr(source, "aclose", None)
         if close:
             await close()
+
+
+async def together(*coroutines: Any) -> None:
+    """Run them side by side; the first error cancels the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        for task in asyncio.as_completed(tasks):
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -26,12 +26,14 @@ class Sifted:
     changed: set[str] = field(default_factory=set)
 
 
-async def sift(store: Store, table: Table, salt: bytes, pages: Sequence[Page]) -> Sifted:
-    """The pages without the records whose digests are stored."""
+async def sift(
+    store: Store, table: Table, salt: bytes, pages: Sequence[Page], known: bool
+) -> Sifted:
+    """The pages without the records whose digests are stored; nothing is, unless ``known``."""
     found = Sifted()
     marks = [[_mark(page, place, salt) for place in range(len(page))] for page in pages]
     found.seen = [key for page in marks for key, _ in page if key is not None]
-    stored = await store.do(lambda conn: digests.stored(conn, table, found.seen))
+    stored = await store.digests(table, found.seen) if known and found.seen else {}
     for page, marked in zip(pages, marks, strict=True):
         left = [
             place

@@ -6,8 +6,7 @@ pending. Only when Intercom fails for all of many objects is that a failure of t
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,8 +26,10 @@ from connector.intercom.replies import Reply
 from connector.intercom.retry import QUICK
 from connector.resources.lists import incomplete_links
 from connector.resources.resource import Complete, Resource, Table
+from connector.sync.ahead import side_by_side, together
 
 MANY = 10  # so many objects, none of which can be read, are not bad luck
+AT_ONCE = 50  # objects that one reader reads at the same time
 
 UNREADABLE = (RetryExhaustedError, BadAnswerError, BadRequestError)
 
@@ -45,6 +46,16 @@ class Found:
     gone: dict[str, NotFoundError | MergedError] = field(default_factory=dict)
     failed: dict[str, IntercomError] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self.records) + len(self.gone) + len(self.failed)
+
+    def add(self, other: Found) -> None:
+        """What the other came to as well."""
+        self.records |= other.records
+        self.archived |= other.archived
+        self.gone |= other.gone
+        self.failed |= other.failed
+
 
 async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -> Found:
     """The objects, read one GET each; raises if Intercom fails for each of many.
@@ -52,13 +63,40 @@ async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -
     Raises TokenRefusedError and NotPermittedError as the client does.
     """
     found = Found()
-    wanted = list(dict.fromkeys(ids))
-    await together(*(_read_object(client, resource, key, found) for key in wanted))
-    _give_up_on_all(found.failed, len(wanted))
+    async for some in read_in_lots(client, resource, ids, 1):
+        found.add(some)
+    _give_up_on_all(found.failed, len(found))
     return found
 
 
-async def _read_object(client: Client, resource: Resource, key: str, found: Found) -> None:
+async def read_in_lots(
+    client: Client, resource: Resource, ids: Iterable[str], size: int
+) -> AsyncIterator[Found]:
+    """The objects, read side by side and handed over in lots of that size as they come.
+
+    Raises like ``read_objects``, if Intercom fails for each of one lot.
+    """
+
+    async def wanted() -> AsyncIterator[str]:
+        for key in dict.fromkeys(ids):
+            yield key
+
+    lot = Found()
+    async for one in side_by_side(
+        wanted(), lambda key: _read_object(client, resource, key), AT_ONCE
+    ):
+        lot.add(one)
+        if len(lot) >= size:
+            _give_up_on_all(lot.failed, len(lot))
+            yield lot
+            lot = Found()
+    if len(lot):
+        _give_up_on_all(lot.failed, len(lot))
+        yield lot
+
+
+async def _read_object(client: Client, resource: Resource, key: str) -> Found:
+    found = Found()
     path = resource.by_id.format(id=quote(key, safe=""))
     try:
         params = dict(resource.params)
@@ -71,6 +109,7 @@ async def _read_object(client: Client, resource: Resource, key: str, found: Foun
         found.gone[key] = error
     except UNREADABLE as error:
         found.failed[key] = error
+    return found
 
 
 def _read_record(reply: Reply) -> Mapping[str, Any]:
@@ -121,15 +160,3 @@ async def _read_list(client: Client, key: str, complete: Complete) -> list[Any]:
 def _give_up_on_all(failed: Mapping[str, IntercomError], wanted: int) -> None:
     if wanted >= MANY and len(failed) == wanted:
         raise next(iter(failed.values()))
-
-
-async def together(*coroutines: Any) -> None:
-    """Run them side by side; the first error cancels the others and is raised as it is."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        for task in asyncio.as_completed(tasks):
-            await task
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

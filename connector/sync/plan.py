@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connector.intercom import search
 from connector.resources.resource import Granularity, Search
@@ -105,6 +106,28 @@ def divide(
     return [Span(a, b) for a, b in itertools.pairwise(bounds)]
 
 
+def covered(span: Span, unit: search.Granularity, timezone: str | None) -> Span:
+    """The records that the search for a window surely shows, by their created_at.
+
+    By the day a window begins and ends with a day of the workspace's timezone (its IANA name). The
+    windows of a plan then still tile. Where the timezone is not known the window itself is
+    returned, and a few records near its end are asked for by id in vain.
+    """
+    if unit == "second" or timezone is None:
+        return span
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return span
+
+    def midnight(bound: datetime) -> datetime:
+        if bound in (OPEN_LOWER, OPEN_UPPER):
+            return bound
+        return bound.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    return Span(midnight(span.lower), midnight(span.upper))
+
+
 def instant(value: Any) -> datetime | None:
     """Unix seconds as Intercom sends them; None for anything else."""
     if type(value) is not int:
@@ -140,3 +163,24 @@ class Order:
                 return False
             self._last, newest = time, max(newest, time)
         return self._sorted and bool(times) and newest < math.floor(self._bound)
+
+
+class Passing:
+    """Watches records that come oldest first, for the end of a window in a search beyond it."""
+
+    def __init__(self, upper: datetime) -> None:
+        self._upper = upper.timestamp()
+        self._last = -math.inf
+        self._sorted = True
+
+    def is_past(self, times: Sequence[Any]) -> bool:
+        """Whether everything before the bound has come; never once the order broke.
+
+        Times are Unix seconds, as Intercom sends them.
+        """
+        for time in times:
+            if type(time) is not int or time < self._last:
+                self._sorted = False
+                return False
+            self._last = time
+        return self._sorted and self._last >= self._upper

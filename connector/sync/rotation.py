@@ -27,14 +27,14 @@ from connector.intercom.paging import (
 )
 from connector.intercom.retry import QUICK
 from connector.resources.resource import Members, PerContact
-from connector.sync.ahead import ahead
-from connector.sync.objects import MANY, UNREADABLE, together
+from connector.sync.ahead import ahead, side_by_side
+from connector.sync.objects import AT_ONCE, MANY, UNREADABLE
 from connector.sync.store import Chunk, Store
 from connector.sync.work import Pass
 from connector.warehouse import reads, state
 from connector.warehouse.reads import Turn, Turns
 
-AT_ONCE = 100  # contacts or groups whose answers are written together
+LOT = 100  # contacts whose answers are written together
 FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
 AGAIN = timedelta(hours=20)  # else a night must lie between
@@ -46,7 +46,7 @@ AGAIN = timedelta(hours=20)  # else a night must lie between
 async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     """Read the contacts whose turn it is."""
     began_at = await _began_at(work, full)
-    async for found in ahead(_read_all(work, reading, _turns(work, reading, began_at, full)), 2):
+    async for found in _read_all(work, reading, _turns(work, reading, began_at, full)):
         await _write(work, reading, found)
     await work.store.do(work.succeeded(began_at, full=full))
 
@@ -123,20 +123,42 @@ class _Read:
         self.gone: list[str] = []
         self.failed: dict[str, IntercomError] = {}
 
+    def __len__(self) -> int:
+        return len(self.lists) + len(self.gone) + len(self.failed)
+
+    def add(self, other: _Read) -> None:
+        """What the others answered as well."""
+        self.lists |= other.lists
+        self.gone += other.gone
+        self.failed |= other.failed
+
 
 async def _read_all(
     work: Pass, reading: PerContact, turns: AsyncIterator[list[str]]
 ) -> AsyncIterator[_Read]:
-    async for ids in turns:
-        for at in range(0, len(ids), AT_ONCE):
-            found, some = _Read(), ids[at : at + AT_ONCE]
-            await together(*(_read_one(work, reading, key, found) for key in some))
-            if len(some) >= MANY and len(found.failed) == len(some):
-                raise next(iter(found.failed.values()))
-            yield found
+    async def ids() -> AsyncIterator[str]:
+        async for some in turns:
+            for key in some:
+                yield key
+
+    lot = _Read()
+    async for one in side_by_side(ids(), lambda key: _read_one(work, reading, key), AT_ONCE):
+        lot.add(one)
+        if len(lot) >= LOT:
+            yield _checked(lot)
+            lot = _Read()
+    if len(lot):
+        yield _checked(lot)
 
 
-async def _read_one(work: Pass, reading: PerContact, key: str, found: _Read) -> None:
+def _checked(lot: _Read) -> _Read:
+    if len(lot) >= MANY and len(lot.failed) == len(lot):
+        raise next(iter(lot.failed.values()))
+    return lot
+
+
+async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
+    found = _Read()
     elements: list[Any] = []
     read_at: datetime | None = None
     try:
@@ -149,6 +171,7 @@ async def _read_one(work: Pass, reading: PerContact, key: str, found: _Read) -> 
         found.failed[key] = error
     else:
         found.lists[key] = (elements, read_at or work.client.clock.now())
+    return found
 
 
 def _style(reading: PerContact, key: str) -> Style:

@@ -181,7 +181,7 @@ async def _run(
         await store.do(lambda conn: _pin(conn, workspace, pinned))
         await store.do(lambda conn: state.forget_runs(conn, options.keep_runs))
         await store.clean()
-        await work(_Run(client, store, options, reporter, outcome))
+        await work(_Run(client, store, options, reporter, outcome, workspace.timezone))
         status = "failed" if outcome.exit_code else "succeeded"
         await store.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
     except BaseException as error:
@@ -220,6 +220,7 @@ class _Run:
     options: Options
     reporter: Reporter
     outcome: Outcome
+    timezone: str | None
 
     async def everything(self) -> None:
         """A pass over each selected resource, then what is pending, then placeholders."""
@@ -355,6 +356,7 @@ class _Run:
             progress=progress,
             lookback=self.options.lookback,
             sweep=self.options.sweep,
+            timezone=self.timezone,
             circumstances=self._circumstances,
             allow_deletes=self.options.allow_deletes,
             changed=lambda: self.reporter.moved(resource.name, tally),

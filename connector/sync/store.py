@@ -19,6 +19,7 @@ from connector.errors import MergedError, NotFoundError
 from connector.resources import TABLES
 from connector.resources.lists import Record
 from connector.resources.resource import Table
+from connector.sync.joint import Joint
 from connector.warehouse import absence, cleaning, digests, erasure, state
 from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
@@ -27,6 +28,9 @@ from connector.warehouse.encoder import encode, row_keys
 from connector.warehouse.exclusions import Privacy
 from connector.warehouse.loader import Loader, Written
 
+MOST_RECORDS = 1_500  # of several chunks in one transaction
+MOST_OBJECTS = 150  # the same of whole conversations, which can be large
+ROOM = 20  # chunks that are decoded at the same time
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
 
 TABLE_BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
@@ -56,8 +60,28 @@ class Chunk:
         self.records.extend(records)
         self.read_at.extend([read_at] * len(records))
 
+    def take_in(self, other: Chunk) -> None:
+        """The other's records too; of two digests of one record neither is known to hold."""
+        self.records.extend(other.records)
+        self.read_at.extend(other.read_at)
+        self.completed |= other.completed
+        for key, digest in other.digests.items():
+            same = self.digests.get(key, digest) == digest
+            self.digests[key] = digest if same else None
+
     def __len__(self) -> int:
         return len(self.records)
+
+
+@dataclass(frozen=True)
+class _Merge:
+    """A chunk to be merged, what commits with it, and where that is counted."""
+
+    table: Table
+    chunk: Chunk
+    tally: state.Tally
+    by_id: bool
+    then: Work[None] | None
 
 
 class Store:
@@ -70,6 +94,11 @@ class Store:
         # While Postgres works on one chunk the next is encoded.
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+        # One group of chunks is encoded while Postgres works on another.
+        self._merges = Joint(self._merge, _may_join, groups=2)
+        self._lookups = Joint(self._look_up, lambda chosen, item: chosen[0][0] is item[0])
+        self.room = asyncio.Semaphore(ROOM)
+        """For chunks from the moment that their records are decoded until they are committed."""
 
     async def do(self, work: Work[T]) -> T:
         """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
@@ -95,8 +124,18 @@ class Store:
         *,
         by_id: bool = False,
         then: Work[None] | None = None,
-    ) -> Written:
-        """Encode and merge a chunk; ``then`` commits with it. Counts into ``tally``."""
+    ) -> None:
+        """Encode and merge a chunk; ``then`` commits with it. Counts into ``tally``.
+
+        Chunks of one table that wait at the same time are merged in one transaction.
+        """
+        await self._merges(_Merge(table, chunk, tally, by_id, then))
+
+    async def _merge(self, merges: Sequence[_Merge]) -> None:
+        table, tally, by_id = merges[0].table, merges[0].tally, merges[0].by_id
+        chunk = Chunk()
+        for merge in merges:
+            chunk.take_in(merge.chunk)
 
         def made() -> tuple[Batch, list[tuple[Batch, list[str]]]]:
             batch = encode(table, chunk.records, chunk.read_at, chunk.completed, self.exclusions)
@@ -106,7 +145,7 @@ class Store:
             written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=INDEX_LAG)
             self._note_digests(conn, table, chunk.digests, written)
             buried = self._bury(conn, told, max(chunk.read_at, default=None))
-            if then:
+            for then in [merge.then for merge in merges if merge.then]:
                 then(conn)
             return written, buried
 
@@ -120,7 +159,14 @@ class Store:
         tally.warnings += sum(batch.warnings.values())
         for what, times in batch.warnings.items():
             tally.misfits[what] = tally.misfits.get(what, 0) + times
-        return written
+
+    async def digests(self, table: Table, ids: Sequence[str]) -> dict[str, int]:
+        """The stored digests of these objects, and perhaps of others that are asked for too."""
+        return await self._lookups((table, ids))
+
+    async def _look_up(self, wanted: Sequence[tuple[Table, Sequence[str]]]) -> dict[str, int]:
+        ids = [key for _, some in wanted for key in some]
+        return await self.do(lambda conn: digests.stored(conn, wanted[0][0], ids))
 
     def _note_digests(
         self,
@@ -240,6 +286,17 @@ class Store:
         """Wait for the last transaction."""
         self._encoder.shutdown(wait=True)
         self._thread.shutdown(wait=True)
+
+
+def _may_join(chosen: Sequence[_Merge], other: _Merge) -> bool:
+    """Whether a chunk may be merged with these: its like, and not too large together."""
+    first = chosen[0]
+    alike = other.tally is first.tally and other.table is first.table
+    most = MOST_OBJECTS if first.by_id else MOST_RECORDS
+    small = sum(len(merge.chunk) for merge in (*chosen, other)) <= most
+    # Of two complete lists of one record nobody would know which is the newer.
+    apart = all(merge.chunk.completed.keys().isdisjoint(other.chunk.completed) for merge in chosen)
+    return alike and other.by_id == first.by_id and small and apart
 
 
 def _subjects(telling: Table) -> Table:

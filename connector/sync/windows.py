@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -21,26 +20,28 @@ from connector.resources.resource import Search
 from connector.sync import plan
 from connector.sync.absence import convict, nominate
 from connector.sync.known import Sifted
-from connector.sync.work import CHUNK_RECORDS, Pass, Then, announced, size
+from connector.sync.work import Pass, Then, announced
 from connector.warehouse import state
 from connector.warehouse.state import Span
 
 logger = logging.getLogger(__name__)
 
-SIDE_BY_SIDE = 8  # windows read at the same time; each holds up to five pages
+SIDE_BY_SIDE = 64  # windows read at the same time; each holds a page
+OBJECTS_SIDE_BY_SIDE = 4  # windows whose objects are read by id; each holds up to 175 of them
 CURSOR_RESTARTS = 3
 
 
 async def windows(work: Pass, reading: Search) -> None:
     """A full pass in windows, planned once, read side by side, committed one by one."""
     began_at, since = await _planned(work)
-    await _read_open_windows(work, reading, since)
+    reader = _Reader(work, reading, since)
+    await reader.read_open_windows()
     by_day = plan.granularity(reading, work.client.version) == "day"
     if by_day and since is None and await _is_short(work, reading):
         # Contacts within minutes of midnight are known to be missing from searches for the days
         # that meet there: read again across every edge between two windows.
         await work.store.do(lambda conn: _reopen_edges(conn, work.resource.name))
-        await _read_open_windows(work, reading, since)
+        await reader.read_open_windows()
         if await _is_short(work, reading):
             logger.warning("%s: search counts more than it lists", work.resource.name)
     done = work.succeeded(began_at, full=True)
@@ -50,12 +51,20 @@ async def windows(work: Pass, reading: Search) -> None:
         await work.store.do(done)
 
 
-async def _read_open_windows(work: Pass, reading: Search, since: datetime | None) -> None:
-    open_spans = await work.store.do(lambda c: state.windows(c, work.resource.name, finished=False))
-    queue = asyncio.LifoQueue[Span]()
-    for span in reversed(open_spans):
-        queue.put_nowait(span)
-    await _drain(queue, SIDE_BY_SIDE, lambda span: _read_window(work, reading, span, since, queue))
+async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
+    """The plan that is under way, or a new one: when it began, and its limit."""
+    progress, name = work.progress, work.resource.name
+    if progress.plan_began_at is not None:
+        return progress.plan_began_at, progress.plan_since
+    began_at, since = work.began_at(), progress.plan_since
+
+    def begin(conn: sa.Connection) -> None:
+        state.drop_windows(conn, name)
+        state.replace_windows(conn, name, [], [plan.first_window(since)])
+        state.advance(conn, name, plan_began_at=began_at)
+
+    await work.store.do(begin)
+    return began_at, since
 
 
 async def _is_short(work: Pass, reading: Search) -> bool:
@@ -75,122 +84,124 @@ def _reopen_edges(conn: sa.Connection, name: str) -> None:
     state.replace_windows(conn, name, [], spans)
 
 
-async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
-    """The plan that is under way, or a new one: when it began, and its limit."""
-    progress, name = work.progress, work.resource.name
-    if progress.plan_began_at is not None:
-        return progress.plan_began_at, progress.plan_since
-    began_at, since = work.began_at(), progress.plan_since
+@dataclass
+class _Window:
+    """A window that is being read; it becomes smaller when it is divided."""
 
-    def begin(conn: sa.Connection) -> None:
-        state.drop_windows(conn, name)
-        state.replace_windows(conn, name, [], [plan.first_window(since)])
-        state.advance(conn, name, plan_began_at=began_at)
-
-    await work.store.do(begin)
-    return began_at, since
+    span: Span
 
 
-async def _drain(queue: asyncio.LifoQueue[Span], readers: int, read: Callable[[Span], Any]) -> None:
-    """Work off a queue that grows while it is worked off."""
+class _Reader:
+    """Reads the windows of one plan that are not finished yet, many at the same time."""
 
-    async def reader() -> None:
-        while True:
-            span = await queue.get()
-            await read(span)
-            queue.task_done()
+    def __init__(self, work: Pass, reading: Search, since: datetime | None) -> None:
+        self.work, self.reading, self.since = work, reading, since
+        self._queue = asyncio.LifoQueue[Span]()
 
-    finished = asyncio.ensure_future(queue.join())
-    tasks = [asyncio.ensure_future(reader()) for _ in range(readers)]
-    try:
-        await asyncio.wait([finished, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task.done():
-                await task  # a reader ends only by an error
-    finally:
-        for task in (finished, *tasks):
-            task.cancel()
-        await asyncio.gather(finished, *tasks, return_exceptions=True)
-
-
-async def _read_window(
-    work: Pass,
-    reading: Search,
-    span: Span,
-    since: datetime | None,
-    queue: asyncio.LifoQueue[Span],
-) -> None:
-    for attempt in range(CURSOR_RESTARTS + 1):
+    async def read_open_windows(self) -> None:
+        """Read them, and those that they are divided into."""
+        name = self.work.resource.name
+        spans = await self.work.store.do(lambda conn: state.windows(conn, name, finished=False))
+        self._put(spans)
+        finished = asyncio.ensure_future(self._queue.join())
+        readers = OBJECTS_SIDE_BY_SIDE if self.reading.whole_by_id else SIDE_BY_SIDE
+        tasks = [asyncio.ensure_future(self._read_windows()) for _ in range(readers)]
         try:
-            parts = await _read_span(work, reading, span, since)
-            break
-        except CursorRefusedError:
-            if attempt == CURSOR_RESTARTS:
-                raise
-    for part in reversed(parts):
-        queue.put_nowait(part)
+            await asyncio.wait([finished, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    await task  # a reader ends only by an error
+        finally:
+            for task in (finished, *tasks):
+                task.cancel()
+            await asyncio.gather(finished, *tasks, return_exceptions=True)
 
+    def _put(self, spans: Sequence[Span]) -> None:
+        for span in reversed(spans):
+            self._queue.put_nowait(span)
 
-async def _read_span(work: Pass, reading: Search, span: Span, since: datetime | None) -> list[Span]:
-    """Read one window to its end; or, if it is too large, return finer ones in its place."""
-    name, target = work.resource.name, plan.WINDOW_RECORDS
-    if reading.whole_by_id:
-        target = plan.WINDOW_OBJECTS
-    body = plan.window_query(reading, work.client.version, span, updated=since is not None)
-    source = pages(work.client, work.search(reading, body))
-    group: list[Page] = []
-    seen: list[str] = []
-    asked_at: datetime | None = None
-    async for page in source:
-        if asked_at is None:
-            asked_at = page.requested_at
-            if span == plan.first_window(since):
-                work.tally.expected = page.total
-            parts = _parts(work, reading, span, since, page, target)
-            if len(parts) > 1:
-                await work.store.do(partial(_refine, name, span, parts))
-                return parts
-        group.append(page)
-        if size(group) >= CHUNK_RECORDS:
-            sifted = await work.sift(group)
-            seen += sifted.seen
-            await _write(work, reading, sifted)
-            group = []
-    sifted = await work.sift(group)
-    seen += sifted.seen
+    async def _read_windows(self) -> None:
+        while True:
+            window = _Window(await self._queue.get())
+            for attempt in range(CURSOR_RESTARTS + 1):
+                try:
+                    await self._read(window)
+                    break
+                except CursorRefusedError:
+                    if attempt == CURSOR_RESTARTS:
+                        raise
+            self._queue.task_done()
 
-    def finish(conn: sa.Connection) -> None:
-        state.finish_window(conn, name, span)
-        if since is None and asked_at is not None:
-            nominate(work, conn, seen, asked_at, span)
+    async def _read(self, window: _Window) -> None:
+        """Read one window to its end; if it is too large only its first part."""
+        work, updated = self.work, self.since is not None
+        body = plan.window_query(self.reading, work.client.version, window.span, updated=updated)
+        seen: list[str] = []
+        asked_at: datetime | None = None
+        end: plan.Passing | None = None
+        async for page in pages(work.client, work.search(self.reading, body)):
+            if asked_at is None:
+                asked_at = page.requested_at
+                if await self._divide(window, page):
+                    if updated:
+                        # Cut by one time and sorted by the other: each part from its beginning.
+                        self._put([window.span])
+                        return
+                    # The page that counted the window begins its first part.
+                    end = plan.Passing(window.span.upper)
+            async with work.store.room:
+                if not (self.reading.whole_by_id or work.may_know):
+                    page.records  # noqa: B018 (decoded now: their heads cost nothing more)
+                sifted = await work.sift([page])
+                seen += sifted.seen
+                await self._write(sifted)
+            if end and end.is_past([head.created_at for head in page.heads]):
+                break
 
-    await _write(work, reading, sifted, finish)
-    return []
+        def finish(conn: sa.Connection) -> None:
+            state.finish_window(conn, work.resource.name, window.span)
+            if not updated and asked_at is not None:
+                nominate(work, conn, seen, asked_at, self._covered(window.span))
 
+        await self._write(Sifted(), finish)
 
-def _refine(name: str, span: Span, parts: list[Span], conn: sa.Connection) -> None:
-    state.replace_windows(conn, name, [span], parts)
+    async def _divide(self, window: _Window, page: Page) -> bool:
+        """Whether the window was too large: it is its first part now, and the others are queued."""
+        work, old = self.work, window.span
+        if old == plan.first_window(self.since):
+            work.tally.expected = page.total
+        parts = self._parts(old, page)
+        if len(parts) == 1:
+            return False
+        await work.store.do(
+            lambda conn: state.replace_windows(conn, work.resource.name, [old], parts)
+        )
+        window.span = parts[0]
+        self._put(parts[1:])
+        return True
 
+    def _parts(self, span: Span, page: Page) -> list[Span]:
+        earliest = None
+        if self.since is None and len(page):
+            earliest = plan.instant(page.heads[0].created_at)
+        client = self.work.client
+        return plan.divide(
+            span,
+            page.total or 0,
+            earliest=earliest,
+            now=client.clock.now(),
+            unit=plan.granularity(self.reading, client.version),
+            target=plan.WINDOW_OBJECTS if self.reading.whole_by_id else plan.WINDOW_RECORDS,
+        )
 
-def _parts(
-    work: Pass, reading: Search, span: Span, since: datetime | None, page: Page, target: int
-) -> list[Span]:
-    earliest = None
-    if since is None and len(page):
-        earliest = plan.instant(page.heads[0].created_at)
-    return plan.divide(
-        span,
-        page.total or 0,
-        earliest=earliest,
-        now=work.client.clock.now(),
-        unit=plan.granularity(reading, work.client.version),
-        target=target,
-    )
+    def _covered(self, span: Span) -> Span:
+        """What the search for a window surely shows: what it omits of that may be gone."""
+        unit = plan.granularity(self.reading, self.work.client.version)
+        return plan.covered(span, unit, self.work.timezone)
 
-
-async def _write(work: Pass, reading: Search, sifted: Sifted, then: Then | None = None) -> None:
-    """Write what is not known yet, read by id where search shows only a part of it."""
-    if reading.whole_by_id:
-        await work.read_in_chunks(announced(sifted.pages), then, sifted.digests)
-    else:
-        await work.write(sifted.pages, then, sifted.digests)
+    async def _write(self, sifted: Sifted, then: Then | None = None) -> None:
+        """Write what is not known yet, read by id where search shows only a part of it."""
+        if self.reading.whole_by_id:
+            await self.work.read_in_chunks(announced(sifted.pages), then, sifted.digests)
+        else:
+            await self.work.write(sifted.pages, then, sifted.digests)

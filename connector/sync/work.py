@@ -5,7 +5,7 @@ Rows commit together with what they justify, be it a window, a pending entry or 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -17,9 +17,8 @@ from connector.intercom.client import Client
 from connector.intercom.paging import CursorSearch, Page
 from connector.resources.resource import Resource, Search
 from connector.sync import plan
-from connector.sync.ahead import ahead
 from connector.sync.known import Sifted, sift
-from connector.sync.objects import Found, complete_lists, read_objects
+from connector.sync.objects import Found, complete_lists, read_in_lots, read_objects
 from connector.sync.store import INDEX_LAG, Chunk, Store
 from connector.warehouse import digests, state
 from connector.warehouse.state import Progress, Tally
@@ -44,6 +43,7 @@ class Pass:
     progress: Progress
     lookback: timedelta
     sweep: timedelta  # everything that is read in turn is read again within so long
+    timezone: str | None = None  # of the workspace: the days of its searches begin by it
     circumstances: tuple[str, ...] = ()  # beside the mapping, what decides how rows are made
     allow_deletes: bool = False
     changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
@@ -101,9 +101,14 @@ class Pass:
         """What tells digests of this mapping and its circumstances from others."""
         return digests.salt(self.resource.table, *self.circumstances)
 
+    @property
+    def may_know(self) -> bool:
+        """Whether anything may have been merged before."""
+        return self.progress.last_full_pass_at is not None
+
     async def sift(self, pages: Sequence[Page]) -> Sifted:
         """The pages without what was merged before as it is now."""
-        sifted = await sift(self.store, self.resource.table, self.salt, pages)
+        sifted = await sift(self.store, self.resource.table, self.salt, pages, self.may_know)
         left = size(sifted.pages)
         self.tally.fetched += size(pages) - left
         self.tally.unchanged += size(pages) - left
@@ -169,23 +174,17 @@ class Pass:
     ) -> None:
         """Read objects by id and merge them; ``announced`` is each one's updated_at by search.
 
-        One chunk is read while the one before is written; ``then`` commits with the last one.
+        Reading goes on while a chunk is written; ``then`` commits with the last one.
         What cannot be read, or is read older than it was announced, becomes pending; what
         Intercom does not know any more is marked deleted; all with the rows of its chunk.
         ``seen`` are digests of what search showed of them.
         """
-        keys = list(announced)
-        chunks = [keys[at : at + CHUNK_OBJECTS] for at in range(0, len(keys), CHUNK_OBJECTS)]
-        left = len(chunks)
-        async for found in ahead(self._read(chunks), 1):
-            left -= 1
+        left = len(announced)
+        async for found in read_in_lots(self.client, self.resource, announced, CHUNK_OBJECTS):
+            left -= len(found)
             await self._write_found(found, announced, None if left else then, seen or {})
-        if not chunks and then:
+        if not announced and then:
             await self.store.do(then)
-
-    async def _read(self, chunks: Iterable[Iterable[str]]) -> AsyncIterator[Found]:
-        for keys in chunks:
-            yield await read_objects(self.client, self.resource, keys)
 
     async def _write_found(
         self,

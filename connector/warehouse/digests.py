@@ -21,7 +21,7 @@ from connector.warehouse.statements import Names, literal, quote
 from connector.warehouse.values import unsigned
 
 # A list that is not embedded whole changes unseen: such a record is never known.
-_MORE = (b'"has_more":true', b'"has_more": true')
+_MORE, _SPACED_MORE = b'"has_more":true', b'"has_more": true'
 
 DIGESTS = helper_table(
     "sync_digests",
@@ -34,9 +34,9 @@ DIGESTS = helper_table(
 
 def digest(text: bytes, salt: bytes) -> int | None:
     """64 bits that stand for the record's content; None if it holds a list that is not whole."""
-    if any(sign in text for sign in _MORE):
+    if _MORE in text or _SPACED_MORE in text:
         return None
-    if b"?" in text:
+    if b"?" in text and b"://" in text:
         text = unsigned(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     return int.from_bytes(blake2b(text, digest_size=8, key=salt).digest(), "big", signed=True)
 
