@@ -37,6 +37,11 @@ class Run:
         return sum(tally["requests"] for tally in self.report["resources"].values())
 
     @property
+    def work(self) -> float:
+        """Seconds of the passes, without starting and ending."""
+        return sum(float(tally["seconds"]) for tally in self.report["resources"].values())
+
+    @property
     def rows(self) -> int:
         """Objects written."""
         return sum(t["inserted"] + t["updated"] for t in self.report["resources"].values())

@@ -191,6 +191,8 @@ def _coerce(name: str, type: str, value: Any) -> Any:
         return None
     if type == "boolean":
         return _boolean(name, value)
+    if name == "id" and value == "":
+        return 0  # before every id: a connector in wide use begins its search so
     if type in ("integer", "float"):
         try:
             return float(value) if type == "float" else int(value)
