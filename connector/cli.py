@@ -42,6 +42,9 @@ from connector.warehouse.database import Database
 
 T = TypeVar("T")
 
+SWITCH_AFTER = 0.0005
+"""Seconds for which one thread keeps the others out. The writer waits for Postgres a dozen times
+in each transaction, and each time as long as that again until it may go on."""
 COLLECT_AFTER = 100_000
 """New objects after which the garbage collector looks for cycles. Records are millions of small
 objects without any; looking each 700 objects, as Python does, takes a fifth of a load's time."""
@@ -340,6 +343,7 @@ def _until_signalled(work: Coroutine[Any, Any, T], database: Database | None = N
 
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER, 20, 100)
+        sys.setswitchinterval(SWITCH_AFTER)
         try:
             return asyncio.run(run())
         except Exception as error:

@@ -44,8 +44,6 @@ class Page:
     @cached_property
     def heads(self) -> list[Head]:
         """Id and times of each record, without decoding the rest."""
-        if "records" in self.__dict__:  # they need not be looked for again
-            return [Head(*map(record.get, Head.__struct_fields__)) for record in self.records]
         return [head(text) for text in self.texts]
 
     def only(self, wanted: Sequence[int]) -> Self:

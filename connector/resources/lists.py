@@ -9,6 +9,7 @@ from connector.resources.resource import Link, Table
 
 Record = Mapping[str, Any]
 MISSING: Final = object()
+MORE, SPACED_MORE = b'"has_more":true', b'"has_more": true'
 
 
 def is_whole(wrapper: Record, elements: list[Any]) -> bool:
@@ -18,6 +19,12 @@ def is_whole(wrapper: Record, elements: list[Any]) -> bool:
         return more is False
     total = wrapper.get("total_count")
     return not (type(total) is int and total > len(elements))
+
+
+def may_be_cut(text: bytes) -> bool:
+    """Whether a record's JSON text may hold a list that is not whole, without decoding it."""
+    more = MORE in text or SPACED_MORE in text
+    return more or text.count(b'"has_more"') < text.count(b'"total_count"')
 
 
 def incomplete_links(table: Table, record: Record) -> Iterator[Link]:

@@ -6,7 +6,10 @@ Knows no page and no request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 A = TypeVar("A")
@@ -78,6 +81,69 @@ async def _read(
         close = getattr(source, "aclose", None)
         if close:
             await close()
+
+
+class Room:
+    """So many places; a place that gets free goes to who needs most."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+
+    async def enter(self, need: float) -> None:
+        """Wait for a place; every one must be left with ``leave``."""
+        if self._free > 0:
+            self._free -= 1
+            return
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (-need, next(self._numbers), given))
+        try:
+            await given
+        except asyncio.CancelledError:
+            if given.done() and not given.cancelled():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give a place back."""
+        while self._waiting:
+            _, _, given = heapq.heappop(self._waiting)
+            if not given.done():
+                given.set_result(None)
+                return
+        self._free += 1
+
+
+GoOn = Callable[[Coroutine[Any, Any, None], Callable[[], None]], None]
+
+
+@asynccontextmanager
+async def beside() -> AsyncIterator[GoOn]:
+    """Coroutines that go on beside what follows; each is given what to call when it has ended.
+
+    The context ends when all have ended; the first error ends the others and is raised, by it or
+    by the next call.
+    """
+    tasks: set[asyncio.Task[None]] = set()
+
+    def go_on(work: Coroutine[Any, Any, None], then: Callable[[], None]) -> None:
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda _: then())
+        ended = {one for one in tasks if one.done()}
+        tasks.difference_update(ended)
+        tasks.add(task)
+        for one in ended:
+            one.result()
+
+    try:
+        yield go_on
+        for task in asyncio.as_completed(tasks):
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def together(*coroutines: Any) -> None:

@@ -22,6 +22,7 @@ from connector.intercom.paging import (
     WholeList,
     pages,
 )
+from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.absence import convict, nominate
 from connector.sync.ahead import ahead
@@ -33,15 +34,16 @@ logger = logging.getLogger(__name__)
 
 async def snapshot(work: Pass, reading: Snapshot) -> None:
     """Lists that are always complete: what they omit is deleted."""
-    chunk = Chunk()
+    chunk, present = Chunk(), list[Record]()
     for part in reading.parts:
         style = WholeList(part.path or reading.path, reading.key, dict(part.params))
         async for page in pages(work.client, style):
-            chunk.add([_told(record, part) for record in page.records], page.requested_at)
+            records = [_told(record, part) for record in page.records]
+            chunk.add(records, page.requested_at)
+            present += records
             work.tally.warnings += page.bad
     await work.write_chunk(chunk)
     began_at, table = work.began_at(), work.resource.table
-    present = chunk.records
     done = work.succeeded(began_at, full=True)
 
     def close(conn: sa.Connection) -> int:

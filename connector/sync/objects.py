@@ -24,7 +24,8 @@ from connector.intercom.client import Client
 from connector.intercom.paging import NumberedPages, Style, WholeList, pages
 from connector.intercom.replies import Reply
 from connector.intercom.retry import QUICK
-from connector.resources.lists import incomplete_links
+from connector.jsontext import decode
+from connector.resources.lists import Record, incomplete_links, may_be_cut
 from connector.resources.resource import Complete, Resource, Table
 from connector.sync.ahead import side_by_side, together
 
@@ -120,7 +121,7 @@ def _read_record(reply: Reply) -> Mapping[str, Any]:
 
 
 async def complete_lists(
-    client: Client, table: Table, records: Sequence[Mapping[str, Any]]
+    client: Client, table: Table, records: Sequence[Record | bytes]
 ) -> tuple[dict[tuple[str, str], Sequence[Any]], dict[str, IntercomError]]:
     """The complete lists of records that embed only the first ten elements of one.
 
@@ -129,7 +130,10 @@ async def complete_lists(
     lists: dict[tuple[str, str], Sequence[Any]] = {}
     failed: dict[str, IntercomError] = {}
     wanted: list[tuple[str, str, Complete]] = []
-    for record in records:
+    for given in records:
+        if isinstance(given, bytes) and not may_be_cut(given):
+            continue
+        record = decode(given) if isinstance(given, bytes) else given
         for link in incomplete_links(table, record):
             if link.complete and type(record.get("id")) in (str, int):
                 wanted.append((str(record["id"]), link.table, link.complete))

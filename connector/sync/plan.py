@@ -23,6 +23,7 @@ OPEN_UPPER = datetime(9999, 12, 31, tzinfo=UTC)
 INTERCOM_BEGAN = datetime(2011, 8, 1, tzinfo=UTC)
 
 WINDOW_RECORDS = 1_500  # ten pages
+LEAST_RECORDS = 450
 WINDOW_OBJECTS = 300  # where each record costs a request of its own
 MOST_PARTS = 200  # windows made of one at a time; uneven ones are cut again
 
@@ -79,6 +80,17 @@ def _filters(reading: Search) -> list[dict[str, Any]]:
     return [search.compare(*one) for one in reading.filters]
 
 
+def target(total: int | None, windows: int, whole_by_id: bool) -> int:
+    """How many records a window should hold, so that there are about so many windows.
+
+    Each window's last page is half empty: smaller ones cost requests, larger ones leave readers
+    without work.
+    """
+    if whole_by_id:
+        return WINDOW_OBJECTS
+    return min(max((total or 0) // windows, LEAST_RECORDS), WINDOW_RECORDS)
+
+
 def divide(
     span: Span,
     total: int,
@@ -93,7 +105,7 @@ def divide(
     ``earliest`` is the first instant that the window's records bear, where that is known: an
     open window is cut from there on.
     """
-    if total <= 2 * target:
+    if total <= target * 3 // 2:
         return [span]
     lower = max(span.lower, earliest or INTERCOM_BEGAN)
     upper = min(span.upper, now + timedelta(days=1))

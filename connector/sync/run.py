@@ -34,11 +34,12 @@ from connector.sync.passes import run_pass
 from connector.sync.store import Store
 from connector.sync.work import PLACEHOLDER_TRIES, Pass
 from connector.sync.workspace import check_same, opened_by
-from connector.warehouse import migrate, state
+from connector.warehouse import foreign_keys, migrate, state
 from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
 from connector.warehouse.exclusions import Privacy
 from connector.warehouse.state import Pending, Tally, Workspace
+from connector.warehouse.statements import Names
 
 logger = logging.getLogger(__name__)
 
@@ -180,6 +181,7 @@ async def _run(
     try:
         await store.do(lambda conn: _pin(conn, workspace, pinned))
         await store.do(lambda conn: state.forget_runs(conn, options.keep_runs))
+        await store.do(lambda conn: _mend(conn, store.loader.names))
         await store.clean()
         await work(_Run(client, store, options, reporter, outcome, workspace.timezone))
         status = "failed" if outcome.exit_code else "succeeded"
@@ -191,6 +193,12 @@ async def _run(
         store.close()
         outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _mend(conn: sa.Connection, names: Names) -> None:
+    """Put on the foreign keys that a run which was killed in a large first load left off."""
+    if mended := foreign_keys.mend(conn, names):
+        logger.warning("foreign keys put on again: %s", ", ".join(mended))
 
 
 def _pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) -> None:

@@ -25,12 +25,12 @@ from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode, row_keys
+from connector.warehouse.encoding import Encoding, Made
 from connector.warehouse.exclusions import Privacy
 from connector.warehouse.loader import Loader, Written
 
-MOST_RECORDS = 1_500  # of several chunks in one transaction
+MOST_RECORDS = 3_000  # of several chunks in one transaction
 MOST_OBJECTS = 150  # the same of whole conversations, which can be large
-ROOM = 20  # chunks that are decoded at the same time
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
 
 TABLE_BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
@@ -44,18 +44,18 @@ INDEX_LAG = timedelta(minutes=10)
 
 @dataclass
 class Chunk:
-    """Records of one table that are written together.
+    """Records of one table that are written together, decoded or as JSON text.
 
     ``completed`` holds complete lists read beside a record, by (record id, link table).
     ``digests`` are what lists showed of the records, by id; None takes a stored digest away.
     """
 
-    records: list[Mapping[str, Any]] = field(default_factory=list)
+    records: list[Record | bytes] = field(default_factory=list)
     read_at: list[datetime] = field(default_factory=list)
     completed: dict[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
     digests: dict[str, int | None] = field(default_factory=dict)
 
-    def add(self, records: Sequence[Mapping[str, Any]], read_at: datetime) -> None:
+    def add(self, records: Sequence[Record | bytes], read_at: datetime) -> None:
         """More records, all asked for at the same time."""
         self.records.extend(records)
         self.read_at.extend([read_at] * len(records))
@@ -92,13 +92,12 @@ class Store:
         self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
         self.loader = Loader(database.schema, scrubs_deleted=privacy.scrubs_deleted)
         # While Postgres works on one chunk the next is encoded.
+        self._encoding = Encoding(self.exclusions)
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         # One group of chunks is encoded while Postgres works on another.
         self._merges = Joint(self._merge, _may_join, groups=2)
         self._lookups = Joint(self._look_up, lambda chosen, item: chosen[0][0] is item[0])
-        self.room = asyncio.Semaphore(ROOM)
-        """For chunks from the moment that their records are decoded until they are committed."""
 
     async def do(self, work: Work[T]) -> T:
         """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
@@ -137,9 +136,8 @@ class Store:
         for merge in merges:
             chunk.take_in(merge.chunk)
 
-        def made() -> tuple[Batch, list[tuple[Batch, list[str]]]]:
-            batch = encode(table, chunk.records, chunk.read_at, chunk.completed, self.exclusions)
-            return batch, told_by.batches(table, chunk.records, chunk.read_at)
+        def made() -> Made:
+            return self._encoding.make(table, chunk.records, chunk.read_at, chunk.completed)
 
         def work(conn: sa.Connection) -> tuple[Written, int]:
             written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=INDEX_LAG)
@@ -285,6 +283,7 @@ class Store:
     def close(self) -> None:
         """Wait for the last transaction."""
         self._encoder.shutdown(wait=True)
+        self._encoding.close()
         self._thread.shutdown(wait=True)
 
 

@@ -7,10 +7,13 @@ its end, so a crash costs at most the windows that were not finished.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,15 +22,19 @@ from connector.intercom.paging import Page, pages
 from connector.resources.resource import Search
 from connector.sync import plan
 from connector.sync.absence import convict, nominate
+from connector.sync.ahead import Room, beside
 from connector.sync.known import Sifted
 from connector.sync.work import Pass, Then, announced
-from connector.warehouse import state
+from connector.warehouse import foreign_keys, state
 from connector.warehouse.state import Span
 
 logger = logging.getLogger(__name__)
 
-SIDE_BY_SIDE = 64  # windows read at the same time; each holds a page
+SIDE_BY_SIDE = 1_000  # windows that may be begun at the same time
+ABOUT = 64  # windows that a plan aims at
+ROOM = 100  # pages of theirs that are asked for or being written
 OBJECTS_SIDE_BY_SIDE = 4  # windows whose objects are read by id; each holds up to 175 of them
+LARGE = 20_000  # records: from here on a first load goes without foreign keys
 CURSOR_RESTARTS = 3
 
 
@@ -35,7 +42,12 @@ async def windows(work: Pass, reading: Search) -> None:
     """A full pass in windows, planned once, read side by side, committed one by one."""
     began_at, since = await _planned(work)
     reader = _Reader(work, reading, since)
-    await reader.read_open_windows()
+    try:
+        await reader.read_open_windows()
+    except Exception:
+        await reader.put_keys_on()
+        raise
+    await reader.put_keys_on()
     by_day = plan.granularity(reading, work.client.version) == "day"
     if by_day and since is None and await _is_short(work, reading):
         # Contacts within minutes of midnight are known to be missing from searches for the days
@@ -97,6 +109,10 @@ class _Reader:
     def __init__(self, work: Pass, reading: Search, since: datetime | None) -> None:
         self.work, self.reading, self.since = work, reading, since
         self._queue = asyncio.LifoQueue[Span]()
+        self._turns = itertools.count()
+        self._keys_are_off = False
+        self._room = Room(OBJECTS_SIDE_BY_SIDE if reading.whole_by_id else ROOM)
+        self._readers = OBJECTS_SIDE_BY_SIDE if reading.whole_by_id else SIDE_BY_SIDE
 
     async def read_open_windows(self) -> None:
         """Read them, and those that they are divided into."""
@@ -104,8 +120,7 @@ class _Reader:
         spans = await self.work.store.do(lambda conn: state.windows(conn, name, finished=False))
         self._put(spans)
         finished = asyncio.ensure_future(self._queue.join())
-        readers = OBJECTS_SIDE_BY_SIDE if self.reading.whole_by_id else SIDE_BY_SIDE
-        tasks = [asyncio.ensure_future(self._read_windows()) for _ in range(readers)]
+        tasks = [asyncio.ensure_future(self._read_windows()) for _ in range(self._readers)]
         try:
             await asyncio.wait([finished, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -117,7 +132,8 @@ class _Reader:
             await asyncio.gather(finished, *tasks, return_exceptions=True)
 
     def _put(self, spans: Sequence[Span]) -> None:
-        for span in reversed(spans):
+        # The newest first: most workspaces grow, so these are the fullest.
+        for span in spans:
             self._queue.put_nowait(span)
 
     async def _read_windows(self) -> None:
@@ -139,24 +155,21 @@ class _Reader:
         seen: list[str] = []
         asked_at: datetime | None = None
         end: plan.Passing | None = None
-        async for page in pages(work.client, work.search(self.reading, body)):
-            if asked_at is None:
-                asked_at = page.requested_at
-                if await self._divide(window, page):
-                    if updated:
-                        # Cut by one time and sorted by the other: each part from its beginning.
-                        self._put([window.span])
-                        return
-                    # The page that counted the window begins its first part.
-                    end = plan.Passing(window.span.upper)
-            async with work.store.room:
-                if not (self.reading.whole_by_id or work.may_know):
-                    page.records  # noqa: B018 (decoded now: their heads cost nothing more)
-                sifted = await work.sift([page])
-                seen += sifted.seen
-                await self._write(sifted)
-            if end and end.is_past([head.created_at for head in page.heads]):
-                break
+        async with beside() as go_on:
+            async for page in self._pages(window, body):
+                if asked_at is None:
+                    asked_at = page.requested_at
+                    if await self._divide(window, page):
+                        if updated:
+                            # Cut by one time, sorted by the other: each part from its beginning.
+                            self._put([window.span])
+                            self._room.leave()
+                            return
+                        # The page that counted the window begins its first part.
+                        end = plan.Passing(window.span.upper)
+                go_on(self._take(page, seen), self._room.leave)
+                if end and end.is_past([head.created_at for head in page.heads]):
+                    break
 
         def finish(conn: sa.Connection) -> None:
             state.finish_window(conn, work.resource.name, window.span)
@@ -165,11 +178,40 @@ class _Reader:
 
         await self._write(Sifted(), finish)
 
+    async def _pages(self, window: _Window, body: Mapping[str, Any]) -> AsyncIterator[Page]:
+        """The pages of a window, each in a place of its own, which whoever takes it must leave.
+
+        First pages go first, for they tell what there is to do; then windows that are much larger
+        than they should be, whose pages can only be had one after the other; then one window after
+        the other, so that they end.
+        """
+        source = pages(self.work.client, self.work.search(self.reading, body))
+        turn, left = next(self._turns), math.inf
+        while True:
+            await self._room.enter(left if left > 2 * plan.WINDOW_RECORDS else -turn)
+            try:
+                page = await anext(source)
+            except StopAsyncIteration:
+                self._room.leave()
+                return
+            except BaseException:
+                self._room.leave()
+                raise
+            left = (page.total or 0 if left == math.inf else left) - len(page)
+            yield page
+
+    async def _take(self, page: Page, seen: list[str]) -> None:
+        sifted = await self.work.sift([page])
+        if self.work.may_know:
+            seen += sifted.seen
+        await self._write(sifted)
+
     async def _divide(self, window: _Window, page: Page) -> bool:
         """Whether the window was too large: it is its first part now, and the others are queued."""
         work, old = self.work, window.span
         if old == plan.first_window(self.since):
             work.tally.expected = page.total
+            await self._take_keys_off()
         parts = self._parts(old, page)
         if len(parts) == 1:
             return False
@@ -180,18 +222,33 @@ class _Reader:
         self._put(parts[1:])
         return True
 
+    async def _take_keys_off(self) -> None:
+        """For a large first load: its foreign keys are checked once at the end."""
+        work = self.work
+        if work.may_know or self.reading.whole_by_id or (work.tally.expected or 0) < LARGE:
+            return
+        names, table = work.store.loader.names, work.resource.table
+        self._keys_are_off = await work.store.do(lambda conn: foreign_keys.lift(conn, names, table))
+
+    async def put_keys_on(self) -> None:
+        """Put on again what was taken off."""
+        if self._keys_are_off:
+            names = self.work.store.loader.names
+            await self.work.store.do(lambda conn: foreign_keys.mend(conn, names))
+            self._keys_are_off = False
+
     def _parts(self, span: Span, page: Page) -> list[Span]:
         earliest = None
         if self.since is None and len(page):
             earliest = plan.instant(page.heads[0].created_at)
-        client = self.work.client
+        client, by_id = self.work.client, self.reading.whole_by_id
         return plan.divide(
             span,
             page.total or 0,
             earliest=earliest,
             now=client.clock.now(),
             unit=plan.granularity(self.reading, client.version),
-            target=plan.WINDOW_OBJECTS if self.reading.whole_by_id else plan.WINDOW_RECORDS,
+            target=plan.target(self.work.tally.expected, ABOUT, by_id),
         )
 
     def _covered(self, span: Span) -> Span:

@@ -134,7 +134,7 @@ class Pass:
         """
         chunk = Chunk(digests=dict(seen or {}))
         for page in pages:
-            chunk.add(page.records, page.requested_at)
+            chunk.add(page.texts, page.requested_at)
             self.tally.warnings += page.bad
         await self.write_chunk(chunk, then=then)
 

@@ -15,13 +15,11 @@ from hashlib import blake2b
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from connector.resources.lists import MORE, SPACED_MORE
 from connector.resources.resource import Resource, Table
 from connector.warehouse.state import TEXTS, helper_table, key_column
 from connector.warehouse.statements import Names, literal, quote
 from connector.warehouse.values import unsigned
-
-# A list that is not embedded whole changes unseen: such a record is never known.
-_MORE, _SPACED_MORE = b'"has_more":true', b'"has_more": true'
 
 DIGESTS = helper_table(
     "sync_digests",
@@ -34,7 +32,7 @@ DIGESTS = helper_table(
 
 def digest(text: bytes, salt: bytes) -> int | None:
     """64 bits that stand for the record's content; None if it holds a list that is not whole."""
-    if _MORE in text or _SPACED_MORE in text:
+    if MORE in text or SPACED_MORE in text:  # it changes unseen: such a record is never known
         return None
     if b"?" in text and b"://" in text:
         text = unsigned(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -1,0 +1,134 @@
+"""Encodes large loads in a process beside, so that they use another core than what reads them.
+
+A first load is as fast as decoding and encoding let it be, and Python does one thing at a time in
+each process. The process beside is given JSON texts and answers with COPY text, over its own
+standard input and output; it knows neither token nor database and ends when its input does.
+Nights are too small to be worth its start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import IO, Any
+
+from connector.jsontext import decode
+from connector.resources import TABLES
+from connector.resources.lists import Record
+from connector.resources.resource import Table
+from connector.warehouse import told as told_by
+from connector.warehouse.batch import Batch
+from connector.warehouse.encoder import encode
+from connector.warehouse.exclusions import NONE, Exclusions
+
+logger = logging.getLogger(__name__)
+
+WORTH_IT = 5_000
+"""Records of one run after which a process beside is started: half a second of work."""
+
+_TABLES = {table.name: table for table in TABLES}
+
+Completed = Mapping[tuple[str, str], Sequence[Any]]
+Made = tuple[Batch, list[tuple[Batch, list[str]]]]
+"""A batch, and batches of the rows that its records tell of, with the ids told of."""
+
+
+def make(
+    table: Table,
+    records: Sequence[Record | bytes],
+    read_at: Sequence[datetime],
+    completed: Completed,
+    exclusions: Exclusions = NONE,
+) -> Made:
+    """Records, decoded or as JSON text, as a batch, and what they tell of other tables."""
+    decoded = [decode(one) if isinstance(one, bytes) else one for one in records]
+    batch = encode(table, decoded, read_at, completed, exclusions)
+    return batch, told_by.batches(table, decoded, read_at)
+
+
+class Encoding:
+    """Encodes here, and beside once there is much of it. Not for two threads at once."""
+
+    def __init__(self, exclusions: Exclusions) -> None:
+        self._exclusions = exclusions
+        self._seen = 0.0
+        self._beside: subprocess.Popen[bytes] | None = None
+
+    def make(
+        self,
+        table: Table,
+        records: Sequence[Record | bytes],
+        read_at: Sequence[datetime],
+        completed: Completed,
+    ) -> Made:
+        """What ``make`` makes of them, wherever it is done."""
+        self._seen += sum(type(record) is bytes for record in records)
+        if self._seen >= WORTH_IT and not self._exclusions and records:
+            try:
+                return self._ask((table.name, records, read_at, completed))
+            except (OSError, EOFError) as error:
+                logger.warning("the encoding process is gone (%s); going on without", error)
+                self.close()
+                self._seen = -math.inf
+        return make(table, records, read_at, completed, self._exclusions)
+
+    def _ask(self, order: tuple[Any, ...]) -> Made:
+        if self._beside is None:
+            self._beside = _start()
+        source, target = self._beside.stdout, self._beside.stdin
+        assert source is not None
+        assert target is not None
+        _send(target, order)
+        first, others = pickle.load(source)
+        return _batch(*first), [(_batch(*parts), keys) for parts, keys in others]
+
+    def close(self) -> None:
+        """End the process beside, if there is one."""
+        if self._beside:
+            with contextlib.suppress(OSError):  # it may be gone already
+                self._beside.communicate()
+            self._beside = None
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """A process that serves; of this one it inherits where modules are found, and nothing else."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+    )
+
+
+def serve() -> None:
+    """Answer orders on standard input until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with who started it
+    source, target = sys.stdin.buffer, sys.stdout.buffer
+    while True:
+        try:
+            name, *order = pickle.load(source)
+        except EOFError:
+            return
+        batch, others = make(_TABLES[name], *order)
+        _send(target, (_parts(batch), [(_parts(other), keys) for other, keys in others]))
+
+
+def _parts(batch: Batch) -> tuple[Any, ...]:
+    return batch.table.name, batch.staged, batch.warnings, batch.records
+
+
+def _batch(name: str, *rest: Any) -> Batch:
+    return Batch(_TABLES[name], *rest)
+
+
+def _send(target: IO[bytes], value: Any) -> None:
+    pickle.dump(value, target, protocol=pickle.HIGHEST_PROTOCOL)
+    target.flush()
