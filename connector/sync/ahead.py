@@ -16,7 +16,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-async def ahead(source: AsyncIterator[A], pages: int) -> AsyncIterator[A]:
+def ahead(source: AsyncIterator[A], pages: int) -> AsyncIterator[A]:
     """The items of ``source`` in order, up to ``pages`` of them fetched before they are taken.
 
     What ``source`` raises is raised here, after the items before it. Leaving early ends it.
@@ -25,11 +25,10 @@ async def ahead(source: AsyncIterator[A], pages: int) -> AsyncIterator[A]:
     async def same(item: A) -> A:
         return item
 
-    async for item in _read(source, same, readers=1, room=pages):
-        yield item
+    return _read(source, same, readers=1, room=pages)
 
 
-async def side_by_side(
+def side_by_side(
     items: AsyncIterator[A], read: Callable[[A], Awaitable[B]], most: int
 ) -> AsyncIterator[B]:
     """What ``read`` makes of each item, in the order in which it is done.
@@ -38,8 +37,7 @@ async def side_by_side(
     wait until they are taken; then no more is read. What ``items`` or ``read`` raises is raised
     here. Leaving early ends it.
     """
-    async for result in _read(items, read, readers=most, room=most):
-        yield result
+    return _read(items, read, readers=most, room=most)
 
 
 async def _read(

@@ -1,0 +1,173 @@
+"""What goes on at the same time: bounded, in the right order, and over when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from connector.sync.ahead import Room, beside, side_by_side
+from connector.sync.joint import Joint
+
+
+async def numbers(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+# -- side by side ----------------------------------------------------------------------------
+
+
+async def test_none_waits_for_the_slowest() -> None:
+    slow = asyncio.Event()
+
+    async def read(number: int) -> int:
+        if number == 0:
+            await slow.wait()
+        return number
+
+    found = []
+    async for result in side_by_side(numbers(20), read, 3):
+        found.append(result)
+        if len(found) == 19:
+            slow.set()
+    assert found[-1] == 0
+    assert sorted(found) == list(range(20))
+
+
+async def test_no_more_are_read_than_may_be() -> None:
+    reading = most = 0
+
+    async def read(number: int) -> int:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        await asyncio.sleep(0.001)
+        reading -= 1
+        return number
+
+    assert sorted([n async for n in side_by_side(numbers(30), read, 4)]) == list(range(30))
+    assert most == 4
+
+
+async def test_an_error_while_reading_is_raised_and_ends_it() -> None:
+    async def read(number: int) -> int:
+        if number == 5:
+            raise ValueError("five")
+        return number
+
+    with pytest.raises(ValueError, match="five"):
+        async for _ in side_by_side(numbers(100), read, 3):
+            pass
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_leaving_early_ends_what_is_being_read() -> None:
+    async def read(number: int) -> int:
+        await asyncio.sleep(0)
+        return number
+
+    results = side_by_side(numbers(100), read, 3)
+    assert await anext(results) in range(3)
+    await results.aclose()  # type: ignore[attr-defined]
+    assert len(asyncio.all_tasks()) == 1
+
+
+# -- joint -----------------------------------------------------------------------------------
+
+
+def few(chosen: Sequence[int], item: int) -> bool:
+    return len(chosen) < 3 and item % 2 == chosen[0] % 2
+
+
+async def test_calls_that_wait_are_done_together_in_their_order() -> None:
+    groups: list[list[int]] = []
+
+    async def do(items: Sequence[int]) -> int:
+        groups.append(list(items))
+        await asyncio.sleep(0)
+        return sum(items)
+
+    joint = Joint(do, few)
+    results = await asyncio.gather(*(joint(number) for number in range(9)))
+    assert groups[0] == [0]  # it waited for nobody
+    assert sorted(number for group in groups for number in group) == list(range(9))
+    assert all(group == sorted(group) and len({n % 2 for n in group}) == 1 for group in groups)
+    assert max(len(group) for group in groups) == 3
+    assert results == [next(sum(g) for g in groups if n in g) for n in range(9)]
+
+
+async def test_what_fails_fails_for_its_group_alone() -> None:
+    async def do(items: Sequence[int]) -> int:
+        await asyncio.sleep(0)
+        if 1 in items:
+            raise ValueError("one")
+        return 0
+
+    joint = Joint(do, few)
+    results = await asyncio.gather(*(joint(n) for n in range(8)), return_exceptions=True)
+    failed = {number for number, result in enumerate(results) if isinstance(result, ValueError)}
+    assert 1 in failed
+    assert failed <= {1, 3, 5, 7}
+    assert results[0] == results[2] == 0
+
+
+async def test_who_no_longer_waits_is_left_out() -> None:
+    done: list[int] = []
+    go = asyncio.Event()
+
+    async def do(items: Sequence[int]) -> int:
+        await go.wait()
+        done.extend(items)
+        return 0
+
+    joint = Joint(do, few)
+    calls = [asyncio.ensure_future(joint(n)) for n in (0, 2, 4)]
+    await asyncio.sleep(0.01)
+    calls[1].cancel()
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert done == [0, 4]
+
+
+# -- room and beside -------------------------------------------------------------------------
+
+
+async def test_who_needs_most_gets_the_next_place() -> None:
+    room, entered = Room(1), list[float]()
+
+    async def enter(need: float) -> None:
+        await room.enter(need)
+        entered.append(need)
+
+    await room.enter(0)
+    waiting = [asyncio.ensure_future(enter(need)) for need in (1, 9, 5)]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    for _ in range(3):
+        room.leave()
+        await asyncio.sleep(0.001)
+    assert entered == [5, 1]
+    await asyncio.wait_for(room.enter(0), 1)  # the place of who went away is not lost
+
+
+async def test_what_goes_on_beside_is_awaited_and_its_error_raised() -> None:
+    ended: list[int] = []
+
+    async def work(number: int) -> None:
+        await asyncio.sleep(0.001 * number)
+        if number == 3:
+            raise ValueError("three")
+
+    async def both(*some: int) -> None:
+        async with beside() as go_on:
+            for number in some:
+                go_on(work(number), lambda number=number: ended.append(number))
+
+    await both(0, 1, 2)
+    assert sorted(ended) == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        await both(3, 500)
+    assert sorted(ended) == [0, 1, 2, 3, 500]  # each is told of, also what was cancelled
