@@ -11,8 +11,7 @@ import pytest
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
 from connector.sync import plan, store, windows
-from connector.sync.store import INDEX_LAG, Chunk, Store
-from connector.sync.work import Pass
+from connector.sync.store import INDEX_LAG, Store
 from tests.harness import NOW, Harness
 from tests.truth import differences
 
@@ -239,38 +238,28 @@ async def test_memory_is_bounded_by_what_is_in_flight(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    windows_open = most_open = decoded = most_decoded = 0
-    merge, read, write = Store._merge, windows._Reader._read, Pass.write_chunk
+    writing = most_written = 0
+    merge, take = Store._merge, windows._Reader._take
 
     async def watched_merge(to: Store, merges: Any) -> Any:
         sizes.append(sum(len(one.chunk) for one in merges))
         return await merge(to, merges)
 
-    async def watched_window(reader: Any, window: Any) -> Any:
-        nonlocal windows_open, most_open
-        windows_open += 1
-        most_open = max(most_open, windows_open)
+    async def watched_page(reader: Any, page: Any, seen: Any) -> None:
+        nonlocal writing, most_written
+        writing += 1
+        most_written = max(most_written, writing)
         try:
-            return await read(reader, window)
+            await take(reader, page, seen)
         finally:
-            windows_open -= 1
-
-    async def watched_write(work: Pass, chunk: Chunk, **more: Any) -> Any:
-        nonlocal decoded, most_decoded
-        decoded += 1
-        most_decoded = max(most_decoded, decoded)
-        try:
-            return await write(work, chunk, **more)
-        finally:
-            decoded -= 1
+            writing -= 1
 
     monkeypatch.setattr(Store, "_merge", watched_merge)
-    monkeypatch.setattr(windows._Reader, "_read", watched_window)
-    monkeypatch.setattr(Pass, "write_chunk", watched_write)
+    monkeypatch.setattr(windows._Reader, "_take", watched_page)
+    monkeypatch.setattr(windows, "ROOM", 7)
     monkeypatch.setattr(plan, "WINDOW_RECORDS", 300)
     harness.simulate(workspace(contacts=6_000, companies=300, conversations=300))
     outcome = await harness.sync(only=("companies", "leads", "users", "conversations"))
     assert outcome.exit_code == 0, outcome.error
     assert max(sizes) <= store.MOST_RECORDS
-    assert 1 < most_decoded <= store.ROOM
-    assert 1 < most_open <= windows.SIDE_BY_SIDE
+    assert 1 < most_written <= 7
