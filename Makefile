@@ -4,6 +4,8 @@
 #   make test    the tests, against a real Postgres that they start themselves
 #   make check   what CI runs: lint, types, tests
 #   make chaos   the long tests under faults: about a quarter of an hour
+#   make bench   what it costs, as ratios: under ten minutes; bench-full takes the largest sizes,
+#                bench-peers other connectors from PyPI
 #
 # PYTHON names the interpreter (3.11 or newer) that .venv is made with.
 
@@ -12,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check chaos lint format types clean
+.PHONY: help demo test check chaos bench bench-full bench-peers lint format types clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,6 +36,15 @@ check: lint types test
 chaos: $(READY)
 	$(BIN)/python -m pytest -m chaos --durations=0
 
+bench: $(READY)
+	$(BIN)/python -m bench
+
+bench-full: $(READY)
+	$(BIN)/python -m bench full
+
+bench-peers: $(READY)
+	$(BIN)/python -m bench.peers .peers
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,5 +57,5 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find connector migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +

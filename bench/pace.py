@@ -12,12 +12,15 @@ import statistics
 import sys
 from typing import Any
 
+from bench.growth import workspace
 from bench.runs import RATE_LIMIT, postgres, simulated, sync
 
+CEILING = RATE_LIMIT / 10 * 150
+"""Contacts a second: 150 in each request."""
 LATENCIES: tuple[float | str, ...] = (0.1, "recorded")
 
 
-def main(conversations: int, latencies: tuple[float | str, ...]) -> None:
+def main(conversations: int, latencies: tuple[float | str, ...] = LATENCIES) -> None:
     """A load for each latency, a line for each load."""
     space = {"contacts": 2_000, "companies": 200, "conversations": conversations, "events": 0}
     print(
@@ -32,6 +35,27 @@ def main(conversations: int, latencies: tuple[float | str, ...]) -> None:
                 server.control("reset_stats")
                 run = sync(server.url, database, schema, "--only", "conversations")
                 print_line(latency, run.report["resources"]["conversations"], server, run.peak)
+
+
+def contacts(number: int, latency: float | str) -> None:
+    """A first load of contacts with their tags and companies under the same limit."""
+    print(
+        "| contacts | seconds | rows a second | of Intercom's ceiling | requests | 429s | memory |"
+    )
+    print("|---" * 7 + "|")
+    with (
+        postgres() as database,
+        simulated(workspace(number), latency=latency, rate_limit=RATE_LIMIT) as server,
+    ):
+        sync(server.url, database, "pace", "--only", "tags,companies")
+        run = sync(server.url, database, "pace", "--only", "leads,users")
+        refused = server.control("stats")["rate_limited"]
+    rate = number / run.work
+    print(
+        f"| {number:,} | {run.work:.1f} | {rate:,.0f} | {rate / CEILING:.0%} |"
+        f" {run.requests:,} | {refused} | {run.peak:.0f} MB |",
+        flush=True,
+    )
 
 
 def print_line(latency: float | str, tally: dict[str, Any], server: Any, peak: float) -> None:
