@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import psycopg
 import sqlalchemy as sa
 
 from connector.errors import (
@@ -197,8 +198,19 @@ async def _run(
 
 def _mend(conn: sa.Connection, names: Names) -> None:
     """Put on the foreign keys that a run which was killed in a large first load left off."""
-    if mended := foreign_keys.mend(conn, names):
-        logger.warning("foreign keys put on again: %s", ", ".join(mended))
+    try:
+        with conn.begin_nested():
+            mended = foreign_keys.mend(conn, names)
+    except sa.exc.ProgrammingError as refusal:
+        if not isinstance(refusal.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        logger.warning(
+            "foreign keys are off since a first load that was killed, and only the owner of the"
+            " tables can put them on: run 'intercom-warehouse sync' once as the owner"
+        )
+    else:
+        if mended:
+            logger.warning("foreign keys put on again: %s", ", ".join(mended))
 
 
 def _pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) -> None:

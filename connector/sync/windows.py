@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.errors import CursorRefusedError
+from connector.errors import CursorRefusedError, IntercomError
 from connector.intercom.paging import Page, pages
 from connector.resources.resource import Search
 from connector.sync import plan
@@ -44,7 +44,7 @@ async def windows(work: Pass, reading: Search) -> None:
     reader = _Reader(work, reading, since)
     try:
         await reader.read_open_windows()
-    except Exception:
+    except IntercomError:
         await reader.put_keys_on()
         raise
     await reader.put_keys_on()
