@@ -55,7 +55,7 @@ def main(directory: Path, contacts: int, conversations: int) -> None:
         print("|" + "---|" * 6)
         ours = sync(server.url, database, "ours", "--only", "conversations").seconds
         rows, parts = (
-            count(database, f"ours.{name}_live") for name in ("conversations", "conversation_parts")
+            count(database, f"ours.{name}") for name in ("conversations", "conversation_parts")
         )
         base = print_line("intercom-warehouse", ours, rows, None, parts)
         seconds, rows = peers.tap("conversations", "conversation_parts")
