@@ -132,6 +132,62 @@ async def test_who_no_longer_waits_is_left_out() -> None:
     assert done == [0, 4]
 
 
+class Gated:
+    """Sums its items once it is let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[list[int]] = []
+        self.cancelled: list[list[int]] = []
+        self.gates: list[asyncio.Event] = []
+
+    async def __call__(self, items: Sequence[int]) -> int:
+        gate = asyncio.Event()
+        self.begun.append(list(items))
+        self.gates.append(gate)
+        try:
+            await gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(list(items))
+            raise
+        return sum(items)
+
+
+async def led_and_taken(do: Gated, joint: Joint[int, int]) -> list[asyncio.Task[int]]:
+    """Two calls that are being done as one: who leads the group, and who was taken along."""
+    calls = [asyncio.ensure_future(joint(number)) for number in range(3)]
+    await asyncio.sleep(0.01)
+    do.gates[0].set()
+    assert await calls[0] == 0
+    await asyncio.sleep(0.01)
+    assert do.begun == [[0], [1, 2]]
+    return calls[1:]
+
+
+async def test_who_is_cancelled_takes_nobody_along() -> None:
+    do = Gated()
+    led, taken = await led_and_taken(do, Joint(do, lambda chosen, item: True))
+    led.cancel()
+    await asyncio.wait([led])
+    assert led.cancelled()
+    do.gates[1].set()
+    assert await asyncio.wait_for(taken, 1) == 3
+    assert do.cancelled == []
+
+
+async def test_what_nobody_waits_for_is_cancelled_and_gives_its_turn_back() -> None:
+    do = Gated()
+    joint = Joint(do, lambda chosen, item: True)
+    calls = await led_and_taken(do, joint)
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+    assert do.cancelled == [[1, 2]]
+    last = asyncio.ensure_future(joint(7))
+    await asyncio.sleep(0.01)
+    do.gates[2].set()
+    assert await asyncio.wait_for(last, 1) == 7
+
+
 # -- room and beside -------------------------------------------------------------------------
 
 

@@ -53,4 +53,5 @@ RESOURCES: tuple[Resource, ...] = (
 
 TABLES: tuple[Table, ...] = tuple(dict.fromkeys(resource.table for resource in RESOURCES))
 
+TABLE_BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NAME: dict[str, Resource] = {resource.name: resource for resource in RESOURCES}

@@ -10,7 +10,7 @@ import heapq
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -113,21 +113,27 @@ class Room:
         self._free += 1
 
 
-GoOn = Callable[[Coroutine[Any, Any, None], Callable[[], None]], None]
+class GoOn(Protocol):
+    """Begins a coroutine; ``then`` is called when it has ended, however it did."""
+
+    def __call__(
+        self, work: Coroutine[Any, Any, None], then: Callable[[], None] | None = None
+    ) -> None: ...
 
 
 @asynccontextmanager
 async def beside() -> AsyncIterator[GoOn]:
-    """Coroutines that go on beside what follows; each is given what to call when it has ended.
+    """Coroutines that go on beside what follows.
 
     The context ends when all have ended; the first error ends the others and is raised, by it or
     by the next call.
     """
     tasks: set[asyncio.Task[None]] = set()
 
-    def go_on(work: Coroutine[Any, Any, None], then: Callable[[], None]) -> None:
+    def go_on(work: Coroutine[Any, Any, None], then: Callable[[], None] | None = None) -> None:
         task = asyncio.ensure_future(work)
-        task.add_done_callback(lambda _: then())
+        if then:
+            task.add_done_callback(lambda _: then())
         ended = {one for one in tasks if one.done()}
         tasks.difference_update(ended)
         tasks.add(task)
@@ -144,13 +150,8 @@ async def beside() -> AsyncIterator[GoOn]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def together(*coroutines: Any) -> None:
+async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
     """Run them side by side; the first error cancels the others and is raised as it is."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        for task in asyncio.as_completed(tasks):
-            await task
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with beside() as go_on:
+        for coroutine in coroutines:
+            go_on(coroutine)

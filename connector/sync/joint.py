@@ -7,18 +7,26 @@ be busier with transactions than with rows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
 @dataclass(eq=False)
+class _Group(Generic[B]):
+    """Calls that are done as one: the task that does it, and how many still wait for it."""
+
+    task: asyncio.Task[B]
+    waiting: int
+
+
+@dataclass(eq=False)
 class _Call(Generic[A, B]):
     item: A
-    done: asyncio.Future[B] = field(default_factory=lambda: asyncio.Future())
+    group: _Group[B] | None = None
 
 
 class Joint(Generic[A, B]):
@@ -26,12 +34,13 @@ class Joint(Generic[A, B]):
 
     ``do`` makes one result of all their items. ``fits`` tells whether an item can go with those
     already chosen. ``groups`` of calls are done at the same time, while all others wait. What
-    ``do`` raises is raised by each call of its group.
+    ``do`` raises is raised by each call of its group. Who is cancelled takes nobody along: ``do``
+    is cancelled, and its end awaited, only when nobody waits for it any more.
     """
 
     def __init__(
         self,
-        do: Callable[[Sequence[A]], Awaitable[B]],
+        do: Callable[[Sequence[A]], Coroutine[Any, Any, B]],
         fits: Callable[[Sequence[A], A], bool],
         groups: int = 1,
     ) -> None:
@@ -44,29 +53,39 @@ class Joint(Generic[A, B]):
         call = _Call[A, B](item)
         self._waiting.append(call)
         try:
-            async with self._turns:
-                if call in self._waiting:  # nobody took it along
-                    await self._lead(call)
-            return await call.done
-        finally:
-            if call in self._waiting:
-                self._waiting.remove(call)
-
-    async def _lead(self, first: _Call[A, B]) -> None:
-        group = [first]
-        for call in self._waiting:
-            if call is not first and self._fits([one.item for one in group], call.item):
-                group.append(call)
-        self._waiting = [call for call in self._waiting if call not in group]
-        try:
-            result = await self._do([call.item for call in group])
-        except BaseException as error:
-            for call in (call for call in group[1:] if not call.done.done()):
-                if isinstance(error, Exception):
-                    call.done.set_exception(error)
-                else:
-                    call.done.cancel()
+            await self._turns.acquire()
+            if call.group is None:
+                call.group = self._begin(call)  # which has the turn now
+            else:
+                self._turns.release()  # another one took it along
+            return await asyncio.shield(call.group.task)
+        except asyncio.CancelledError:
+            await self._leave(call)
             raise
-        for call in group:
-            if not call.done.done():
-                call.done.set_result(result)
+
+    def _begin(self, first: _Call[A, B]) -> _Group[B]:
+        chosen = [first]
+        for call in self._waiting:
+            if call is not first and self._fits([one.item for one in chosen], call.item):
+                chosen.append(call)
+        self._waiting = [call for call in self._waiting if call not in chosen]
+        task = asyncio.ensure_future(self._do([call.item for call in chosen]))
+        task.add_done_callback(self._ended)
+        group = _Group(task, len(chosen))
+        for call in chosen:
+            call.group = group
+        return group
+
+    def _ended(self, task: asyncio.Task[B]) -> None:
+        self._turns.release()
+        if not task.cancelled():
+            task.exception()  # should nobody wait any more, asyncio need not complain
+
+    async def _leave(self, call: _Call[A, B]) -> None:
+        if call.group is None:
+            self._waiting.remove(call)
+            return
+        call.group.waiting -= 1
+        if not call.group.waiting:
+            call.group.task.cancel()
+            await asyncio.wait([call.group.task])

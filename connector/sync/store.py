@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from connector.errors import MergedError, NotFoundError
-from connector.resources import TABLES
+from connector.resources import TABLE_BY_NAME
 from connector.resources.lists import Record
 from connector.resources.resource import Table
 from connector.sync.joint import Joint
@@ -32,8 +32,6 @@ from connector.warehouse.loader import Loader, Written
 MOST_RECORDS = 3_000  # of several chunks in one transaction
 MOST_OBJECTS = 150  # the same of whole conversations, which can be large
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
-
-TABLE_BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]

@@ -13,7 +13,6 @@ import logging
 import math
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from datetime import datetime
 from typing import IO, Any
 
 from connector.jsontext import decode
-from connector.resources import TABLES
+from connector.resources import TABLE_BY_NAME
 from connector.resources.lists import Record
 from connector.resources.resource import Table
 from connector.warehouse import told as told_by
@@ -33,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 WORTH_IT = 5_000
 """Records of one run after which a process beside is started: half a second of work."""
-
-_TABLES = {table.name: table for table in TABLES}
 
 Completed = Mapping[tuple[str, str], Sequence[Any]]
 Made = tuple[Batch, list[tuple[Batch, list[str]]]]
@@ -74,7 +71,7 @@ class Encoding:
         if self._seen >= WORTH_IT and not self._exclusions and records:
             try:
                 return self._ask((table.name, records, read_at, completed))
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, pickle.UnpicklingError) as error:
                 logger.warning("the encoding process is gone (%s); going on without", error)
                 self.close()
                 self._seen = -math.inf
@@ -105,19 +102,19 @@ def _start() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        process_group=0,  # what a terminal interrupts is its parent
     )
 
 
 def serve() -> None:
     """Answer orders on standard input until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with who started it
     source, target = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
             name, *order = pickle.load(source)
         except EOFError:
             return
-        batch, others = make(_TABLES[name], *order)
+        batch, others = make(TABLE_BY_NAME[name], *order)
         _send(target, (_parts(batch), [(_parts(other), keys) for other, keys in others]))
 
 
@@ -126,7 +123,7 @@ def _parts(batch: Batch) -> tuple[Any, ...]:
 
 
 def _batch(name: str, *rest: Any) -> Batch:
-    return Batch(_TABLES[name], *rest)
+    return Batch(TABLE_BY_NAME[name], *rest)
 
 
 def _send(target: IO[bytes], value: Any) -> None:
