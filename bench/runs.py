@@ -29,7 +29,7 @@ RATE_LIMIT = 1667
 class Run:
     """One run of the command line: its report, seconds, CPU, and the peak memory in MB.
 
-    The peaks of its two processes are added, as if both were largest at the same time.
+    The peaks of its processes are added, as if all were largest at the same time.
     """
 
     report: dict[str, Any]
@@ -112,7 +112,7 @@ def sync(url: str, database_url: str, schema: str, *words: str, **settings: str)
             stdout=out,
             stderr=subprocess.DEVNULL,
         )
-        beside = _Beside(process.pid)
+        memory = _Memory(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -120,30 +120,35 @@ def sync(url: str, database_url: str, schema: str, *words: str, **settings: str)
         report: Any = json.loads(out.read() or "{}")
     if process.returncode:
         raise SystemExit(f"the sync ended with {process.returncode}: {report.get('error')}")
-    # Linux counts kilobytes, macOS bytes.
-    peak = usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
-    return Run(report, seconds, usage.ru_utime + usage.ru_stime, peak + beside.peak())
+    return Run(report, seconds, usage.ru_utime + usage.ru_stime, memory.peak())
 
 
-class _Beside(threading.Thread):
-    """Watches the memory of what a process starts; on Linux only."""
+class _Memory(threading.Thread):
+    """Watches the memory of a process and of what it starts; on Linux only, else it says 0.
 
-    def __init__(self, parent: int) -> None:
+    What the system counts for a process that has ended will not do: it includes what the process
+    that started it held at the time.
+    """
+
+    def __init__(self, process: int) -> None:
         super().__init__(daemon=True)
-        self._parent, self._ended, self._peak = parent, threading.Event(), 0.0
+        self._process, self._ended = process, threading.Event()
+        self._peaks: dict[str, float] = {}
         self.start()
 
     def run(self) -> None:
-        children = Path(f"/proc/{self._parent}/task/{self._parent}/children")
+        """Look ten times a second."""
+        children = Path(f"/proc/{self._process}/task/{self._process}/children")
         while not self._ended.wait(0.1):
             with contextlib.suppress(OSError):
-                for child in children.read_text().split():
-                    status = Path(f"/proc/{child}/status").read_text()
+                for process in (str(self._process), *children.read_text().split()):
+                    status = Path(f"/proc/{process}/status").read_text()
                     found = re.search(r"VmHWM:\s+(\d+) kB", status)
-                    self._peak = max(self._peak, int(found[1]) / 1024 if found else 0.0)
+                    if found:
+                        self._peaks[process] = int(found[1]) / 1024
 
     def peak(self) -> float:
-        """MB, once the process has ended."""
+        """MB of all together, each at its largest; once the process has ended."""
         self._ended.set()
         self.join()
-        return self._peak
+        return sum(self._peaks.values())
