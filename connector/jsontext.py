@@ -7,8 +7,9 @@ library, so that one odd value never costs a page.
 """
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -24,8 +25,6 @@ class Head(msgspec.Struct):
 _fast = msgspec.json.Decoder()
 _head = msgspec.json.Decoder(Head)
 _skim = msgspec.json.Decoder(msgspec.Raw)
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_list = msgspec.json.Decoder(list[msgspec.Raw])
 _REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -50,35 +49,45 @@ def is_complete(body: bytes) -> bool:
     return True
 
 
-def split(body: bytes, keys: Iterable[str]) -> tuple[dict[str, Any] | None, list[bytes] | None]:
-    """An object without its list, and the JSON text of each of the list's elements.
+def split(
+    body: bytes, keys: Sequence[str], beside: Sequence[str]
+) -> tuple[dict[str, Any] | None, list[bytes] | None]:
+    """What an object holds under the keys ``beside``, and the text of each element of its list.
 
     The list stands under the first of ``keys`` that the object has. None for the object if the
     body is none, for the list if there is none. ValueError if the body is no JSON.
     """
     try:
-        fields = _object.decode(body)
-        key = next((key for key in keys if key in fields), None)
-        listed = None if key is None else _list.decode(fields.pop(key))
-        return (
-            {name: decode(bytes(text)) for name, text in fields.items()},
-            None if listed is None else [bytes(text) for text in listed],
-        )
+        found = _splitter(tuple(keys), tuple(beside)).decode(body)
     except _REFUSALS:
-        return _split_patiently(decode(body), keys)
+        return _split_patiently(decode(body), keys, beside)
+    fields = {name: value for name, value in found.items() if name not in keys}
+    listed = next((found[key] for key in keys if key in found), None)
+    return fields, None if listed is None else [bytes(text) for text in listed]
+
+
+@cache
+def _splitter(
+    keys: tuple[str, ...], beside: tuple[str, ...]
+) -> msgspec.json.Decoder[dict[str, Any]]:
+    """Decodes these keys of an object, the elements of its lists not; what else it has is left."""
+    lists: dict[str, Any] = dict.fromkeys(keys, list[msgspec.Raw] | None)
+    wanted = lists | dict.fromkeys(beside, Any)
+    shape = TypedDict("shape", wanted, total=False)  # type: ignore[misc]
+    return msgspec.json.Decoder(shape)
 
 
 def _split_patiently(
-    value: Any, keys: Iterable[str]
+    value: Any, keys: Sequence[str], beside: Sequence[str]
 ) -> tuple[dict[str, Any] | None, list[bytes] | None]:
     if not isinstance(value, dict):
         return None, None
-    key = next((key for key in keys if key in value), None)
-    listed = value.pop(key) if key is not None else None
+    fields = {name: value[name] for name in beside if name in value}
+    listed = next((value[key] for key in keys if key in value), None)
     if not isinstance(listed, list):
-        return value, None
+        return fields, None
     # Escaped, what the fast decoder refuses can be read again by the patient one.
-    return value, [json.dumps(element).encode() for element in listed]
+    return fields, [json.dumps(element).encode() for element in listed]
 
 
 def head(record: bytes) -> Head:

@@ -19,6 +19,9 @@ from connector.jsontext import Head, decode, head, split
 
 Params = Mapping[str, Any]
 
+ENVELOPE = ("pages", "total_count", "next_cursor", "has_more", "scroll_param")
+"""What stands beside the list and matters."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -87,7 +90,7 @@ async def fetch(
 
 def read_page(reply: Reply, key: str) -> Page:
     """The page in a reply; ValueError if it is no JSON, BadAnswerError if there is no list."""
-    envelope, listed = split(reply.body, (key, "data"))
+    envelope, listed = split(reply.body, (key, "data"), ENVELOPE)
     if envelope is None:
         raise BadAnswerError("the reply is not an object", status=reply.status)
     if listed is None:

@@ -10,6 +10,7 @@ from connector.resources.resource import Link, Table
 Record = Mapping[str, Any]
 MISSING: Final = object()
 MORE, SPACED_MORE = b'"has_more":true', b'"has_more": true'
+_NO_MORE = (b":false", b": false")
 
 
 def is_whole(wrapper: Record, elements: list[Any]) -> bool:
@@ -23,8 +24,10 @@ def is_whole(wrapper: Record, elements: list[Any]) -> bool:
 
 def may_be_cut(text: bytes) -> bool:
     """Whether a record's JSON text may hold a list that is not whole, without decoding it."""
-    more = MORE in text or SPACED_MORE in text
-    return more or text.count(b'"has_more"') < text.count(b'"total_count"')
+    _, *told = text.split(b'"has_more"')
+    return not all(rest.startswith(_NO_MORE) for rest in told) or len(told) < text.count(
+        b'"total_count"'
+    )
 
 
 def incomplete_links(table: Table, record: Record) -> Iterator[Link]:

@@ -130,7 +130,8 @@ async def complete_lists(
     lists: dict[tuple[str, str], Sequence[Any]] = {}
     failed: dict[str, IntercomError] = {}
     wanted: list[tuple[str, str, Complete]] = []
-    for given in records:
+    completable = any(link.complete for link in table.links)
+    for given in records if completable else ():
         if isinstance(given, bytes) and not may_be_cut(given):
             continue
         record = decode(given) if isinstance(given, bytes) else given
