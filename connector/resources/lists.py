@@ -10,6 +10,8 @@ from connector.resources.resource import Link, Table
 Record = Mapping[str, Any]
 MISSING: Final = object()
 MORE, SPACED_MORE = b'"has_more":true', b'"has_more": true'
+EMBEDDED = 10
+"""So many elements of a list Intercom embeds in a record."""
 _NO_MORE = (b":false", b": false")
 
 

@@ -122,7 +122,10 @@ def schedule(
             age, names = now - known.last_full_pass_at, loader.names
             cost = math.ceil(loader.alive(conn, resource) / resource.reading.per_page) + 1
             if age >= A_NIGHT or cost <= AT_EVERY_RUN:
-                cost += digests.unknown(conn, names, resource)
+                if resource.reading.whole_by_id:
+                    cost += digests.unknown(conn, names, resource)
+                else:
+                    cost += loader.cut(conn, resource)
             candidates.append(Candidate(resource.name, cost, age))
     for name in choose(candidates, requests, days):
         state.advance(conn, name, full_owed_since=sa.func.now(), full_reason=DUE)

@@ -18,13 +18,11 @@ class Sifted:
 
     ``seen`` are the ids of all records, ``digests`` those of the records left (None where a
     record must be looked at each time), ``changed`` the ids of which another digest is stored.
-    With ``salt`` the digests are not made yet: they are where the records are encoded.
     """
 
     pages: list[Page] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     digests: dict[str, int | None] = field(default_factory=dict)
-    salt: bytes | None = None
     changed: set[str] = field(default_factory=set)
 
 
@@ -44,8 +42,8 @@ async def sift(
         ]
         found.pages.append(page.only(left))
         for key, mark in (marked[place] for place in left):
-            if key is not None:
-                digests.note(found.digests, key, mark)
+            if key is not None:  # of two different copies neither is known
+                found.digests[key] = mark if found.digests.get(key, mark) == mark else None
     found.changed = {key for key in found.digests if key in stored}
     return found
 

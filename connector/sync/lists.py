@@ -26,7 +26,6 @@ from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.absence import convict, nominate
 from connector.sync.ahead import ahead
-from connector.sync.known import Sifted
 from connector.sync.store import Chunk
 from connector.sync.work import CHUNK_RECORDS, Pass, size
 
@@ -84,7 +83,7 @@ async def log(work: Pass, reading: Log, *, full: bool) -> None:
         since = int((work.progress.cursor - work.lookback).timestamp())
     style = NumberedPages(reading.path, reading.key, None, params={reading.since: since})
     async for group in grouped(ahead(pages(work.client, style), pages=4), CHUNK_RECORDS):
-        await work.write(Sifted(group))
+        await work.write(group)
     await work.store.do(work.succeeded(work.began_at(), full=full))
 
 

@@ -45,15 +45,13 @@ class Chunk:
     """Records of one table that are written together, decoded or as JSON text.
 
     ``completed`` holds complete lists read beside a record, by (record id, link table).
-    ``digests`` are what lists showed of the records, by id; None takes a stored digest away. With
-    ``salt`` digests are made of the JSON texts that have none.
+    ``digests`` are what lists showed of the records, by id; None takes a stored digest away.
     """
 
     records: list[Record | bytes] = field(default_factory=list)
     read_at: list[datetime] = field(default_factory=list)
     completed: dict[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
     digests: dict[str, int | None] = field(default_factory=dict)
-    salt: bytes | None = None
 
     def add(self, records: Sequence[Record | bytes], read_at: datetime) -> None:
         """More records, all asked for at the same time."""
@@ -61,13 +59,13 @@ class Chunk:
         self.read_at.extend([read_at] * len(records))
 
     def take_in(self, other: Chunk) -> None:
-        """The other's records too."""
+        """The other's records too; of two digests of one record neither is known to hold."""
         self.records.extend(other.records)
         self.read_at.extend(other.read_at)
         self.completed |= other.completed
         for key, digest in other.digests.items():
-            digests.note(self.digests, key, digest)
-        self.salt = self.salt or other.salt
+            same = self.digests.get(key, digest) == digest
+            self.digests[key] = digest if same else None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -137,19 +135,17 @@ class Store:
             chunk.take_in(merge.chunk)
 
         def made() -> Made:
-            return self._encoding.make(
-                table, chunk.records, chunk.read_at, chunk.completed, chunk.salt
-            )
+            return self._encoding.make(table, chunk.records, chunk.read_at, chunk.completed)
 
         def work(conn: sa.Connection) -> tuple[Written, int]:
             written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=INDEX_LAG)
-            self._note_digests(conn, table, {**marks, **chunk.digests}, written)
+            self._note_digests(conn, table, chunk.digests, written)
             buried = self._bury(conn, told, max(chunk.read_at, default=None))
             for then in [merge.then for merge in merges if merge.then]:
                 then(conn)
             return written, buried
 
-        batch, told, marks = await asyncio.get_running_loop().run_in_executor(self._encoder, made)
+        batch, told = await asyncio.get_running_loop().run_in_executor(self._encoder, made)
         written, buried = await self.do(work)
         tally.deleted += buried
         tally.fetched += len(chunk)
@@ -177,9 +173,7 @@ class Store:
     ) -> None:
         refused = set(written.refused)
         accepted = {key: value for key, value in seen.items() if key not in refused}
-        known = {k: v for k, v in accepted.items() if v is not None}
-        new = written.inserted >= len(accepted)
-        digests.save(conn, self.loader.names, table, known, new=new)
+        digests.save(conn, table, {k: v for k, v in accepted.items() if v is not None})
         digests.forget(conn, table, [k for k, v in accepted.items() if v is None])
 
     # -- what is gone ------------------------------------------------------------------------

@@ -201,12 +201,11 @@ class _Reader:
             yield page
 
     async def _take(self, page: Page, seen: list[str]) -> None:
-        work = self.work
-        if not work.may_know and not self.reading.whole_by_id:
-            await self._write(Sifted([page], salt=work.salt))
+        if not self.work.may_know and not self.reading.whole_by_id:
+            await self._write(Sifted([page]))  # at first sight without digests
             return
-        sifted = await work.sift([page])
-        if work.may_know:
+        sifted = await self.work.sift([page])
+        if self.work.may_know:
             seen += sifted.seen
         await self._write(sifted)
 
@@ -265,4 +264,4 @@ class _Reader:
         if self.reading.whole_by_id:
             await self.work.read_in_chunks(announced(sifted.pages), then, sifted.digests)
         else:
-            await self.work.write(sifted, then)
+            await self.work.write(sifted.pages, then, sifted.digests)

@@ -119,13 +119,21 @@ class Pass:
     async def write_changed(self, pages: Sequence[Page], then: Then | None = None) -> list[str]:
         """Of pages of whole records what is not known yet; the ids of all of them."""
         sifted = await self.sift(pages)
-        await self.write(sifted, then)
+        await self.write(sifted.pages, then, sifted.digests)
         return sifted.seen
 
-    async def write(self, sifted: Sifted, then: Then | None = None) -> None:
-        """Pages of whole records, with the lists that they embed only the first ten of."""
-        chunk = Chunk(digests=dict(sifted.digests), salt=sifted.salt)
-        for page in sifted.pages:
+    async def write(
+        self,
+        pages: Iterable[Page],
+        then: Then | None = None,
+        seen: Mapping[str, int | None] | None = None,
+    ) -> None:
+        """Pages of whole records, with the lists that they embed only the first ten of.
+
+        ``seen`` are their digests, which are stored with them.
+        """
+        chunk = Chunk(digests=dict(seen or {}))
+        for page in pages:
             chunk.add(page.texts, page.requested_at)
             self.tally.warnings += page.bad
         await self.write_chunk(chunk, then=then)

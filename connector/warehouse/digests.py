@@ -2,7 +2,9 @@
 
 The digest is made of the record's JSON text as a list shows it, so nothing need be decoded.
 Signatures of addresses do not count. A digest is stored only together with the rows that the
-record became; whoever writes a row from anything but that list takes its digest away.
+record became; whoever writes a row from anything but that list takes its digest away. Records
+that lists show whole get theirs when they are seen for the second time: a first load is faster
+without, and the pass after it has everything to compare anyway.
 """
 
 from __future__ import annotations
@@ -12,16 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources.lists import MORE, SPACED_MORE
 from connector.resources.resource import Resource, Table
-from connector.warehouse.database import cursor_of
 from connector.warehouse.state import TEXTS, helper_table, key_column
 from connector.warehouse.statements import Names, literal, quote
-from connector.warehouse.values import escape, unsigned
+from connector.warehouse.values import unsigned
 
 DIGESTS = helper_table(
     "sync_digests",
@@ -39,11 +39,6 @@ def digest(text: bytes, salt: bytes) -> int | None:
     if b"?" in text and b"://" in text:
         text = unsigned(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     return int.from_bytes(sha256(salt + text).digest()[:8], "big", signed=True)
-
-
-def note(digests: dict[str, int | None], key: str, digest: int | None) -> None:
-    """One more digest; of two different ones of a record neither is known to hold."""
-    digests[key] = digest if digests.get(key, digest) == digest else None
 
 
 def salt(table: Table, *circumstances: str) -> bytes:
@@ -91,32 +86,10 @@ def unknown(conn: sa.Connection, names: Names, resource: Resource) -> int:
     return int(conn.execute(sa.text(query), {"name": resource.table.name}).scalar_one())
 
 
-def save(
-    conn: sa.Connection, names: Names, table: Table, digests: Mapping[str, int], *, new: bool
-) -> None:
-    """Note the digests of records whose rows this transaction writes; ``new``: all for the first
-    time, so that most likely none has a digest yet.
-    """
-    if digests and not (new and _copied(conn, names, table, digests)):
-        _put(conn, table, digests)
-
-
-def _copied(conn: sa.Connection, names: Names, table: Table, digests: Mapping[str, int]) -> bool:
-    """Whether they could be copied as they are, at half the cost."""
-    lines = [f"{table.name}\t{escape(key)}\t{digests[key]}\n" for key in sorted(digests)]
-    columns = ", ".join(quote(column.name) for column in DIGESTS.columns)
-    try:
-        with (
-            conn.begin_nested(),
-            cursor_of(conn).copy(f"COPY {names(DIGESTS.name)} ({columns}) FROM STDIN") as copy,
-        ):
-            copy.write("".join(lines))
-    except psycopg.errors.UniqueViolation:  # rows were deleted by hand
-        return False
-    return True
-
-
-def _put(conn: sa.Connection, table: Table, digests: Mapping[str, int]) -> None:
+def save(conn: sa.Connection, table: Table, digests: Mapping[str, int]) -> None:
+    """Note the digests of records whose rows this transaction writes."""
+    if not digests:
+        return
     rows = sa.select(
         sa.literal(table.name).label("table_name"),
         sa.func.unnest(sa.literal(list(digests), TEXTS)).label("id"),

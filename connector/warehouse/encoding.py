@@ -24,12 +24,10 @@ from connector.jsontext import decode
 from connector.resources import TABLE_BY_NAME
 from connector.resources.lists import Record
 from connector.resources.resource import Table
-from connector.warehouse import digests
 from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
 from connector.warehouse.encoder import encode
 from connector.warehouse.exclusions import NONE, Exclusions
-from connector.warehouse.values import tidy
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +35,8 @@ WORTH_IT = 5_000
 """Records of one run after which a process beside is started: half a second of work."""
 
 Completed = Mapping[tuple[str, str], Sequence[Any]]
-Made = tuple[Batch, list[tuple[Batch, list[str]]], dict[str, int | None]]
-"""A batch, batches of the rows that its records tell of, with the ids told of, and digests."""
+Made = tuple[Batch, list[tuple[Batch, list[str]]]]
+"""A batch, and batches of the rows that its records tell of, with the ids told of."""
 
 
 def make(
@@ -46,28 +44,12 @@ def make(
     records: Sequence[Record | bytes],
     read_at: Sequence[datetime],
     completed: Completed,
-    salt: bytes | None = None,
     exclusions: Exclusions = NONE,
 ) -> Made:
-    """Records, decoded or as JSON text, as a batch, and what they tell of other tables.
-
-    With ``salt`` come the digests of those that are JSON text, by id.
-    """
+    """Records, decoded or as JSON text, as a batch, and what they tell of other tables."""
     decoded = [decode(one) if isinstance(one, bytes) else one for one in records]
     batch = encode(table, decoded, read_at, completed, exclusions)
-    marks = _digests(records, decoded, salt) if salt else {}
-    return batch, told_by.batches(table, decoded, read_at), marks
-
-
-def _digests(
-    texts: Sequence[Record | bytes], records: Sequence[Record], salt: bytes
-) -> dict[str, int | None]:
-    found: dict[str, int | None] = {}
-    for text, record in zip(texts, records, strict=True):
-        key = record.get("id")
-        if isinstance(text, bytes) and type(key) in (str, int):
-            digests.note(found, tidy(str(key)), digests.digest(text, salt))
-    return found
+    return batch, told_by.batches(table, decoded, read_at)
 
 
 class Encoding:
@@ -84,18 +66,17 @@ class Encoding:
         records: Sequence[Record | bytes],
         read_at: Sequence[datetime],
         completed: Completed,
-        salt: bytes | None = None,
     ) -> Made:
         """What ``make`` makes of them, wherever it is done."""
         self._seen += sum(type(record) is bytes for record in records)
         if self._seen >= WORTH_IT and not self._exclusions and records:
             try:
-                return self._ask((table.name, records, read_at, completed, salt))
+                return self._ask((table.name, records, read_at, completed))
             except (OSError, EOFError, pickle.UnpicklingError) as error:
                 logger.warning("the encoding process is gone (%s); going on without", error)
                 self.close()
                 self._seen = -math.inf
-        return make(table, records, read_at, completed, salt, self._exclusions)
+        return make(table, records, read_at, completed, self._exclusions)
 
     def _ask(self, order: tuple[Any, ...]) -> Made:
         if self._beside is None:
@@ -104,8 +85,8 @@ class Encoding:
         assert source is not None
         assert target is not None
         _send(target, order)
-        first, others, marks = pickle.load(source)
-        return _batch(*first), [(_batch(*parts), keys) for parts, keys in others], marks
+        first, others = pickle.load(source)
+        return _batch(*first), [(_batch(*parts), keys) for parts, keys in others]
 
     def close(self) -> None:
         """End the process beside, if there is one."""
@@ -141,8 +122,8 @@ def _answer(source: IO[bytes], target: IO[bytes]) -> bool:
         name, *order = pickle.load(source)
     except EOFError:
         return False
-    batch, others, marks = make(TABLE_BY_NAME[name], *order)
-    _send(target, (_parts(batch), [(_parts(other), keys) for other, keys in others], marks))
+    batch, others = make(TABLE_BY_NAME[name], *order)
+    _send(target, (_parts(batch), [(_parts(other), keys) for other, keys in others]))
     return True
 
 

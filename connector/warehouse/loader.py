@@ -14,7 +14,7 @@ import psycopg
 import sqlalchemy as sa
 
 from connector.errors import TooManyDeletesError
-from connector.resources.lists import Record
+from connector.resources.lists import EMBEDDED, Record
 from connector.resources.resource import Resource, Table
 from connector.warehouse import erasure, statements
 from connector.warehouse.batch import Batch
@@ -98,6 +98,17 @@ class Loader:
         cursor = cursor_of(conn)
         cursor.execute(statements.alive(self.names, resource), [v for _, v in resource.owns])
         return int((cursor.fetchone() or (0,))[0])
+
+    def cut(self, conn: sa.Connection, resource: Resource) -> int:
+        """How many lists of living rows Intercom embeds only a part of: a request for each."""
+        cursor, values = cursor_of(conn), [value for _, value in resource.owns]
+        number = 0
+        for link in resource.table.links:
+            if link.complete:
+                query = statements.cut(self.names, resource, link)
+                cursor.execute(query, [*values, EMBEDDED])
+                number += int((cursor.fetchone() or (0,))[0])
+        return number
 
     def present(self, conn: sa.Connection, table: Table, keys: Sequence[str]) -> set[str]:
         """Which of these keys the table has rows for."""

@@ -15,7 +15,7 @@ from functools import cache
 
 from sqlalchemy.dialects import postgresql
 
-from connector.resources.resource import Column, Resource, Table
+from connector.resources.resource import Column, Link, Resource, Table
 from connector.warehouse.schema import TYPES
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -204,6 +204,19 @@ def alive(names: Names, resource: Resource) -> str:
     """How many living rows a resource has. Parameters: the values of the columns it owns."""
     owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
     return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
+
+
+def cut(names: Names, resource: Resource, link: Link) -> str:
+    """How many of its living rows have more links than are embedded in a record.
+
+    Parameters: the values of the columns it owns, how many are embedded.
+    """
+    owns = "".join(f" AND o.{quote(column)} = %s" for column, _ in resource.owns)
+    own = quote(link.owner)
+    return (
+        f"SELECT count(*) FROM {names(resource.table.name)} o WHERE {_ALIVE}{owns} AND o.id IN"
+        f" (SELECT {own} FROM {names(link.table)} GROUP BY {own} HAVING count(*) > %s)"
+    )
 
 
 def sample(names: Names, resource: Resource) -> str:
