@@ -24,18 +24,18 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._moving = sys.stderr.isatty() and not quiet
-        self._began = time.monotonic()
+        self._began: dict[str, float] = {}
         self.budget: Budget | None = None  # the client's, once there is one
         logger.setLevel(logging.INFO)  # these lines are what a log is for
 
     def started(self, resource: str, kind: str) -> None:
         """A pass begins."""
-        self._began = time.monotonic()
+        self._began[resource] = time.monotonic()
         self._move(f"{resource}: {kind} pass ...")
 
     def moved(self, resource: str, tally: Tally) -> None:
         """Rows were committed."""
-        seconds = max(time.monotonic() - self._began, 0.001)
+        seconds = max(time.monotonic() - self._began[resource], 0.001)
         rate = tally.fetched / seconds
         text = f"{resource}: {tally.fetched:,} read ({rate:,.0f}/s)"
         if tally.expected and rate:
@@ -54,7 +54,8 @@ class Progress:
         self._move("")
         if not self._moving:
             figures = {"resource": resource, **tally.figures()}
-            figures["seconds"] = round(time.monotonic() - self._began, 3)
+            seconds = time.monotonic() - self._began.get(resource, time.monotonic())
+            figures["seconds"] = round(seconds, 3)
             told = (f"{key}={value}" for key, value in figures.items() if value is not None)
             wide = " ".join(told)
             logger.info(wide, extra={"figures": figures})

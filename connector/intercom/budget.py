@@ -10,7 +10,9 @@ Other apps of the workspace spend from the same windows; their share is read off
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from connector.intercom.clock import Clock
@@ -44,6 +46,16 @@ class WindowUse:
     sent: int = 0
     refused: int = 0
     limit: int | None = None
+
+
+@dataclass(slots=True)
+class Spent:
+    """Requests that one part of a run sent."""
+
+    requests: int = 0
+
+
+_spent: ContextVar[Spent | None] = ContextVar("spent", default=None)
 
 
 class Budget:
@@ -100,6 +112,16 @@ class Budget:
             self.waited += max(0.0, self.clock.local() - started)
             return self._grant()
 
+    @contextmanager
+    def spending(self) -> Iterator[Spent]:
+        """Counts the requests of what runs in this context, and of the tasks it begins."""
+        spent = Spent()
+        token = _spent.set(spent)
+        try:
+            yield spent
+        finally:
+            _spent.reset(token)
+
     def release(self, ticket: Ticket) -> None:
         """The request of this ticket is over, answered or not."""
         self._in_flight -= 1
@@ -113,6 +135,8 @@ class Budget:
         self._in_flight += 1
         self._flying += 1
         self.requests += 1
+        if spent := _spent.get():
+            spent.requests += 1
         return Ticket(self._window, self._used)
 
     def _is_free(self) -> bool:

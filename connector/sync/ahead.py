@@ -82,20 +82,23 @@ async def _read(
 
 
 class Room:
-    """So many places; a place that gets free goes to who needs most."""
+    """So many places; a place that gets free goes to who needs most.
 
-    def __init__(self, places: int) -> None:
-        self._free = places
-        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+    ``kept`` of them are for who is urgent.
+    """
+
+    def __init__(self, places: int, kept: int = 0) -> None:
+        self._free, self._kept = places, kept
+        self._waiting: list[tuple[bool, float, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
 
-    async def enter(self, need: float) -> None:
+    async def enter(self, need: float, *, urgent: bool = False) -> None:
         """Wait for a place; every one must be left with ``leave``."""
-        if self._free > 0:
+        if self._free > (0 if urgent else self._kept):
             self._free -= 1
             return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (-need, next(self._numbers), given))
+        heapq.heappush(self._waiting, (not urgent, -need, next(self._numbers), given))
         try:
             await given
         except asyncio.CancelledError:
@@ -105,12 +108,12 @@ class Room:
 
     def leave(self) -> None:
         """Give a place back."""
-        while self._waiting:
-            _, _, given = heapq.heappop(self._waiting)
-            if not given.done():
-                given.set_result(None)
-                return
         self._free += 1
+        while self._waiting and self._free > (self._kept if self._waiting[0][0] else 0):
+            *_, given = heapq.heappop(self._waiting)
+            if not given.done():
+                self._free -= 1
+                given.set_result(None)
 
 
 class GoOn(Protocol):

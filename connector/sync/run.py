@@ -6,6 +6,7 @@ database, a run that took over, and the user.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,8 +29,9 @@ from connector.errors import (
 )
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import Activities, Resource
+from connector.resources.resource import Activities, Resource, Search
 from connector.sync import due
+from connector.sync.ahead import together
 from connector.sync.columns import grow_views
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
@@ -250,9 +252,8 @@ class _Run:
             lambda conn: due.owe(conn, selected, self._circumstances, options.full, options.since)
         )
         await self.store.do(lambda conn: self._schedule(conn, selected, now))
-        for resource in selected:
-            await self._resource(resource, self._pass)
-            self.reporter.ended(resource.name, self._tally(resource))
+        for group in await self._groups(selected):
+            await together(*map(self._whole_pass, group))
         done = [r for r in selected if self._tally(r).status == "succeeded"]
         due_now = await self.store.do(lambda conn: state.pending(conn, due=now))
         waiting = {entry.resource for entry in due_now}
@@ -266,6 +267,26 @@ class _Run:
         now = self.client.clock.safe_now()
         left = await self.store.do(lambda conn: state.pending(conn))
         self.outcome.overdue = [entry for entry in left if is_overdue(entry, now)]
+
+    async def _groups(self, selected: Sequence[Resource]) -> list[list[Resource]]:
+        """Neighbours that owe full passes over one table go side by side, all others alone.
+
+        So the last windows of one, which may be few, do not leave the budget to nobody.
+        """
+
+        def owing(conn: sa.Connection) -> set[str]:
+            searched = [r.name for r in selected if isinstance(r.reading, Search)]
+            return {name for name in searched if state.progress(conn, name).full_owed_since}
+
+        full = await self.store.do(owing)
+        groups = itertools.groupby(
+            selected, lambda r: f"{r.table.name} full" if r.name in full else r.name
+        )
+        return [list(group) for _, group in groups]
+
+    async def _whole_pass(self, resource: Resource) -> None:
+        await self._resource(resource, self._pass)
+        self.reporter.ended(resource.name, self._tally(resource))
 
     def _is_selected(self, resource: Resource) -> bool:
         """Whether it is to be read: named, or read along with what is named."""
@@ -301,9 +322,10 @@ class _Run:
     ) -> None:
         """One step for one resource; its failure is recorded and the run goes on."""
         tally = self._tally(resource)
-        before, began = self.client.budget.requests, time.monotonic()
+        began = time.monotonic()
         try:
-            await step(resource, tally)
+            with self.client.budget.spending() as spent:
+                await step(resource, tally)
             tally.succeed()
         except STOPS as error:
             tally.status, tally.error = "failed", str(error)
@@ -321,7 +343,7 @@ class _Run:
             tally.status = "interrupted"
             raise
         finally:
-            tally.requests += self.client.budget.requests - before
+            tally.requests += spent.requests
             tally.seconds += time.monotonic() - began
         await self._record(resource, tally)
 

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from connector.errors import MergedError, NotFoundError
 from connector.resources import TABLE_BY_NAME
 from connector.resources.lists import Record
-from connector.resources.resource import Table
+from connector.resources.resource import Resource, Table
 from connector.sync.joint import Joint
-from connector.warehouse import absence, cleaning, digests, erasure, state
+from connector.warehouse import absence, cleaning, digests, erasure, foreign_keys, state
 from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
@@ -95,6 +95,7 @@ class Store:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         # One group of chunks is encoded while Postgres works on another.
         self._merges = Joint(self._merge, _may_join, groups=2)
+        self._without_keys: set[str] = set()
         self._lookups = Joint(self._look_up, lambda chosen, item: chosen[0][0] is item[0])
 
     async def do(self, work: Work[T]) -> T:
@@ -112,6 +113,20 @@ class Store:
         await self.do(begin)
         while await self.do(lambda conn: cleaning.step(conn, names, exclusions, run_id)):
             pass
+
+    async def take_keys_off(self, resource: Resource) -> None:
+        """Take off the foreign keys of its table and links while it is loaded, if possible."""
+        names, table = self.loader.names, resource.table
+        if await self.do(lambda conn: foreign_keys.lift(conn, names, table)):
+            self._without_keys.add(resource.name)
+
+    async def put_keys_on(self, resource: Resource) -> None:
+        """Put on again what was taken off, once nothing else is loaded without."""
+        if resource.name not in self._without_keys:
+            return
+        self._without_keys.discard(resource.name)
+        if not self._without_keys:
+            await self.do(lambda conn: foreign_keys.mend(conn, self.loader.names))
 
     async def merge(
         self,

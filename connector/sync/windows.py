@@ -25,7 +25,7 @@ from connector.sync.absence import convict, nominate
 from connector.sync.ahead import Room, beside
 from connector.sync.known import Sifted
 from connector.sync.work import Pass, Then, announced
-from connector.warehouse import foreign_keys, state
+from connector.warehouse import state
 from connector.warehouse.state import Span
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 SIDE_BY_SIDE = 1_000  # windows that may be begun at the same time
 ABOUT = 64  # windows that a plan aims at
 ROOM = 100  # pages of theirs that are asked for or being written
+KEPT = 16  # so many places more for windows whose pages come one after the other for long
 OBJECTS_SIDE_BY_SIDE = 4  # windows whose objects are read by id; each holds up to 175 of them
 LARGE = 20_000  # records: from here on a first load goes without foreign keys
 CURSOR_RESTARTS = 3
@@ -45,9 +46,9 @@ async def windows(work: Pass, reading: Search) -> None:
     try:
         await reader.read_open_windows()
     except IntercomError:
-        await reader.put_keys_on()
+        await work.store.put_keys_on(work.resource)
         raise
-    await reader.put_keys_on()
+    await work.store.put_keys_on(work.resource)
     by_day = plan.granularity(reading, work.client.version) == "day"
     if by_day and since is None and await _is_short(work, reading):
         # Contacts within minutes of midnight are known to be missing from searches for the days
@@ -110,8 +111,7 @@ class _Reader:
         self.work, self.reading, self.since = work, reading, since
         self._queue = asyncio.LifoQueue[Span]()
         self._turns = itertools.count()
-        self._keys_are_off = False
-        self._room = Room(OBJECTS_SIDE_BY_SIDE if reading.whole_by_id else ROOM)
+        self._room = Room(OBJECTS_SIDE_BY_SIDE) if reading.whole_by_id else Room(ROOM + KEPT, KEPT)
         self._readers = OBJECTS_SIDE_BY_SIDE if reading.whole_by_id else SIDE_BY_SIDE
 
     async def read_open_windows(self) -> None:
@@ -181,14 +181,15 @@ class _Reader:
     async def _pages(self, window: _Window, body: Mapping[str, Any]) -> AsyncIterator[Page]:
         """The pages of a window, each in a place of its own, which whoever takes it must leave.
 
-        First pages go first, for they tell what there is to do; then windows that are much larger
-        than they should be, whose pages can only be had one after the other; then one window after
-        the other, so that they end.
+        Windows that are much larger than they should be need not wait: their pages can only be had
+        one after the other. Of the others first pages go first, for they tell what there is to do;
+        then one window after the other, so that they end.
         """
         source = pages(self.work.client, self.work.search(self.reading, body))
         turn, left = next(self._turns), math.inf
         while True:
-            await self._room.enter(left if left > 2 * plan.WINDOW_RECORDS else -turn)
+            first, large = left == math.inf, math.inf > left > 2 * plan.WINDOW_RECORDS
+            await self._room.enter(left if first or large else -turn, urgent=large)
             try:
                 page = await anext(source)
             except StopAsyncIteration:
@@ -230,15 +231,7 @@ class _Reader:
         work = self.work
         if work.may_know or self.reading.whole_by_id or (work.tally.expected or 0) < LARGE:
             return
-        names, table = work.store.loader.names, work.resource.table
-        self._keys_are_off = await work.store.do(lambda conn: foreign_keys.lift(conn, names, table))
-
-    async def put_keys_on(self) -> None:
-        """Put on again what was taken off."""
-        if self._keys_are_off:
-            names = self.work.store.loader.names
-            await self.work.store.do(lambda conn: foreign_keys.mend(conn, names))
-            self._keys_are_off = False
+        await work.store.take_keys_off(work.resource)
 
     def _parts(self, span: Span, page: Page) -> list[Span]:
         earliest = None
