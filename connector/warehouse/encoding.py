@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 WORTH_IT = 5_000
 """Records of one run after which a process beside is started: half a second of work."""
 
+PIPE = 1 << 20
+"""Bytes that a pipe to it holds, where the system lets us say so: batches are of some megabytes."""
+
 Completed = Mapping[tuple[str, str], Sequence[Any]]
 Made = tuple[Batch, list[tuple[Batch, list[str]]]]
 """A batch, and batches of the rows that its records tell of, with the ids told of."""
@@ -103,6 +106,7 @@ def _start() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        pipesize=PIPE,
         process_group=0,  # what a terminal interrupts is its parent
     )
 
