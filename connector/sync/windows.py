@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 SIDE_BY_SIDE = 1_000  # windows that may be begun at the same time
 ABOUT = 64  # windows that a plan aims at
 ROOM = 100  # pages of theirs that are asked for or being written
+SHARES = 40  # a window that is a larger share of what is left is read without waiting
 KEPT = 16  # so many places more for windows whose pages come one after the other for long
 OBJECTS_SIDE_BY_SIDE = 4  # windows whose objects are read by id; each holds up to 175 of them
 LARGE = 20_000  # records: from here on a first load goes without foreign keys
@@ -111,6 +112,7 @@ class _Reader:
         self.work, self.reading, self.since = work, reading, since
         self._queue = asyncio.LifoQueue[Span]()
         self._turns = itertools.count()
+        self._read_so_far = 0
         self._room = Room(OBJECTS_SIDE_BY_SIDE) if reading.whole_by_id else Room(ROOM + KEPT, KEPT)
         self._readers = OBJECTS_SIDE_BY_SIDE if reading.whole_by_id else SIDE_BY_SIDE
 
@@ -181,15 +183,15 @@ class _Reader:
     async def _pages(self, window: _Window, body: Mapping[str, Any]) -> AsyncIterator[Page]:
         """The pages of a window, each in a place of its own, which whoever takes it must leave.
 
-        Windows that are much larger than they should be need not wait: their pages can only be had
-        one after the other. Of the others first pages go first, for they tell what there is to do;
-        then one window after the other, so that they end.
+        Where much is left of a window it need not wait: its pages can only be had one after the
+        other. Of the others first pages go first, for they tell what there is to do; then one
+        window after the other, so that they end.
         """
         source = pages(self.work.client, self.work.search(self.reading, body))
         turn, left = next(self._turns), math.inf
         while True:
-            first, large = left == math.inf, math.inf > left > 2 * plan.WINDOW_RECORDS
-            await self._room.enter(left if first or large else -turn, urgent=large)
+            first, long = left == math.inf, self._is_long(left)
+            await self._room.enter(left if first or long else -turn, urgent=long)
             try:
                 page = await anext(source)
             except StopAsyncIteration:
@@ -199,7 +201,13 @@ class _Reader:
                 self._room.leave()
                 raise
             left = (page.total or 0 if left == math.inf else left) - len(page)
+            self._read_so_far += len(page)
             yield page
+
+    def _is_long(self, left: float) -> bool:
+        """Whether a window with so many records left would be read when all others are done."""
+        everywhere = (self.work.tally.expected or 0) - self._read_so_far
+        return math.inf > left > min(plan.WINDOW_RECORDS * 3 // 2, everywhere / SHARES)
 
     async def _take(self, page: Page, seen: list[str]) -> None:
         if not self.work.may_know and not self.reading.whole_by_id:
