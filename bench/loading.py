@@ -2,6 +2,7 @@
 
 ``python -m bench.loading [CONTACTS CONVERSATIONS BATCH]`` encodes generated contacts and whole
 conversations once and loads the finished batches, each in a transaction of its own: by the loader
+as in a large first load, which takes foreign keys off and puts them on again, and with them on
 when all is new, nothing, 1 % and everything has changed; by bare COPY into empty tables with the
 same indexes, without and with the same foreign keys. Prints rows of the main table for each
 second of the server process's CPU, as Markdown.
@@ -24,16 +25,16 @@ from connector.resources.resource import Table
 from connector.simulator import Workspace
 from connector.simulator.api.conversations import with_parts
 from connector.simulator.encoding import decode
-from connector.warehouse import embedded, statements
+from connector.warehouse import embedded, foreign_keys, statements
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode
 from connector.warehouse.loader import Loader
 from connector.warehouse.migrate import migrate
 
-SCHEMA = "loading"
+SCHEMA, FIRST = "loading", "loading_first"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-COLUMNS = ("bare COPY", "and foreign keys", "all new", "nothing changed", "1 %", "everything")
+COLUMNS = ("bare COPY", "and foreign keys", "first load", "all new", "same", "1 %", "everything")
 
 Records = list[dict[str, Any]]
 Merge = Callable[[sa.Connection, Batch], object]
@@ -48,34 +49,42 @@ def main(contacts: int, conversations: int, size: int) -> None:
     talks = [decode(with_parts(item, 500)) for item in space.conversations.current.values()]
     with tempfile.TemporaryDirectory() as directory:
         server = embedded.start(Path(directory) / "data")
-        database = Database(server.get_uri(), SCHEMA)
+        database, first = Database(server.get_uri(), SCHEMA), Database(server.get_uri(), FIRST)
         try:
             migrate(database)
+            migrate(first)
             print("| rows a second of CPU | " + " | ".join(COLUMNS) + " |")
             print("|---" * (1 + len(COLUMNS)) + "|")
-            print_line(database, CONTACTS, people, size)
-            print_line(database, CONVERSATIONS, talks, max(size // 10, 1))
+            print_line(database, first, CONTACTS, people, size)
+            print_line(database, first, CONVERSATIONS, talks, max(size // 10, 1))
         finally:
+            first.close()
             database.close()
             server.cleanup()
 
 
-def print_line(database: Database, table: Table, records: Records, size: int) -> None:
+def print_line(
+    database: Database, first: Database, table: Table, records: Records, size: int
+) -> None:
     """Measure one kind and print its line."""
-    loader = Loader(SCHEMA)
 
-    def merge(conn: sa.Connection, batch: Batch) -> None:
-        loader.write(conn, batch, 1)
+    def merging(schema: str) -> Merge:
+        loader = Loader(schema)
+        return lambda conn, batch: loader.write(conn, batch, 1)
+
+    merge = merging(SCHEMA)
 
     def rate(copies: Records, hours: int, how: Merge = merge) -> float:
         parts = batches(table, copies, BEGAN + timedelta(hours=hours), size)
         return len(records) / load(database, parts, how)
 
+    parts = batches(table, records, BEGAN, size)
+    without = len(records) / load(first, parts, merging(FIRST), without_keys_of=table)
     new, same = rate(records, 0), rate(records, 1)
     few, every = rate(changed(records, 100), 2), rate(changed(records, 1), 3)
     copied = rate(records, 0, bare(database, table, "bare", keys=False))
     checked = rate(records, 0, bare(database, table, "checked", keys=True))
-    cells = [copied, checked, new, same, few, every]
+    cells = [copied, checked, without, new, same, few, every]
     told = " | ".join(f"{cell:,.0f} ({cell / copied:.0%})" for cell in cells)
     print(f"| {table.name} | {told} |", flush=True)
 
@@ -99,7 +108,7 @@ def bare(database: Database, table: Table, schema: str, *, keys: bool) -> Merge:
     with database.transaction() as conn:
         for statement in bare_tables(table, schema):
             conn.exec_driver_sql(statement)
-        for statement in foreign_keys(conn, table, schema) if keys else ():
+        for statement in declared_keys(conn, table, schema) if keys else ():
             conn.exec_driver_sql(statement)
 
     def copy(conn: sa.Connection, batch: Batch) -> None:
@@ -124,7 +133,7 @@ def bare_tables(table: Table, schema: str) -> Iterator[str]:
         )
 
 
-def foreign_keys(conn: sa.Connection, table: Table, schema: str) -> Iterator[str]:
+def declared_keys(conn: sa.Connection, table: Table, schema: str) -> Iterator[str]:
     """Statements that let them refer to the loader's tables, as those do."""
     for name, _ in shapes(table):
         found = conn.exec_driver_sql(
@@ -145,14 +154,29 @@ def shapes(table: Table) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
             yield link.table, [("_absent", "text[]")]
 
 
-def load(database: Database, parts: Sequence[Batch], merge: Merge) -> float:
-    """Seconds of the server process's CPU for all of them, the commits included."""
+def load(
+    database: Database,
+    parts: Sequence[Batch],
+    merge: Merge,
+    without_keys_of: Table | None = None,
+) -> float:
+    """Seconds of the server process's CPU for all of them, the commits included.
+
+    Taking off the foreign keys of a table, and putting them on again, is included too.
+    """
+    names = statements.Names(database.schema)
     with database.transaction() as conn:
         process = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
     began = cpu(process)
+    if without_keys_of:
+        with database.transaction() as conn:
+            foreign_keys.lift(conn, names, without_keys_of)
     for batch in parts:
         with database.transaction() as conn:
             merge(conn, batch)
+    if without_keys_of:
+        with database.transaction() as conn:
+            foreign_keys.mend(conn, names)
     return cpu(process) - began
 
 

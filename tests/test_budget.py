@@ -304,3 +304,18 @@ async def test_figures_for_the_report() -> None:
     assert world.budget.waited > 100
     assert len(world.budget.uses) <= 360
     assert max(use.sent for use in world.budget.uses) >= 9
+
+
+async def test_each_part_of_a_run_has_its_own_requests_counted() -> None:
+    time = Time(START + 4)
+    budget, _ = await ready(time)
+    before = budget.requests
+
+    async def part(number: int) -> int:
+        with budget.spending() as spent:
+            await asyncio.gather(*(budget.acquire() for _ in range(number)))
+            await asyncio.sleep(0)
+            return spent.requests
+
+    assert await asyncio.gather(part(3), part(5), part(0)) == [3, 5, 0]
+    assert budget.requests == before + 8

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.jsontext import decode, head, split
 from connector.resources.companies import TABLE as COMPANIES
 from connector.resources.contacts import TABLE as CONTACTS
+from connector.resources.lists import may_be_cut
 from connector.warehouse.digests import digest, salt
 
 SALT = salt(CONTACTS, "2.16")
@@ -54,10 +57,9 @@ def test_the_records_of_a_page_are_the_same_however_they_are_decoded(records, od
     body = json.dumps({"total": 1, "data": records}).encode()
     if odd:  # what the fast decoder refuses
         body = body[:-1] + b', "rest": NaN}'
-    envelope, texts = split(body, ("data",))
+    envelope, texts = split(body, ("data",), ("total", "next"))
     assert texts is not None
-    assert envelope is not None
-    assert envelope.keys() == decode(body).keys() - {"data"}
+    assert envelope == {"total": 1}
     assert [decode(one) for one in texts] == decode(body)["data"]
 
 
@@ -72,7 +74,24 @@ def test_a_head_is_what_the_whole_record_says(record):
 
 
 def test_what_is_no_object_and_no_list_is_told():
-    assert split(b"[1]", ("data",)) == (None, None)
-    assert split(b'{"a": 1}', ("data",)) == ({"a": 1}, None)
-    assert split(b'{"data": {}}', ("data",))[1] is None
-    assert split(b'{"data": [1]}', ("tags", "data")) == ({}, [b"1"])
+    assert split(b"[1]", ("data",), ()) == (None, None)
+    assert split(b'{"a": 1, "b": 2}', ("data",), ("a",)) == ({"a": 1}, None)
+    for other in (b"{}", b"null", b'"x"', b"7"):
+        assert split(b'{"data": %s, "a": [{}]}' % other, ("data",), ("a",)) == ({"a": [{}]}, None)
+    assert split(b'{"data": [1]}', ("tags", "data"), ()) == ({}, [b"1"])
+    assert split(b'{"data": [1], "tags": [2]}', ("tags", "data"), ()) == ({}, [b"2"])
+    with pytest.raises(ValueError, match="Expecting"):
+        split(b'{"data": [{"id": "1"', ("data",), ())
+
+
+def wrapped(**told: Any) -> bytes:
+    return text(tags={"data": [{"id": "1"}], **told})
+
+
+def test_a_list_that_may_not_be_whole_is_seen_without_decoding():
+    whole = {"total_count": 1, "has_more": False}
+    assert not may_be_cut(wrapped(**whole))
+    assert not may_be_cut(wrapped(**whole).replace(b" ", b""))
+    for told in ({**whole, "has_more": True}, {**whole, "has_more": None}, {"total_count": 11}):
+        assert may_be_cut(wrapped(**told))
+        assert may_be_cut(wrapped(**told).replace(b" ", b""))

@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from connector.resources.contacts import TABLE as CONTACTS
+from connector.resources.resource import Table
 from connector.simulator import Workspace
 from connector.simulator.encoding import decode
 from connector.sync import windows
-from connector.sync.store import Store
+from connector.sync.store import Chunk, Store
 from connector.warehouse import encoding, foreign_keys
 from connector.warehouse.database import Database, conninfo
 from connector.warehouse.encoding import Encoding, make
@@ -123,6 +124,56 @@ def test_foreign_keys_stay_where_others_read(
         assert not database.write(lambda conn: foreign_keys.lift(conn, names, CONTACTS))
     assert keys(harness) == before
     database.close()
+
+
+# -- side by side ----------------------------------------------------------------------------
+
+
+async def test_leads_and_users_fill_their_table_side_by_side(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "LARGE", 100)
+    before, told, without = migrated(harness), list[str](), list[bool]()
+    write, read = Store.merge, windows._Reader.read_open_windows
+
+    async def merge(store: Store, table: Table, chunk: Chunk, *rest: Any, **more: Any) -> None:
+        await write(store, table, chunk, *rest, **more)
+        if len(chunk):
+            without.append(len(keys(harness)) < len(before))
+
+    async def reading(reader: windows._Reader) -> None:
+        told.append("begun")
+        await read(reader)
+        told.append("done")
+
+    monkeypatch.setattr(Store, "merge", merge)
+    monkeypatch.setattr(windows._Reader, "read_open_windows", reading)
+    simulator = harness.simulate(space())
+    outcome = await harness.sync(only=("leads", "users"))
+    assert outcome.exit_code == 0, outcome.error
+    assert told[:2] == ["begun", "begun"]
+    assert all(without)  # whoever ends first leaves the keys off for the other
+    assert keys(harness) == before
+    requests = sum(tally.requests for tally in outcome.resources.values())
+    assert 0 <= simulator.stats.requests - requests <= 2  # /me is no resource's
+
+
+async def test_whole_records_have_digests_from_their_second_sight_on(harness: Harness) -> None:
+    def digests() -> dict[str, int]:
+        rows = harness.query("SELECT table_name AS t, count(*) AS n FROM sync_digests GROUP BY 1")
+        return {row["t"]: row["n"] for row in rows}
+
+    harness.simulate(space())
+    assert (await harness.sync()).exit_code == 0
+    assert "contacts" not in digests()
+    assert digests()["conversations"] == MANY["conversations"]  # each spares a request
+    before = harness.versions()
+    assert (await harness.sync(full_pass_days=0)).exit_code == 0
+    assert 0.8 * MANY["contacts"] < digests()["contacts"] <= MANY["contacts"]
+    assert harness.versions() == before
+    assert (await harness.sync(full_pass_days=0)).exit_code == 0
+    assert harness.versions() == before
+    assert differences(harness) == []
 
 
 # -- the process beside ----------------------------------------------------------------------

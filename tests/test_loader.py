@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.errors import TooManyDeletesError
+from connector.resources import BY_NAME
 from connector.warehouse.encoder import encode
 from connector.warehouse.survey import outline, survey
 from connector.warehouse.transfer import KEPT
@@ -647,6 +648,27 @@ def test_the_lag_of_a_list_is_a_parameter_not_a_constant(warehouse):
     batch = encode(BY_TABLE["contacts"], [contact(name="B")], [at(130)])
     assert warehouse.merge(batch, lag=timedelta(seconds=31).total_seconds()).refused == ("1",)
     assert warehouse.merge(batch, lag=29).updated == 1
+
+
+# -- what the next full pass costs -------------------------------------------------------------
+
+
+def test_lists_that_are_embedded_in_part_are_counted(warehouse):
+    def cut(name: str) -> int:
+        return warehouse.database.write(lambda conn: warehouse.loader.cut(conn, BY_NAME[name]))
+
+    eleven = listed(*map(str, range(11)))
+    ten = listed(*map(str, range(10)))
+    warehouse.write(
+        "contacts",
+        contact("1", role="user", tags=eleven, companies=eleven),
+        contact("2", role="user", tags=eleven, companies=ten),
+        contact("3", role="lead", tags=eleven),
+        contact("4", role="user", tags=ten),
+    )
+    assert (cut("users"), cut("leads"), cut("companies")) == (3, 1, 0)
+    warehouse.execute("UPDATE contacts SET _deleted_at = now() WHERE id = '2'")
+    assert (cut("users"), cut("leads")) == (2, 1)
 
 
 # -- what it costs ---------------------------------------------------------------------------

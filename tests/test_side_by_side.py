@@ -209,6 +209,25 @@ async def test_who_needs_most_gets_the_next_place() -> None:
     await asyncio.wait_for(room.enter(0), 1)  # the place of who went away is not lost
 
 
+async def test_who_is_urgent_finds_a_place_kept() -> None:
+    room, entered = Room(3, kept=2), list[str]()
+
+    async def enter(name: str, need: float, urgent: bool) -> None:
+        await room.enter(need, urgent=urgent)
+        entered.append(name)
+
+    people = (("a", 1, False), ("b", 9, False), ("c", 0, True), ("d", 5, True), ("e", 7, True))
+    waiting = [asyncio.ensure_future(enter(*one)) for one in people]
+    await asyncio.sleep(0.001)
+    assert entered == ["a", "c", "d"]  # b, who needs most, waits although places are free
+    for expected in ("e", None, None, "b"):
+        room.leave()
+        await asyncio.sleep(0.001)
+        assert expected is None or entered[-1] == expected
+    assert all(task.done() for task in waiting)
+    assert len(entered) == len(people)
+
+
 async def test_what_goes_on_beside_is_awaited_and_its_error_raised() -> None:
     ended: list[int] = []
 
