@@ -93,11 +93,10 @@ async def _read_changes(
 async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> None:
     if not group:
         return
-    if not reading.whole_by_id:
-        await work.write_changed(group)
-        return
     sifted = await work.sift(group)
     listed = announced(sifted.pages)
+    if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
+        listed = {key: stamp for key, stamp in listed.items() if sifted.digests.get(key) is None}
     known = await work.store.do(
         lambda conn: work.store.loader.known(conn, work.resource.table, list(listed))
     )
@@ -107,7 +106,12 @@ async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> No
         if key in sifted.changed
         or not _is_known(plan.instant(stamp), known.get(key), work.lookback)
     }
-    await work.read_in_chunks(changed, seen=sifted.digests)
+    if reading.whole_by_id:
+        await work.read_in_chunks(changed, seen=sifted.digests)
+    else:
+        left = sifted.without(listed.keys() - changed.keys())
+        work.count_known(size(sifted.pages) - size(left.pages))
+        await work.write(left.pages, seen=left.digests)
 
 
 def _is_known(

@@ -20,7 +20,6 @@ from connector.intercom.paging import (
     CursorSearch,
     EventPages,
     NumberedPages,
-    Page,
     Style,
     WholeList,
     pages,
@@ -36,6 +35,7 @@ from connector.warehouse.reads import Turn, Turns
 
 LOT = 100  # contacts whose answers are written together
 FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
+GROUPS_AT_ONCE = 4  # the ids of all their members are held
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
 AGAIN = timedelta(hours=20)  # else a night must lie between
 
@@ -228,10 +228,15 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
     names = work.store.loader.names
     groups = await work.store.do(lambda conn: reads.groups(conn, names, name, table.name))
     cheap = sum(group.elements // 150 + 1 for group in groups) <= CHEAP
-    for group in groups:
-        age = began_at - group.read_at if group.read_at else None
-        if age is None or cheap or age > AGAIN or (full and age > timedelta()):
-            await _read_group(work, reading, group.id)
+
+    async def due() -> AsyncIterator[str]:
+        for group in groups:
+            age = began_at - group.read_at if group.read_at else None
+            if age is None or cheap or age > AGAIN or (full and age > timedelta()):
+                yield group.id
+
+    async for _ in side_by_side(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
+        pass
     await work.store.do(work.succeeded(began_at, full=full))
 
 
@@ -240,18 +245,20 @@ async def _read_group(work: Pass, reading: Members, key: str) -> None:
         "query": {"field": reading.field, "operator": "=", "value": key},
         "sort": {"field": "created_at", "order": "ascending"},
     }
-    found: list[Page] = []
+    ids: list[dict[str, Any]] = []
+    read_at: datetime | None = None
     style = CursorSearch(reading.path, reading.key, body)
     async for page in ahead(pages(work.client, style), 2):
-        found.append(page)
-    ids = [{"id": record["id"]} for page in found for record in page.records if "id" in record]
-    name, read_at = work.resource.name, found[0].requested_at
+        read_at = read_at or page.requested_at
+        ids += [{"id": head.id} for head in page.heads]
+    assert read_at is not None
+    name, asked_at = work.resource.name, read_at
     chunk = Chunk()
-    chunk.add([_holding(key, reading.within, ids)], read_at)
+    chunk.add([_holding(key, reading.within, ids)], asked_at)
     await work.store.merge(
         work.resource.table,
         chunk,
         work.tally,
-        then=lambda conn: reads.note(conn, name, {key: read_at}, len(ids)),
+        then=lambda conn: reads.note(conn, name, {key: asked_at}, len(ids)),
     )
     work.changed()

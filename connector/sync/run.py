@@ -6,7 +6,6 @@ database, a run that took over, and the user.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +28,14 @@ from connector.errors import (
 )
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import Activities, Resource, Search
+from connector.resources.resource import (
+    Activities,
+    Catalogue,
+    Resource,
+    Search,
+    Snapshot,
+    Table,
+)
 from connector.sync import due
 from connector.sync.ahead import together
 from connector.sync.columns import grow_views
@@ -252,7 +258,7 @@ class _Run:
             lambda conn: due.owe(conn, selected, self._circumstances, options.full, options.since)
         )
         await self.store.do(lambda conn: self._schedule(conn, selected, now))
-        for group in await self._groups(selected):
+        for group in _groups(selected):
             await together(*map(self._whole_pass, group))
         done = [r for r in selected if self._tally(r).status == "succeeded"]
         due_now = await self.store.do(lambda conn: state.pending(conn, due=now))
@@ -267,22 +273,6 @@ class _Run:
         now = self.client.clock.safe_now()
         left = await self.store.do(lambda conn: state.pending(conn))
         self.outcome.overdue = [entry for entry in left if is_overdue(entry, now)]
-
-    async def _groups(self, selected: Sequence[Resource]) -> list[list[Resource]]:
-        """Neighbours that owe full passes over one table go side by side, all others alone.
-
-        So the last windows of one, which may be few, do not leave the budget to nobody.
-        """
-
-        def owing(conn: sa.Connection) -> set[str]:
-            searched = [r.name for r in selected if isinstance(r.reading, Search)]
-            return {name for name in searched if state.progress(conn, name).full_owed_since}
-
-        full = await self.store.do(owing)
-        groups = itertools.groupby(
-            selected, lambda r: f"{r.table.name} full" if r.name in full else r.name
-        )
-        return [list(group) for _, group in groups]
 
     async def _whole_pass(self, resource: Resource) -> None:
         await self._resource(resource, self._pass)
@@ -431,6 +421,34 @@ class _Run:
         if ids:
             work = self._work(resource, tally, state.Progress())
             await work.fill(ids)
+
+
+def _groups(resources: Sequence[Resource]) -> list[list[Resource]]:
+    """Neighbours that may be read side by side, so that none leaves the budget unused.
+
+    These are searches over one table, and short lists that do not refer to each other.
+    """
+    groups: list[list[Resource]] = []
+    for resource in resources:
+        if groups and all(_may_go_beside(resource, other) for other in groups[-1]):
+            groups[-1].append(resource)
+        else:
+            groups.append([resource])
+    return groups
+
+
+def _may_go_beside(one: Resource, other: Resource) -> bool:
+    readings = (one.reading, other.reading)
+    if one.table is other.table:
+        return all(isinstance(reading, Search) for reading in readings)
+    short = all(isinstance(reading, Snapshot | Catalogue) for reading in readings)
+    return short and not _refers(one.table, other.table) and not _refers(other.table, one.table)
+
+
+def _refers(table: Table, target: Table) -> bool:
+    parts = list(table.family())
+    found = {column.refers_to for part in parts for column in part.columns}
+    return target.name in found | {link.refers_to for part in parts for link in part.links}
 
 
 def is_overdue(entry: Pending, now: datetime) -> bool:

@@ -109,10 +109,13 @@ class Pass:
     async def sift(self, pages: Sequence[Page]) -> Sifted:
         """The pages without what was merged before as it is now."""
         sifted = await sift(self.store, self.resource.table, self.salt, pages, self.may_know)
-        left = size(sifted.pages)
-        self.tally.fetched += size(pages) - left
-        self.tally.unchanged += size(pages) - left
+        self.count_known(size(pages) - size(sifted.pages))
         return sifted
+
+    def count_known(self, records: int) -> None:
+        """So many records were read and are stored as they are."""
+        self.tally.fetched += records
+        self.tally.unchanged += records
 
     # -- writing -----------------------------------------------------------------------------
 
