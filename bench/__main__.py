@@ -13,7 +13,7 @@ from bench import growth, loading, night, pace, reading
 def main(full: bool) -> None:
     """Run them one after the other."""
     heading("Loading beside bare COPY, rows a second of the server's CPU")
-    loading.main(15_000, 3_000, 1_500)
+    loading.main(45_000, 3_000, 3_000)
     heading("Reading beside a bare HTTP client")
     reading.main(50_000)
     heading("First load, idle run and nights, compared with the truth; no latency, no limit")

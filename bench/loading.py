@@ -5,13 +5,16 @@ conversations once and loads the finished batches, each in a transaction of its 
 as in a large first load, which takes foreign keys off and puts them on again, and with them on
 when all is new, nothing, 1 % and everything has changed; by bare COPY into empty tables with the
 same indexes, without and with the same foreign keys. Prints rows of the main table for each
-second of the server process's CPU, as Markdown.
+second of the server process's CPU, as Markdown. Last, by the clock, what the whole way from JSON
+text to the commit takes, decoding and encoding included, as large first loads go it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,19 +23,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.resources.contacts import TABLE as CONTACTS
+from connector.resources.contacts import USERS
 from connector.resources.conversations import TABLE as CONVERSATIONS
 from connector.resources.resource import Table
 from connector.simulator import Workspace
 from connector.simulator.api.conversations import with_parts
 from connector.simulator.encoding import decode
-from connector.warehouse import embedded, foreign_keys, statements
+from connector.sync.store import Chunk, Store
+from connector.warehouse import embedded, foreign_keys, state, statements
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode
 from connector.warehouse.loader import Loader
 from connector.warehouse.migrate import migrate
 
-SCHEMA, FIRST = "loading", "loading_first"
+SCHEMA, FIRST, WHOLE = "loading", "loading_first", "loading_whole"
+PAGE = 150
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS = ("bare COPY", "and foreign keys", "first load", "all new", "same", "1 %", "everything")
 
@@ -57,6 +63,8 @@ def main(contacts: int, conversations: int, size: int) -> None:
             print("|---" * (1 + len(COLUMNS)) + "|")
             print_line(database, first, CONTACTS, people, size)
             print_line(database, first, CONVERSATIONS, talks, max(size // 10, 1))
+            texts = [item.body for item in space.contacts.current.values()]
+            print_whole(database, Database(server.get_uri(), WHOLE), texts, people, size)
         finally:
             first.close()
             database.close()
@@ -87,6 +95,43 @@ def print_line(
     cells = [copied, checked, without, new, same, few, every]
     told = " | ".join(f"{cell:,.0f} ({cell / copied:.0%})" for cell in cells)
     print(f"| {table.name} | {told} |", flush=True)
+
+
+def print_whole(
+    database: Database, whole: Database, texts: list[bytes], records: Records, size: int
+) -> None:
+    """By the clock: bare COPY of finished bytes, and texts on their whole way."""
+    copy = bare(database, CONTACTS, "clock", keys=False)
+    parts = batches(CONTACTS, records, BEGAN, size)
+    began = time.monotonic()
+    load(database, parts, copy)
+    copied = len(texts) / (time.monotonic() - began)
+    migrate(whole)
+    try:
+        loaded = len(texts) / asyncio.run(from_text(whole, texts))
+    finally:
+        whole.close()
+    print(
+        f"\nContacts by the clock: bare COPY of finished bytes {copied:,.0f} rows a second,"
+        f" from JSON text to commit {loaded:,.0f} ({loaded / copied:.0%})",
+        flush=True,
+    )
+
+
+async def from_text(database: Database, texts: list[bytes]) -> float:
+    """Seconds in which pages of records, all at hand, are decoded, encoded and committed."""
+    run = database.write(lambda conn: state.start_run(conn, "sync"))
+    store, tally = Store(database, run), state.Tally()
+    pages = [texts[at : at + PAGE] for at in range(0, len(texts), PAGE)]
+    chunks = [Chunk([*page], [BEGAN] * len(page)) for page in pages]
+    began = time.monotonic()
+    try:
+        await store.take_keys_off(USERS)
+        await asyncio.gather(*(store.merge(CONTACTS, chunk, tally) for chunk in chunks))
+        await store.put_keys_on(USERS)
+        return time.monotonic() - began
+    finally:
+        store.close()
 
 
 def batches(table: Table, records: Records, read_at: datetime, size: int) -> list[Batch]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from connector.simulator import Simulator, Workspace
-from connector.simulator import run as serve
+if TYPE_CHECKING:
+    from connector.simulator import Workspace
 
 
 def add_options(sub: Any) -> None:
@@ -24,6 +24,8 @@ def add_options(sub: Any) -> None:
 
 def workspace(arguments: argparse.Namespace) -> Workspace:
     """The workspace that the options describe."""
+    from connector.simulator import Workspace  # only where it is wanted: no sync pays for it
+
     return Workspace.generate(
         arguments.seed,
         contacts=arguments.contacts,
@@ -34,6 +36,9 @@ def workspace(arguments: argparse.Namespace) -> Workspace:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    from connector.simulator import Simulator
+    from connector.simulator import run as serve
+
     simulator = Simulator(
         workspace(arguments), token=arguments.token, rate_limit=arguments.rate_limit or None
     )
