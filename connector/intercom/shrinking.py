@@ -46,9 +46,10 @@ class CursorSearch:
         trail = Trail("POST", self.path)
         token: str | None = None
         while True:
-            page = await self._fetch(client, size, token, retry)
-            yield page
-            token = self._next_token(page, client, trail)
+            found = [await self._fetch(client, size, token, retry)]
+            envelope = found[0].only(())
+            yield found.pop()  # whoever takes it decides how long it is held
+            token = self._next_token(envelope, client, trail)
             if token is None:
                 return
             trail.follow(token)

@@ -172,6 +172,7 @@ class _Reader:
                 go_on(self._take(page, seen), self._room.leave)
                 if end and end.is_past([head.created_at for head in page.heads]):
                     break
+                del page  # not to be held until the next one comes
 
         def finish(conn: sa.Connection) -> None:
             state.finish_window(conn, work.resource.name, window.span)
@@ -193,16 +194,16 @@ class _Reader:
             first, long = left == math.inf, self._is_long(left)
             await self._room.enter(left if first or long else -turn, urgent=long)
             try:
-                page = await anext(source)
+                found = [await anext(source)]
             except StopAsyncIteration:
                 self._room.leave()
                 return
             except BaseException:
                 self._room.leave()
                 raise
-            left = (page.total or 0 if left == math.inf else left) - len(page)
-            self._read_so_far += len(page)
-            yield page
+            left = (found[0].total or 0 if first else left) - len(found[0])
+            self._read_so_far += len(found[0])
+            yield found.pop()  # what waits for its next page holds none
 
     def _is_long(self, left: float) -> bool:
         """Whether a window with so many records left would be read when all others are done."""
