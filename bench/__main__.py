@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import growth, loading, night, pace, reading
+from bench import growth, idle, loading, night, pace, reading
 
 
 def main(full: bool) -> None:
@@ -18,6 +18,8 @@ def main(full: bool) -> None:
     reading.main(50_000)
     heading("First load, idle run and nights, compared with the truth; no latency, no limit")
     night.main(*((20_000, 2_000, 3_000) if full else (4_000, 400, 600)))
+    heading("Nothing changed, 100 ms of latency and 1,667 requests in ten seconds")
+    idle.main(*((100_000, 5_000, 50_000) if full else (4_000, 200, 500)))
     heading("Contacts, 100 ms of latency and 1,667 requests in ten seconds")
     pace.contacts(250_000 if full else 100_000, 0.1)
     heading("Conversations with all parts, the same limit")
