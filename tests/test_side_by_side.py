@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from connector.resources import RESOURCES
+from connector.sync import run
 from connector.sync.ahead import Room, beside, side_by_side
 from connector.sync.joint import Joint
 
@@ -246,3 +249,15 @@ async def test_what_goes_on_beside_is_awaited_and_its_error_raised() -> None:
     with pytest.raises(ValueError, match="three"):
         await both(3, 500)
     assert sorted(ended) == [0, 1, 2, 3, 500]  # each is told of, also what was cancelled
+
+
+# -- resources -------------------------------------------------------------------------------
+
+
+def test_neighbours_that_do_not_need_each_other_go_side_by_side() -> None:
+    groups = [[resource.name for resource in group] for group in run._groups(RESOURCES)]
+    assert list(itertools.chain(*groups)) == [resource.name for resource in RESOURCES]
+    assert ["leads", "users"] in groups
+    assert ["tags", "segments", "admins"] in groups  # teams refer to admins
+    assert ["conversations"] in groups
+    assert ["deleted_conversations"] in groups

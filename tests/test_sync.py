@@ -264,3 +264,31 @@ async def test_memory_is_bounded_by_what_is_in_flight(
     assert outcome.exit_code == 0, outcome.error
     assert max(sizes) <= store.MOST_RECORDS
     assert 1 < most_written <= 2 * (7 + 2)  # leads and users side by side
+
+
+async def test_complete_lists_are_asked_for_once_after_a_change(harness: Harness) -> None:
+    def asked() -> int:
+        endpoints = harness.simulator.stats.endpoints
+        return sum(number for name, number in endpoints.items() if name.endswith("/tags"))
+
+    harness.simulate(workspace(contacts=100))
+    contact = harness.control.truth("contacts")[0]["id"]
+    tags = [harness.control.create_tag(f"tag {number}") for number in range(12)]
+    for tag in tags:
+        harness.control.tag_contact(contact, tag)
+    assert (await harness.sync()).exit_code == 0
+    harness.pass_time(3600)
+    harness.control.update_contact(contact, name="changed")
+    harness.pass_time(3600)
+    asked_once = []
+    for _ in range(3):
+        harness.simulator.stats.reset()
+        outcome = await harness.sync(only=("leads", "users"))
+        assert outcome.exit_code == 0, outcome.error
+        asked_once.append(asked())
+        harness.pass_time(60)
+    assert asked_once[0] >= 1
+    assert asked_once[1:] == [0, 0]
+    links = harness.query("SELECT tag_id FROM contact_tags WHERE contact_id = %s", contact)
+    assert len(links) >= len(tags)
+    assert harness.rows("contacts")[contact]["name"] == "changed"
