@@ -5,7 +5,7 @@
 #   make check   what CI runs: lint, types, tests
 #   make chaos   the long tests under faults: about a quarter of an hour
 #   make bench   what it costs, as ratios: under ten minutes; bench-full takes the largest sizes,
-#                bench-peers other connectors from PyPI
+#                bench-peers other connectors from PyPI, ten minutes more
 #
 # PYTHON names the interpreter (3.11 or newer) that .venv is made with.
 
@@ -43,7 +43,7 @@ bench-full: $(READY)
 	$(BIN)/python -m bench full
 
 bench-peers: $(READY)
-	$(BIN)/python -m bench.peers .peers
+	$(BIN)/python -m bench.peers .peers 250000 300
 
 lint: $(READY)
 	$(BIN)/ruff check .
