@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from connector.intercom.page import Page
 from connector.resources.resource import Table
@@ -24,18 +24,6 @@ class Sifted:
     seen: list[str] = field(default_factory=list)
     digests: dict[str, int | None] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
-
-    def without(self, keys: Collection[str]) -> Sifted:
-        """The same with these objects left out."""
-        if not keys:
-            return self
-        left = [[str(head.id) not in keys for head in page.heads] for page in self.pages]
-        pages = [
-            page.only([place for place, stays in enumerate(some) if stays])
-            for page, some in zip(self.pages, left, strict=True)
-        ]
-        digests = {key: mark for key, mark in self.digests.items() if key not in keys}
-        return replace(self, pages=pages, digests=digests)
 
 
 async def sift(

@@ -6,7 +6,7 @@ pending. Only when Intercom fails for all of many objects is that a failure of t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -121,11 +121,12 @@ def _read_record(reply: Reply) -> Mapping[str, Any]:
 
 
 async def complete_lists(
-    client: Client, table: Table, records: Sequence[Record | bytes]
+    client: Client, table: Table, records: Sequence[Record | bytes], known: Collection[str] = ()
 ) -> tuple[dict[tuple[str, str], Sequence[Any]], dict[str, IntercomError]]:
     """The complete lists of records that embed only the first ten elements of one.
 
-    Returns them by (record id, link table), and the failures by record id.
+    Returns them by (record id, link table), and the failures by record id. Nothing is asked for
+    the records that are ``known``: of the lists that they embed in part no link is taken away.
     """
     lists: dict[tuple[str, str], Sequence[Any]] = {}
     failed: dict[str, IntercomError] = {}
@@ -136,7 +137,7 @@ async def complete_lists(
             continue
         record = decode(given) if isinstance(given, bytes) else given
         for link in incomplete_links(table, record):
-            if link.complete and type(record.get("id")) in (str, int):
+            if link.complete and _asks(record.get("id"), known):
                 wanted.append((str(record["id"]), link.table, link.complete))
 
     async def read(key: str, name: str, complete: Complete) -> None:
@@ -152,6 +153,10 @@ async def complete_lists(
     await together(*(read(*item) for item in wanted))
     _give_up_on_all(failed, len({key for key, _, _ in wanted}))
     return lists, failed
+
+
+def _asks(key: Any, known: Collection[str]) -> bool:
+    return type(key) in (str, int) and str(key) not in known
 
 
 async def _read_list(client: Client, key: str, complete: Complete) -> list[Any]:

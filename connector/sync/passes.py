@@ -109,9 +109,8 @@ async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> No
     if reading.whole_by_id:
         await work.read_in_chunks(changed, seen=sifted.digests)
     else:
-        left = sifted.without(listed.keys() - changed.keys())
-        work.count_known(size(sifted.pages) - size(left.pages))
-        await work.write(left.pages, seen=left.digests)
+        known_lists = listed.keys() - changed.keys()
+        await work.write(sifted.pages, seen=sifted.digests, known_lists=known_lists)
 
 
 def _is_known(

@@ -5,7 +5,7 @@ Rows commit together with what they justify, be it a window, a pending entry or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -109,13 +109,10 @@ class Pass:
     async def sift(self, pages: Sequence[Page]) -> Sifted:
         """The pages without what was merged before as it is now."""
         sifted = await sift(self.store, self.resource.table, self.salt, pages, self.may_know)
-        self.count_known(size(pages) - size(sifted.pages))
+        left = size(sifted.pages)
+        self.tally.fetched += size(pages) - left
+        self.tally.unchanged += size(pages) - left
         return sifted
-
-    def count_known(self, records: int) -> None:
-        """So many records were read and are stored as they are."""
-        self.tally.fetched += records
-        self.tally.unchanged += records
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -130,16 +127,18 @@ class Pass:
         pages: Iterable[Page],
         then: Then | None = None,
         seen: Mapping[str, int | None] | None = None,
+        known_lists: Collection[str] = (),
     ) -> None:
         """Pages of whole records, with the lists that they embed only the first ten of.
 
-        ``seen`` are their digests, which are stored with them.
+        ``seen`` are their digests, which are stored with them. The complete lists of
+        ``known_lists`` are stored already and not asked for.
         """
         chunk = Chunk(digests=dict(seen or {}))
         for page in pages:
             chunk.add(page.texts, page.requested_at)
             self.tally.warnings += page.bad
-        await self.write_chunk(chunk, then=then)
+        await self.write_chunk(chunk, then=then, known_lists=known_lists)
 
     async def write_chunk(
         self,
@@ -148,13 +147,16 @@ class Pass:
         by_id: bool = False,
         settles: Iterable[str] = (),
         then: Then | None = None,
+        known_lists: Collection[str] = (),
     ) -> None:
         """A chunk, its lists completed; what cannot be completed becomes pending with it.
 
         ``settles`` are pending objects that the chunk brings, or shows to be gone.
         """
         table, name = self.resource.table, self.resource.name
-        chunk.completed, failed = await complete_lists(self.client, table, chunk.records)
+        chunk.completed, failed = await complete_lists(
+            self.client, table, chunk.records, known_lists
+        )
         settled = [key for key in settles if key not in failed]
         chunk.digests |= dict.fromkeys(failed)
         now = self.client.clock.safe_now()
