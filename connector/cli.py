@@ -37,7 +37,7 @@ from connector.errors import ConnectorError, SettingsError
 from connector.settings import Settings
 from connector.sync.run import Options, Outcome, prepare, refetch, sync
 from connector.sync.verify import verify
-from connector.warehouse import cleaning
+from connector.warehouse import cleaning, rights
 from connector.warehouse.database import Database
 
 T = TypeVar("T")
@@ -139,6 +139,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
     exclusions = privacy(settings).exclusions
     with open_database(settings, say=_say) as database:
         database.wait()
+        rights.require(database, rights.Needs(migrates=True))
         database.lock()
         prepare(database, auto_migrate=True)
         cleaning.clean(database, exclusions, "migrate")
@@ -151,6 +152,7 @@ def _views(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     with open_database(settings, say=_say) as database:
         database.wait()
+        rights.require(database, rights.Needs(migrates=settings.auto_migrate))
         database.lock()
         prepare(database, settings.auto_migrate)
         return views_command.run(database, rebuild=arguments.rebuild)
@@ -210,6 +212,7 @@ def _forget(arguments: argparse.Namespace) -> int:
         if arguments.list:
             return forget.show(database, as_json=arguments.json)
         database.wait()
+        rights.require(database, rights.Needs(migrates=settings.auto_migrate))
         database.lock()
         prepare(database, settings.auto_migrate)
         work = forget.undo if arguments.undo else forget.run

@@ -12,6 +12,7 @@
     ├── DatabaseError                5  stop: state is safe, run again when the database is back
     │   ├── DatabaseUnreachableError
     │   ├── DatabaseLostError
+    │   ├── DatabaseRefusedError     2  stop: the database or the role does not allow what is needed
     │   └── SchemaTooNewError
     └── IntercomError                1  one resource fails, the others go on (unless said otherwise)
         ├── TokenRefusedError        3  stop: the token opens nothing
@@ -78,6 +79,12 @@ class DatabaseUnreachableError(DatabaseError):
 
 class DatabaseLostError(DatabaseError):
     """The database went away during the run and did not come back in time."""
+
+
+class DatabaseRefusedError(DatabaseError):
+    """The database or the role does not allow what is needed, and no waiting mends that."""
+
+    exit_code = 2
 
 
 class SchemaTooNewError(DatabaseError):

@@ -20,6 +20,28 @@ from tests.postgres import Server
 _numbers = itertools.count(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_outlives_the_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The first fixture to come and the last to go: no process that a test started goes on."""
+    yield
+    assert left_over(str(tmp_path_factory.getbasetemp())) == []
+
+
+def left_over(place: str) -> list[str]:
+    """Living processes that this one started, or that work in this place, as ps shows them."""
+    command = ["ps", "-ww", "-eo", "pid,ppid,stat,args"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 3) for line in listed.splitlines()[1:]]
+    return [
+        args
+        for pid, parent, state, args in rows
+        if (int(parent) == os.getpid() or f"{place}/" in args)
+        and not state.startswith("Z")
+        and int(pid) != os.getpid()
+        and args != " ".join(command)
+    ]
+
+
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Postgres server whose default database tests may fill with schemas."""
@@ -55,7 +77,7 @@ def _embedded(directory: Path) -> Iterator[str]:
         warnings.simplefilter("ignore")
         server = embedded.start(directory)
     yield _hasty(server.get_uri())
-    server.cleanup()
+    embedded.stop(server)
 
 
 def _hasty(url: str) -> str:

@@ -66,6 +66,9 @@ class Server:
         return path
 
     def close(self) -> None:
+        """Stop it, whichever process it is by now; the package knows only the first one."""
+        with contextlib.suppress(subprocess.CalledProcessError):  # it is stopped
+            self.stop()
         self._embedded.cleanup()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
@@ -21,6 +23,7 @@ from connector.errors import (
     SettingsError,
 )
 from connector.warehouse import database as module
+from connector.warehouse import refusals, session
 from connector.warehouse.database import Database, conninfo
 
 SECRET = "s3cr3t-pass"
@@ -102,6 +105,60 @@ def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(url):
     assert caught.value.__context__ is None  # a traceback would print it
 
 
+@pytest.mark.parametrize(
+    ("added", "named"),
+    [
+        ("?sslmod=require", "sslmod, which libpq does not know: take it out, or write sslmode"),
+        ("?sslmode=prefer&nonsense=1&other_tool=2", "parameters nonsense, other_tool"),
+        ("?sslaccept=accept_invalid_certs", "parameter sslaccept"),
+    ],
+)
+def test_a_parameter_that_libpq_does_not_know_is_named(added, named):
+    with pytest.raises(SettingsError, match=named) as caught:
+        Database(f"postgresql://me:{SECRET}@server/base{added}", "s")
+    assert SECRET not in str(caught.value)
+    with pytest.raises(SettingsError, match=r"parameter pasword.*write password") as caught:
+        Database(f"host=server pasword={SECRET}", "s")
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cr3t/x?y@server/base?z=1",  # libpq takes "me" for the server
+        "postgresql://me:x@server/base?first=1&s3cr3t@x=1",
+        "host=server password=new s3cr3t=1",  # the password may be two words
+    ],
+)
+def test_what_may_be_a_part_of_a_password_is_not_named(url):
+    with pytest.raises(SettingsError, match="DATABASE_URL") as caught:
+        Database(url, "s")
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        "pgbouncer=true",
+        "schema=public&connection_limit=1&pool_timeout=0",
+        "__extra__=%7B%22sslmode%22%3A+%22prefer%22%7D",
+        "supa=base-pooler.x&workaround=supabase-pooler.vercel",
+        "charset=utf8&serverVersion=16",
+    ],
+)
+def test_parameters_of_other_tools_are_ignored(database_url, schema, others):
+    parts = {k: str(v) for k, v in conninfo_to_dict(conninfo(database_url)).items()}
+    base = "postgresql:///?" + urlencode(parts)
+    for url in (f"{base}&{others}", f"{base.replace('?', f'?{others}&')}"):
+        database = Database(url, schema)
+        database.wait()
+        database.close()
+    words = others.replace("&", " ")
+    Database(f"{make_conninfo('', **parts)} {words}", schema).wait()
+    assert conninfo(f"postgresql://a:b%3Fc@d/e?{others}") == "postgresql://a:b%3Fc@d/e"
+    assert conninfo(f"postgres://a:b?c@d/e?{others}") == "postgresql://a:b?c@d/e"
+
+
 def test_no_password_is_in_a_message_a_log_or_a_repr(database_url, schema, caplog):
     caplog.set_level(logging.DEBUG)
     url = make_conninfo(conninfo(database_url), user="nobody_here", password=SECRET)
@@ -134,6 +191,88 @@ def test_what_waiting_cannot_mend_is_told_at_once(database_url, schema):
     with pytest.raises(DatabaseUnreachableError, match="no_such_database"):
         Database(url, schema, clock=clock).wait()
     assert clock.looks <= 2
+
+
+@pytest.fixture
+def role(database_url: str) -> Iterator[str]:
+    """A role that may log in."""
+    name = f"door_{os.getpid()}"
+    with admin(database_url) as conn:
+        conn.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{SECRET}'")
+        yield name
+        conn.execute(f"DROP ROLE {name}")
+
+
+@pytest.mark.parametrize(
+    ("statement", "advice"),
+    [
+        ("ALTER ROLE {} NOLOGIN", "ALTER ROLE ... LOGIN"),
+        ("ALTER ROLE {} CONNECTION LIMIT 0", "two connections at the same time"),
+    ],
+)
+def test_a_role_that_is_not_let_in_is_told_so_at_once(
+    database_url, schema, role, statement, advice
+):
+    with admin(database_url) as conn:
+        conn.execute(statement.format(role))
+    clock = Ticking()
+    url = make_conninfo(conninfo(database_url), user=role, password=SECRET)
+    with pytest.raises(DatabaseUnreachableError, match=advice) as caught:
+        Database(url, schema, clock=clock).wait()
+    assert clock.looks <= 2
+    assert caught.value.exit_code == 5
+
+
+def test_a_role_with_one_connection_is_told_that_a_sync_needs_two(database_url, schema, role):
+    with admin(database_url) as conn:
+        conn.execute(f"ALTER ROLE {role} CONNECTION LIMIT 1")
+    url = make_conninfo(conninfo(database_url), user=role, password=SECRET)
+    database = Database(url, schema, clock=Ticking())
+    database.lock()
+    with pytest.raises(DatabaseError, match="two connections") as caught:
+        database.write(lambda conn: None)
+    assert caught.value.exit_code == 5
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        ('password authentication failed for user "x"', "password"),
+        ('no pg_hba.conf entry for host "1.2.3.4", user "x", database "y", no encryption', "SSL"),
+        ('no pg_hba.conf entry for host "1.2.3.4", user "x", database "y", SSL off', "SSL"),
+        ("connection is insecure (try using `sslmode=require`)", "sslmode=require"),
+        ("SSL required", "sslmode=require"),
+        ("SSL connection is required. Please specify SSL options and retry.", "sslmode=require"),
+        ('permission denied for database "y"\nDETAIL:  ...', "GRANT CONNECT"),
+        ('database "y" is not currently accepting connections', "ALLOW_CONNECTIONS"),
+        ('too many connections for database "y"', "CONNECTION LIMIT"),
+        ("unsupported startup parameter: options", "pooler"),
+        ("Tenant or user not found", "user name"),
+    ],
+)
+def test_every_refusal_that_stays_is_known_by_its_words(answer, advice):
+    assert advice in (refusals.final(f"connection failed: FATAL:  {answer}") or "")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "the database system is starting up",
+        "the database system is shutting down",
+        "the database system is not yet accepting connections",
+        "sorry, too many clients already",
+        "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        "no more connections allowed (max_client_conn)",
+        "server closed the connection unexpectedly",
+        "Connection refused\n\tIs the server running on that host and accepting connections?",
+        'could not translate host name "db" to address: Name or service not known',
+        "No such file or directory\n\tIs the server running locally?",
+        "connection timeout expired",
+    ],
+)
+def test_what_may_pass_is_waited_for(answer):
+    assert refusals.final(f"connection failed: {answer}") is None
 
 
 def test_a_stopped_database_waits_no_longer(schema):
@@ -179,6 +318,48 @@ def test_a_write_is_repeated_when_the_connection_was_ended_between_two(
         other.execute("SELECT pg_terminate_backend(%s)", [pid])
     database.write(lambda conn: conn.execute(sa.text(f"UPDATE {table} SET n = 5")))
     assert numbers(database_url, table) == [5, 5]
+
+
+def test_a_connection_that_died_as_it_idled_is_replaced_without_a_word(
+    database_url, schema, table, caplog
+):
+    url = make_conninfo(conninfo(database_url), options="-c idle_session_timeout=50")
+    database = Database(url, schema)
+    pids = set()
+    for _ in range(3):
+        pids.add(database.write(lambda conn: conn.scalar(sa.text("SELECT pg_backend_pid()"))))
+        with admin(database_url) as conn:
+            _until_gone(conn, pids)
+    assert len(pids) == 3
+    assert caplog.text == ""
+    database.close()
+
+
+def _until_gone(conn: psycopg.Connection[Any], pids: set[int]) -> None:
+    deadline = time.monotonic() + 20
+    query = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
+    while conn.execute(query, [list(pids)]).fetchall() != [(0,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("patience", "stopped"), [("PATIENCE", False), ("GRACE", True)])
+def test_a_pooler_without_a_server_is_named_and_does_not_hold_up_the_end(
+    database_url, schema, monkeypatch, patience, stopped
+):
+    database = Database(database_url, schema)
+    if stopped:
+        database.stopped.set()
+    silence = property(lambda self: "SELECT pg_sleep(60)")  # the transaction never begins
+    began = time.monotonic()
+    with monkeypatch.context() as patched:
+        patched.setattr(session, patience, 0.1)
+        patched.setattr(session.Opening, "statement", silence)
+        with pytest.raises(DatabaseError, match="too few connections: a sync needs two") as caught:
+            database.write(lambda conn: None)
+    assert caught.value.exit_code == 5
+    assert time.monotonic() - began < 10
+    database.close()
 
 
 def test_a_connection_that_is_always_lost_ends_the_run(database, database_url, table):
@@ -242,11 +423,13 @@ def test_a_mistake_in_sql_is_raised_as_it_is(database, table):
 # -- refusals --------------------------------------------------------------------------------
 
 
-def test_a_read_only_database_is_refused_with_a_hint(database_url, schema, table):
+def test_a_role_that_only_reads_by_default_is_told_to_write(database_url, schema, table):
     url = make_conninfo(conninfo(database_url), options="-c default_transaction_read_only=on")
     database = Database(url, schema)
-    with pytest.raises(DatabaseError, match="primary server"):
-        database.write(lambda conn: conn.execute(sa.text(f"UPDATE {table} SET n = 1")))
+    database.write(lambda conn: conn.execute(sa.text(f"UPDATE {table} SET n = 1")))
+    assert numbers(database_url, table) == [1, 1]
+    with pytest.raises(DatabaseError, match="read-only transaction"):
+        database.read(lambda conn: conn.execute(sa.text(f"UPDATE {table} SET n = 2")))
     database.close()
 
 
@@ -259,7 +442,7 @@ def test_missing_rights_are_told_with_a_hint(database_url, schema, table):
     try:
         with pytest.raises(DatabaseError, match="rights of the role") as caught:
             database.write(lambda conn: conn.execute(sa.text(f"UPDATE {table} SET n = 1")))
-        assert caught.value.exit_code == 5
+        assert caught.value.exit_code == 2
         assert SECRET not in str(caught.value)
     finally:
         database.close()

@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -15,9 +16,11 @@ import pytest
 import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
 
+from connector.commands.status import collect
 from connector.errors import AlreadyRunningError, DatabaseError, DatabaseLostError, FenceError
 from connector.simulator import SimulatorTransport, Workspace
 from connector.warehouse import database as database_module
+from connector.warehouse import session
 from connector.warehouse.database import Database, conninfo
 from tests.harness import NOW, Harness
 from tests.postgres import Server, may_mount, pooled, small_disk, standby
@@ -223,29 +226,35 @@ def database_module_prepare(database: Database) -> None:
 # -- locks and cancels -----------------------------------------------------------------------
 
 
+def give_up_locks_after(monkeypatch: pytest.MonkeyPatch, time: str) -> None:
+    """The patience of our own transactions with what others have locked."""
+    changed = [replace(s, value=time) if s.name == "lock_timeout" else s for s in session.SETTINGS]
+    monkeypatch.setattr(session, "SETTINGS", tuple(changed))
+
+
 @pytest.mark.fault(
-    "statement_timeout cancels what waits for a table that an analyst has locked",
+    "an analyst has locked a table for longer than a statement of the sync waits",
     "tries again until the lock is gone; the run succeeds",
 )
-async def test_a_statement_that_is_cancelled_is_tried_again(own: Harness, injected: Any) -> None:
+async def test_a_statement_that_is_cancelled_is_tried_again(
+    own: Harness, injected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (await own.sync()).exit_code == 0
     own.control.change(fraction=0.2, seed=1)
     own.pass_time(DAY)
     analyst = psycopg.connect(conninfo(own.database_url))
     analyst.execute(f'LOCK TABLE "{own.schema}".conversations IN SHARE MODE')
     threading.Timer(2.0, analyst.rollback).start()
-    patient = own.database_url
-    own.database_url = make_conninfo(conninfo(patient), options="-c statement_timeout=400")
+    give_up_locks_after(monkeypatch, "400ms")
     outcome = await own.sync()
     assert outcome.exit_code == 0, outcome.error
     injected()
-    own.database_url = patient
     await next_night_is_right(own)
     analyst.close()
 
 
 @pytest.mark.fault(
-    "a table stays locked for ever, and statement_timeout cancels each attempt",
+    "a table stays locked for ever",
     "exit code 5 with the server's words; the next run goes on",
     times=6,
 )
@@ -256,15 +265,13 @@ async def test_a_table_that_stays_locked_ends_the_run_in_words(
     assert (await own.sync()).exit_code == 0
     own.control.change(fraction=0.2, seed=1)
     own.pass_time(DAY)
-    patient = own.database_url
-    with psycopg.connect(conninfo(patient)) as analyst:
+    with psycopg.connect(conninfo(own.database_url)) as analyst, monkeypatch.context() as patched:
         analyst.execute(f'LOCK TABLE "{own.schema}".conversations IN SHARE MODE')
-        own.database_url = make_conninfo(conninfo(patient), options="-c statement_timeout=200")
-        with pytest.raises(DatabaseError, match="statement timeout") as caught:
+        give_up_locks_after(patched, "200ms")
+        with pytest.raises(DatabaseError, match="lock timeout") as caught:
             await own.sync()
         assert caught.value.exit_code == 5
         injected(database_module.TRIES)
-    own.database_url = patient
     await next_night_is_right(own)
 
 
@@ -384,11 +391,11 @@ def test_a_transaction_that_the_server_ends_for_its_length_is_repeated(
     own: Harness, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     monkeypatch.setattr(database_module, "PAUSE", 0.01)
-    url = make_conninfo(conninfo(own.database_url), options="-c transaction_timeout=100")
-    database, tries = Database(url, own.schema), itertools.count(1)
+    database, tries = Database(own.database_url, own.schema), itertools.count(1)
 
     def work(conn: sa.Connection) -> str:
         slow = next(tries) <= times
+        conn.execute(sa.text("SET LOCAL transaction_timeout = 100"))
         conn.execute(sa.text(f"SELECT pg_sleep({0.5 if slow else 0})"))
         return "done"
 
@@ -486,35 +493,39 @@ async def test_a_restored_dump_is_brought_up_to_date_by_the_next_run(
     assert differences(own) == []
 
 
-async def refused_as_read_only(harness: Harness, url: str) -> None:
-    writable, harness.database_url = harness.database_url, url
-    with pytest.raises(DatabaseError, match="primary server") as caught:
-        await harness.sync()
-    assert caught.value.exit_code == 5
-    harness.database_url = writable
-
-
 @pytest.mark.fault(
-    "a read-only database by mistake, before the first run and after",
-    "exit code 5, with what to check",
+    "server or role make transactions read-only by default, before the first run and after",
+    "each transaction says that it writes; the runs succeed",
     times=2,
 )
-async def test_a_read_only_database_is_refused_in_words(own: Harness, injected: Any) -> None:
-    url = make_conninfo(conninfo(own.database_url), options="-c default_transaction_read_only=on")
-    await refused_as_read_only(own, url)
-    injected()
-    assert (await own.sync()).exit_code == 0
-    await refused_as_read_only(own, url)
-    injected()
+async def test_transactions_that_only_read_by_default_are_told_to_write(
+    own: Harness, injected: Any
+) -> None:
+    writable = own.database_url
+    own.database_url = make_conninfo(
+        conninfo(writable), options="-c default_transaction_read_only=on"
+    )
+    for _ in range(2):
+        assert (await own.sync()).exit_code == 0
+        injected()
+    own.database_url = writable
+    await next_night_is_right(own)
 
 
 @pytest.mark.chaos
-@pytest.mark.fault("a hot standby by mistake", "the same")
+@pytest.mark.fault("a hot standby by mistake", "exit code 2, with what to do")
 async def test_a_hot_standby_is_refused_in_words(
     own: Harness, server: Server, injected: Any
 ) -> None:
     assert (await own.sync()).exit_code == 0
     with standby(server) as url:
-        await refused_as_read_only(own, url)
+        writable, own.database_url = own.database_url, url
+        with pytest.raises(DatabaseError, match="names a standby") as caught:
+            await own.sync()
+        assert caught.value.exit_code == 2
+        reader = Database(url, own.schema)
+        assert reader.read(lambda conn: collect(conn, own.schema))["fine"]
+        reader.close()
+        own.database_url = writable
         injected()
     await next_night_is_right(own)

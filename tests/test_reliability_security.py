@@ -263,8 +263,9 @@ async def test_the_three_roles_can_do_their_work_and_no_more(
     harness.simulate(space(now=int(NOW)))
     with pytest.raises(SettingsError, match="as the role that owns it"):
         await harness.sync(auto_migrate=False)
-    with pytest.raises(DatabaseError, match="rights of the role"):
+    with pytest.raises(DatabaseError, match="may not create tables in the schema") as caught:
         await harness.sync()
+    assert caught.value.exit_code == 2
     database = Database(owner, roles)
     assert migrate.migrate(database) is True
     prepare(database, auto_migrate=True)

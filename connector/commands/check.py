@@ -1,4 +1,4 @@
-"""``check``: settings, token, workspace, scopes, database, migrations, what no column holds."""
+"""``check``: settings, token, workspace, scopes, database, rights, schema, what ``extra`` holds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from connector.commands.connect import open_client, open_database, privacy
 from connector.errors import (
     BadRequestError,
     ConnectorError,
+    DatabaseRefusedError,
     NotFoundError,
     NotPermittedError,
 )
@@ -30,7 +31,7 @@ from connector.resources.resource import (
 )
 from connector.settings import Settings
 from connector.sync.workspace import check_same, opened_by
-from connector.warehouse import migrate
+from connector.warehouse import migrate, rights
 from connector.warehouse.database import Database
 from connector.warehouse.excludable import alike
 from connector.warehouse.state import Workspace
@@ -150,13 +151,26 @@ def _warehouse(settings: Settings, workspace: Workspace | None, lines: list[Line
     try:
         with open_database(settings, say=lambda _: None) as database:
             database.wait()
-            lines.append(Line("database", True, "answers"))
-            lines.append(database.write(lambda conn: _schema(conn, database)))
+            house = database.read(lambda conn: rights.look(conn, database.schema))
+            told = f"answers: PostgreSQL {house.version}, {house.encoding}"
+            lines.append(Line("database", True, told))
+            lines.append(database.read(lambda conn: _rights(conn, database, settings)))
+            if not lines[-1].fine:
+                return
+            lines.append(database.read(lambda conn: _schema(conn, database)))
             if workspace:
                 lines.append(_same(database, workspace))
-            lines += database.write(lambda conn: _extra(conn, database))
+            lines += database.read(lambda conn: _extra(conn, database))
     except ConnectorError as error:
         lines.append(Line("database", False, str(error), error.exit_code))
+
+
+def _rights(conn: Any, database: Database, settings: Settings) -> Line:
+    needs = rights.Needs(migrates=settings.auto_migrate, stages=True)
+    reasons = rights.missing(conn, database.schema, needs)
+    if reasons:
+        return Line("rights", False, "; ".join(reasons), DatabaseRefusedError.exit_code)
+    return Line("rights", True, "the role may do what a sync does")
 
 
 def _schema(conn: Any, database: Database) -> Line:
@@ -193,7 +207,7 @@ def _same(database: Database, workspace: Workspace) -> Line:
         return Line("workspace", True, "the token opens the workspace that the schema mirrors")
 
     try:
-        return database.write(look)
+        return database.read(look)
     except ConnectorError as error:
         return Line("workspace", False, str(error), error.exit_code)
 

@@ -53,4 +53,4 @@ def open_database(settings: Settings, say: Callable[[str], None]) -> Iterator[Da
     finally:
         database.close()
         if server:
-            server.cleanup()
+            embedded.stop(server)

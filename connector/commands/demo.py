@@ -23,6 +23,7 @@ from typing import Any
 
 from connector import settings as settings_module
 from connector.commands import demo_tables
+from connector.commands.interruption import heeded
 from connector.errors import ConnectorError
 from connector.warehouse import embedded
 
@@ -46,7 +47,7 @@ def add_options(sub: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show it all and leave nothing running."""
-    with _ended_by_sigterm(), contextlib.ExitStack() as stack:
+    with _ended_by_signals(), contextlib.ExitStack() as stack:
         stage = _set(arguments, stack)
         code = _play(stage)
         stack.callback(_say, "\nEnding the simulator and the Postgres server.")
@@ -80,7 +81,7 @@ def _set(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> Stage:
     intercom = stack.enter_context(_simulator(directory, size))
     with _undisturbed():
         server = embedded.start(directory / "postgres")
-        stack.callback(server.cleanup)
+        stack.callback(embedded.stop, server)
     told = ", ".join(f"{count:,} {name}" for name, count in size.items())
     _say(f"  Intercom at {intercom}: {told}\n  Postgres in {directory / 'postgres'}")
     return Stage(directory, intercom, server.get_uri())
@@ -212,24 +213,25 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does."""
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM, and the closing of the terminal, end the demo as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in heeded()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back: what is just starting could not be ended."""
+    """Hold signals back: what is just starting could not be ended."""
     held: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = heeded()
     before = [signal.signal(number, lambda n, _: held.append(n)) for number in numbers]
     try:
         yield

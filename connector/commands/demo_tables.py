@@ -10,6 +10,9 @@ from typing import Any
 
 import psycopg
 
+from connector.warehouse.database import Database, cursor_of
+from connector.warehouse.session import READS
+
 TABLES = ("companies", "contacts", "conversations", "conversation_parts")
 
 WRITTEN = """
@@ -67,12 +70,16 @@ QUESTIONS = (
 
 def show(url: str, say: Callable[[str], None]) -> None:
     """Ask the warehouse what an analyst would, and print questions and answers."""
-    with psycopg.connect(url, options="-c search_path=intercom -c timezone=UTC") as connection:
-        say(grid(connection.execute(" UNION ALL ".join(WRITTEN.format(table=t) for t in TABLES))))
+    database = Database(url, "intercom")
+    with database.transaction(READS) as conn:
+        cursor = cursor_of(conn)
+        cursor.execute("SET LOCAL search_path = intercom")
+        say(grid(cursor.execute(" UNION ALL ".join(WRITTEN.format(table=t) for t in TABLES))))
         say("\n== What an analyst looks at.")
         for question, statement in QUESTIONS:
             say(f"-- {question}\n{indent(dedent(statement).strip(), '   ')}")
-            say(grid(connection.execute(statement)) + "\n")
+            say(grid(cursor.execute(statement)) + "\n")
+    database.close()
 
 
 def grid(cursor: psycopg.Cursor[Any]) -> str:

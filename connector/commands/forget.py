@@ -63,7 +63,7 @@ def show(database: Database, *, as_json: bool) -> int:
     """Print who is forgotten, since when and why. Returns 0."""
     database.wait()
     names = Names(database.schema)
-    found = database.write(lambda conn: erasure.forgotten(conn, names))
+    found = database.read(lambda conn: erasure.forgotten(conn, names))
     rows = [
         {"contact_id": key, "forgotten_at": at.isoformat(), "reason": reason}
         for key, at, reason in found

@@ -1,4 +1,4 @@
-"""Ends a command at SIGINT or SIGTERM: what is committed stays, whatever it waits for ends.
+"""Ends a command at SIGINT, SIGTERM or SIGHUP: what is committed stays, whatever it waits for ends.
 
 It knows signals and that a database can be waited for, nothing of what the command does.
 """
@@ -13,8 +13,13 @@ from typing import Any, Self
 
 from connector.warehouse.database import Database
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 4.0  # seconds for a transaction to end by itself, before its statement is cancelled
+
+
+def heeded() -> tuple[signal.Signals, ...]:
+    """The signals that end a command; under nohup closing the terminal does not."""
+    return tuple(n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN)
 
 
 class Interruption:
@@ -32,7 +37,7 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._handle) for number in heeded()}
         return self
 
     def __exit__(self, *exc_info: object) -> None:

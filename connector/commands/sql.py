@@ -7,10 +7,14 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 from sqlalchemy.exc import DBAPIError
 
 from connector.errors import SettingsError
 from connector.warehouse.database import Database
+from connector.warehouse.session import USERS_READS, USERS_WRITES
 from connector.warehouse.statements import quote
 
 WIDEST = 60  # characters of a cell on paper; --json shows all
@@ -19,13 +23,13 @@ WIDEST = 60  # characters of a cell on paper; --json shows all
 def run(database: Database, statement: str, *, as_json: bool, write: bool) -> int:
     """Execute one statement with the schema as search path and print what it returns.
 
-    Raises SettingsError with Postgres's message for a statement that it refuses.
+    Timezone, timeouts and whatever else the session has set are the user's. Raises SettingsError
+    with Postgres's message for a statement that it refuses.
     """
     database.wait()
     try:
-        with database.transaction() as conn:
-            if not write:
-                conn.execute(sa.text("SET TRANSACTION READ ONLY"))
+        with database.transaction(USERS_WRITES if write else USERS_READS) as conn:
+            _read_any_time(conn)
             path = f"{quote(database.schema)}, public"
             conn.execute(sa.select(sa.func.set_config("search_path", path, True)))
             if not write:
@@ -42,6 +46,30 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
     else:
         print(table(names, rows) if names else f"({affected:,} rows)")
     return 0
+
+
+def _read_any_time(conn: sa.Connection) -> None:
+    """Print times that Python cannot hold, infinity among them, as Postgres writes them."""
+    raw: Any = conn.connection.driver_connection
+    for name, loader in (
+        ("timestamptz", TimestamptzLoader),
+        ("timestamp", TimestampLoader),
+        ("date", DateLoader),
+    ):
+        raw.adapters.register_loader(name, _or_text(loader))
+
+
+def _or_text(loader: Any) -> type[Loader]:
+    """A loader that returns the text where the other one can make no value of it."""
+
+    class OrText(loader):  # type: ignore[misc]
+        def load(self, data: Buffer) -> Any:
+            try:
+                return super().load(data)
+            except psycopg.DataError:
+                return bytes(data).decode()
+
+    return OrText
 
 
 def _refuse_several(conn: sa.Connection, statement: str) -> None:

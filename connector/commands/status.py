@@ -18,7 +18,7 @@ from connector.warehouse.statements import Names, literal, quote
 def run(database: Database, *, as_json: bool) -> int:
     """Print the state of the schema; 0 if the last run succeeded, else 1."""
     database.wait()
-    facts = database.write(lambda conn: collect(conn, database.schema))
+    facts = database.read(lambda conn: collect(conn, database.schema))
     if as_json:
         print(json.dumps(facts, default=str))
     else:

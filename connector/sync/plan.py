@@ -15,10 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connector.intercom import search
 from connector.resources.resource import Granularity, Search
-from connector.warehouse.state import Span
-
-OPEN_LOWER = datetime(1, 1, 1, tzinfo=UTC)
-OPEN_UPPER = datetime(9999, 12, 31, tzinfo=UTC)
+from connector.warehouse.state import OPEN_LOWER, OPEN_UPPER, Span
 
 INTERCOM_BEGAN = datetime(2011, 8, 1, tzinfo=UTC)
 

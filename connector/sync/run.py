@@ -43,7 +43,7 @@ from connector.sync.passes import run_pass
 from connector.sync.store import Store
 from connector.sync.work import PLACEHOLDER_TRIES, Pass
 from connector.sync.workspace import check_same, opened_by
-from connector.warehouse import foreign_keys, migrate, state
+from connector.warehouse import foreign_keys, migrate, rights, state
 from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
 from connector.warehouse.exclusions import Privacy
@@ -181,6 +181,7 @@ async def _run(
     began = time.monotonic()
     workspace = await opened_by(client)
     database.wait()
+    rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True))
     database.lock()
     pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
     prepare(database, options.auto_migrate)

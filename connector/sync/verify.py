@@ -17,6 +17,7 @@ from connector.resources.resource import Catalogue, Resource
 from connector.sync import plan
 from connector.sync.objects import complete_lists, read_objects
 from connector.sync.workspace import check_same, opened_by
+from connector.warehouse import rights
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode
 from connector.warehouse.exclusions import NONE, Exclusions
@@ -46,6 +47,7 @@ async def verify(
     """
     workspace = await opened_by(client)
     database.wait()
+    rights.require(database, rights.Needs(stages=True))
     database.lock()
     database.write(lambda conn: check_same(conn, workspace, database.schema))
     found: dict[str, Verified] = {}

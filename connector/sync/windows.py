@@ -92,7 +92,7 @@ async def _is_short(work: Pass, reading: Search) -> bool:
 
 
 def _reopen_edges(conn: sa.Connection, name: str) -> None:
-    edges = [span.upper for span in state.windows(conn, name) if span.upper != plan.OPEN_UPPER]
+    edges = [span.upper for span in state.windows(conn, name) if span.upper != state.OPEN_UPPER]
     day = timedelta(days=1)
     spans = [Span(edge - day - timedelta(seconds=1), edge + 2 * day) for edge in edges]
     state.replace_windows(conn, name, [], spans)

@@ -1,14 +1,16 @@
 """Connections to the warehouse: opening with patience, transactions, the lock of a schema.
 
 Knows no table. One connection writes; a second one, with a transaction that stays open, holds
-the lock, which works through a transaction pooler too: the open transaction pins its server.
+the lock, which works through a transaction pooler too: the open transaction pins its server. What
+every transaction rests on is fixed by ``session``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import re
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +24,12 @@ from connector.errors import (
     AlreadyRunningError,
     DatabaseError,
     DatabaseLostError,
+    DatabaseRefusedError,
     DatabaseUnreachableError,
-    SettingsError,
 )
+from connector.warehouse import refusals, session
+from connector.warehouse.dsn import conninfo
+from connector.warehouse.session import READS, WRITES, Opening, ShortageError, StandbyError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,28 +38,6 @@ PATIENCE_AT_START, PATIENCE_DURING_RUN = 30.0, 60.0  # seconds
 PAUSE = 0.5  # seconds between two attempts to connect, doubled up to LONGEST_PAUSE
 LONGEST_PAUSE = 5.0
 TRIES = 6  # of one transaction, before a passing fault counts as one that stays
-
-_DRIVER = re.compile(r"^(postgres|postgresql)(\+\w+)?://")
-
-
-def conninfo(url: str) -> str:
-    """A libpq connection string from any Postgres URL, SQLAlchemy's driver suffix left out.
-
-    Raises SettingsError if libpq cannot read it; libpq's own words are kept back, for they quote
-    what they complain of, which may be the password.
-    """
-    plain = _DRIVER.sub("postgresql://", url.strip())
-    try:
-        parts = psycopg.conninfo.conninfo_to_dict(plain)
-    except psycopg.Error:
-        parts = {"host": "@"}
-    # libpq ends a password at the first @ and a server's name at the first slash.
-    if "@" in str(parts.get("host")) or re.search(r"[^\d,]", str(parts.get("port") or "")):
-        raise SettingsError(
-            "DATABASE_URL is no Postgres URL and no list of keyword=value; in a URL the characters"
-            " @ : / % # of a user name or password are written %40 %3A %2F %25 %23"
-        )
-    return plain
 
 
 class Database:
@@ -73,22 +56,36 @@ class Database:
         self._clock = clock
         self._writer: sa.Connection | None = None
         self._locker: sa.Connection | None = None
+        self._has_written = False
         self.engine = sa.create_engine(
             "postgresql+psycopg://", creator=self._open, poolclass=sa.pool.NullPool
-        ).execution_options(schema_translate_map={None: schema})
+        ).execution_options(schema_translate_map={None: schema}, opening=WRITES)
+        sa.event.listen(self.engine, "begin", self._begin)
 
     def __repr__(self) -> str:
         return f"Database(schema={self.schema!r})"  # the URL may hold a password
 
     def _open(self) -> psycopg.Connection[Any]:
         # A transaction pooler gives each transaction another server: no prepared statements.
-        return psycopg.connect(
+        connection = psycopg.connect(
             self._conninfo,
             prepare_threshold=None,
+            client_encoding="UTF8",
             connect_timeout=10,
             application_name="intercom-warehouse",
             keepalives_idle=30,
         )
+        try:
+            session.ask(connection, "SELECT 1", self.stopped)  # a pooler may have no server for it
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _begin(self, conn: sa.Connection) -> None:
+        """Every transaction begins here, whoever begins it."""
+        raw: Any = conn.connection.driver_connection
+        session.begin(raw, conn.get_execution_options()["opening"], self.stopped)
 
     # -- opening -----------------------------------------------------------------------------
 
@@ -102,13 +99,13 @@ class Database:
             try:
                 return self.engine.connect()
             except DBAPIError as failure:
+                reason, advice = _reason(failure), _final(failure)
                 over = self._clock() + pause > deadline or self.stopped.is_set()
-                if over or not _may_pass(failure):
-                    raise error(
-                        f"cannot connect to Postgres ({_reason(failure)});"
-                        " check DATABASE_URL, and that the server runs and lets this user in"
-                    ) from failure
-                logger.warning("database unreachable, trying again: %s", _reason(failure))
+                if over or advice is not None:
+                    raise error(f"cannot connect to Postgres ({reason}); {_advice(failure)}") from (
+                        failure
+                    )
+                logger.warning("database unreachable, trying again: %s", reason)
             self.stopped.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -126,17 +123,38 @@ class Database:
         if self._writer is not None:
             with contextlib.suppress(Exception):
                 raw: Any = self._writer.connection.driver_connection
-                raw.cancel_safe(timeout=2.0)
+                try:
+                    raw.cancel_safe(timeout=2.0)
+                except psycopg.Error:  # nobody is there to cancel it
+                    _sever(raw)
 
     # -- transactions ------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
+    def transaction(self, opening: Opening = WRITES) -> Iterator[sa.Connection]:
         """One transaction on the writing connection, not repeated when it fails."""
-        if self._writer is None or self._writer.closed:
-            self._writer = self.engine.connect()
-        with self._writer.begin():
-            yield self._writer
+        conn, transaction = self._begun(opening)
+        with transaction:
+            yield conn
+        self._has_written = self._has_written or opening.writes
+
+    def _begun(self, opening: Opening) -> tuple[sa.Connection, sa.RootTransaction]:
+        """A transaction that has begun; on a new connection if the old one died as it idled."""
+        for was_idle in (self._writer is not None, False):
+            if self._writer is None or self._writer.closed:
+                self._writer = self.engine.connect()
+            conn = self._writer.execution_options(opening=opening)
+            try:
+                return conn, conn.begin()
+            except psycopg.Error as failure:
+                self._discard_writer()
+                if isinstance(failure, ShortageError) or not (was_idle and _is_lost(failure)):
+                    raise
+        raise AssertionError("the second try returns or raises")
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """The same as ``write`` for what only reads: a standby will do, and fewer rights."""
+        return self._repeated(work, READS)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Do ``work`` in one transaction; again after a lost connection, a deadlock, a cancel.
@@ -145,10 +163,13 @@ class Database:
         happened. Raises DatabaseLostError after 60 s without the database, DatabaseError where
         the database refuses for good.
         """
+        return self._repeated(work, WRITES)
+
+    def _repeated(self, work: Callable[[sa.Connection], T], opening: Opening) -> T:
         tries = 0
         while True:
             try:
-                with self.transaction() as conn:
+                with self.transaction(opening) as conn:
                     return work(conn)
             except (DBAPIError, psycopg.Error) as failure:  # the loader uses the driver's cursor
                 tries += 1
@@ -157,11 +178,7 @@ class Database:
     def _recover(self, failure: DBAPIError | psycopg.Error, tries: int) -> None:
         """Make the next try possible, or raise."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
-        if isinstance(cause, REFUSED):
-            raise DatabaseError(
-                f"Postgres refuses ({_reason(failure)}); check the rights of the role, and that"
-                " DATABASE_URL names the primary server"
-            ) from failure
+        self._raise_if_refused(failure, cause)
         if self.stopped.is_set():
             raise failure
         if isinstance(cause, TRANSIENT) and tries < TRIES:
@@ -179,6 +196,24 @@ class Database:
         else:
             raise failure
 
+    def _raise_if_refused(self, failure: Exception, cause: object) -> None:
+        """Raise where no repetition helps: rights, a standby, a pooler without a connection."""
+        if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+            raise DatabaseRefusedError(
+                f"Postgres refuses ({_reason(failure)}); check the rights of the role"
+            ) from failure
+        if isinstance(cause, StandbyError) and not self._has_written:
+            raise DatabaseRefusedError(STANDBY) from failure
+        if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction):
+            raise DatabaseError(
+                f"Postgres refuses ({_reason(failure)}); check that DATABASE_URL names the primary"
+                " server"
+            ) from failure
+        if isinstance(cause, ShortageError):
+            raise DatabaseUnreachableError(
+                f"cannot begin a transaction ({_reason(failure)}); {_advice(failure)}"
+            ) from failure
+
     def _discard_writer(self) -> None:
         if self._writer is not None:
             with contextlib.suppress(DBAPIError, psycopg.Error):
@@ -194,9 +229,9 @@ class Database:
         key = sa.func.hashtextextended("intercom-warehouse:" + self.schema, 0)
         try:
             conn.begin()
-            conn.execute(_NO_TIMEOUTS)
             got = conn.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar()
-        except DBAPIError as failure:
+        except (DBAPIError, psycopg.Error) as failure:
+            self._raise_if_refused(failure, failure)
             raise DatabaseUnreachableError(
                 f"the lock of schema {self.schema} cannot be taken ({_reason(failure)})"
             ) from failure
@@ -218,21 +253,18 @@ TRANSIENT = (
     psycopg.errors.QueryCanceled,
     psycopg.errors.LockNotAvailable,
 )
-# For the transaction that holds the lock and idles as long as the run lasts; the last of them
-# exists since PostgreSQL 17.
-_NO_TIMEOUTS = sa.text(
-    "SELECT set_config(name, '0', true) FROM pg_settings"
-    " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
-)
 # idle_in_transaction_session_timeout, transaction_timeout, idle_session_timeout: they end the
 # session, and psycopg counts the first two among its internal errors.
 ENDED_FOR_TIME = ("25P03", "25P04", "57P05")
-REFUSED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+STANDBY = (
+    "DATABASE_URL names a standby, which follows another server and cannot be written: name the"
+    " primary"
+)
 
 
 def _is_lost(cause: object) -> bool:
     """Whether the connection is gone: the driver gives no state, or the server says so."""
-    if isinstance(cause, psycopg.InterfaceError):
+    if isinstance(cause, psycopg.InterfaceError | StandbyError):  # another one became the primary
         return True
     state = getattr(cause, "sqlstate", None) or ""
     if state in ENDED_FOR_TIME:
@@ -242,12 +274,33 @@ def _is_lost(cause: object) -> bool:
     )
 
 
-def _may_pass(failure: DBAPIError) -> bool:
-    """Whether connecting may succeed later: a refused password or a missing database will not."""
+def _final(failure: DBAPIError) -> str | None:
+    """What to do about a connection that will never be had; None where it may come."""
+    if isinstance(failure.orig, ShortageError):
+        return _advice(failure)
     state = getattr(failure.orig, "sqlstate", None)
-    text = str(failure.orig)
-    final = ("password authentication failed", "does not exist", "no pg_hba.conf entry")
-    return not (state or any(sign in text for sign in final))
+    stays = state and not _is_lost(failure.orig)
+    return refusals.final(str(failure.orig)) or (_advice(failure) if stays else None)
+
+
+def _advice(failure: Exception) -> str:
+    """What to do where no connection or no transaction is to be had."""
+    reason = _reason(failure)
+    if advice := refusals.final(reason):
+        return advice
+    cause = failure.orig if isinstance(failure, DBAPIError) else failure
+    if isinstance(cause, ShortageError) or refusals.is_shortage(reason):
+        return (
+            "there are too few connections: a sync needs two at the same time, one of which holds"
+            " its lock; raise the pool's or server's limit, or end what takes them"
+        )
+    return "check DATABASE_URL, and that the server runs and lets this user in"
+
+
+def _sever(raw: psycopg.Connection[Any]) -> None:
+    """End whatever waits for an answer on the connection, and the connection with it."""
+    with socket.socket(fileno=os.dup(raw.fileno())) as other:
+        other.shutdown(socket.SHUT_RDWR)
 
 
 def _reason(failure: Exception) -> str:

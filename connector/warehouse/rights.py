@@ -1,0 +1,203 @@
+"""Whether database and role allow what the connector does, asked before anything is written.
+
+What is missing comes back in words, each with the statement that mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.errors import DatabaseRefusedError
+from connector.warehouse import migrate
+from connector.warehouse.database import STANDBY, Database
+from connector.warehouse.schema import metadata
+from connector.warehouse.statements import quote
+
+WRITES = ("SELECT", "INSERT", "UPDATE", "DELETE")
+NAMED = 5  # tables that a sentence names
+
+
+@dataclass(frozen=True)
+class House:
+    """Server, database, role and schema, as far as what may be done there depends on them."""
+
+    version: str
+    encoding: str
+    standby: bool
+    role: str
+    database: str
+    makes_temporary: bool
+    makes_schemas: bool
+    has_schema: bool
+    enters_schema: bool
+    makes_tables: bool
+
+
+@dataclass(frozen=True)
+class _Relation:
+    """One of our tables, and what the role may not do with it."""
+
+    name: str
+    owned: bool
+    refused: tuple[str, ...]
+    filtered: bool
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What will be done: bring the schema up to date, stage records, write rows."""
+
+    migrates: bool = False
+    stages: bool = False
+    writes: bool = True
+
+
+def require(database: Database, needs: Needs) -> None:
+    """Raise DatabaseRefusedError, with every reason, unless database and role allow it."""
+    reasons = database.read(lambda conn: missing(conn, database.schema, needs))
+    if reasons:
+        raise DatabaseRefusedError("; ".join(reasons))
+
+
+def missing(conn: sa.Connection, schema: str, needs: Needs) -> list[str]:
+    """What database and role do not allow of what will be done, and what gives it."""
+    house = look(conn, schema)
+    if house.standby:
+        return [STANDBY]
+    if house.encoding != "UTF8":
+        return [
+            f"the database {house.database} has the encoding {house.encoding}, which cannot hold"
+            " every text: make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        ]
+    found = [_temporary(house)] if needs.stages and not house.makes_temporary else []
+    return found + list(_in_schema(conn, house, schema, needs))
+
+
+def look(conn: sa.Connection, schema: str) -> House:
+    """The house as this connection finds it."""
+    query = sa.text(
+        "SELECT current_setting('server_version'), current_setting('server_encoding'),"
+        " pg_is_in_recovery(), current_user::text, current_database()::text,"
+        " has_database_privilege(current_database(), 'TEMPORARY'),"
+        " has_database_privilege(current_database(), 'CREATE'), n.oid IS NOT NULL,"
+        " coalesce(has_schema_privilege(n.oid, 'USAGE'), false),"
+        " coalesce(has_schema_privilege(n.oid, 'CREATE'), false)"
+        " FROM (VALUES (:schema)) s (name) LEFT JOIN pg_namespace n ON n.nspname = s.name"
+    )
+    return House(*conn.execute(query, {"schema": schema}).one())
+
+
+def _temporary(house: House) -> str:
+    return (
+        f"the role {house.role} may not make temporary tables, in which each batch is staged:"
+        f" GRANT TEMPORARY ON DATABASE {quote(house.database)} TO {quote(house.role)}"
+    )
+
+
+def _in_schema(conn: sa.Connection, house: House, schema: str, needs: Needs) -> Iterator[str]:
+    to, place = quote(house.role), quote(schema)
+    if not house.has_schema:
+        if needs.migrates and not house.makes_schemas:
+            yield (
+                f"the schema {schema} is not there and the role {house.role} may not create it:"
+                f" CREATE SCHEMA {place} AUTHORIZATION {to}, or GRANT CREATE ON DATABASE"
+                f" {quote(house.database)} TO {to}"
+            )
+        return
+    if not house.enters_schema:
+        yield (
+            f"the role {house.role} may not use the schema {schema}:"
+            f" GRANT USAGE ON SCHEMA {place} TO {to}"
+        )
+        return
+    relations = _relations(conn, schema, WRITES if needs.writes else WRITES[:1])
+    if needs.migrates and not _is_current(conn, schema, relations):
+        yield from _to_migrate(house, schema, relations)
+    yield from _to_write(house, schema, relations)
+
+
+def _is_current(conn: sa.Connection, schema: str, relations: Sequence[_Relation]) -> bool:
+    """Whether nothing is to be migrated; also where that must not be read."""
+    unread = [one for one in relations if one.name == migrate.VERSION_TABLE and one.refused]
+    return bool(unread) or migrate.check(conn, schema)
+
+
+def _to_migrate(house: House, schema: str, relations: Sequence[_Relation]) -> Iterator[str]:
+    foreign = [one.name for one in relations if not one.owned]
+    if not house.makes_tables:
+        yield (
+            f"the role {house.role} may not create tables in the schema {schema}, which is not up"
+            f" to date: GRANT CREATE ON SCHEMA {quote(schema)} TO {quote(house.role)}, or run"
+            " 'intercom-warehouse migrate' as the role that owns it, and the sync with"
+            " CONNECTOR_AUTO_MIGRATE=0"
+        )
+    elif foreign:
+        yield (
+            f"the schema {schema} is not up to date and the role {house.role} does not own"
+            f" {_some(foreign)}: run 'intercom-warehouse migrate' as their owner"
+        )
+
+
+def _to_write(house: House, schema: str, relations: Sequence[_Relation]) -> Iterator[str]:
+    refused = [one for one in relations if one.refused]
+    if refused:
+        rights = [right for right in WRITES if any(right in one.refused for one in refused)]
+        yield (
+            f"the role {house.role} lacks the right{'s' if len(rights) > 1 else ''}"
+            f" {', '.join(rights)} on {_some([one.name for one in refused])}:"
+            f" GRANT {', '.join(rights)} ON ALL TABLES IN SCHEMA {quote(schema)}"
+            f" TO {quote(house.role)}"
+        )
+    filtered = [one.name for one in relations if one.filtered]
+    if filtered:
+        yield (
+            f"row policies hide rows of {_some(filtered)} from the role {house.role}: CREATE"
+            f" POLICY ... FOR ALL TO {quote(house.role)} USING (true), or ALTER ROLE"
+            f" {quote(house.role)} BYPASSRLS"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more tables" if rest > 0 else "")
+
+
+def _relations(conn: sa.Connection, schema: str, rights: Sequence[str]) -> list[_Relation]:
+    """Our tables that there are, and which of these rights the role lacks on each."""
+    # A policy that lets a role see and write every row hides nothing from it.
+    open_policy = """
+        SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd = '*'
+          AND pg_get_expr(p.polqual, c.oid) = 'true'
+          AND coalesce(pg_get_expr(p.polwithcheck, c.oid), 'true') = 'true'
+          AND EXISTS (SELECT FROM unnest(p.polroles) r
+                      WHERE r = 0 OR pg_has_role(r, 'USAGE'))
+          AND NOT EXISTS (SELECT FROM pg_policy x
+                          WHERE x.polrelid = c.oid AND NOT x.polpermissive)"""
+    query = sa.text(
+        "SELECT c.relname, pg_has_role(c.relowner, 'USAGE'),"
+        " ARRAY(SELECT w FROM unnest(CAST(:rights AS text[])) w"
+        "       WHERE NOT has_table_privilege(c.oid, w)"
+        "         AND (w = 'SELECT' OR c.relname <> :version)),"
+        f" row_security_active(c.oid) AND NOT EXISTS ({open_policy})"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = :schema AND c.relname = ANY(:names) AND c.relkind IN ('r', 'p')"
+        " ORDER BY c.relname"
+    )
+    values: dict[str, Any] = {
+        "schema": schema,
+        "names": [*_metadata().tables, migrate.VERSION_TABLE],
+        "rights": list(rights),
+        "version": migrate.VERSION_TABLE,  # only migrations write it
+    }
+    rows = conn.execute(query, values)
+    return [_Relation(name, owned, tuple(refused), rls) for name, owned, refused, rls in rows]
+
+
+@cache
+def _metadata() -> sa.MetaData:
+    return metadata()
