@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from connector.errors import IntercomError, MergedError, NotFoundError
+from connector.errors import IntercomError
 from connector.intercom.paging import (
     CursorSearch,
     EventPages,
@@ -24,10 +24,11 @@ from connector.intercom.paging import (
     WholeList,
     pages,
 )
+from connector.intercom.refusals import MANY, Asked, Meaning, meaning
 from connector.intercom.retry import QUICK
 from connector.resources.resource import Members, PerContact
 from connector.sync.ahead import ahead, side_by_side
-from connector.sync.objects import AT_ONCE, MANY, UNREADABLE
+from connector.sync.objects import AT_ONCE
 from connector.sync.store import Chunk, Store
 from connector.sync.work import Pass
 from connector.warehouse import reads, state
@@ -165,10 +166,14 @@ async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
         async for page in pages(work.client, _style(reading, key), retry=QUICK):
             elements += page.records
             read_at = read_at or page.requested_at
-    except (NotFoundError, MergedError):
-        found.gone.append(key)  # the passes over contacts say what became of it
-    except UNREADABLE as error:
-        found.failed[key] = error
+    except IntercomError as error:
+        match meaning(error, Asked.BESIDE):
+            case Meaning.GONE:
+                found.gone.append(key)  # the passes over contacts say what became of it
+            case Meaning.PENDING:
+                found.failed[key] = error
+            case _:
+                raise
     else:
         found.lists[key] = (elements, read_at or work.client.clock.now())
     return found
