@@ -183,8 +183,6 @@ class BadAnswerError(IntercomError):
 class SpoiltPageError(IntercomError):
     """A page fails also with a single record on it, and pages without that record do not."""
 
-    hint = "Intercom cannot show one record of this list; the others are read around it"
-
 
 class ScrollExistsError(IntercomError):
     """Another scroll over companies stays open in this workspace."""

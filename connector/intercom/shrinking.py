@@ -100,9 +100,9 @@ class CursorSearch:
         self, client: Client, error: IntercomError, token: str | None
     ) -> IntercomError:
         """What the failure of a page with one record is: of the record, or of everything."""
-        error.message += f" (at 1 a page, after page token {token!r})"
         if self.proven or await self._works(client):
             return _as(SpoiltPageError, error)
+        error.message += f" (at 1 a page, after page token {token!r})"
         return error
 
     async def _works(self, client: Client) -> bool:

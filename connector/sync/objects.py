@@ -62,11 +62,11 @@ async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -
 
 
 async def read_in_lots(
-    client: Client, resource: Resource, ids: Iterable[str], size: int
+    client: Client, resource: Resource, ids: Iterable[str], size: int, *, patient: bool = False
 ) -> AsyncIterator[Found]:
     """The objects, read side by side and handed over in lots of that size as they come.
 
-    Raises like ``read_objects``, if Intercom fails for each of one lot.
+    Raises like ``read_objects``, if Intercom fails for each of one lot; not if ``patient``.
     """
 
     async def wanted() -> AsyncIterator[str]:
@@ -79,11 +79,11 @@ async def read_in_lots(
     ):
         lot.add(one)
         if len(lot) >= size:
-            _give_up_on_all(lot.failed, len(lot))
+            _give_up_on_all(lot.failed, 0 if patient else len(lot))
             yield lot
             lot = Found()
     if len(lot):
-        _give_up_on_all(lot.failed, len(lot))
+        _give_up_on_all(lot.failed, 0 if patient else len(lot))
         yield lot
 
 
