@@ -101,7 +101,7 @@ class CursorSearch:
     ) -> IntercomError:
         """What the failure of a page with one record is: of the record, or of everything."""
         if self.proven or await self._works(client):
-            return _as(SpoiltPageError, error)
+            return as_spoilt(error)
         error.message += f" (at 1 a page, after page token {token!r})"
         return error
 
@@ -157,6 +157,11 @@ def is_cursor_refused(error: BadRequestError) -> bool:
 def as_cursor_refused(error: BadRequestError) -> CursorRefusedError:
     """The same refusal as what the caller acts on."""
     return _as(CursorRefusedError, error)
+
+
+def as_spoilt(error: IntercomError) -> SpoiltPageError:
+    """The same refusal as what a single record does to its page."""
+    return _as(SpoiltPageError, error)
 
 
 def _as(kind: type[E], error: IntercomError) -> E:

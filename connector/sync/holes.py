@@ -20,7 +20,7 @@ from connector.resources.resource import Search
 from connector.sync import plan
 from connector.sync.objects import Found, read_in_lots
 from connector.sync.work import CHUNK_OBJECTS, Pass, Then, announced, chunk_of
-from connector.warehouse import state, stored
+from connector.warehouse import absence, state, stored
 from connector.warehouse.state import Span
 
 logger = logging.getLogger(__name__)
@@ -143,5 +143,48 @@ async def write_page(work: Pass, reading: Search, page: Page) -> None:
     if reading.whole_by_id:
         await work.read_in_chunks(announced([page]))
     else:
-        ids = [str(head.id) for head in page.heads]
-        await work.write([page], lambda conn: state.settle(conn, work.resource.name, ids))
+        await work.write([page])
+
+
+# -- lists without times ---------------------------------------------------------------------
+
+
+def keep_gaps(work: Pass, gaps: Mapping[str, IntercomError]) -> Then:
+    """Makes pending what a list read whole could not show, and settles what it could not before."""
+    now, name = work.client.clock.safe_now(), work.resource.name
+    work.tried.update(gaps)
+    for key, error in gaps.items():
+        logger.warning("%s %s: %s", name, key, error)
+
+    def write(conn: sa.Connection) -> None:
+        before = [p.id for p in state.pending(conn) if p.resource == name and is_place(p.id)]
+        state.settle(conn, name, [key for key in before if key not in gaps])
+        for key, error in gaps.items():
+            state.postpone(conn, name, [key], str(error), now)
+
+    return write
+
+
+def is_place(id: str) -> bool:
+    """Whether a pending id is a place in a list and no object's."""
+    return id.startswith(("place ", "GET "))
+
+
+async def doubt(work: Pass, error: IntercomError, then: Then) -> None:
+    """Ask by id for what a list with a gap omits, and delete nothing; ``then`` commits last."""
+    name, last = work.resource.name, ""
+    while ids := await work.store.do(
+        partial(absence.nominees, resource=name, after=last, most=CHUNK_OBJECTS)
+    ):
+        last = ids[-1]
+        async for found in read_in_lots(
+            work.client, work.resource, ids, CHUNK_OBJECTS, patient=True
+        ):
+            await _write_found(work, found, error)
+        work.tried.update(ids)
+
+    def end(conn: sa.Connection) -> None:
+        absence.drop(conn, name)
+        then(conn)
+
+    await work.store.do(end)

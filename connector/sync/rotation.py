@@ -214,7 +214,7 @@ async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
         for key, error in found.failed.items():
             state.postpone(conn, name, [key], str(error), now)
 
-    await work.store.merge(work.resource.table, chunk, work.tally, then=also)
+    await work.store.merge(work.resource.table, chunk, work.tally, then=also, resource=name)
     work.changed()
 
 
@@ -286,6 +286,7 @@ async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError |
         chunk,
         work.tally,
         then=lambda conn: _note_group(work, conn, key, members),
+        resource=name,
     )
     work.changed()
     return None

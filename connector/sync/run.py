@@ -38,7 +38,7 @@ from connector.resources.resource import (
 from connector.sync import due
 from connector.sync.ahead import together
 from connector.sync.columns import grow_views
-from connector.sync.holes import fill_holes
+from connector.sync.holes import fill_holes, is_place
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
 from connector.sync.work import PLACEHOLDER_TRIES, Pass
@@ -445,6 +445,7 @@ class _Run:
             entry.id
             for entry in await self._kept(resource)
             if not hole_of(entry.id)
+            and not is_place(entry.id)
             and entry.id not in work.tried
             and (everything or entry.not_before <= now)
         ]

@@ -169,7 +169,7 @@ class Pass:
             if then:
                 then(conn)
 
-        await self.store.merge(table, chunk, self.tally, by_id=by_id, then=also)
+        await self.store.merge(table, chunk, self.tally, by_id=by_id, then=also, resource=name)
         self.changed()
 
     async def read_in_chunks(

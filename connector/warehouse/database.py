@@ -23,6 +23,7 @@ from connector.errors import (
     DatabaseError,
     DatabaseLostError,
     DatabaseUnreachableError,
+    RowRefusedError,
     SettingsError,
 )
 
@@ -143,7 +144,7 @@ class Database:
 
         ``work`` must be repeatable: when a commit's answer is lost, nobody knows whether it
         happened. Raises DatabaseLostError after 60 s without the database, DatabaseError where
-        the database refuses for good.
+        the database refuses for good, RowRefusedError where it refuses something that is written.
         """
         tries = 0
         while True:
@@ -157,6 +158,8 @@ class Database:
     def _recover(self, failure: DBAPIError | psycopg.Error, tries: int) -> None:
         """Make the next try possible, or raise."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
+        if _is_of_a_row(cause):
+            raise RowRefusedError(f"Postgres refuses a row ({_kind(cause)})") from failure
         if isinstance(cause, REFUSED):
             raise DatabaseError(
                 f"Postgres refuses ({_reason(failure)}); check the rights of the role, and that"
@@ -228,6 +231,23 @@ _NO_TIMEOUTS = sa.text(
 # session, and psycopg counts the first two among its internal errors.
 ENDED_FOR_TIME = ("25P03", "25P04", "57P05")
 REFUSED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+
+
+# Data exceptions, violated constraints, limits of a row or an index, what a trigger raises.
+OF_A_ROW = ("22", "23", "54", "P0")
+
+
+def _is_of_a_row(cause: object) -> bool:
+    """Whether what is written is refused for what it is, and not the database unable to write."""
+    return (getattr(cause, "sqlstate", None) or "").startswith(OF_A_ROW)
+
+
+def _kind(cause: object) -> str:
+    """Why a row is refused, without a value of it: the server's words only where they hold none."""
+    if not isinstance(cause, psycopg.Error):
+        return "for a reason not known"
+    said = cause.diag.message_primary if (cause.sqlstate or "").startswith(("23", "54")) else None
+    return f"{cause.sqlstate} {said or type(cause).__name__}"
 
 
 def _is_lost(cause: object) -> bool:
