@@ -6,6 +6,7 @@
     ├── SettingsError                2  stop: the user must correct something
     ├── WrongWorkspaceError          2  stop: the token opens another workspace than the schema's
     ├── AlreadyRunningError          4  stop: another run of this schema is at work
+    ├── RowRefusedError              1  make one record pending: the database does not take it
     ├── TooManyDeletesError          1  fail this resource: more would go than is plausible
     ├── ViewsInUseError              1  stop: views cannot be dropped while others need them
     ├── FenceError                   4  stop: another run has taken over, write nothing more
@@ -22,6 +23,7 @@
         ├── MergedError                 skip this object: it lives on as ``merged_into``
         ├── BadRequestError             fail this resource: asking again gives the same answer
         ├── BadAnswerError              fail this resource: 200, but not of the promised shape
+        ├── SpoiltPageError             go around: one record on the page cannot be shown
         ├── ScrollExistsError           fall back to the list, or try later
         ├── ScrollBrokenError           fall back to the list, or try later
         └── PagingError                 fail this reading: the page tokens cannot be trusted
@@ -55,6 +57,10 @@ class AlreadyRunningError(ConnectorError):
 
 class TooManyDeletesError(ConnectorError):
     """A complete list omits so much of a table that a fault is likelier than the truth."""
+
+
+class RowRefusedError(ConnectorError):
+    """The database refuses what is to be written, not the writing: of many rows one is too much."""
 
 
 class ViewsInUseError(ConnectorError):
@@ -179,6 +185,10 @@ class BadAnswerError(IntercomError):
 
     hint = "the answer has not the documented shape; is the base URL Intercom's API?"
     attempts = 1
+
+
+class SpoiltPageError(IntercomError):
+    """A page fails also with a single record on it, and pages without that record do not."""
 
 
 class ScrollExistsError(IntercomError):

@@ -29,7 +29,8 @@ class Page:
 
     ``total`` is what Intercom says the whole list holds (it drifts while one reads), ``bad``
     counts elements that are no objects and were left out of ``texts``. ``restarted`` marks the
-    first page after a scroll began again: from here on everything comes once more.
+    first page after a scroll began again: from here on everything comes once more. ``gap`` stands
+    on an empty page in the place of a record that the list cannot show.
     """
 
     requested_at: datetime
@@ -38,6 +39,7 @@ class Page:
     envelope: dict[str, Any]
     bad: int = 0
     restarted: bool = False
+    gap: Any = None
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:

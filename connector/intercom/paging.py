@@ -9,12 +9,25 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from connector.errors import BadRequestError
+from connector.errors import (
+    BadAnswerError,
+    BadRequestError,
+    IntercomError,
+    RetryExhaustedError,
+    SpoiltPageError,
+)
 from connector.intercom.client import Client
 from connector.intercom.page import Page, Trail, fetch, next_params
-from connector.intercom.retry import Retry
+from connector.intercom.refusals import is_spoilt
+from connector.intercom.retry import TWICE, Retry
 from connector.intercom.scroll import Scroll
-from connector.intercom.shrinking import CursorSearch, as_cursor_refused, is_cursor_refused
+from connector.intercom.shrinking import (
+    CursorSearch,
+    as_cursor_refused,
+    as_spoilt,
+    is_cursor_refused,
+)
+from connector.intercom.skipping import SIZE, Gap, Pieces, gap_page
 
 __all__ = [
     "CursorList",
@@ -73,17 +86,21 @@ class WholeList:
 
 @dataclass(frozen=True, slots=True)
 class CursorList:
-    """GET with ``starting_after``; ends where ``pages.next`` is absent or null."""
+    """GET with ``starting_after``; ends where ``pages.next`` is absent or null.
+
+    ``skips``: where a record spoils its page, an empty page with its ``gap`` is the last one.
+    """
 
     path: str
     key: str = "data"
     per_page: int | None = 150
     params: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
+    skips: bool = False
 
     def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
         """The pages; CursorRefusedError when Intercom no longer takes its own page token."""
-        return _walk(client, _Walk("GET", self), retry)
+        return _walk(client, _Walk("GET", self, shrinks=True), retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +108,8 @@ class NumberedPages:
     """Page numbers in the query (also for POST /companies/list).
 
     ``pages.next`` is a URL, null at the end, or missing altogether (articles, news, calls): then
-    ``total_pages`` tells whether there is more.
+    ``total_pages`` tells whether there is more. ``skips``: what spoils a page is left out alone,
+    and an empty page with its ``gap`` comes in its place.
     """
 
     path: str
@@ -100,10 +118,12 @@ class NumberedPages:
     method: str = "GET"
     params: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
+    skips: bool = False
 
     def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
         """The pages."""
-        return _walk(client, _Walk(self.method, self, numbered=True), retry)
+        walk = _Walk(self.method, self, numbered=True)
+        return _skip(client, walk, retry) if self.skips else _walk(client, walk, retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +177,7 @@ class _Walk:
     style: _Listed
     numbered: bool = False
     opaque: bool = False
+    shrinks: bool = False
 
     def first_params(self) -> dict[str, Any]:
         sized = {} if self.style.per_page is None else {"per_page": self.style.per_page}
@@ -177,11 +198,17 @@ class _Walk:
 async def _walk(client: Client, walk: _Walk, retry: Retry | None) -> AsyncIterator[Page]:
     trail = Trail(walk.method, walk.style.path)
     params = walk.first_params()
-    number, empty = 1, 0
+    number, empty, place = 1, 0, 1
     while True:
-        page = await _fetch(client, walk, params, number, retry)
+        try:
+            page = await _fetch_shrinking(client, walk, params, number, retry)
+        except SpoiltPageError as error:
+            if not getattr(walk.style, "skips", False):
+                raise
+            yield gap_page(Gap(place, error, rest=True), client.clock.now())
+            return
         yield page
-        empty = empty + 1 if page.is_empty else 0
+        empty, place = empty + 1 if page.is_empty else 0, place + len(page)
         try:
             following = walk.next_params(page, number, client.base_url)
         except ValueError as error:
@@ -191,8 +218,72 @@ async def _walk(client: Client, walk: _Walk, retry: Retry | None) -> AsyncIterat
         if empty >= EMPTY_PAGES:
             raise trail.error(f"{empty} empty pages in a row")
         trail.follow(repr(sorted(following.items())))
-        params = {**walk.first_params(), **following}
+        params = {**walk.first_params(), **following, **_sized(params, walk)}
         number += 1
+
+
+def _sized(params: Mapping[str, Any], walk: _Walk) -> dict[str, Any]:
+    """The page size, where it had to be made smaller."""
+    return {"per_page": params["per_page"]} if walk.shrinks and "per_page" in params else {}
+
+
+async def _fetch_shrinking(
+    client: Client, walk: _Walk, params: dict[str, Any], number: int, retry: Retry | None
+) -> Page:
+    """The page, of fewer records where it is spoilt; SpoiltPageError if one alone is.
+
+    The size in ``params`` becomes what could be had.
+    """
+    patience = retry
+    while True:
+        try:
+            return await _fetch(client, walk, params, number, patience)
+        except IntercomError as error:
+            size = params.get("per_page")
+            if not walk.shrinks or not is_spoilt(error) or type(size) is not int:
+                raise
+            if number == 1 and not isinstance(error, RetryExhaustedError | BadAnswerError):
+                raise  # the list itself is refused
+            if size == 1:
+                raise error if number == 1 else as_spoilt(error) from error
+            params["per_page"], patience = size // 2, TWICE
+
+
+async def _skip(client: Client, walk: _Walk, retry: Retry | None) -> AsyncIterator[Page]:
+    """As ``_walk`` where page numbers go on by one, around what spoils a page."""
+    number, size = 1, walk.style.per_page or SIZE
+
+    async def ask(number: int, size: int | None, patience: Retry | None) -> Page:
+        sized = {} if size is None else {"per_page": size}
+        params = {**walk.style.params, **sized, "page": number}
+        return await _fetch(client, walk, params, number, patience)
+
+    pieces, last = Pieces(ask, client.clock.now), None
+    while True:
+        try:
+            page = await ask(number, walk.style.per_page, retry)
+        except IntercomError as error:
+            if not is_spoilt(error):
+                raise
+            async for page in pieces.read((number - 1) * size, size, error):
+                yield page
+            if pieces.ended:
+                return
+        else:
+            if page.texts and page.texts == last:
+                raise Trail(walk.method, walk.style.path).error("the same page came again")
+            pieces.in_a_row, last = 0, page.texts
+            yield page
+            if _has_ended(walk, page, number, client.base_url):
+                return
+        number += 1
+
+
+def _has_ended(walk: _Walk, page: Page, number: int, base_url: str) -> bool:
+    try:
+        return walk.next_params(page, number, base_url) is None
+    except ValueError as error:
+        raise Trail(walk.method, walk.style.path).error(str(error)) from error
 
 
 async def _fetch(

@@ -52,8 +52,7 @@ def query(
     some neighbours come too. Sorted by ``sort_field``, by default the window's own field.
     ValueError for more filters than Intercom takes.
     """
-    bounds = _by_day(window, field) if granularity == "day" else _by_second(window, field)
-    value = [*map(dict, filters), *bounds]
+    value = [*map(dict, filters), *bounds(window, field=field, granularity=granularity)]
     if not value:
         # There is no list of tickets: reading all means a filter that everything passes.
         value = [compare("created_at", ">", 0)]
@@ -63,6 +62,11 @@ def query(
         "query": {"operator": "AND", "value": value},
         "sort": {"field": sort_field or field, "order": order},
     }
+
+
+def bounds(window: Window, *, field: str, granularity: Granularity) -> list[dict[str, Any]]:
+    """The filters that show everything in the window, and perhaps some neighbours."""
+    return _by_day(window, field) if granularity == "day" else _by_second(window, field)
 
 
 def _by_second(window: Window, field: str) -> list[dict[str, Any]]:

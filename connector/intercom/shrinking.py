@@ -1,34 +1,46 @@
 """Reads a search to its end, with smaller pages where Intercom fails at large ones.
 
 It knows page sizes and page tokens, not what is searched for. Intercom answers some searches with
-502 or not at all at 150 records a page, for ever, and answers them well at fewer.
+502 or not at all at 150 records a page, for ever, and answers them well at fewer. A record that it
+cannot show at all spoils every page that it would stand on, with whatever status.
 """
 
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from connector.errors import (
     BadAnswerError,
     BadRequestError,
     CursorRefusedError,
+    IntercomError,
     PagingError,
     RetryExhaustedError,
+    SpoiltPageError,
 )
 from connector.intercom.client import Client
 from connector.intercom.page import Page, Trail, fetch, next_params
-from connector.intercom.retry import TWICE, Retry
+from connector.intercom.refusals import is_spoilt
+from connector.intercom.retry import ONCE, QUICK, TWICE, Retry
 
 log = logging.getLogger(__name__)
+E = TypeVar("E", bound=IntercomError)
 
 CALM = 3
 """Pages that must succeed before the page size is doubled again."""
 
+NEVER = 4_000_000_000
+"""A time, in Unix seconds, at which nothing was created."""
+
 
 @dataclass(frozen=True, slots=True)
 class CursorSearch:
-    """POST with ``pagination`` in the body; ``body`` holds the query and its sort."""
+    """POST with ``pagination`` in the body; ``body`` holds the query and its sort.
+
+    Pages begin with ``first`` records. ``proven``: it is known that the search works and that
+    single records spoil it, so failures are not repeated for long.
+    """
 
     path: str
     key: str
@@ -36,13 +48,16 @@ class CursorSearch:
     per_page: int = 150
     params: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
+    first: int | None = None
+    proven: bool = False
 
     async def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
-        """Every page; RetryExhaustedError when even one record cannot be had, naming the place.
+        """Every page; SpoiltPageError when one record cannot be had, naming the place.
 
-        CursorRefusedError when Intercom no longer takes its own page token.
+        Raises what the client raises when nothing can be had at all, and CursorRefusedError when
+        Intercom no longer takes its own page token.
         """
-        size = _Size(self.per_page)
+        size = _Size(self.per_page, self.first)
         trail = Trail("POST", self.path)
         token: str | None = None
         while True:
@@ -57,19 +72,50 @@ class CursorSearch:
     async def _fetch(
         self, client: Client, size: "_Size", token: str | None, retry: Retry | None
     ) -> Page:
+        works = self.proven or token is not None
         while True:
-            patience = TWICE if size.now > 1 else retry
             try:
-                page = await self._ask(client, size.now, token, patience)
-            except (RetryExhaustedError, BadAnswerError) as error:
-                if size.now == 1 or error.status == 429:
-                    error.message += f" (at {size.now} a page, after page token {token!r})"
+                page = await self._ask(client, size.now, token, self._patience(size.now, retry))
+            except IntercomError as error:
+                if not is_spoilt(error):
                     raise
+                if size.now == 1:
+                    raise await self._alone(client, error, token) from error
+                if not works and not isinstance(error, RetryExhaustedError | BadAnswerError):
+                    works = await self._works(client)
+                    if not works:
+                        raise  # the request itself is refused
                 size.halve()
-                log.warning("%s; asking for %d a page", error, size.now)
+                log.info("%s; asking for %d a page", error, size.now)
             else:
                 size.succeeded()
                 return page
+
+    def _patience(self, size: int, retry: Retry | None) -> Retry | None:
+        if self.proven:
+            return ONCE if size > 1 else QUICK
+        return TWICE if size > 1 else retry
+
+    async def _alone(
+        self, client: Client, error: IntercomError, token: str | None
+    ) -> IntercomError:
+        """What the failure of a page with one record is: of the record, or of everything."""
+        if self.proven or await self._works(client):
+            return as_spoilt(error)
+        error.message += f" (at 1 a page, after page token {token!r})"
+        return error
+
+    async def _works(self, client: Client) -> bool:
+        """Whether the same search succeeds where it finds nothing that could spoil it."""
+        never = {"field": "created_at", "operator": ">", "value": NEVER}
+        query = self.body.get("query", {"operator": "AND", "value": []})
+        wanted = query["value"] if query.get("operator") == "AND" else [query]
+        body = {**self.body, "query": {"operator": "AND", "value": [*wanted, never]}}
+        try:
+            await replace(self, body=body)._ask(client, self.per_page, None, TWICE)
+        except IntercomError:
+            return False
+        return True
 
     async def _ask(
         self, client: Client, per_page: int, token: str | None, retry: Retry | None
@@ -110,7 +156,16 @@ def is_cursor_refused(error: BadRequestError) -> bool:
 
 def as_cursor_refused(error: BadRequestError) -> CursorRefusedError:
     """The same refusal as what the caller acts on."""
-    return CursorRefusedError(
+    return _as(CursorRefusedError, error)
+
+
+def as_spoilt(error: IntercomError) -> SpoiltPageError:
+    """The same refusal as what a single record does to its page."""
+    return _as(SpoiltPageError, error)
+
+
+def _as(kind: type[E], error: IntercomError) -> E:
+    return kind(
         error.message,
         method=error.method,
         path=error.path,
@@ -127,8 +182,9 @@ def _pagination(per_page: int, token: str | None) -> dict[str, Any]:
 class _Size:
     """The page size now: halved on failure, doubled after calm."""
 
-    def __init__(self, largest: int) -> None:
-        self.now = self._largest = max(1, largest)
+    def __init__(self, largest: int, first: int | None = None) -> None:
+        self._largest = max(1, largest)
+        self.now = min(self._largest, first or self._largest)
         self._calm = 0
 
     def halve(self) -> None:

@@ -282,6 +282,7 @@ class Members:
     key: str
     field: str  # what the search compares with the group's id
     within: str
+    granularity: Granularity = Granularity.DAY  # as of ``Search``
 
 
 @dataclass(frozen=True)

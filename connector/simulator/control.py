@@ -72,8 +72,12 @@ class Control(Churn, DirectoryChanges):
         seconds: float = 0.0,
         cut_after: int | None = None,
         headers: dict[str, str] | None = None,
+        holds: str | None = None,
     ) -> None:
         """Spoil requests that match (method, path regex, body regex).
+
+        With `holds`, an id, only where the reply would hold that record, on whatever page; a text
+        with a quotation mark in it is looked for as it stands.
 
         Instead of an answer, nothing being done: status, html, scroll_network, refuse.
         After the request was carried out: empty, cut, reset, stall, delay, content_type, garbage.
@@ -94,6 +98,7 @@ class Control(Churn, DirectoryChanges):
                 cut_after=cut_after,
                 seconds=seconds,
                 headers=headers,
+                holds=holds,
             )
         )
 

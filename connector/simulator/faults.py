@@ -40,12 +40,18 @@ class Rule:
     cut_after: int | None = None
     seconds: float = 0.0
     headers: dict[str, str] | None = None
+    holds: str | None = None
     hits: int = 0
 
     @property
     def is_instead(self) -> bool:
         """True when the request is not carried out at all."""
         return self.kind in _INSTEAD
+
+    def stands_in(self, body: bytes) -> bool:
+        """True when a reply holds the record that this rule is about, or the text that it is."""
+        wanted = (self.holds or "").encode()
+        return b'"id":"%s"' % wanted in body or (b'"' in wanted and wanted in body)
 
     def answer(self, request_id: str) -> Response:
         """The answer that comes instead of the real one."""
@@ -82,10 +88,16 @@ class Faults:
         self.struck = 0
         self._random = Random(0)
 
-    def pick(self, request: Request) -> Rule | None:
-        """The first rule that strikes this request; a rule used up is dropped."""
+    def pick(self, request: Request, body: bytes | None = None) -> Rule | None:
+        """The first rule that strikes this request; a rule used up is dropped.
+
+        With ``body``, of a reply that is made already, those about what replies hold; else those
+        about requests.
+        """
         for rule in self.rules:
-            if not rule.match.fits(request):
+            if not rule.match.fits(request) or (rule.holds is None) != (body is None):
+                continue
+            if body is not None and not rule.stands_in(body):
                 continue
             if rule.skip > 0:
                 rule.skip -= 1

@@ -131,7 +131,11 @@ class Simulator:
             response = self._instead(rule, request_id)
         else:
             response = self._answer(request, now, request_id)
-            if rule is not None:
+            if rule is None and response.status == 200:
+                rule = self.faults.pick(request, response.body)
+            if rule is not None and rule.is_instead:
+                response = self._instead(rule, request_id)
+            elif rule is not None:
                 response = rule.spoil(response)
         response.headers["Date"] = self.gate.date(now)
         response.headers["X-Request-Id"] = request_id

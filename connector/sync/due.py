@@ -19,6 +19,7 @@ from connector.warehouse import absence, digests, state
 from connector.warehouse.loader import Loader
 
 FIRST, ASKED, MAPPING, DUE = "first", "asked", "mapping", "due"  # why one is owed
+TRIED = "tried"  # whatever the reason was: it failed once, in a run that went on with others
 
 A_NIGHT = timedelta(hours=20)  # lies between two passes, unless they are cheap
 AT_EVERY_RUN = 40  # requests: so many a run spends on passes without a night between
@@ -36,10 +37,11 @@ def owe(
 ) -> None:
     """Note which resources owe a full pass: new ones, remapped ones, and with ``full`` all.
 
-    A full run that was cut short is continued by the next one, not begun again.
+    A full run that was cut short is continued by the next one, not begun again: some of what it
+    was to read was not tried yet. What was tried in vain holds up no other resource.
     """
     progress = {r.name: state.progress(conn, r.name) for r in selected}
-    under_way = any(p.full_owed_since and p.full_reason != DUE for p in progress.values())
+    under_way = any(p.full_owed_since and _is_untried(p) for p in progress.values())
     for resource in selected:
         known = progress[resource.name]
         if known.full_owed_since is not None and known.full_reason != DUE:
@@ -56,6 +58,17 @@ def owe(
             _begin_anew(conn, resource, ASKED, since)
         elif _is_remapped(resource, known, circumstances):
             _begin_anew(conn, resource, MAPPING, None)
+
+
+def _is_untried(known: state.Progress) -> bool:
+    return known.full_reason in (FIRST, ASKED)
+
+
+def note_tried(conn: sa.Connection, name: str) -> None:
+    """The full pass that the resource owes failed; it is still owed, and goes on where it was."""
+    known = state.progress(conn, name)
+    if known.full_owed_since is not None and known.full_reason != DUE:
+        state.advance(conn, name, full_reason=TRIED)
 
 
 def owe_all(conn: sa.Connection, resources: Iterable[Resource]) -> None:

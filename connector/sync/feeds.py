@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from connector.errors import BadRequestError, CursorRefusedError
 from connector.intercom.paging import CursorList, NumberedPages, Page, pages
 from connector.intercom.shrinking import is_cursor_refused
+from connector.intercom.skipping import Gap
 from connector.resources.lists import Record
 from connector.resources.resource import Activities, Deletions
 from connector.sync import plan
@@ -37,11 +38,15 @@ async def deletions(work: Pass, reading: Deletions, *, full: bool) -> None:
     """What was deleted since the last pass; at first since the oldest copy that is stored."""
     began_at = work.began_at()
     order = plan.Order(await _bound(work))
-    style = NumberedPages(reading.path, reading.key, reading.per_page)
+    style = NumberedPages(reading.path, reading.key, reading.per_page, skips=True)
+    gaps: list[Gap] = []
     async for page in ahead(pages(work.client, style), 2):
+        gaps += [page.gap] if page.gap else []
         await _delete(work, _times(page, reading.at))
         if order.is_past([record.get(reading.at) for record in page.records]):
             break
+    if gaps:  # the cursor stays, so that the next run reads this again
+        raise gaps[0].error
     await work.store.do(work.succeeded(began_at, full=full))
 
 

@@ -12,16 +12,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connector.errors import (
-    BadAnswerError,
-    BadRequestError,
-    IntercomError,
-    MergedError,
-    NotFoundError,
-    RetryExhaustedError,
-)
+from connector.errors import BadAnswerError, IntercomError, MergedError, NotFoundError
 from connector.intercom.client import Client
 from connector.intercom.paging import NumberedPages, Style, WholeList, pages
+from connector.intercom.refusals import MANY, Asked, Meaning, meaning
 from connector.intercom.replies import Reply
 from connector.intercom.retry import QUICK
 from connector.jsontext import decode
@@ -29,10 +23,7 @@ from connector.resources.lists import Record, incomplete_links, may_be_cut
 from connector.resources.resource import Complete, Resource, Table
 from connector.sync.ahead import side_by_side, together
 
-MANY = 10  # so many objects, none of which can be read, are not bad luck
 AT_ONCE = 50  # objects that one reader reads at the same time
-
-UNREADABLE = (RetryExhaustedError, BadAnswerError, BadRequestError)
 
 
 @dataclass
@@ -61,7 +52,7 @@ class Found:
 async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -> Found:
     """The objects, read one GET each; raises if Intercom fails for each of many.
 
-    Raises TokenRefusedError and NotPermittedError as the client does.
+    Raises TokenRefusedError as the client does.
     """
     found = Found()
     async for some in read_in_lots(client, resource, ids, 1):
@@ -71,11 +62,11 @@ async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -
 
 
 async def read_in_lots(
-    client: Client, resource: Resource, ids: Iterable[str], size: int
+    client: Client, resource: Resource, ids: Iterable[str], size: int, *, patient: bool = False
 ) -> AsyncIterator[Found]:
     """The objects, read side by side and handed over in lots of that size as they come.
 
-    Raises like ``read_objects``, if Intercom fails for each of one lot.
+    Raises like ``read_objects``, if Intercom fails for each of one lot; not if ``patient``.
     """
 
     async def wanted() -> AsyncIterator[str]:
@@ -88,11 +79,11 @@ async def read_in_lots(
     ):
         lot.add(one)
         if len(lot) >= size:
-            _give_up_on_all(lot.failed, len(lot))
+            _give_up_on_all(lot.failed, 0 if patient else len(lot))
             yield lot
             lot = Found()
     if len(lot):
-        _give_up_on_all(lot.failed, len(lot))
+        _give_up_on_all(lot.failed, 0 if patient else len(lot))
         yield lot
 
 
@@ -108,9 +99,16 @@ async def _read_object(client: Client, resource: Resource, key: str) -> Found:
         found.records[key] = (record, reply.requested_at)
     except (NotFoundError, MergedError) as error:
         found.gone[key] = error
-    except UNREADABLE as error:
-        found.failed[key] = error
+    except IntercomError as error:
+        found.failed[key] = _pending(error, Asked.OBJECT)
     return found
+
+
+def _pending(error: IntercomError, asked: Asked) -> IntercomError:
+    """The error, if it is a matter of the one that was asked for; else it is raised."""
+    if meaning(error, asked) is Meaning.PENDING:
+        return error
+    raise error
 
 
 def _read_record(reply: Reply) -> Mapping[str, Any]:
@@ -143,12 +141,10 @@ async def complete_lists(
     async def read(key: str, name: str, complete: Complete) -> None:
         try:
             lists[key, name] = await _read_list(client, key, complete)
-        except NotFoundError:
+        except (NotFoundError, MergedError):
             pass  # gone since: the pass that finds it gone says so
-        except MergedError:
-            pass
-        except UNREADABLE as error:
-            failed[key] = error
+        except IntercomError as error:
+            failed[key] = _pending(error, Asked.BESIDE)
 
     await together(*(read(*item) for item in wanted))
     _give_up_on_all(failed, len({key for key, _, _ in wanted}))

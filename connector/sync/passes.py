@@ -10,8 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.errors import CursorRefusedError
+import sqlalchemy as sa
+
+from connector.errors import CursorRefusedError, SpoiltPageError
+from connector.intercom.around import Hole
 from connector.intercom.paging import Page, pages
+from connector.intercom.search import Window
 from connector.resources.resource import (
     Activities,
     Catalogue,
@@ -26,6 +30,7 @@ from connector.resources.resource import (
 from connector.sync import plan
 from connector.sync.ahead import ahead
 from connector.sync.feeds import activities, deletions
+from connector.sync.holes import keep, read_around
 from connector.sync.lists import catalogue, log, snapshot, sweep
 from connector.sync.rotation import members, per_contact
 from connector.sync.windows import windows
@@ -65,14 +70,34 @@ async def changes(work: Pass, reading: Search) -> None:
     bound = work.progress.cursor - work.lookback
     body = plan.changes_query(reading, work.client.version, bound)
     by_day = plan.granularity(reading, work.client.version) == "day"
+    holes: list[Hole] = []
     for attempt in range(CURSOR_RESTARTS + 1):
         try:
             await _read_changes(work, reading, body, plan.Order(bound) if by_day else None)
             break
+        except SpoiltPageError:
+            holes = await _read_around(work, reading, bound)
+            break
         except CursorRefusedError:
             if attempt == CURSOR_RESTARTS:
                 raise
-    await work.store.do(work.succeeded(work.began_at(), full=False))
+    kept, done = keep(work, holes), work.succeeded(work.began_at(), full=False)
+
+    def end(conn: sa.Connection) -> None:
+        kept(conn)
+        done(conn)
+
+    await work.store.do(end)
+
+
+async def _read_around(work: Pass, reading: Search, bound: datetime) -> list[Hole]:
+    """The changes where one record or more spoil their pages; what is left of them."""
+
+    async def take(page: Page) -> None:
+        await _write_group(work, reading, [page])
+
+    left = await read_around(work, reading, Hole("updated_at", Window(bound)), take)
+    return left.holes
 
 
 async def _read_changes(

@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connector.intercom import search
-from connector.resources.resource import Granularity, Search
+from connector.resources.resource import Granularity, Members, Search
 from connector.warehouse.state import OPEN_LOWER, OPEN_UPPER, Span
 
 INTERCOM_BEGAN = datetime(2011, 8, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ WINDOW_OBJECTS = 300  # where each record costs a request of its own
 MOST_PARTS = 200  # windows made of one at a time; uneven ones are cut again
 
 
-def granularity(reading: Search, version: str) -> search.Granularity:
+def granularity(reading: Search | Members, version: str) -> search.Granularity:
     """How exactly search compares times: Preview compares by the second everywhere."""
     by_day = reading.granularity is Granularity.DAY and version != "Preview"
     return "day" if by_day else "second"
@@ -38,15 +38,11 @@ def first_window(since: datetime | None) -> Span:
 
 def window_query(reading: Search, version: str, span: Span, *, updated: bool) -> dict[str, Any]:
     """The search for one window of a plan, in an order that does not move while one reads."""
-    window = search.Window(
-        None if span.lower == OPEN_LOWER else span.lower,
-        None if span.upper == OPEN_UPPER else span.upper,
-    )
     return search.query(
-        window,
+        window(span),
         field="updated_at" if updated else "created_at",
         granularity=granularity(reading, version),
-        filters=_filters(reading),
+        filters=filters(reading),
         sort_field="created_at",
     )
 
@@ -62,7 +58,7 @@ def changes_query(reading: Search, version: str, bound: datetime) -> dict[str, A
         "query": {
             "operator": "AND",
             "value": [
-                *_filters(reading),
+                *filters(reading),
                 search.since(bound, field="updated_at", granularity=unit),
             ],
         },
@@ -73,8 +69,17 @@ def changes_query(reading: Search, version: str, bound: datetime) -> dict[str, A
     }
 
 
-def _filters(reading: Search) -> list[dict[str, Any]]:
+def filters(reading: Search) -> list[dict[str, Any]]:
+    """The filters that make a search show its resource alone."""
     return [search.compare(*one) for one in reading.filters]
+
+
+def window(span: Span) -> search.Window:
+    """The span as a search knows it: an end that lies outside every plan is no bound."""
+    return search.Window(
+        None if span.lower == OPEN_LOWER else span.lower,
+        None if span.upper == OPEN_UPPER else span.upper,
+    )
 
 
 def target(total: int | None, windows: int, whole_by_id: bool) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,19 +16,24 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from connector.errors import IntercomError, MergedError, NotFoundError
+from connector.errors import IntercomError, SpoiltPageError
+from connector.intercom.around import Around, Hole
 from connector.intercom.paging import (
     CursorSearch,
     EventPages,
     NumberedPages,
+    Page,
     Style,
     WholeList,
     pages,
 )
+from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
 from connector.intercom.retry import QUICK
+from connector.intercom.search import Window
 from connector.resources.resource import Members, PerContact
+from connector.sync import plan
 from connector.sync.ahead import ahead, side_by_side
-from connector.sync.objects import AT_ONCE, MANY, UNREADABLE
+from connector.sync.objects import AT_ONCE
 from connector.sync.store import Chunk, Store
 from connector.sync.work import Pass
 from connector.warehouse import reads, state
@@ -54,7 +60,7 @@ async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
 async def _turns(
     work: Pass, reading: PerContact, began_at: datetime, full: bool
 ) -> AsyncIterator[list[str]]:
-    """Ids, page by page: never read, due for a reason, and a share of all the others."""
+    """Ids, page by page: pending, due for a reason, never read, and a share of all the others."""
     names, store = work.store.loader.names, work.store
     turns = Turns(
         work.resource.name,
@@ -62,6 +68,8 @@ async def _turns(
         active=reading.follows_activity,
         counted=reading.counted,
     )
+    now = work.client.clock.safe_now()
+    yield await store.do(lambda conn: reads.waiting(conn, names, work.resource.name, now))
     async for ids in _by_id(store, partial(reads.changed, names=names, turns=turns), math.inf):
         yield ids
     left = await _share(work, began_at)
@@ -137,9 +145,12 @@ async def _read_all(
     work: Pass, reading: PerContact, turns: AsyncIterator[list[str]]
 ) -> AsyncIterator[_Read]:
     async def ids() -> AsyncIterator[str]:
+        waiting: set[str] | None = None  # the first ones may be due for another reason too
         async for some in turns:
             for key in some:
-                yield key
+                if key not in (waiting or ()):
+                    yield key
+            waiting = set(some) if waiting is None else waiting
 
     lot = _Read()
     async for one in side_by_side(ids(), lambda key: _read_one(work, reading, key), AT_ONCE):
@@ -165,10 +176,14 @@ async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
         async for page in pages(work.client, _style(reading, key), retry=QUICK):
             elements += page.records
             read_at = read_at or page.requested_at
-    except (NotFoundError, MergedError):
-        found.gone.append(key)  # the passes over contacts say what became of it
-    except UNREADABLE as error:
-        found.failed[key] = error
+    except IntercomError as error:
+        match meaning(error, Asked.BESIDE):
+            case Meaning.GONE:
+                found.gone.append(key)  # the passes over contacts say what became of it
+            case Meaning.PENDING:
+                found.failed[key] = error
+            case _:
+                raise
     else:
         found.lists[key] = (elements, read_at or work.client.clock.now())
     return found
@@ -199,7 +214,7 @@ async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
         for key, error in found.failed.items():
             state.postpone(conn, name, [key], str(error), now)
 
-    await work.store.merge(work.resource.table, chunk, work.tally, then=also)
+    await work.store.merge(work.resource.table, chunk, work.tally, then=also, resource=name)
     work.changed()
 
 
@@ -210,9 +225,10 @@ def _records(reading: PerContact, key: str, elements: Sequence[Any]) -> list[Map
     return [{**element, "contact_id": key} for element in elements]
 
 
-def _holding(key: str, path: str, elements: Sequence[Any]) -> Mapping[str, Any]:
+def _holding(key: str, path: str, elements: Sequence[Any], missing: int = 0) -> Mapping[str, Any]:
+    """A record that holds the list; where elements are missing it takes no link away."""
     *outer, last = path.split(".")
-    value: dict[str, Any] = {last: list(elements), "total_count": len(elements)}
+    value: dict[str, Any] = {last: list(elements), "total_count": len(elements) + missing}
     for step in reversed(outer):
         value = {step: value}
     return {"id": key, **value}
@@ -229,36 +245,93 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
     groups = await work.store.do(lambda conn: reads.groups(conn, names, name, table.name))
     cheap = sum(group.elements // 150 + 1 for group in groups) <= CHEAP
 
+    pending = await work.store.do(lambda conn: state.pending(conn))
+    waiting = {entry.id for entry in pending if entry.resource == name}
+
     async def due() -> AsyncIterator[str]:
         for group in groups:
             age = began_at - group.read_at if group.read_at else None
-            if age is None or cheap or age > AGAIN or (full and age > timedelta()):
+            again = age is None or cheap or age > AGAIN or (full and age > timedelta())
+            if again or group.id in waiting:
                 yield group.id
 
-    async for _ in side_by_side(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
-        pass
+    failed: list[IntercomError] = []
+    read = 0
+    async for error in side_by_side(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
+        read += error is None
+        failed += [error] if error else []
+        if not read and len(failed) == MANY:
+            break
+    if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
+        raise failed[0]  # for each of many, or not permitted at all: no matter of the groups
     await work.store.do(work.succeeded(began_at, full=full))
 
 
-async def _read_group(work: Pass, reading: Members, key: str) -> None:
-    body = {
-        "query": {"field": reading.field, "operator": "=", "value": key},
-        "sort": {"field": "created_at", "order": "ascending"},
-    }
-    ids: list[dict[str, Any]] = []
-    read_at: datetime | None = None
-    style = CursorSearch(reading.path, reading.key, body)
-    async for page in ahead(pages(work.client, style), 2):
-        read_at = read_at or page.requested_at
-        ids += [{"id": head.id} for head in page.heads]
-    assert read_at is not None
-    name, asked_at = work.resource.name, read_at
+async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError | None:
+    """Read the members of one group; the error if they cannot be read, and it is pending then."""
+    name = work.resource.name
+    try:
+        members = await _members(work, reading, key)
+    except IntercomError as error:
+        if meaning(error, Asked.BESIDE) not in (Meaning.PENDING, Meaning.GONE):
+            raise
+        refusal, now = error, work.client.clock.safe_now()
+        await work.store.do(lambda c: state.postpone(c, name, [key], str(refusal), now))
+        return error
     chunk = Chunk()
-    chunk.add([_holding(key, reading.within, ids)], asked_at)
+    read_at = members.read_at or work.client.clock.now()
+    chunk.add([_holding(key, reading.within, members.ids, members.missing)], read_at)
     await work.store.merge(
         work.resource.table,
         chunk,
         work.tally,
-        then=lambda conn: reads.note(conn, name, {key: asked_at}, len(ids)),
+        then=lambda conn: _note_group(work, conn, key, members),
+        resource=name,
     )
     work.changed()
+    return None
+
+
+@dataclass
+class _Members:
+    """The members of a group, and how many of them no page shows."""
+
+    ids: list[dict[str, Any]] = field(default_factory=list)
+    read_at: datetime | None = None
+    missing: int = 0
+    reason: str = ""
+
+    def add(self, page: Page) -> None:
+        self.read_at = self.read_at or page.requested_at
+        self.ids += [{"id": head.id} for head in page.heads]
+
+
+async def _members(work: Pass, reading: Members, key: str) -> _Members:
+    wanted = {"field": reading.field, "operator": "=", "value": key}
+    body = {"query": wanted, "sort": {"field": "created_at", "order": "ascending"}}
+    style = CursorSearch(reading.path, reading.key, body)
+    found = _Members()
+    try:
+        async for page in ahead(pages(work.client, style), 2):
+            found.add(page)
+    except SpoiltPageError:
+        unit = plan.granularity(reading, work.client.version)
+        around, found = Around(work.client, style, [wanted], unit), _Members()
+        async for page in around.read(Hole("created_at", Window())):
+            found.add(page)
+        holes = list(around.holes.values())
+        found.missing = sum(hole.number or 1 for hole in holes)
+        found.reason = "; ".join(hole.reason for hole in holes)
+    return found
+
+
+def _note_group(work: Pass, conn: sa.Connection, key: str, members: _Members) -> None:
+    """A group of which all members are known is read; one with a hole must be read again."""
+    name = work.resource.name
+    if members.missing:
+        now = work.client.clock.safe_now()
+        state.postpone(conn, name, [key], members.reason, now)
+        return
+    read_at = members.read_at or work.client.clock.now()
+    reads.note(conn, name, {key: read_at}, len(members.ids))
+    state.settle(conn, name, [key])

@@ -17,16 +17,15 @@ import psycopg
 import sqlalchemy as sa
 
 from connector.errors import (
-    BadRequestError,
     ConnectorError,
     DatabaseError,
     FenceError,
-    NotFoundError,
-    NotPermittedError,
     SettingsError,
     TokenRefusedError,
 )
+from connector.intercom.around import hole_of
 from connector.intercom.client import Client
+from connector.intercom.refusals import Asked, Meaning, is_closed, meaning
 from connector.resources import RESOURCES
 from connector.resources.resource import (
     Activities,
@@ -39,6 +38,7 @@ from connector.resources.resource import (
 from connector.sync import due
 from connector.sync.ahead import together
 from connector.sync.columns import grow_views
+from connector.sync.holes import fill_holes, is_place
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
 from connector.sync.work import PLACEHOLDER_TRIES, Pass
@@ -250,6 +250,7 @@ class _Run:
     reporter: Reporter
     outcome: Outcome
     timezone: str | None
+    tried: dict[str, set[str]] = field(default_factory=dict)  # pending ids, by resource
 
     async def everything(self) -> None:
         """A pass over each selected resource, then what is pending, then placeholders."""
@@ -262,8 +263,8 @@ class _Run:
         for group in _groups(selected):
             await together(*map(self._whole_pass, group))
         done = [r for r in selected if self._tally(r).status == "succeeded"]
-        due_now = await self.store.do(lambda conn: state.pending(conn, due=now))
-        waiting = {entry.resource for entry in due_now}
+        kept = await self.store.do(lambda conn: state.pending(conn))
+        waiting = {entry.resource for entry in kept}
         for resource in (r for r in done if r.name in waiting):
             await self._resource(resource, self._pending)
         for resource in _readable(done):
@@ -273,7 +274,8 @@ class _Run:
             await self._measure(resource)
         now = self.client.clock.safe_now()
         left = await self.store.do(lambda conn: state.pending(conn))
-        self.outcome.overdue = [entry for entry in left if is_overdue(entry, now)]
+        names = {name for r in selected for name in (r.name, r.table.name)}
+        self.outcome.overdue = [p for p in left if p.resource in names and is_overdue(p, now)]
 
     async def _whole_pass(self, resource: Resource) -> None:
         await self._resource(resource, self._pass)
@@ -349,17 +351,13 @@ class _Run:
         return self.outcome.resources.setdefault(self._counted_as(resource), Tally())
 
     async def _is_tolerated(self, resource: Resource, error: ConnectorError) -> bool:
-        """Whether it could never be read here, and nobody asked for it by name.
+        """Whether it may not be read, could never be read here, and nobody asked for it by name.
 
-        Either many tokens and plans do not open it anyway, or Intercom says that it has no such
-        list: lists of what does not exist are empty, only an unknown endpoint is not found.
         A feed that is refused only hastened what full passes find as well.
         """
-        refusals = (NotPermittedError, NotFoundError, BadRequestError)
-        if resource.hastens and isinstance(error, refusals):
+        if resource.hastens and meaning(error, Asked.FEED) is Meaning.TOLERATED:
             return True
-        closed = resource.optional and isinstance(error, NotPermittedError)
-        if self.options.only or not (closed or isinstance(error, NotFoundError)):
+        if self.options.only or not (resource.optional and is_closed(error)):
             return False
         progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
         return progress.last_success_at is None
@@ -373,11 +371,44 @@ class _Run:
         full = progress.full_owed_since is not None
         self.reporter.started(resource.name, "full" if full else "incremental")
         await self._record(resource, tally)
-        await run_pass(self._work(resource, tally, progress), full=full)
-        if full and progress.plan_began_at is not None:
-            # The plan is older than this run: fetch what changed since it was made.
-            progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
+        if full:
+            await self._full_pass(resource, tally, progress)
+        else:
             await run_pass(self._work(resource, tally, progress), full=False)
+
+    async def _full_pass(self, resource: Resource, tally: Tally, progress: state.Progress) -> None:
+        """A full pass, and what changed since the last run whatever becomes of it.
+
+        The changes come first where the full pass may take long; else they are read only if it
+        fails, for it shows them too.
+        """
+        has_changes = isinstance(resource.reading, Search) and progress.cursor is not None
+        first = has_changes and not await self._is_cheap(resource)
+        try:
+            if first:
+                await run_pass(self._work(resource, tally, progress), full=False)
+                progress = await self._progress(resource)
+            await run_pass(self._work(resource, tally, progress), full=True)
+        except STOPS:
+            raise
+        except ConnectorError:
+            await self.store.do(lambda conn: due.note_tried(conn, resource.name))
+            if has_changes and not first:
+                await run_pass(self._work(resource, tally, progress), full=False)
+            raise
+        if progress.plan_began_at is not None and not first:
+            # The plan is older than this run: fetch what changed since it was made.
+            progress = await self._progress(resource)
+            await run_pass(self._work(resource, tally, progress), full=False)
+
+    async def _progress(self, resource: Resource) -> state.Progress:
+        return await self.store.do(lambda conn: state.progress(conn, resource.name))
+
+    async def _is_cheap(self, resource: Resource) -> bool:
+        """Whether a full pass of a search takes no more requests than are made at every run."""
+        assert isinstance(resource.reading, Search)
+        rows = await self.store.do(lambda conn: self.store.loader.alive(conn, resource))
+        return rows / resource.reading.per_page < due.AT_EVERY_RUN
 
     def _work(self, resource: Resource, tally: Tally, progress: state.Progress) -> Pass:
         return Pass(
@@ -393,6 +424,7 @@ class _Run:
             circumstances=self._circumstances,
             allow_deletes=self.options.allow_deletes,
             changed=lambda: self.reporter.moved(resource.name, tally),
+            tried=self.tried.setdefault(resource.name, set()),
         )
 
     async def _measure(self, resource: Resource) -> None:
@@ -405,13 +437,25 @@ class _Run:
         await self._record(resource, tally)
 
     async def _pending(self, resource: Resource, tally: Tally) -> None:
-        """Try again what is due of the objects that could not be read before."""
-        now = self.client.clock.safe_now()
-        due = await self.store.do(lambda conn: state.pending(conn, due=now))
-        ids = [entry.id for entry in due if entry.resource == resource.name][:PENDING_AT_ONCE]
+        """Try again what could not be read before: holes in lists always, objects that are due."""
+        now, everything = self.client.clock.safe_now(), self.options.full
+        work = self._work(resource, tally, state.Progress())
+        holes = [p.id for p in await self._kept(resource) if hole_of(p.id)]
+        await fill_holes(work, [key for key in holes if key not in work.tried])
+        ids = [
+            entry.id
+            for entry in await self._kept(resource)
+            if not hole_of(entry.id)
+            and not is_place(entry.id)
+            and entry.id not in work.tried
+            and (everything or entry.not_before <= now)
+        ]
         if ids and resource.by_id:
-            work = self._work(resource, tally, state.Progress())
-            await work.read_in_chunks(dict.fromkeys(ids))
+            await work.read_in_chunks(dict.fromkeys(ids if everything else ids[:PENDING_AT_ONCE]))
+
+    async def _kept(self, resource: Resource) -> list[Pending]:
+        kept = await self.store.do(lambda conn: state.pending(conn))
+        return [entry for entry in kept if entry.resource == resource.name]
 
     async def _placeholders(self, resource: Resource, tally: Tally) -> None:
         """Read what is referred to and was never listed; what cannot be found stays as it is."""

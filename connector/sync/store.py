@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from connector.errors import MergedError, NotFoundError
+from connector.errors import MergedError, NotFoundError, RowRefusedError
+from connector.intercom.refusals import MANY
+from connector.jsontext import decode
 from connector.resources import TABLE_BY_NAME
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
@@ -31,6 +33,7 @@ from connector.warehouse.loader import Loader, Written
 
 MOST_RECORDS = 3_000  # of several chunks in one transaction
 MOST_OBJECTS = 150  # the same of whole conversations, which can be large
+LONGEST_KEY = 500  # characters of a key that is no id of Intercom's
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
 
 T = TypeVar("T")
@@ -67,6 +70,14 @@ class Chunk:
             same = self.digests.get(key, digest) == digest
             self.digests[key] = digest if same else None
 
+    def halves(self) -> tuple[Chunk, Chunk]:
+        """The same records in two chunks."""
+        middle = len(self) // 2
+        return (
+            replace(self, records=self.records[:middle], read_at=self.read_at[:middle]),
+            replace(self, records=self.records[middle:], read_at=self.read_at[middle:]),
+        )
+
     def __len__(self) -> int:
         return len(self.records)
 
@@ -80,6 +91,7 @@ class _Merge:
     tally: state.Tally
     by_id: bool
     then: Work[None] | None
+    resource: str = ""  # under whose name a record that Postgres refuses is pending
 
 
 class Store:
@@ -136,14 +148,62 @@ class Store:
         *,
         by_id: bool = False,
         then: Work[None] | None = None,
+        resource: str = "",
     ) -> None:
         """Encode and merge a chunk; ``then`` commits with it. Counts into ``tally``.
 
-        Chunks of one table that wait at the same time are merged in one transaction.
+        Chunks of one table that wait at the same time are merged in one transaction. A record
+        that Postgres refuses becomes pending under the resource's name (by default the table's);
+        RowRefusedError if it refuses many and takes none.
         """
-        await self._merges(_Merge(table, chunk, tally, by_id, then))
+        await self._merges(_Merge(table, chunk, tally, by_id, then, resource or table.name))
 
     async def _merge(self, merges: Sequence[_Merge]) -> None:
+        try:
+            await self._merge_together(merges)
+        except RowRefusedError as error:
+            if len(merges) > 1:
+                for merge in merges:
+                    await self._merge([merge])
+            else:
+                await self._merge_apart(merges[0], error)
+
+    async def _merge_apart(self, merge: _Merge, error: RowRefusedError) -> None:
+        """Merge what Postgres takes of a chunk, and then what commits with it."""
+        refused: dict[str, RowRefusedError] = {}
+        alone = replace(merge, then=None)
+        taken = await self._halved(alone, error, refused) if len(merge.chunk) else 0
+        if not merge.chunk.records or (len(refused) >= MANY and not taken):
+            raise error
+        now = max(merge.chunk.read_at)
+
+        def finish(conn: sa.Connection) -> None:
+            if merge.then:
+                merge.then(conn)
+            digests.forget(conn, merge.table, refused)
+            for key, refusal in refused.items():
+                state.postpone(conn, merge.resource, [key], str(refusal), now)
+
+        await self.do(finish)
+
+    async def _halved(
+        self, merge: _Merge, error: RowRefusedError, refused: dict[str, RowRefusedError]
+    ) -> int:
+        """Merge the halves of what Postgres refuses as one; how many records it takes."""
+        if len(merge.chunk) == 1:
+            refused[pending_key(merge.table, merge.chunk.records[0])] = error
+            return 0
+        taken = 0
+        for half in merge.chunk.halves():
+            part = replace(merge, chunk=half)
+            try:
+                await self._merge_together([part])
+                taken += len(half)
+            except RowRefusedError as refusal:
+                taken += await self._halved(part, refusal, refused)
+        return taken
+
+    async def _merge_together(self, merges: Sequence[_Merge]) -> None:
         table, tally, by_id = merges[0].table, merges[0].tally, merges[0].by_id
         chunk = Chunk()
         for merge in merges:
@@ -298,6 +358,13 @@ class Store:
         self._encoder.shutdown(wait=True)
         self._encoding.close()
         self._thread.shutdown(wait=True)
+
+
+def pending_key(table: Table, record: Record | bytes) -> str:
+    """The id under which a record is pending: its own, its contact's, or what else is its key."""
+    decoded = decode(record) if isinstance(record, bytes) else record
+    names = ("contact_id",) if "contact_id" in table.key else table.key
+    return " ".join(str(decoded.get(name)) for name in names)[:LONGEST_KEY]
 
 
 def _may_join(chosen: Sequence[_Merge], other: _Merge) -> bool:

@@ -11,18 +11,25 @@ import itertools
 import logging
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from connector.errors import CursorRefusedError, IntercomError
+from connector.errors import (
+    CursorRefusedError,
+    IntercomError,
+    SpoiltPageError,
+    TokenRefusedError,
+)
+from connector.intercom.around import Hole
 from connector.intercom.paging import Page, pages
 from connector.resources.resource import Search
 from connector.sync import plan
 from connector.sync.absence import convict, nominate
 from connector.sync.ahead import Room, beside
+from connector.sync.holes import keep, read_around
 from connector.sync.known import Sifted
 from connector.sync.work import Pass, Then, announced
 from connector.warehouse import state
@@ -38,6 +45,7 @@ KEPT = 16  # so many places more for windows whose pages come one after the othe
 OBJECTS_SIDE_BY_SIDE = 4  # windows whose objects are read by id; each holds up to 175 of them
 LARGE = 20_000  # records: from here on a first load goes without foreign keys
 CURSOR_RESTARTS = 3
+FAILURES = 5  # windows in a row: then it is no matter of windows
 
 
 async def windows(work: Pass, reading: Search) -> None:
@@ -51,12 +59,12 @@ async def windows(work: Pass, reading: Search) -> None:
         raise
     await work.store.put_keys_on(work.resource)
     by_day = plan.granularity(reading, work.client.version) == "day"
-    if by_day and since is None and await _is_short(work, reading):
+    if by_day and since is None and await _is_short(work, reading, reader.missing):
         # Contacts within minutes of midnight are known to be missing from searches for the days
         # that meet there: read again across every edge between two windows.
         await work.store.do(lambda conn: _reopen_edges(conn, work.resource.name))
         await reader.read_open_windows()
-        if await _is_short(work, reading):
+        if await _is_short(work, reading, reader.missing):
             logger.warning("%s: search counts more than it lists", work.resource.name)
     done = work.succeeded(began_at, full=True)
     if since is None:
@@ -81,14 +89,17 @@ async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
     return began_at, since
 
 
-async def _is_short(work: Pass, reading: Search) -> bool:
-    """Whether the warehouse holds fewer living rows than Intercom counts."""
+async def _is_short(work: Pass, reading: Search, missing: int) -> bool:
+    """Whether the warehouse holds fewer living rows than Intercom counts and could show."""
     everything = plan.window_query(
         reading, work.client.version, plan.first_window(None), updated=False
     )
-    page = await anext(pages(work.client, work.search(reading, everything, per_page=1)))
+    try:
+        page = await anext(pages(work.client, work.search(reading, everything, per_page=1)))
+    except SpoiltPageError:
+        return False  # the first of all cannot be shown, and that is known
     stored = await work.store.do(lambda conn: work.store.loader.alive(conn, work.resource))
-    return stored < (page.total or 0)
+    return stored + missing < (page.total or 0)
 
 
 def _reopen_edges(conn: sa.Connection, name: str) -> None:
@@ -115,6 +126,9 @@ class _Reader:
         self._read_so_far = 0
         self._room = Room(OBJECTS_SIDE_BY_SIDE) if reading.whole_by_id else Room(ROOM + KEPT, KEPT)
         self._readers = OBJECTS_SIDE_BY_SIDE if reading.whole_by_id else SIDE_BY_SIDE
+        self._in_a_row = 0  # windows that failed since one was finished
+        self._failed: list[IntercomError] = []
+        self.missing = 0  # records that no page shows
 
     async def read_open_windows(self) -> None:
         """Read them, and those that they are divided into."""
@@ -128,6 +142,8 @@ class _Reader:
             for task in tasks:
                 if task.done():
                     await task  # a reader ends only by an error
+            if self._failed:  # the others are read; these stay open for the next run
+                raise self._failed[0]
         finally:
             for task in (finished, *tasks):
                 task.cancel()
@@ -141,14 +157,29 @@ class _Reader:
     async def _read_windows(self) -> None:
         while True:
             window = _Window(await self._queue.get())
-            for attempt in range(CURSOR_RESTARTS + 1):
-                try:
-                    await self._read(window)
-                    break
-                except CursorRefusedError:
-                    if attempt == CURSOR_RESTARTS:
-                        raise
+            try:
+                await self._read_window(window)
+            except TokenRefusedError:
+                raise
+            except IntercomError as error:
+                self._failed.append(error)
+                self._in_a_row += 1
+                if self._in_a_row >= FAILURES:
+                    raise
+                logger.warning("%s: one part failed: %s", self.work.resource.name, error)
             self._queue.task_done()
+
+    async def _read_window(self, window: _Window) -> None:
+        for attempt in range(CURSOR_RESTARTS + 1):
+            try:
+                await self._read(window)
+                return
+            except SpoiltPageError:
+                await self._read_around(window)
+                return
+            except CursorRefusedError:
+                if attempt == CURSOR_RESTARTS:
+                    raise
 
     async def _read(self, window: _Window) -> None:
         """Read one window to its end; if it is too large only its first part."""
@@ -173,13 +204,58 @@ class _Reader:
                 if end and end.is_past([head.created_at for head in page.heads]):
                     break
                 del page  # not to be held until the next one comes
+        await self._finish(window, seen, asked_at)
+
+    async def _finish(
+        self,
+        window: _Window,
+        seen: Sequence[str],
+        asked_at: datetime | None,
+        also: Then | None = None,
+    ) -> None:
+        """End a window, with what its list omits."""
+        work = self.work
 
         def finish(conn: sa.Connection) -> None:
             state.finish_window(conn, work.resource.name, window.span)
-            if not updated and asked_at is not None:
+            if self.since is None and asked_at is not None:
                 nominate(work, conn, seen, asked_at, self._covered(window.span))
+            if also:
+                also(conn)
 
         await self._write(Sifted(), finish)
+        self._in_a_row = 0
+
+    async def _read_around(self, window: _Window) -> None:
+        """Read a window that single records spoil: from both ends, and between them."""
+        work, name = self.work, "created_at" if self.since is None else "updated_at"
+        asked_at = work.client.clock.at(work.client.clock.local())
+        if work.tally.expected is None and await self._divide_unseen(window):
+            return
+
+        async def take(page: Page) -> None:
+            await self._take(page, [])
+
+        hole = Hole(name, plan.window(window.span))
+        left = await read_around(work, self.reading, hole, take)
+        self.missing += sum(hole.number or 1 for hole in left.holes)
+        await self._finish(window, left.ids, asked_at, keep(work, left.holes))
+
+    async def _divide_unseen(self, window: _Window) -> bool:
+        """Divide the first window though its first page cannot be had: by the number alone."""
+        body = plan.window_query(
+            self.reading, self.work.client.version, window.span, updated=self.since is not None
+        )
+        body["sort"] = {**body["sort"], "order": "descending"}
+        style = replace(self.work.search(self.reading, body), proven=True)
+        try:
+            page = await anext(pages(self.work.client, style))
+        except SpoiltPageError:
+            return False
+        if not await self._divide(window, page.only(())):
+            return False
+        self._put([window.span])
+        return True
 
     async def _pages(self, window: _Window, body: Mapping[str, Any]) -> AsyncIterator[Page]:
         """The pages of a window, each in a place of its own, which whoever takes it must leave.

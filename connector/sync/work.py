@@ -6,7 +6,7 @@ Rows commit together with what they justify, be it a window, a pending entry or 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -47,6 +47,7 @@ class Pass:
     circumstances: tuple[str, ...] = ()  # beside the mapping, what decides how rows are made
     allow_deletes: bool = False
     changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
+    tried: set[str] = field(default_factory=set)  # pending ids that this run tried already
 
     # -- time --------------------------------------------------------------------------------
 
@@ -168,7 +169,7 @@ class Pass:
             if then:
                 then(conn)
 
-        await self.store.merge(table, chunk, self.tally, by_id=by_id, then=also)
+        await self.store.merge(table, chunk, self.tally, by_id=by_id, then=also, resource=name)
         self.changed()
 
     async def read_in_chunks(

@@ -26,6 +26,7 @@ from connector.errors import (
     DatabaseLostError,
     DatabaseRefusedError,
     DatabaseUnreachableError,
+    RowRefusedError,
 )
 from connector.warehouse import refusals, session
 from connector.warehouse.dsn import conninfo
@@ -161,7 +162,7 @@ class Database:
 
         ``work`` must be repeatable: when a commit's answer is lost, nobody knows whether it
         happened. Raises DatabaseLostError after 60 s without the database, DatabaseError where
-        the database refuses for good.
+        the database refuses for good, RowRefusedError where it refuses something that is written.
         """
         return self._repeated(work, WRITES)
 
@@ -179,6 +180,8 @@ class Database:
         """Make the next try possible, or raise."""
         cause = failure.orig if isinstance(failure, DBAPIError) else failure
         self._raise_if_refused(failure, cause)
+        if _is_of_a_row(cause):
+            raise RowRefusedError(f"Postgres refuses a row ({_kind(cause)})") from failure
         if self.stopped.is_set():
             raise failure
         if isinstance(cause, TRANSIENT) and tries < TRIES:
@@ -260,6 +263,23 @@ STANDBY = (
     "DATABASE_URL names a standby, which follows another server and cannot be written: name the"
     " primary"
 )
+
+
+# Data exceptions, violated constraints, limits of a row or an index, what a trigger raises.
+OF_A_ROW = ("22", "23", "54", "P0")
+
+
+def _is_of_a_row(cause: object) -> bool:
+    """Whether what is written is refused for what it is, and not the database unable to write."""
+    return (getattr(cause, "sqlstate", None) or "").startswith(OF_A_ROW)
+
+
+def _kind(cause: object) -> str:
+    """Why a row is refused, without a value of it: the server's words only where they hold none."""
+    if not isinstance(cause, psycopg.Error):
+        return "for a reason not known"
+    said = cause.diag.message_primary if (cause.sqlstate or "").startswith(("23", "54")) else None
+    return f"{cause.sqlstate} {said or type(cause).__name__}"
 
 
 def _is_lost(cause: object) -> bool:

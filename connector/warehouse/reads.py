@@ -45,6 +45,16 @@ class Turns:
     counted: tuple[str, str, str] | None = None
 
 
+def waiting(conn: sa.Connection, names: Names, resource: str, now: datetime) -> list[str]:
+    """Contacts that could not be read before and whose next try is due, by id."""
+    query = sa.text(
+        f"SELECT c.id FROM {names.in_text('contacts')} c"
+        f" JOIN {names.in_text('sync_pending')} p ON p.resource = :resource AND p.id = c.id"
+        f" WHERE {_ALIVE} AND p.not_before <= :now ORDER BY c.id"
+    )
+    return list(conn.execute(query, {"resource": resource, "now": now}).scalars())
+
+
 def never_read(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list[Turn]:
     """Contacts that were never read, by id."""
     return _turns(conn, names, turns, after, "r.id IS NULL", {})

@@ -279,11 +279,11 @@ def progress(conn: sa.Connection, resource: str) -> Progress:
 
 
 def advance(conn: sa.Connection, resource: str, **values: Any) -> None:
-    """Record progress; a cursor never goes backwards."""
+    """Record progress; neither the cursor nor the freshness goes backwards."""
     statement = insert(STATE).values(resource=resource, **values)
     changes: dict[str, Any] = {name: statement.excluded[name] for name in values}
-    if "cursor" in values:
-        changes["cursor"] = sa.func.greatest(STATE.c.cursor, statement.excluded.cursor)
+    for name in {"cursor", "fresh_as_of"} & values.keys():
+        changes[name] = sa.func.greatest(STATE.c[name], statement.excluded[name])
     conn.execute(statement.on_conflict_do_update(index_elements=["resource"], set_=changes))
 
 
