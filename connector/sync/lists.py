@@ -24,7 +24,7 @@ from connector.intercom.paging import (
 )
 from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
-from connector.sync.absence import convict, nominate
+from connector.sync.absence import ask, nominate
 from connector.sync.ahead import ahead
 from connector.sync.store import Chunk
 from connector.sync.work import CHUNK_RECORDS, Pass, size
@@ -47,9 +47,10 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
     done = work.succeeded(began_at, full=True)
 
     def close(conn: sa.Connection) -> int:
-        loader, run_id = work.store.loader, work.store.run_id
-        allow = work.allow_deletes
-        deleted = loader.mark_absent(conn, table, present, began_at, run_id, allow=allow)
+        store, name = work.store, work.resource.name
+        deleted = store.loader.mark_absent(
+            conn, table, present, began_at, store.run_id, fuse=store.fuse, name=name
+        )
         done(conn)
         return deleted
 
@@ -109,7 +110,7 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
     if asked_at is not None:
         first = asked_at
         await work.store.do(lambda conn: nominate(work, conn, seen, first))
-    await convict(work, work.succeeded(began_at, full=True))
+    await ask(work, work.succeeded(began_at, full=True))
 
 
 async def grouped(source: AsyncIterator[Page], least: int) -> AsyncIterator[list[Page]]:
