@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,7 +32,7 @@ from connector.sync.ahead import ahead, side_by_side
 from connector.sync.objects import AT_ONCE, MANY, UNREADABLE
 from connector.sync.store import Chunk, Store
 from connector.sync.work import Pass
-from connector.warehouse import reads, state
+from connector.warehouse import absence, deletions, reads, state
 from connector.warehouse.erasure import persons
 from connector.warehouse.reads import Short, Turn, Turns
 
@@ -205,7 +205,7 @@ async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
     for key, (elements, read_at) in found.lists.items():
         chunk.add(_records(reading, key, elements, short.get(key)), read_at)
     read = {key: read_at for key, (_, read_at) in found.lists.items()}
-    doubted = await work.contradicted(found.gone, now) if found.gone else ()
+    doubted = await _doubted(work, found, now)
 
     def also(conn: sa.Connection) -> None:
         lacks = {key: lack.noted for key, lack in short.items()}
@@ -218,6 +218,19 @@ async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
 
     await work.store.merge(work.resource.table, chunk, work.tally, then=also)
     work.changed()
+
+
+async def _doubted(work: Pass, found: _Read, now: datetime) -> Collection[str]:
+    """The contacts that are said not to exist, and of which that is news."""
+    if not found.gone:
+        return ()
+    names, table, loader = deletions.sources(persons()), persons(), work.store.loader
+    gone = list(found.gone)
+
+    def look(conn: sa.Connection) -> set[str]:
+        return loader.living(conn, table, gone) - absence.answered(conn, names, gone)
+
+    return await work.store.do(look)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from connector.sync import plan
 from connector.sync.known import Sifted, sift
 from connector.sync.objects import Found, complete_lists, read_in_lots, read_objects
 from connector.sync.store import INDEX_LAG, Chunk, Store
-from connector.warehouse import digests, state
+from connector.warehouse import absence, deletions, digests, state
 from connector.warehouse.state import Progress, Tally
 
 CHUNK_RECORDS = 750  # five pages: what one transaction takes
@@ -299,14 +299,22 @@ class Pass:
     ) -> Collection[str]:
         """Those of the ids that a list asked for at that time shows too late to be merely stale.
 
-        What is deleted here already is not, unless the list was asked for ``lag`` after that.
+        What is deleted here already is not, unless the list was asked for ``lag`` after that;
+        nor is what is a deletion candidate, which such a list would have dismissed.
         """
         table, store = self.resource.table, self.store
-        dead = await store.do(lambda conn: store.loader.dead_since(conn, table, list(ids)))
+
+        def look(conn: sa.Connection) -> tuple[dict[str, datetime], set[str]]:
+            names = deletions.sources(table)
+            dead = store.loader.dead_since(conn, table, list(ids))
+            return dead, absence.answered(conn, names, ids)
+
+        dead, candidates = await store.do(look)
         return [
             key
             for key in ids
-            if key not in dead or (asked_at is not None and asked_at > dead[key] + store.lag)
+            if key not in candidates
+            and (key not in dead or (asked_at is not None and asked_at > dead[key] + store.lag))
         ]
 
     @property

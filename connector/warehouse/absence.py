@@ -170,6 +170,16 @@ def dismiss(
     conn.execute(statement)
 
 
+def answered(conn: sa.Connection, resources: Collection[str], ids: Collection[str]) -> set[str]:
+    """Those of these that are candidates about which something was found out."""
+    query = sa.select(NOMINEES.c.id).where(
+        NOMINEES.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
+        NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+        NOMINEES.c.answer.is_not(None),
+    )
+    return set(conn.execute(query).scalars())
+
+
 def doubted(conn: sa.Connection) -> set[str]:
     """Names of the resources, or tables, that have candidates."""
     return set(conn.execute(sa.select(NOMINEES.c.resource).distinct()).scalars())

@@ -37,7 +37,7 @@ class Turns:
     ``before``: those last read before it; ``active``: those that were seen or updated since they
     were read; ``counted``: (child table, its parent column, count column of contacts) of those
     whose stored children are not as many as Intercom counts. ``began_at``: when the run began;
-    what it found to be gone since has no turn, what is pending or was too short by then has one.
+    what is pending, or was too short, and may be asked for again by then, is due too.
     """
 
     resource: str
@@ -96,10 +96,10 @@ def _turns(
 
 
 def _stays(names: Names) -> str:
-    """That this run has not found the contact to be gone; parameter: when the run began."""
+    """That the contact was not found to be gone; if it was not after all, it is read then."""
     return (
         f"NOT EXISTS (SELECT FROM {names.in_text('sync_nominees')} n WHERE n.id = c.id"
-        " AND n.answered_at >= :began_at)"
+        " AND n.answer IS NOT NULL)"
     )
 
 
@@ -118,7 +118,6 @@ def longest_ago(
     values = {
         "resource": turns.resource,
         "before": before,
-        "began_at": turns.began_at,
         "read_at": start.read_at if after else "-infinity",
         "id": start.id,
     }
