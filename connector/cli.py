@@ -111,7 +111,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         full_pass_days=settings.full_pass_days,
         activity_feed=settings.activity_feed,
         keep_runs=timedelta(days=settings.keep_runs_days),
-        allow_deletes=arguments.allow_deletes,
+        allow_deletes=settings_module.allowed_deletes(arguments.allow_deletes),
         auto_migrate=settings.auto_migrate,
         privacy=privacy(settings),
     )
@@ -298,8 +298,10 @@ def _sync_options(sub: Any) -> None:
     sub.add_argument("--full", action="store_true", help="a full pass over everything")
     sub.add_argument(
         "--allow-deletes",
-        action="store_true",
-        help="mark deleted even more than 5 %% of a table at once",
+        nargs="?",
+        const="all",
+        metavar="NAMES",
+        help="mark deleted even more than 5 %% of a table at once, of all or of these names",
     )
     sub.add_argument(
         "--metrics-file", type=Path, metavar="FILE", help="write figures for Prometheus there"

@@ -16,7 +16,7 @@ from typing import TypeVar
 from dotenv import dotenv_values
 
 from connector.errors import SettingsError
-from connector.resources import BY_NAME
+from connector.resources import BY_NAME, TABLE_BY_NAME
 from connector.resources.resource import Resource
 
 D = TypeVar("D", int, None)
@@ -194,3 +194,21 @@ def names(text: str, setting: str) -> tuple[str, ...] | None:
             f"{setting} names {', '.join(unknown)}; known resources are {', '.join(BY_NAME)}"
         )
     return given or None
+
+
+def allowed_deletes(text: str | None) -> bool | tuple[str, ...]:
+    """What --allow-deletes opens: nothing, all, or the resources and tables that it names.
+
+    SettingsError for a name that is neither.
+    """
+    if text is None or text.strip() == "all":
+        return text is not None
+    known = dict.fromkeys((*BY_NAME, *TABLE_BY_NAME))
+    given = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in given if name not in known]
+    if unknown or not given:
+        raise SettingsError(
+            f"--allow-deletes names {', '.join(unknown) or 'nothing'}; known resources and tables"
+            f" are {', '.join(known)}"
+        )
+    return given

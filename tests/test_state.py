@@ -101,8 +101,8 @@ def test_only_due_objects_are_offered_and_settled_ones_are_gone(conn):
     due = [(item.resource, item.id) for item in state.pending(conn, at(0))]
     assert due == [("leads", "a"), ("users", "a")]
     assert len(state.pending(conn, at(60))) == 3
-    state.settle(conn, "users", ["a", "nobody"])
-    state.settle(conn, "users", [])
+    state.settle(conn, ["users"], ["a", "nobody"])
+    state.settle(conn, ["users"], [])
     assert [(item.resource, item.id) for item in state.pending(conn)] == [
         ("leads", "a"),
         ("users", "b"),

@@ -1,22 +1,18 @@
-"""What complete lists omit: nominated while they are read, convicted by reads by id at the end."""
+"""What complete lists omit: nominated while they are read, asked for by id at the end."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import sqlalchemy as sa
 
-from connector.errors import MergedError, NotFoundError, TooManyDeletesError
 from connector.sync.objects import Found, read_objects
 from connector.sync.store import INDEX_LAG
-from connector.sync.work import CHUNK_OBJECTS, Pass, Then, chunk_of
-from connector.warehouse import absence, state
-from connector.warehouse.loader import check_plausible
+from connector.sync.work import CHUNK_OBJECTS, Pass, Then
+from connector.warehouse import absence
 from connector.warehouse.state import Span
-
-logger = logging.getLogger(__name__)
 
 
 def nominate(
@@ -31,26 +27,20 @@ def nominate(
         return
     before = (work.progress.plan_began_at or work.began_at()) - INDEX_LAG
     names, resource = work.store.loader.names, work.resource
-    absence.nominate(conn, names, resource, seen, asked_at, before, span)
+    if absence.nominate(conn, names, resource, seen, asked_at, before, span):
+        work.store.doubts.add(resource.table.name)
 
 
-async def convict(work: Pass, then: Then) -> None:
-    """Ask by id for every nominee and mark deleted those that are gone; ``then`` commits with it.
+async def ask(work: Pass, then: Then) -> None:
+    """Ask by id for every nominee that nobody asked for yet; ``then`` commits at the end.
 
-    Raises TooManyDeletesError, having marked none, if implausibly many are gone and that is not
-    allowed; the next run then reads the lists anew.
+    Those that are gone become candidates, on which the run decides when all is read.
     """
-    gone: dict[str, NotFoundError | MergedError] = {}
-    archived: set[str] = set()
-    alive, last = await work.store.do(lambda c: work.store.loader.alive(c, work.resource)), ""
+    last = ""
     while ids := await _next(work, last):
         found, last = await read_objects(work.client, work.resource, ids), ids[-1]
-        await _acquit(work, found)
-        gone |= found.gone
-        archived |= found.archived
-        if not work.allow_deletes:
-            await _check(work, len(gone) + len(archived), alive)
-    work.tally.deleted += await work.store.do(lambda conn: _mark(work, conn, gone, archived, then))
+        await work.write_answers(found, partial(_acquit, work, found))
+    await work.store.do(then)
 
 
 async def _next(work: Pass, after: str) -> list[str]:
@@ -58,46 +48,8 @@ async def _next(work: Pass, after: str) -> list[str]:
     return await work.store.do(lambda c: absence.nominees(c, name, after, CHUNK_OBJECTS))
 
 
-async def _acquit(work: Pass, found: Found) -> None:
-    """Merge what is there after all, and come back to what could not be read."""
-    resource, now = work.resource, work.client.clock.safe_now()
+def _acquit(work: Pass, found: Found, conn: sa.Connection) -> None:
+    """What lists omit and reads by id show is hidden; what could not be read is pending."""
     shown = [key for key in found.records if key not in found.archived]
-
-    def also(conn: sa.Connection) -> None:
-        absence.acquit(conn, resource, shown, now)
-        absence.drop(conn, resource.name, list(found.failed))
-        for key, error in found.failed.items():
-            state.postpone(conn, resource.name, [key], str(error), now)
-
-    await work.write_chunk(chunk_of(found, shown), by_id=True, settles=shown, then=also)
-
-
-async def _check(work: Pass, gone: int, alive: int) -> None:
-    try:
-        check_plausible(work.resource.table, gone, alive)
-    except TooManyDeletesError:
-        await work.store.do(lambda conn: _begin_anew(work, conn))
-        raise
-
-
-def _begin_anew(work: Pass, conn: sa.Connection) -> None:
-    name = work.resource.name
-    absence.drop(conn, name)
-    state.drop_windows(conn, name)
-    state.advance(conn, name, plan_began_at=None)
-
-
-def _mark(
-    work: Pass,
-    conn: sa.Connection,
-    gone: Mapping[str, NotFoundError | MergedError],
-    archived: set[str],
-    then: Then,
-) -> int:
-    store, table, now = work.store, work.resource.table, work.client.clock.safe_now()
-    deleted = store.convict(conn, table, gone, now)
-    deleted += store.mark_deleted(conn, table, dict.fromkeys(sorted(archived), now))
-    absence.drop(conn, work.resource.name)
-    state.settle(conn, work.resource.name, [*gone, *archived])
-    then(conn)
-    return deleted
+    absence.acquit(conn, work.resource, shown, work.client.clock.safe_now())
+    absence.drop_unanswered(conn, work.resource.name, [*found.failed, *found.ids()])

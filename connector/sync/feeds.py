@@ -1,7 +1,8 @@
 """Passes over feeds: what Intercom says was deleted or merged, and when.
 
-Feeds only hasten what full passes find as well. What they say is believed as it stands, unless a
-copy that was read later speaks against it.
+Feeds only hasten what full passes find as well. What they say makes deletion candidates with
+Intercom's own time: believed, unless a copy that was read later speaks against it, or they tell of
+more than is plausible.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ async def deletions(work: Pass, reading: Deletions, *, full: bool) -> None:
     gaps: list[Gap] = []
     async for page in ahead(pages(work.client, style), 2):
         gaps += [page.gap] if page.gap else []
-        await _delete(work, _times(page, reading.at))
+        await _delete(work, _times(page, reading.at), page.requested_at)
         if order.is_past([record.get(reading.at) for record in page.records]):
             break
     if gaps:  # the cursor stays, so that the next run reads this again
@@ -67,12 +68,11 @@ def _times(page: Page, at: str) -> dict[str, datetime]:
     return found
 
 
-async def _delete(work: Pass, times: Mapping[str, datetime]) -> None:
-    store, table, tally = work.store, work.resource.table, work.tally
-    deleted = await store.do(lambda conn: store.mark_deleted(conn, table, times, exact=True))
+async def _delete(work: Pass, times: Mapping[str, datetime], now: datetime) -> None:
+    store, resource, tally = work.store, work.resource, work.tally
+    await store.do(lambda conn: store.claim(conn, resource.table, resource.name, times, now))
     tally.fetched += len(times)
-    tally.deleted += deleted
-    tally.unchanged += len(times) - deleted
+    tally.unchanged += len(times)
     work.changed()
 
 
@@ -140,16 +140,16 @@ async def _apply(
     """Rows and the place in the feed commit together."""
     store, table, name, tally = work.store, work.resource.table, work.resource.name, work.tally
 
-    def write(conn: sa.Connection) -> tuple[Written, int, int]:
+    def write(conn: sa.Connection) -> tuple[Written, int]:
         written, buried = store.tell(conn, table, news.merged, read_at)
-        deleted = store.mark_gone(conn, table, news.deleted)
+        store.tell_gone(conn, work.resource, news.deleted, read_at)
         state.advance(conn, name, position=position)
-        return written, buried, deleted
+        return written, buried
 
-    written, buried, deleted = await store.do(write)
+    written, buried = await store.do(write)
     tally.fetched += number
     tally.inserted += written.inserted
     tally.updated += written.updated
-    tally.deleted += buried + deleted
-    tally.unchanged += number - written.inserted - written.updated - deleted
+    tally.deleted += buried
+    tally.unchanged += number - written.inserted - written.updated
     work.changed()

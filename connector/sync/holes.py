@@ -21,7 +21,7 @@ from connector.sync import plan
 from connector.sync.objects import Found, read_in_lots
 from connector.sync.work import CHUNK_OBJECTS, Pass, Then, announced, chunk_of
 from connector.warehouse import absence, state, stored
-from connector.warehouse.state import Span
+from connector.warehouse.state import OPEN_LOWER, OPEN_UPPER, Span
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ async def _may_be(work: Pass, reading: Search, hole: Hole, seen: Collection[str]
     """The stored objects that a hole may hold: those of its time that were not shown."""
     unit = plan.granularity(reading, work.client.version)
     lower, upper = hole.window.lower, hole.window.upper
-    span = Span(lower or plan.OPEN_LOWER, upper or plan.OPEN_UPPER)
+    span = Span(lower or OPEN_LOWER, upper or OPEN_UPPER)
     span = plan.covered(span, unit, work.timezone)
     names, resource = work.store.loader.names, work.resource
     found = await work.store.do(lambda conn: stored.within(conn, names, resource, hole.field, span))
@@ -172,11 +172,11 @@ def is_place(id: str) -> bool:
 
 async def doubt(work: Pass, error: IntercomError, then: Then) -> None:
     """Ask by id for what a list with a gap omits, and delete nothing; ``then`` commits last."""
-    name, last = work.resource.name, ""
+    name, last, asked = work.resource.name, "", list[str]()
     while ids := await work.store.do(
         partial(absence.nominees, resource=name, after=last, most=CHUNK_OBJECTS)
     ):
-        last = ids[-1]
+        last, asked = ids[-1], [*asked, *ids]
         async for found in read_in_lots(
             work.client, work.resource, ids, CHUNK_OBJECTS, patient=True
         ):
@@ -184,7 +184,7 @@ async def doubt(work: Pass, error: IntercomError, then: Then) -> None:
         work.tried.update(ids)
 
     def end(conn: sa.Connection) -> None:
-        absence.drop(conn, name)
+        absence.drop_unanswered(conn, name, asked)
         then(conn)
 
     await work.store.do(end)

@@ -26,7 +26,7 @@ from connector.intercom.refusals import Asked, Meaning, is_spoilt, meaning
 from connector.intercom.skipping import Gap
 from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
-from connector.sync.absence import convict, nominate
+from connector.sync.absence import ask, nominate
 from connector.sync.ahead import ahead
 from connector.sync.holes import doubt, keep_gaps
 from connector.sync.store import Chunk
@@ -57,10 +57,11 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
     done, kept = work.succeeded(began_at, full=True), keep_gaps(work, failed)
 
     def close(conn: sa.Connection) -> int:
-        loader, run_id = work.store.loader, work.store.run_id
-        allow, deleted = work.allow_deletes, 0
+        store, name, deleted = work.store, work.resource.name, 0
         if not failed:  # else what a part would have shown is not known to be gone
-            deleted = loader.mark_absent(conn, table, present, began_at, run_id, allow=allow)
+            deleted = store.loader.mark_absent(
+                conn, table, present, began_at, store.run_id, fuse=store.fuse, name=name
+            )
         kept(conn)
         done(conn)
         return deleted
@@ -149,7 +150,7 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
     if gaps:
         await doubt(work, gaps[0].error, end)
     else:
-        await convict(work, end)
+        await ask(work, end)
 
 
 def _named(gaps: Sequence[Gap]) -> dict[str, IntercomError]:

@@ -6,7 +6,7 @@ pending. Only when Intercom fails for all of many objects is that a failure of t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,18 @@ class Found:
 
     def __len__(self) -> int:
         return len(self.records) + len(self.gone) + len(self.failed)
+
+    def ids(self) -> list[str]:
+        """Those that were answered, one way or the other."""
+        return [*self.records, *self.gone]
+
+    def without(self, accepts: Callable[[Mapping[str, Any]], bool]) -> list[str]:
+        """Leave out the records that are not accepted; their ids."""
+        left_out = [key for key, (record, _) in self.records.items() if not accepts(record)]
+        for key in left_out:
+            del self.records[key]
+        self.archived -= set(left_out)
+        return left_out
 
     def add(self, other: Found) -> None:
         """What the other came to as well."""
@@ -118,16 +130,27 @@ def _read_record(reply: Reply) -> Mapping[str, Any]:
     return record
 
 
+@dataclass
+class Completed:
+    """Complete lists by (record id, link table); what failed, by record id.
+
+    ``missing`` are records of which Intercom, asked for their lists, says that they do not exist.
+    """
+
+    lists: dict[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
+    failed: dict[str, IntercomError] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+
+
 async def complete_lists(
     client: Client, table: Table, records: Sequence[Record | bytes], known: Collection[str] = ()
-) -> tuple[dict[tuple[str, str], Sequence[Any]], dict[str, IntercomError]]:
+) -> Completed:
     """The complete lists of records that embed only the first ten elements of one.
 
-    Returns them by (record id, link table), and the failures by record id. Nothing is asked for
-    the records that are ``known``: of the lists that they embed in part no link is taken away.
+    Nothing is asked for the records that are ``known``: of the lists that they embed in part no
+    link is taken away.
     """
-    lists: dict[tuple[str, str], Sequence[Any]] = {}
-    failed: dict[str, IntercomError] = {}
+    found = Completed()
     wanted: list[tuple[str, str, Complete]] = []
     completable = any(link.complete for link in table.links)
     for given in records if completable else ():
@@ -140,15 +163,15 @@ async def complete_lists(
 
     async def read(key: str, name: str, complete: Complete) -> None:
         try:
-            lists[key, name] = await _read_list(client, key, complete)
+            found.lists[key, name] = await _read_list(client, key, complete)
         except (NotFoundError, MergedError):
-            pass  # gone since: the pass that finds it gone says so
+            found.missing.add(key)
         except IntercomError as error:
-            failed[key] = _pending(error, Asked.BESIDE)
+            found.failed[key] = _pending(error, Asked.BESIDE)
 
     await together(*(read(*item) for item in wanted))
-    _give_up_on_all(failed, len({key for key, _, _ in wanted}))
-    return lists, failed
+    _give_up_on_all(found.failed, len({key for key, _, _ in wanted}))
+    return found
 
 
 def _asks(key: Any, known: Collection[str]) -> bool:

@@ -27,7 +27,7 @@ from connector.resources.resource import (
     Snapshot,
     Sweep,
 )
-from connector.sync import plan
+from connector.sync import contradictions, plan
 from connector.sync.ahead import ahead
 from connector.sync.feeds import activities, deletions
 from connector.sync.holes import keep, read_around
@@ -132,7 +132,8 @@ async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> No
         or not _is_known(plan.instant(stamp), known.get(key), work.lookback)
     }
     if reading.whole_by_id:
-        await work.read_in_chunks(changed, seen=sifted.digests)
+        told = contradictions.listed(min(page.requested_at for page in group))
+        await work.read_in_chunks(changed, seen=sifted.digests, contradicted=told)
     else:
         known_lists = listed.keys() - changed.keys()
         await work.write(sifted.pages, seen=sifted.digests, known_lists=known_lists)

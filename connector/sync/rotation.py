@@ -6,8 +6,9 @@ a sweep, everything again. When each was last read is kept in ``sync_reads``.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +17,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from connector.errors import IntercomError, SpoiltPageError
+from connector.errors import IntercomError, MergedError, NotFoundError, SpoiltPageError
 from connector.intercom.around import Around, Hole
 from connector.intercom.paging import (
     CursorSearch,
@@ -36,14 +37,19 @@ from connector.sync.ahead import ahead, side_by_side
 from connector.sync.objects import AT_ONCE
 from connector.sync.store import Chunk, Store
 from connector.sync.work import Pass
-from connector.warehouse import reads, state
-from connector.warehouse.reads import Turn, Turns
+from connector.warehouse import absence, deletions, reads, state
+from connector.warehouse.erasure import persons
+from connector.warehouse.reads import Short, Turn, Turns
+
+logger = logging.getLogger(__name__)
 
 LOT = 100  # contacts whose answers are written together
 FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
 GROUPS_AT_ONCE = 4  # the ids of all their members are held
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
 AGAIN = timedelta(hours=20)  # else a night must lie between
+DOUBTED_READS = 2  # so often a list that is shorter than counted is not believed to be complete
+SOON = timedelta(0)  # the next run asks again
 
 
 # -- contacts --------------------------------------------------------------------------------
@@ -64,6 +70,7 @@ async def _turns(
     names, store = work.store.loader.names, work.store
     turns = Turns(
         work.resource.name,
+        began_at=work.run_began_at or began_at,
         before=began_at if full else None,
         active=reading.follows_activity,
         counted=reading.counted,
@@ -128,7 +135,7 @@ class _Read:
 
     def __init__(self) -> None:
         self.lists: dict[str, tuple[list[Any], datetime]] = {}
-        self.gone: list[str] = []
+        self.gone: dict[str, IntercomError] = {}
         self.failed: dict[str, IntercomError] = {}
 
     def __len__(self) -> int:
@@ -137,7 +144,7 @@ class _Read:
     def add(self, other: _Read) -> None:
         """What the others answered as well."""
         self.lists |= other.lists
-        self.gone += other.gone
+        self.gone |= other.gone
         self.failed |= other.failed
 
 
@@ -163,8 +170,9 @@ async def _read_all(
 
 
 def _checked(lot: _Read) -> _Read:
-    if len(lot) >= MANY and len(lot.failed) == len(lot):
-        raise next(iter(lot.failed.values()))
+    """The lot; raises if none of many could be read, or none of them is said to exist."""
+    if len(lot) >= MANY and not lot.lists:
+        raise next(iter((lot.failed or lot.gone).values()))
     return lot
 
 
@@ -176,14 +184,12 @@ async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
         async for page in pages(work.client, _style(reading, key), retry=QUICK):
             elements += page.records
             read_at = read_at or page.requested_at
+    except (NotFoundError, MergedError) as error:
+        found.gone[key] = error
     except IntercomError as error:
-        match meaning(error, Asked.BESIDE):
-            case Meaning.GONE:
-                found.gone.append(key)  # the passes over contacts say what became of it
-            case Meaning.PENDING:
-                found.failed[key] = error
-            case _:
-                raise
+        if meaning(error, Asked.BESIDE) is not Meaning.PENDING:
+            raise
+        found.failed[key] = error
     else:
         found.lists[key] = (elements, read_at or work.client.clock.now())
     return found
@@ -201,16 +207,24 @@ def _style(reading: PerContact, key: str) -> Style:
 
 
 async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
+    """The lists; a contact that lists show, and of which this one does not exist, is doubted.
+
+    It becomes pending itself, so that the end of the run asks whether it is gone.
+    """
+    name, now = work.resource.name, work.client.clock.safe_now()
+    short = await _short(work, reading, found, now)
     chunk = Chunk()
     for key, (elements, read_at) in found.lists.items():
-        chunk.add(_records(reading, key, elements), read_at)
-    name, now = work.resource.name, work.client.clock.safe_now()
+        chunk.add(_records(reading, key, elements, short.get(key)), read_at)
     read = {key: read_at for key, (_, read_at) in found.lists.items()}
-    read |= dict.fromkeys(found.gone, now)
+    doubted = await _doubted(work, found, now)
 
     def also(conn: sa.Connection) -> None:
-        reads.note(conn, name, read)
-        state.settle(conn, name, read)
+        lacks = {key: lack.noted for key, lack in short.items()}
+        reads.note(conn, name, read, short=lacks)
+        state.settle(conn, [name], read)
+        state.postpone(conn, name, doubted, state.CONTRADICTION, now)
+        state.postpone(conn, persons().name, doubted, state.CONTRADICTION, now)
         for key, error in found.failed.items():
             state.postpone(conn, name, [key], str(error), now)
 
@@ -218,17 +232,68 @@ async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
     work.changed()
 
 
-def _records(reading: PerContact, key: str, elements: Sequence[Any]) -> list[Mapping[str, Any]]:
+async def _doubted(work: Pass, found: _Read, now: datetime) -> Collection[str]:
+    """The contacts that are said not to exist, and of which that is news."""
+    if not found.gone:
+        return ()
+    names, table, loader = deletions.sources(persons()), persons(), work.store.loader
+    gone = list(found.gone)
+
+    def look(conn: sa.Connection) -> set[str]:
+        return loader.living(conn, table, gone) - absence.answered(conn, names, gone)
+
+    return await work.store.do(look)
+
+
+@dataclass(frozen=True)
+class _Lack:
+    """A list that is shorter than Intercom counts.
+
+    ``counted`` is the count while the list is not believed, None once it is.
+    """
+
+    counted: int | None
+    noted: Short
+
+
+async def _short(work: Pass, reading: PerContact, found: _Read, now: datetime) -> dict[str, _Lack]:
+    """Contacts whose lists are shorter than counted: asked for again soon, then more rarely."""
+    if not reading.counted or not found.lists:
+        return {}
+    names, name, column = work.store.loader.names, work.resource.name, reading.counted[2]
+    lengths = {key: len(elements) for key, (elements, _) in found.lists.items()}
+    lacking = await work.store.do(lambda conn: reads.shortages(conn, names, name, column, lengths))
+    if lacking:
+        logger.warning("%s: %d lists are shorter than Intercom counts", name, len(lacking))
+    return {
+        key: _Lack(
+            counted if before < DOUBTED_READS else None,
+            Short(before + 1, now + _again_after(before)),
+        )
+        for key, (counted, before) in lacking.items()
+    }
+
+
+def _again_after(before: int) -> timedelta:
+    """When a list that was too short so often before is asked for again: soon, then rarely."""
+    return timedelta(days=2.0 ** (before - DOUBTED_READS)) if before >= DOUBTED_READS else SOON
+
+
+def _records(
+    reading: PerContact, key: str, elements: Sequence[Any], lack: _Lack | None
+) -> list[Mapping[str, Any]]:
     """Rows of their own with the contact's id, or a record of the contact that holds the list."""
     if reading.within:
-        return [_holding(key, reading.within, elements)]
+        return [_holding(key, reading.within, elements, lack.counted if lack else None)]
     return [{**element, "contact_id": key} for element in elements]
 
 
-def _holding(key: str, path: str, elements: Sequence[Any], missing: int = 0) -> Mapping[str, Any]:
-    """A record that holds the list; where elements are missing it takes no link away."""
+def _holding(
+    key: str, path: str, elements: Sequence[Any], counted: int | None = None
+) -> Mapping[str, Any]:
+    """A record that holds the list; with more ``counted`` than it has it is no complete one."""
     *outer, last = path.split(".")
-    value: dict[str, Any] = {last: list(elements), "total_count": len(elements) + missing}
+    value: dict[str, Any] = {last: list(elements), "total_count": counted or len(elements)}
     for step in reversed(outer):
         value = {step: value}
     return {"id": key, **value}
@@ -280,7 +345,9 @@ async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError |
         return error
     chunk = Chunk()
     read_at = members.read_at or work.client.clock.now()
-    chunk.add([_holding(key, reading.within, members.ids, members.missing)], read_at)
+    chunk.add(
+        [_holding(key, reading.within, members.ids, len(members.ids) + members.missing)], read_at
+    )
     await work.store.merge(
         work.resource.table,
         chunk,

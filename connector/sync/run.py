@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import psycopg
@@ -22,11 +23,11 @@ from connector.errors import (
     FenceError,
     SettingsError,
     TokenRefusedError,
+    TooManyDeletesError,
 )
-from connector.intercom.around import hole_of
 from connector.intercom.client import Client
 from connector.intercom.refusals import Asked, Meaning, is_closed, meaning
-from connector.resources import RESOURCES
+from connector.resources import BY_NAME, RESOURCES
 from connector.resources.resource import (
     Activities,
     Catalogue,
@@ -35,28 +36,25 @@ from connector.resources.resource import (
     Snapshot,
     Table,
 )
-from connector.sync import due
+from connector.sync import deletions, due, pending
 from connector.sync.ahead import together
 from connector.sync.columns import grow_views
-from connector.sync.holes import fill_holes, is_place
 from connector.sync.passes import run_pass
-from connector.sync.store import Store
-from connector.sync.work import PLACEHOLDER_TRIES, Pass
+from connector.sync.store import INDEX_LAG, Store
+from connector.sync.work import Pass
 from connector.sync.workspace import check_same, opened_by
+from connector.warehouse import deletions as warehouse_deletions
 from connector.warehouse import foreign_keys, migrate, rights, state
 from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
 from connector.warehouse.exclusions import Privacy
+from connector.warehouse.fuse import Fuse
 from connector.warehouse.state import Pending, Tally, Workspace
 from connector.warehouse.statements import Names
 
 logger = logging.getLogger(__name__)
 
 STOPS = (TokenRefusedError, DatabaseError, FenceError)
-
-PLACEHOLDERS_A_RUN = 1_000  # read by id at the end of each run, at least
-PENDING_AT_ONCE = 500
-STALE_PATIENCE = timedelta(days=1)  # so long an index may lag before that is a failure
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Options:
     full_pass_days: float = 7  # so long a resource waits for its full pass at most
     activity_feed: bool = True
     keep_runs: timedelta = timedelta(days=400)
-    allow_deletes: bool = False
+    allow_deletes: bool | tuple[str, ...] = False  # opens the fuse: for all, or for those named
     auto_migrate: bool = True
     privacy: Privacy = field(default_factory=Privacy)
 
@@ -186,14 +184,17 @@ async def _run(
     pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
     prepare(database, options.auto_migrate)
     run_id = database.write(lambda conn: state.start_run(conn, options.command))
-    store = Store(database, run_id, options.privacy)
+    lag = max(INDEX_LAG, options.lookback)
+    store = Store(database, run_id, options.privacy, Fuse(options.allow_deletes), lag)
     outcome = Outcome(run_id)
     try:
         await store.do(lambda conn: _pin(conn, workspace, pinned))
         await store.do(lambda conn: state.forget_runs(conn, options.keep_runs))
         await store.do(lambda conn: _mend(conn, store.loader.names))
         await store.clean()
-        await work(_Run(client, store, options, reporter, outcome, workspace.timezone))
+        await store.find_doubts()
+        began_at = client.clock.safe_now()
+        await work(_Run(client, store, options, reporter, outcome, workspace.timezone, began_at))
         status = "failed" if outcome.exit_code else "succeeded"
         await store.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
     except BaseException as error:
@@ -250,6 +251,7 @@ class _Run:
     reporter: Reporter
     outcome: Outcome
     timezone: str | None
+    began_at: datetime  # of the run, by Intercom's clock
     tried: dict[str, set[str]] = field(default_factory=dict)  # pending ids, by resource
 
     async def everything(self) -> None:
@@ -264,18 +266,17 @@ class _Run:
             await together(*map(self._whole_pass, group))
         done = [r for r in selected if self._tally(r).status == "succeeded"]
         kept = await self.store.do(lambda conn: state.pending(conn))
-        waiting = {entry.resource for entry in kept}
-        for resource in (r for r in done if r.name in waiting):
-            await self._resource(resource, self._pending)
+        for resource in (r for r in done if pending.of_resource(kept, r, done)):
+            await self._resource(resource, partial(self._pending, done))
         for resource in _readable(done):
             await self._resource(resource, self._placeholders)
+        await self._settle_deletions(selected)
         await grow_views(self.store)
         for resource in [r for r in done if r.has_parts]:
             await self._measure(resource)
-        now = self.client.clock.safe_now()
+        now, names = self.client.clock.safe_now(), pending.names_of(selected)
         left = await self.store.do(lambda conn: state.pending(conn))
-        names = {name for r in selected for name in (r.name, r.table.name)}
-        self.outcome.overdue = [p for p in left if p.resource in names and is_overdue(p, now)]
+        self.outcome.overdue = [e for e in left if pending.is_overdue(e, names, now)]
 
     async def _whole_pass(self, resource: Resource) -> None:
         await self._resource(resource, self._pass)
@@ -307,8 +308,10 @@ class _Run:
             await work.read_in_chunks(dict.fromkeys(ids))
 
         await self._resource(resource, read)
+        await self._decide(resource, warehouse_deletions.owners(resource.table), ids)
         left = await self.store.do(lambda conn: state.pending(conn))
-        self.outcome.overdue = [p for p in left if p.resource == resource.name and p.id in ids]
+        names = self._work(resource, Tally(), state.Progress()).readers
+        self.outcome.overdue = [p for p in left if p.resource in names and p.id in ids]
 
     async def _resource(
         self, resource: Resource, step: Callable[[Resource, Tally], Awaitable[None]]
@@ -422,7 +425,8 @@ class _Run:
             sweep=self.options.sweep,
             timezone=self.timezone,
             circumstances=self._circumstances,
-            allow_deletes=self.options.allow_deletes,
+            leaves_out=self._left_out(resource),
+            run_began_at=self.began_at,
             changed=lambda: self.reporter.moved(resource.name, tally),
             tried=self.tried.setdefault(resource.name, set()),
         )
@@ -436,36 +440,61 @@ class _Run:
         tally.truncated = found.truncated
         await self._record(resource, tally)
 
-    async def _pending(self, resource: Resource, tally: Tally) -> None:
-        """Try again what could not be read before: holes in lists always, objects that are due."""
-        now, everything = self.client.clock.safe_now(), self.options.full
-        work = self._work(resource, tally, state.Progress())
-        holes = [p.id for p in await self._kept(resource) if hole_of(p.id)]
-        await fill_holes(work, [key for key in holes if key not in work.tried])
-        ids = [
-            entry.id
-            for entry in await self._kept(resource)
-            if not hole_of(entry.id)
-            and not is_place(entry.id)
-            and entry.id not in work.tried
-            and (everything or entry.not_before <= now)
-        ]
-        if ids and resource.by_id:
-            await work.read_in_chunks(dict.fromkeys(ids if everything else ids[:PENDING_AT_ONCE]))
-
-    async def _kept(self, resource: Resource) -> list[Pending]:
-        kept = await self.store.do(lambda conn: state.pending(conn))
-        return [entry for entry in kept if entry.resource == resource.name]
+    async def _pending(
+        self, selected: Sequence[Resource], resource: Resource, tally: Tally
+    ) -> None:
+        """Try again what could not be read before."""
+        until = None if self.options.full else self.client.clock.safe_now()
+        await pending.retry(self._work(resource, tally, state.Progress()), selected, until)
 
     async def _placeholders(self, resource: Resource, tally: Tally) -> None:
-        """Read what is referred to and was never listed; what cannot be found stays as it is."""
-        table, loader = resource.table, self.store.loader
-        ids = await self.store.do(
-            lambda conn: loader.unfilled(conn, table, PLACEHOLDER_TRIES, PLACEHOLDERS_A_RUN)
-        )
-        if ids:
-            work = self._work(resource, tally, state.Progress())
-            await work.fill(ids)
+        """Read what is referred to and was never listed."""
+        await pending.fill_placeholders(self._work(resource, tally, state.Progress()))
+
+    def _left_out(self, resource: Resource) -> tuple[Resource, ...]:
+        """The resources over the same table that are not read."""
+        return tuple(r for r in RESOURCES if r.table is resource.table and not self._is_selected(r))
+
+    async def _settle_deletions(self, selected: Sequence[Resource]) -> None:
+        """Mark deleted what all of the run found to be gone, table by table."""
+        names = pending.spoken_of(selected, self.options.only or ())
+        for table in dict.fromkeys(r.table for r in RESOURCES if r.name in names):
+            owners = [r for r in warehouse_deletions.owners(table) if r.name in names]
+            if owners and table.name in self.store.doubts:
+                await self._decide(owners[0], owners)
+        await self.store.do(lambda conn: warehouse_deletions.settle_dead(conn, self.store.loader))
+
+    async def _decide(
+        self,
+        resource: Resource,
+        owners: Sequence[Resource],
+        ids: Sequence[str] | None = None,
+    ) -> None:
+        """Decide on the candidates of the resource's table that belong to these owners."""
+        held: dict[str, str] = {}
+
+        async def step(resource: Resource, tally: Tally) -> None:
+            reader = self._work(resource, tally, state.Progress())
+            names = [owner.name for owner in owners]
+            verdict = await deletions.settle(reader, names, self.began_at, ids)
+            for name, number in verdict.marked.items():
+                await self._count_deleted(resource, name, number)
+            held.update({name: verdict.error(resource.table, name) for name in verdict.held})
+
+        async def fail(resource: Resource, tally: Tally) -> None:
+            raise TooManyDeletesError(held[resource.name])
+
+        await self._resource(resource, step)
+        for name in held:
+            await self._resource(BY_NAME[name], fail)
+
+    async def _count_deleted(self, resource: Resource, name: str, number: int) -> None:
+        """Count rows that were marked for the resource that found them, if it was read."""
+        found = BY_NAME.get(name, resource)
+        read = self._counted_as(found) in self.outcome.resources
+        teller = found if read else resource
+        self._tally(teller).deleted += number
+        await self._record(teller, self._tally(teller))
 
 
 def _groups(resources: Sequence[Resource]) -> list[list[Resource]]:
@@ -494,11 +523,6 @@ def _refers(table: Table, target: Table) -> bool:
     parts = list(table.family())
     found = {column.refers_to for part in parts for column in part.columns}
     return target.name in found | {link.refers_to for part in parts for link in part.links}
-
-
-def is_overdue(entry: Pending, now: datetime) -> bool:
-    """Whether a pending object makes the run fail: at once, or after a day if it only lags."""
-    return entry.reason != state.STALE or now - entry.first_seen_at > STALE_PATIENCE
 
 
 def _readable(resources: Sequence[Resource]) -> list[Resource]:

@@ -18,17 +18,26 @@ import sqlalchemy as sa
 from connector.errors import MergedError, NotFoundError, RowRefusedError
 from connector.intercom.refusals import MANY
 from connector.jsontext import decode
-from connector.resources import TABLE_BY_NAME
+from connector.resources import TABLES
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
 from connector.sync.joint import Joint
-from connector.warehouse import absence, cleaning, digests, erasure, foreign_keys, state
+from connector.warehouse import (
+    absence,
+    cleaning,
+    deletions,
+    digests,
+    erasure,
+    foreign_keys,
+    state,
+)
 from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode, row_keys
 from connector.warehouse.encoding import Encoding, Made
 from connector.warehouse.exclusions import Privacy
+from connector.warehouse.fuse import Fuse
 from connector.warehouse.loader import Loader, Written
 
 MOST_RECORDS = 3_000  # of several chunks in one transaction
@@ -97,8 +106,17 @@ class _Merge:
 class Store:
     """Writes for one run: every transaction first makes sure that the run is still the one."""
 
-    def __init__(self, database: Database, run_id: int, privacy: Privacy | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        run_id: int,
+        privacy: Privacy | None = None,
+        fuse: Fuse | None = None,
+        lag: timedelta = INDEX_LAG,
+    ) -> None:
         privacy = privacy or Privacy()
+        self.fuse, self.lag = fuse or Fuse(), lag
+        self.doubts = set[str]()  # tables of which there may be deletion candidates
         self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
         self.loader = Loader(database.schema, scrubs_deleted=privacy.scrubs_deleted)
         # While Postgres works on one chunk the next is encoded.
@@ -213,7 +231,7 @@ class Store:
             return self._encoding.make(table, chunk.records, chunk.read_at, chunk.completed)
 
         def work(conn: sa.Connection) -> tuple[Written, int]:
-            written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=INDEX_LAG)
+            written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=self.lag)
             self._note_digests(conn, table, chunk.digests, written)
             buried = self._bury(conn, told, max(chunk.read_at, default=None))
             for then in [merge.then for merge in merges if merge.then]:
@@ -253,58 +271,85 @@ class Store:
 
     # -- what is gone ------------------------------------------------------------------------
 
-    def convict(
+    def not_found(
         self,
         conn: sa.Connection,
-        table: Table,
+        resource: Resource,
         gone: Mapping[str, NotFoundError | MergedError],
+        archived: Collection[str],
         now: datetime,
-    ) -> int:
-        """Mark deleted what Intercom, asked by id, says is gone or merged; how many were marked."""
+    ) -> None:
+        """Candidates of what Intercom, asked by id, says is gone, merged or archived."""
+        table, names = resource.table, self.loader.names
         merged = {
             key: error.merged_into
             for key, error in gone.items()
             if isinstance(error, MergedError) and error.merged_into
         }
-        buried = self._bury(conn, told_by.successions(table, merged, now), now)
+        self._bury(conn, told_by.successions(table, merged, now), now)
         live_on = [key for key, error in gone.items() if isinstance(error, MergedError)]
-        return buried + self.mark_deleted(conn, table, dict.fromkeys(gone, now), merged=live_on)
+        for what, ids in (
+            (absence.GONE, gone.keys() - set(live_on)),
+            (absence.MERGED, live_on),
+            (absence.ARCHIVED, archived),
+        ):
+            times = dict.fromkeys(sorted(ids))
+            absence.answer(conn, names, table, resource.name, what, times, now)
+        if gone or archived:
+            self.doubts.add(table.name)
 
-    def mark_deleted(
+    def claim(
         self,
         conn: sa.Connection,
         table: Table,
+        source: str,
         times: Mapping[str, datetime],
-        *,
-        exact: bool = False,
-        merged: Collection[str] = (),
-    ) -> int:
-        """Mark rows deleted since these times, ``exact`` if they are Intercom's; how many were.
+        now: datetime,
+        what: str = absence.TOLD,
+    ) -> None:
+        """Candidates of what Intercom's feeds and records say, now, is gone since these times.
 
-        ``merged`` are those that live on in others.
+        Of what does not live here nothing is at stake: its times are corrected at once.
         """
-        marked = self.loader.mark_deleted(
-            conn, table, times, self.run_id, exact=exact, lag=INDEX_LAG, merged=merged
-        )
-        self._let_go(conn, table, marked)
-        return len(marked)
+        living = self.loader.living(conn, table, list(times))
+        known = {key: at for key, at in times.items() if key in living}
+        absence.answer(conn, self.loader.names, table, source, what, known, now)
+        others = {key: at for key, at in times.items() if key not in living}
+        if others:
+            self.loader.mark_deleted(conn, table, others, self.run_id, exact=True, lag=self.lag)
+        if known:
+            self.doubts.add(table.name)
+
+    def never_lived(
+        self, conn: sa.Connection, table: Table, archived: Collection[str], now: datetime
+    ) -> int:
+        """Mark deleted what came in only now, and says of itself that it was archived."""
+        times = dict.fromkeys(sorted(archived), now)
+        return len(self.loader.mark_deleted(conn, table, times, self.run_id, lag=self.lag))
 
     def tell(
         self, conn: sa.Connection, table: Table, rows: Sequence[Record], at: datetime
     ) -> tuple[Written, int]:
-        """Write rows that tell of what is gone; and how many rows of other tables that marked."""
+        """Write rows that tell of what is gone; and how many placeholders that marked."""
         keys = row_keys(table, rows)[0]
         if not keys:
             return Written(), 0
         batch = encode(table, rows, [at] * len(rows))
-        written = self.loader.write(conn, batch, self.run_id, lag=INDEX_LAG)
+        written = self.loader.write(conn, batch, self.run_id, lag=self.lag)
         return written, self._mark_buried(conn, table, keys, at)
 
-    def mark_gone(self, conn: sa.Connection, table: Table, times: Mapping[str, datetime]) -> int:
-        """Mark deleted what a telling table's feed says is gone, unless its rows tell of it."""
-        told = self.loader.present(conn, table, list(times))
+    def tell_gone(
+        self,
+        conn: sa.Connection,
+        resource: Resource,
+        times: Mapping[str, datetime],
+        now: datetime,
+    ) -> None:
+        """Candidates of what a telling table's feed says is gone, unless its rows tell of it."""
+        told = self.loader.present(conn, resource.table, list(times))
         left = {key: at for key, at in times.items() if key not in told}
-        return self.mark_deleted(conn, _subjects(table), left, exact=True) if left else 0
+        if left:
+            self.claim(conn, deletions.subjects(resource.table), resource.name, left, now)
 
     def _bury(
         self,
@@ -314,7 +359,7 @@ class Store:
     ) -> int:
         number = 0
         for batch, keys in told:
-            self.loader.write(conn, batch, self.run_id, lag=INDEX_LAG)
+            self.loader.write(conn, batch, self.run_id, lag=self.lag)
             if batch.table.buries and at is not None:
                 number += self._mark_buried(conn, batch.table, keys, at)
         return number
@@ -322,15 +367,36 @@ class Store:
     def _mark_buried(
         self, conn: sa.Connection, telling: Table, keys: Sequence[str], at: datetime
     ) -> int:
+        table = deletions.subjects(telling)
         marked = self.loader.bury(conn, telling, keys, at, self.run_id)
-        self._let_go(conn, _subjects(telling), marked)
+        deletions.let_go(conn, table, marked)
+        living = self.loader.buried(conn, telling, keys)
+        if living:
+            times = {key: when or at for key, when in living.items()}
+            self.claim(conn, table, table.name, times, at, absence.MERGED)
         return len(marked)
 
-    def _let_go(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
-        """What is gone is no known copy and not hidden: should it come back, it is read anew."""
-        if ids:
-            digests.forget(conn, table, ids)
-            absence.reveal(conn, table, ids)
+    def decide(
+        self, conn: sa.Connection, table: Table, found: Sequence[deletions.Candidate]
+    ) -> deletions.Verdict:
+        """Mark these candidates deleted, or as many as the fuse allows."""
+        return deletions.decide(conn, self.loader, table, found, self.fuse, self.run_id, self.lag)
+
+    async def shown(self, table: Table, ids: Sequence[str], asked_at: datetime) -> None:
+        """A list asked for at that time shows these: late enough, they are no candidates."""
+        if table.name in self.doubts and ids:
+            names = deletions.sources(table)
+            await self.do(lambda conn: absence.dismiss(conn, names, ids, asked_at, self.lag))
+
+    def read_alive(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
+        """Reads by id showed these: they are no candidates."""
+        if table.name in self.doubts and ids:
+            absence.dismiss(conn, deletions.sources(table), ids)
+
+    async def find_doubts(self) -> None:
+        """Remember of which tables there are candidates, so that others cost nothing."""
+        doubted = await self.do(absence.doubted)
+        self.doubts |= {t.name for t in TABLES if not doubted.isdisjoint(deletions.sources(t))}
 
     # -- transactions ------------------------------------------------------------------------
 
@@ -376,9 +442,3 @@ def _may_join(chosen: Sequence[_Merge], other: _Merge) -> bool:
     # Of two complete lists of one record nobody would know which is the newer.
     apart = all(merge.chunk.completed.keys().isdisjoint(other.chunk.completed) for merge in chosen)
     return alike and other.by_id == first.by_id and small and apart
-
-
-def _subjects(telling: Table) -> Table:
-    """The table whose rows a telling table says are gone."""
-    assert telling.buries
-    return TABLE_BY_NAME[telling.column(telling.buries[0]).refers_to]

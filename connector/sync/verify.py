@@ -81,9 +81,10 @@ async def _verify(
         else:
             fresh.append((record, read_at))
     records = [record for record, _ in fresh]
-    lists, failed = await complete_lists(client, resource.table, records)
-    outcome.unread |= {key: str(error) for key, error in failed.items()}
-    batch = encode(resource.table, records, [moment for _, moment in fresh], lists, exclusions)
+    lists = await complete_lists(client, resource.table, records)
+    outcome.unread |= {key: str(error) for key, error in lists.failed.items()}
+    moments = [moment for _, moment in fresh]
+    batch = encode(resource.table, records, moments, lists.lists, exclusions)
     with database.transaction() as conn:
         differing = loader.compare(conn, batch)
         _roll_back(conn)

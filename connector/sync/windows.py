@@ -27,8 +27,9 @@ from connector.intercom.around import Hole
 from connector.intercom.paging import Page, pages
 from connector.resources.resource import Search
 from connector.sync import plan
-from connector.sync.absence import convict, nominate
+from connector.sync.absence import ask, nominate
 from connector.sync.ahead import Room, beside
+from connector.sync.contradictions import listed
 from connector.sync.holes import keep, read_around
 from connector.sync.known import Sifted
 from connector.sync.work import Pass, Then, announced
@@ -68,7 +69,7 @@ async def windows(work: Pass, reading: Search) -> None:
             logger.warning("%s: search counts more than it lists", work.resource.name)
     done = work.succeeded(began_at, full=True)
     if since is None:
-        await convict(work, done)
+        await ask(work, done)
     else:
         await work.store.do(done)
 
@@ -340,6 +341,8 @@ class _Reader:
     async def _write(self, sifted: Sifted, then: Then | None = None) -> None:
         """Write what is not known yet, read by id where search shows only a part of it."""
         if self.reading.whole_by_id:
-            await self.work.read_in_chunks(announced(sifted.pages), then, sifted.digests)
+            asked_at = min((page.requested_at for page in sifted.pages), default=None)
+            heads, told = announced(sifted.pages), listed(asked_at)
+            await self.work.read_in_chunks(heads, then, sifted.digests, told)
         else:
             await self.work.write(sifted.pages, then, sifted.digests)

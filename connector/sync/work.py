@@ -5,7 +5,7 @@ Rows commit together with what they justify, be it a window, a pending entry or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -13,14 +13,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.errors import MergedError
 from connector.intercom.client import Client
 from connector.intercom.paging import CursorSearch, Page
+from connector.resources import RESOURCES
 from connector.resources.resource import Resource, Search
 from connector.sync import plan
 from connector.sync.known import Sifted, sift
 from connector.sync.objects import Found, complete_lists, read_in_lots, read_objects
 from connector.sync.store import INDEX_LAG, Chunk, Store
-from connector.warehouse import digests, state
+from connector.warehouse import absence, deletions, digests, state
 from connector.warehouse.state import Progress, Tally
 
 CHUNK_RECORDS = 750  # five pages: what one transaction takes
@@ -29,6 +31,14 @@ PLACEHOLDER_TRIES = 3
 
 Then = Callable[[sa.Connection], None]
 """What commits in the same transaction as a write."""
+
+Contradicted = Callable[["Pass", Sequence[str]], Awaitable[Collection[str]]]
+"""Of objects that a read by id did not find: those that lists show all the same."""
+
+
+async def by_nothing(work: Pass, ids: Sequence[str]) -> Collection[str]:
+    """Nobody listed them: an answer by id stands."""
+    return ()
 
 
 @dataclass
@@ -45,7 +55,8 @@ class Pass:
     sweep: timedelta  # everything that is read in turn is read again within so long
     timezone: str | None = None  # of the workspace: the days of its searches begin by it
     circumstances: tuple[str, ...] = ()  # beside the mapping, what decides how rows are made
-    allow_deletes: bool = False
+    run_began_at: datetime | None = None  # by Intercom's clock
+    leaves_out: tuple[Resource, ...] = ()  # resources over the same table that are not selected
     changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
     tried: set[str] = field(default_factory=set)  # pending ids that this run tried already
 
@@ -110,6 +121,9 @@ class Pass:
     async def sift(self, pages: Sequence[Page]) -> Sifted:
         """The pages without what was merged before as it is now."""
         sifted = await sift(self.store, self.resource.table, self.salt, pages, self.may_know)
+        asked_at = min((page.requested_at for page in pages), default=None)
+        if asked_at is not None:
+            await self.store.shown(self.resource.table, sifted.seen, asked_at)
         left = size(sifted.pages)
         self.tally.fetched += size(pages) - left
         self.tally.unchanged += size(pages) - left
@@ -155,17 +169,19 @@ class Pass:
         ``settles`` are pending objects that the chunk brings, or shows to be gone.
         """
         table, name = self.resource.table, self.resource.name
-        chunk.completed, failed = await complete_lists(
-            self.client, table, chunk.records, known_lists
-        )
-        settled = [key for key in settles if key not in failed]
-        chunk.digests |= dict.fromkeys(failed)
+        lists = await complete_lists(self.client, table, chunk.records, known_lists)
+        chunk.completed, failed = lists.lists, lists.failed
+        asked_at = min(chunk.read_at, default=None)
+        missing = await self.contradicted(lists.missing, asked_at) if lists.missing else ()
+        settled = [key for key in settles if key not in failed and key not in missing]
+        chunk.digests |= dict.fromkeys((*failed, *lists.missing))
         now = self.client.clock.safe_now()
 
         def also(conn: sa.Connection) -> None:
-            state.settle(conn, name, settled)
+            state.settle(conn, self.readers, settled)
             for key, error in failed.items():
                 state.postpone(conn, name, [key], str(error), now)
+            state.postpone(conn, name, missing, state.CONTRADICTION, now)
             if then:
                 then(conn)
 
@@ -177,28 +193,33 @@ class Pass:
         announced: Mapping[str, Any],
         then: Then | None = None,
         seen: Mapping[str, int | None] | None = None,
+        contradicted: Contradicted = by_nothing,
     ) -> None:
         """Read objects by id and merge them; ``announced`` is each one's updated_at by search.
 
         Reading goes on while a chunk is written; ``then`` commits with the last one.
-        What cannot be read, or is read older than it was announced, becomes pending; what
-        Intercom does not know any more is marked deleted; all with the rows of its chunk.
+        What cannot be read, or is read older than it was announced, becomes pending, and so does
+        what Intercom does not know any more while its lists show it; what it does not know
+        becomes a deletion candidate; all with the rows of its chunk.
         ``seen`` are digests of what search showed of them.
         """
         left = len(announced)
         async for found in read_in_lots(self.client, self.resource, announced, CHUNK_OBJECTS):
             left -= len(found)
-            await self._write_found(found, announced, None if left else then, seen or {})
+            last = None if left else then
+            await self.write_found(found, announced, last, seen or {}, contradicted)
         if not announced and then:
             await self.store.do(then)
 
-    async def _write_found(
+    async def write_found(
         self,
         found: Found,
         announced: Mapping[str, Any],
         then: Then | None,
         seen: Mapping[str, int | None],
+        contradicted: Contradicted = by_nothing,
     ) -> None:
+        """Merge what was read by id, and note what was not found; see ``read_in_chunks``."""
         resource, table = self.resource, self.resource.table
         stale = [
             key
@@ -207,36 +228,124 @@ class Pass:
         ]
         chunk = chunk_of(found)
         chunk.digests |= {key: seen.get(key) for key in found.records if key not in stale}
-        settled = [key for key in (*found.records, *found.gone) if key not in stale]
+        doubted = await self._doubted(found, contradicted)
+        settled = [key for key in found.ids() if key not in doubted and key not in stale]
+        lived = await self.store.do(
+            lambda conn: self.store.loader.living(conn, table, list(found.archived))
+        )
         now = self.client.clock.safe_now()
         deleted = 0
 
         def also(conn: sa.Connection) -> None:
             nonlocal deleted
             state.postpone(conn, resource.name, stale, state.STALE, now)
+            state.postpone(conn, resource.name, doubted, state.CONTRADICTION, now)
             for key, error in found.failed.items():
                 state.postpone(conn, resource.name, [key], str(error), now)
-            deleted = self.store.convict(conn, table, found.gone, now)
-            deleted += self.store.mark_deleted(conn, table, dict.fromkeys(found.archived, now))
+            deleted = self._note_gone(conn, found, doubted, lived, now)
             if then:
                 then(conn)
 
         await self.write_chunk(chunk, by_id=True, settles=settled, then=also)
         self.tally.deleted += deleted
 
+    async def _doubted(self, found: Found, contradicted: Contradicted) -> Collection[str]:
+        """What was not found, or found archived, while lists show it; a merge is told plainly."""
+        missing = [k for k, error in found.gone.items() if not isinstance(error, MergedError)]
+        missing += sorted(found.archived)
+        return await contradicted(self, missing) if missing else ()
+
+    def _note_gone(
+        self,
+        conn: sa.Connection,
+        found: Found,
+        doubted: Collection[str],
+        lived: Collection[str],
+        now: datetime,
+    ) -> int:
+        """Candidates of what is gone; how many rows, that came in archived, were marked."""
+        table, store = self.resource.table, self.store
+        gone = {key: error for key, error in found.gone.items() if key not in doubted}
+        archived = [key for key in sorted(found.archived) if key not in doubted]
+        alive = [key for key in found.records if key not in found.archived]
+        store.read_alive(conn, table, alive)
+        known = [key for key in archived if key in lived]
+        store.not_found(conn, self.resource, gone, known, now)
+        new = [key for key in archived if key not in lived]
+        return store.never_lived(conn, table, new, now) if new else 0
+
+    async def write_answers(self, found: Found, then: Then | None = None) -> list[str]:
+        """Merge candidates that are there after all, and note the answers about the others.
+
+        Returns the ids of those that live. What failed becomes pending.
+        """
+        resource, table, store = self.resource, self.resource.table, self.store
+        alive = [key for key in found.records if key not in found.archived]
+        now = self.client.clock.safe_now()
+
+        def also(conn: sa.Connection) -> None:
+            store.read_alive(conn, table, alive)
+            store.not_found(conn, resource, found.gone, found.archived, now)
+            state.settle(conn, self.readers, [*found.gone, *found.archived])
+            for key, error in found.failed.items():
+                state.postpone(conn, resource.name, [key], str(error), now)
+            if then:
+                then(conn)
+
+        await self.write_chunk(chunk_of(found, alive), by_id=True, settles=alive, then=also)
+        return alive
+
+    async def contradicted(
+        self, ids: Collection[str], asked_at: datetime | None
+    ) -> Collection[str]:
+        """Those of the ids that a list asked for at that time shows too late to be merely stale.
+
+        What is deleted here already is not, unless the list was asked for ``lag`` after that;
+        nor is what is a deletion candidate, which such a list would have dismissed.
+        """
+        table, store = self.resource.table, self.store
+
+        def look(conn: sa.Connection) -> tuple[dict[str, datetime], set[str]]:
+            names = deletions.sources(table)
+            dead = store.loader.dead_since(conn, table, list(ids))
+            return dead, absence.answered(conn, names, ids)
+
+        dead, candidates = await store.do(look)
+        return [
+            key
+            for key in ids
+            if key not in candidates
+            and (key not in dead or (asked_at is not None and asked_at > dead[key] + store.lag))
+        ]
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Under which names pending objects stand that a read by id of one of these settles."""
+        table = self.resource.table
+        return (*(r.name for r in RESOURCES if r.table is table and r.by_id), table.name)
+
+    def accepts(self, record: Mapping[str, Any]) -> bool:
+        """Whether the record belongs to a selected resource: it says so itself."""
+        return not any(
+            other.owns and all(record.get(column) == value for column, value in other.owns)
+            for other in self.leaves_out
+        )
+
     async def fill(self, ids: Iterable[str]) -> None:
-        """Read placeholders by id; those that Intercom does not show stay, and count a try."""
+        """Read placeholders by id. Those that Intercom does not know stay, and are not tried again.
+
+        So do those that belong to resources which are not selected. What cannot be read becomes
+        pending.
+        """
         found = await read_objects(self.client, self.resource, ids)
-        store, table, now = self.store, self.resource.table, self.client.clock.safe_now()
+        left_out = found.without(self.accepts)
+        table, loader = self.resource.table, self.store.loader
 
         def also(conn: sa.Connection) -> None:
             # Reads by id do not lag: what Intercom does not know now it will not know later.
-            store.loader.note_tried(conn, table, found.gone, PLACEHOLDER_TRIES)
-            store.loader.note_tried(conn, table, found.failed)
-            store.convict(conn, table, found.gone, now)
-            store.mark_deleted(conn, table, dict.fromkeys(found.archived, now))
+            loader.note_tried(conn, table, [*found.gone, *left_out], PLACEHOLDER_TRIES)
 
-        await self.write_chunk(chunk_of(found), by_id=True, then=also)
+        await self.write_found(found, {}, also, {})
 
 
 def chunk_of(found: Found, ids: Iterable[str] | None = None) -> Chunk:

@@ -1,29 +1,41 @@
-"""What complete lists omit: nominated for asking by id, and remembered where that finds it alive.
+"""Deletion candidates: what lists omit, reads by id miss, feeds tell; and what lists only hide.
 
-Absence only nominates; the reads by id that convict are no business of this module.
+Nothing is marked deleted here: candidates wait, with what was found out about them, until
+``deletions`` decides on all of a table at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources.resource import Resource, Table
-from connector.warehouse.schema import INSTANT
+from connector.warehouse.schema import INSTANT, plain
 from connector.warehouse.state import TEXTS, Span, helper_table, key_column
 from connector.warehouse.statements import Names, literal, quote
 
 RARELY = timedelta(days=28)
 """So long an object that lists hide and reads by id show is left alone, after two reads."""
 
+GONE, ARCHIVED, MERGED, TOLD = "gone", "archived", "merged", "told"  # what was found out
+
 NOMINEES = helper_table(
     "sync_nominees",
-    "Rows that a complete list omitted; a read by id tells whether their objects are gone.",
-    key_column("resource", "Name of the resource"),
+    "Deletion candidates: rows whose objects seem to be gone, and why; all that a run finds are"
+    " marked deleted together at its end, or, where they are implausibly many, none.",
+    key_column("resource", "Name of the resource that found it, or of its table"),
     key_column("id", "Intercom's id of the object"),
+    plain(
+        "answer",
+        sa.Text(),
+        "What was found out: gone, archived or merged (asked by id), told (by a feed or a record);"
+        " null while nobody has asked",
+    ),
+    plain("answered_at", INSTANT, "When that was found out, by Intercom's clock"),
+    plain("deleted_at", INSTANT, "When it was deleted or merged, where Intercom told the time"),
 )
 
 HIDDEN = helper_table(
@@ -86,21 +98,97 @@ def _omitted(names: Names, resource: Resource, span: Span | None) -> str:
 
 
 def nominees(conn: sa.Connection, resource: str, after: str, most: int) -> list[str]:
-    """The nominees of a resource by id, at most so many, from behind ``after``."""
+    """The nominees of a resource that nobody asked for yet, by id, from behind ``after``."""
     query = (
         sa.select(NOMINEES.c.id)
-        .where(NOMINEES.c.resource == resource, NOMINEES.c.id > after)
+        .where(
+            NOMINEES.c.resource == resource,
+            NOMINEES.c.answer.is_(None),
+            NOMINEES.c.id > after,
+        )
         .order_by(NOMINEES.c.id)
         .limit(most)
     )
     return list(conn.execute(query).scalars())
 
 
+def answer(
+    conn: sa.Connection,
+    names: Names,
+    table: Table,
+    resource: str,
+    what: str,
+    gone: Mapping[str, datetime | None],
+    at: datetime,
+) -> None:
+    """Note that these were found to be gone at that time; only of rows that live there.
+
+    ``gone`` are Intercom's own times at which they went, where it told.
+    """
+    if not gone:
+        return
+    own = "coalesce(excluded.deleted_at, n.deleted_at)"
+    conn.execute(
+        sa.text(
+            f"INSERT INTO {names.in_text(NOMINEES.name)} AS n"
+            " (resource, id, answer, answered_at, deleted_at)"
+            " SELECT :resource, v.id, :what, :at, v.went_at"
+            " FROM unnest(CAST(:ids AS text[]), CAST(:times AS timestamptz[])) v (id, went_at)"
+            f" JOIN {names.in_text(table.name)} o ON o.id = v.id"
+            " WHERE o._deleted_at IS NULL AND NOT o._placeholder ORDER BY v.id"
+            " ON CONFLICT (resource, id) DO UPDATE SET answer = excluded.answer,"
+            f" answered_at = excluded.answered_at, deleted_at = {own}"
+        ),
+        {
+            "resource": resource,
+            "what": what,
+            "at": at,
+            "ids": list(gone),
+            "times": list(gone.values()),
+        },
+    )
+
+
+def dismiss(
+    conn: sa.Connection,
+    resources: Collection[str],
+    ids: Sequence[str],
+    shown_at: datetime | None = None,
+    lag: timedelta = timedelta(0),
+) -> None:
+    """These are no candidates: they were read alive, or a list asked for at ``shown_at`` has them.
+
+    A list asked for within ``lag`` of the time at which one was found to be gone says nothing.
+    """
+    statement = sa.delete(NOMINEES).where(
+        NOMINEES.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
+        NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+    )
+    if shown_at is not None:
+        since = sa.func.coalesce(NOMINEES.c.deleted_at, NOMINEES.c.answered_at)
+        statement = statement.where(sa.or_(since.is_(None), since < shown_at - lag))
+    conn.execute(statement)
+
+
+def answered(conn: sa.Connection, resources: Collection[str], ids: Collection[str]) -> set[str]:
+    """Those of these that are candidates about which something was found out."""
+    query = sa.select(NOMINEES.c.id).where(
+        NOMINEES.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
+        NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+        NOMINEES.c.answer.is_not(None),
+    )
+    return set(conn.execute(query).scalars())
+
+
+def doubted(conn: sa.Connection) -> set[str]:
+    """Names of the resources, or tables, that have candidates."""
+    return set(conn.execute(sa.select(NOMINEES.c.resource).distinct()).scalars())
+
+
 def acquit(conn: sa.Connection, resource: Resource, ids: Sequence[str], read_at: datetime) -> None:
-    """A read by id showed these alive: they are no nominees, but hidden from lists."""
+    """A read by id showed these alive: lists hide them."""
     if not ids:
         return
-    drop(conn, resource.name, ids)
     rows = [
         {"table_name": resource.table.name, "id": key, "read_at": read_at, "reads": 1}
         for key in sorted(ids)
@@ -115,12 +203,15 @@ def acquit(conn: sa.Connection, resource: Resource, ids: Sequence[str], read_at:
     )
 
 
-def drop(conn: sa.Connection, resource: str, ids: Sequence[str] | None = None) -> None:
-    """These, or all of a resource's, are no nominees any more."""
-    statement = sa.delete(NOMINEES).where(NOMINEES.c.resource == resource)
-    if ids is not None:
-        statement = statement.where(NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)))
-    conn.execute(statement)
+def drop_unanswered(conn: sa.Connection, resource: str, ids: Sequence[str]) -> None:
+    """Those of these about which nothing was found out are no candidates any more."""
+    conn.execute(
+        sa.delete(NOMINEES).where(
+            NOMINEES.c.resource == resource,
+            NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+            NOMINEES.c.answer.is_(None),
+        )
+    )
 
 
 def reveal(conn: sa.Connection, table: Table, ids: Sequence[str] | None = None) -> None:

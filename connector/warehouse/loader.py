@@ -8,22 +8,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 
-from connector.errors import TooManyDeletesError
 from connector.resources.lists import EMBEDDED, Record
 from connector.resources.resource import Resource, Table
 from connector.warehouse import erasure, statements
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import cursor_of
 from connector.warehouse.encoder import row_keys
+from connector.warehouse.fuse import Fuse
 from connector.warehouse.statements import Names
 from connector.warehouse.transfer import Stages, Transfer, number
-
-DELETES_FUSE_SHARE, DELETES_FUSE_ROWS = 0.05, 20
 
 
 @dataclass
@@ -122,10 +118,20 @@ class Loader:
         cursor.execute(f"SELECT min(_read_at) FROM {self.names(table.name)}", ())
         return (cursor.fetchone() or (None,))[0]
 
-    def unfilled(self, conn: sa.Connection, table: Table, tries: int, most: int) -> list[str]:
-        """Placeholders that were asked for by id fewer than ``tries`` times, at most ``most``."""
-        cursor = cursor_of(conn)
-        cursor.execute(statements.unfilled(self.names, table), [table.name, tries, most])
+    def unfilled(
+        self,
+        conn: sa.Connection,
+        table: Table,
+        tries: int,
+        most: int,
+        readers: Sequence[str] = (),
+    ) -> list[str]:
+        """Placeholders that were asked for by id fewer than ``tries`` times, at most ``most``.
+
+        What is pending under one of the names of ``readers`` is left out.
+        """
+        cursor, values = cursor_of(conn), [table.name, tries, list(readers), most]
+        cursor.execute(statements.unfilled(self.names, table), values)
         return [key for (key,) in cursor.fetchall()]
 
     def note_tried(
@@ -142,35 +148,26 @@ class Loader:
         began_at: datetime,
         run_id: int,
         *,
-        allow: bool = False,
+        fuse: Fuse | None = None,
+        name: str = "",
     ) -> int:
         """Mark deleted what a complete list omits; the number of rows marked.
 
         Rows that were read or changed after the list was asked for are left alone. Raises
-        TooManyDeletesError, and marks nothing, if more than 5 % of the table and more than 20
-        rows would go and ``allow`` is not set.
+        TooManyDeletesError, and marks nothing, if that is more than the ``fuse`` takes and it is
+        not open for the table or the resource ``name``.
         """
-        cursor, keys = cursor_of(conn), row_keys(table, present)
-        gone = self._count_absent(cursor, table, began_at, keys, allow)
+        cursor, keys, fuse = cursor_of(conn), row_keys(table, present), fuse or Fuse()
+        cursor.execute(statements.count_absent(self.names, table), [began_at, *keys])
+        gone, alive = cursor.fetchone() or (0, 0)
+        if not fuse.is_open(table.name, name):
+            fuse.check(table.name, gone, alive, name)
         if gone:
             cursor.execute(
                 statements.mark_absent(self.names, table),
                 [began_at, run_id, began_at, *keys],
             )
-        return gone
-
-    def _count_absent(
-        self,
-        cursor: psycopg.Cursor[Any],
-        table: Table,
-        began_at: datetime,
-        keys: Sequence[Sequence[str]],
-        allow: bool,
-    ) -> int:
-        cursor.execute(statements.count_absent(self.names, table), [began_at, *keys])
-        gone, alive = cursor.fetchone() or (0, 0)
-        if not allow:
-            check_plausible(table, gone, alive)
+        fuse.note(table.name, gone)
         return int(gone)
 
     def mark_deleted(
@@ -197,18 +194,30 @@ class Loader:
         cursor.execute(statements.mark_deleted(self.names, table), values)
         marked = [key for key, lived in cursor.fetchall() if lived]
         if self.scrubs_deleted and table.holds_persons:
-            for at in sorted(set(times.values())):
-                gone = [key for key in times if times[key] == at and key not in merged]
-                erasure.forget(conn, self.names, gone, erasure.DELETED, at, run_id)
-            erasure.forget(conn, self.names, merged, erasure.MERGED, None, run_id)
+            self._scrub(conn, times, merged, run_id)
         return marked
+
+    def _scrub(
+        self,
+        conn: sa.Connection,
+        times: Mapping[str, datetime],
+        merged: Collection[str],
+        run_id: int,
+    ) -> None:
+        for at in sorted(set(times.values())):
+            now = [key for key in times if times[key] == at]
+            gone = [key for key in now if key not in merged]
+            erasure.forget(conn, self.names, gone, erasure.DELETED, at, run_id)
+            left = [key for key in now if key in merged]
+            erasure.forget(conn, self.names, left, erasure.MERGED, at, run_id)
 
     def bury(
         self, conn: sa.Connection, telling: Table, keys: Sequence[str], at: datetime, run_id: int
     ) -> list[str]:
-        """Mark deleted what these rows of a telling table say is gone; the ids that lived.
+        """Mark placeholders deleted that these rows of a telling table say are gone; their ids.
 
-        ``at`` is the time for those of which it is not told.
+        ``at`` is the time for those of which it is not told. Times of what is deleted already
+        are corrected; living rows are left to ``buried`` and to who decides on them.
         """
         cursor = cursor_of(conn)
         values = {"at": at, "run_id": run_id, "ids": list(keys)}
@@ -218,11 +227,24 @@ class Loader:
             erasure.forget(conn, self.names, marked, erasure.MERGED, at, run_id)
         return marked
 
+    def buried(
+        self, conn: sa.Connection, telling: Table, keys: Sequence[str]
+    ) -> dict[str, datetime | None]:
+        """The living rows that these rows of a telling table say are gone, and since when."""
+        cursor = cursor_of(conn)
+        cursor.execute(statements.buried(self.names, telling), [list(keys)])
+        return dict(cursor.fetchall())
 
-def check_plausible(table: Table, gone: int, alive: int) -> None:
-    """TooManyDeletesError if more than 5 % of a table, and more than 20 rows, would go at once."""
-    if gone > DELETES_FUSE_ROWS and gone > DELETES_FUSE_SHARE * alive:
-        raise TooManyDeletesError(
-            f"{gone} of {alive} rows of {table.name} would be marked deleted because Intercom's"
-            " list omits them; if that is right, run again with --allow-deletes"
-        )
+    def living(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> set[str]:
+        """Which of these rows live."""
+        cursor = cursor_of(conn)
+        cursor.execute(statements.living(self.names, table), [list(ids)])
+        return {key for (key,) in cursor.fetchall()}
+
+    def dead_since(
+        self, conn: sa.Connection, table: Table, ids: Sequence[str]
+    ) -> dict[str, datetime]:
+        """When those of these rows were deleted that are."""
+        cursor = cursor_of(conn)
+        cursor.execute(statements.dead_since(self.names, table), [list(ids)])
+        return dict(cursor.fetchall())

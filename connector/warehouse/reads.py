@@ -36,10 +36,12 @@ class Turns:
 
     ``before``: those last read before it; ``active``: those that were seen or updated since they
     were read; ``counted``: (child table, its parent column, count column of contacts) of those
-    whose stored children are not as many as Intercom counts.
+    whose stored children are not as many as Intercom counts. ``began_at``: when the run began;
+    what is pending, or was too short, and may be asked for again by then, is due too.
     """
 
     resource: str
+    began_at: datetime
     before: datetime | None = None
     active: bool = False
     counted: tuple[str, str, str] | None = None
@@ -62,7 +64,10 @@ def never_read(conn: sa.Connection, names: Names, turns: Turns, after: str) -> l
 
 def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list[Turn]:
     """Contacts that are due for a reason, by id."""
-    reasons: list[str] = []
+    reasons = [
+        f"EXISTS (SELECT FROM {names.in_text('sync_pending')} p WHERE p.resource = :resource"
+        " AND p.id = c.id AND p.not_before <= :began_at)"
+    ]
     if turns.before is not None:
         reasons.append("r.read_at < :before")
     if turns.active:
@@ -71,12 +76,11 @@ def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list
     if turns.counted:
         table, parent, column = turns.counted
         reasons.append(
-            f"(r.id IS NULL OR c._read_at > r.read_at) AND coalesce(c.{quote(column)}, 0) <>"
+            "(r.id IS NULL OR c._read_at > r.read_at OR r.again_at <= :began_at)"
+            f" AND coalesce(c.{quote(column)}, 0) <>"
             f" (SELECT count(*) FROM {names.in_text(table)} k WHERE k.{quote(parent)} = c.id"
             " AND k._deleted_at IS NULL)"
         )
-    if not reasons:
-        return []
     condition = "(" + ") OR (".join(reasons) + ")"
     return _turns(conn, names, turns, after, condition, {"before": turns.before})
 
@@ -92,11 +96,21 @@ def _turns(
     query = sa.text(
         f"SELECT c.id, r.read_at FROM {names.in_text('contacts')} c"
         f" LEFT JOIN {names.in_text('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
-        f" WHERE {_ALIVE} AND c.id > :after AND ({condition}) ORDER BY c.id LIMIT {PAGE}"
+        f" WHERE {_ALIVE} AND c.id > :after AND ({condition}) AND {_stays(names)}"
+        f" ORDER BY c.id LIMIT {PAGE}"
     )
+    values |= {"began_at": turns.began_at, "resource": turns.resource, "after": after}
     values = {key: value for key, value in values.items() if f":{key}" in query.text}
-    rows = conn.execute(query, {"resource": turns.resource, "after": after, **values})
+    rows = conn.execute(query, values)
     return [Turn(key, read_at) for key, read_at in rows]
+
+
+def _stays(names: Names) -> str:
+    """That the contact was not found to be gone; if it was not after all, it is read then."""
+    return (
+        f"NOT EXISTS (SELECT FROM {names.in_text('sync_nominees')} n WHERE n.id = c.id"
+        " AND n.answer IS NOT NULL)"
+    )
 
 
 def longest_ago(
@@ -107,7 +121,7 @@ def longest_ago(
         f"SELECT r.id, r.read_at FROM {names.in_text('sync_reads')} r"
         f" JOIN {names.in_text('contacts')} c ON c.id = r.id AND {_ALIVE}"
         " WHERE r.resource = :resource AND r.read_at < :before"
-        " AND (r.read_at, r.id) > (:read_at, :id)"
+        f" AND (r.read_at, r.id) > (:read_at, :id) AND {_stays(names)}"
         f" ORDER BY r.read_at, r.id LIMIT {PAGE}"
     )
     start = after or Turn("", datetime.min)
@@ -126,26 +140,52 @@ def contacts(conn: sa.Connection, names: Names) -> int:
     return int(conn.execute(sa.text(query)).scalar_one())
 
 
+@dataclass(frozen=True)
+class Short:
+    """A list that was shorter than Intercom counts: how often in a row, and when to ask again."""
+
+    reads: int
+    again_at: datetime
+
+
+def shortages(
+    conn: sa.Connection, names: Names, resource: str, column: str, lengths: Mapping[str, int]
+) -> dict[str, tuple[int, int]]:
+    """Contacts that count more than these lengths: their counts, and how often it was so before."""
+    query = sa.text(
+        f"SELECT c.id, c.{quote(column)}, coalesce(r.short_reads, 0)"
+        " FROM unnest(CAST(:ids AS text[]), CAST(:lengths AS bigint[])) v (id, length)"
+        f" JOIN {names.in_text('contacts')} c ON c.id = v.id AND c.{quote(column)} > v.length"
+        f" LEFT JOIN {names.in_text('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
+    )
+    values = {"ids": list(lengths), "lengths": list(lengths.values()), "resource": resource}
+    return {key: (counted, before) for key, counted, before in conn.execute(query, values)}
+
+
 def note(
     conn: sa.Connection,
     resource: str,
     read: Mapping[str, datetime],
     elements: int | None = None,
+    short: Mapping[str, Short] | None = None,
 ) -> None:
-    """Note when each was read, and how many elements its list had."""
+    """Note when each was read, how many elements its list had, and which were too short."""
     if not read:
         return
-    rows = [
-        {"resource": resource, "id": key, "read_at": read_at, "elements": elements}
-        for key, read_at in sorted(read.items())
-    ]
+    rows: list[dict[str, Any]] = []
+    for key, read_at in sorted(read.items()):
+        row = {"resource": resource, "id": key, "read_at": read_at, "elements": elements}
+        lack = (short or {}).get(key)
+        row["short_reads"] = lack.reads if lack else None
+        row["again_at"] = lack.again_at if lack else None
+        rows.append(row)
     statement = insert(READS)
     conn.execute(
         statement.on_conflict_do_update(
             index_elements=["resource", "id"],
             set_={
-                "read_at": statement.excluded.read_at,
-                "elements": statement.excluded.elements,
+                name: statement.excluded[name]
+                for name in ("read_at", "elements", "short_reads", "again_at")
             },
         ),
         rows,

@@ -6,7 +6,7 @@ that justify it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -123,6 +123,16 @@ READS = helper_table(
         "read_at", INSTANT, nullable=False, comment="When it was last read, by Intercom's clock"
     ),
     plain("elements", sa.BigInteger(), "How many elements its list had"),
+    plain(
+        "short_reads",
+        sa.Integer(),
+        "How often in a row its list was shorter than Intercom counts; null if it was not",
+    ),
+    plain(
+        "again_at",
+        INSTANT,
+        "When a list that was too short is asked for again, by Intercom's clock",
+    ),
 )
 
 EXCLUSIONS = helper_table(
@@ -370,6 +380,7 @@ class Pending:
 
 
 STALE = "read by id it was older than search announced"  # the reason of what is no failure (yet)
+CONTRADICTION = "lists show it, and a read by id does not find it; not taken as deleted"
 
 FREE_ATTEMPTS = 2  # the next run tries at once; a hiccup shall not cost a day
 LONGEST_DELAY = timedelta(hours=6)
@@ -407,14 +418,15 @@ def postpone(
         )
 
 
-def settle(conn: sa.Connection, resource: str, ids: Iterable[str]) -> None:
-    """The objects have been read, or are known to be gone."""
+def settle(conn: sa.Connection, resources: Collection[str], ids: Iterable[str]) -> None:
+    """The objects of these resources have been read, or are known to be gone."""
     keys = list(ids)
     if not keys:
         return
     conn.execute(
         sa.delete(PENDING).where(
-            PENDING.c.resource == resource, PENDING.c.id == sa.any_(sa.literal(keys, TEXTS))
+            PENDING.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
+            PENDING.c.id == sa.any_(sa.literal(keys, TEXTS)),
         )
     )
 

@@ -164,10 +164,10 @@ def mark_deleted(names: Names, table: Table) -> str:
 
 
 def bury(names: Names, telling: Table) -> str:
-    """Mark deleted what rows of a telling table say is gone, placeholders too.
+    """Mark placeholders deleted that rows of a telling table say are gone, and correct times.
 
-    Ids come back with whether their rows lived until now. Parameters: the time where the row
-    tells none, the run, keys of the telling rows.
+    Living rows are left alone. Ids come back with whether they were not deleted until now.
+    Parameters: the time where the row tells none, the run, keys of the telling rows.
     """
     assert telling.buries
     subject, when = map(quote, telling.buries)
@@ -177,8 +177,36 @@ def bury(names: Names, telling: Table) -> str:
         SET _deleted_at = coalesce(v.{when}, %(at)s), _changed_at = now(), _run_id = %(run_id)s
         FROM {names(telling.name)} v JOIN {names(target)} b ON b.id = v.{subject}
         WHERE o.id = b.id AND v.{subject} = ANY(%(ids)s)
-          AND (o._deleted_at IS NULL OR o._deleted_at <> v.{when})
+          AND (o._placeholder AND o._deleted_at IS NULL OR o._deleted_at <> v.{when})
         RETURNING o.id, b._deleted_at IS NULL"""
+
+
+def buried(names: Names, telling: Table) -> str:
+    """The living rows that rows of a telling table say are gone: ids, and when if it is told.
+
+    Parameter: keys of the telling rows.
+    """
+    assert telling.buries
+    subject, when = map(quote, telling.buries)
+    target = next(c.refers_to for c in telling.columns if c.name == telling.buries[0])
+    return (
+        f"SELECT o.id, v.{when} FROM {names(telling.name)} v JOIN {names(target)} o"
+        f" ON o.id = v.{subject} WHERE v.{subject} = ANY(%s)"
+        " AND o._deleted_at IS NULL AND NOT o._placeholder"
+    )
+
+
+def living(names: Names, table: Table) -> str:
+    """Ids of the living rows among these. Parameter: ids."""
+    return f"SELECT id FROM {names(table.name)} WHERE id = ANY(%s) AND {_ALIVE}"
+
+
+def dead_since(names: Names, table: Table) -> str:
+    """Id and time of the rows that are deleted, among these ids. Parameter: ids."""
+    return (
+        f"SELECT id, _deleted_at FROM {names(table.name)}"
+        " WHERE id = ANY(%s) AND _deleted_at IS NOT NULL"
+    )
 
 
 _MARK = "_deleted_at = %s, _changed_at = now(), _run_id = %s"
@@ -229,11 +257,16 @@ def sample(names: Names, resource: Resource) -> str:
 
 
 def unfilled(names: Names, table: Table) -> str:
-    """Placeholders worth asking for. Parameters: the table, tries allowed, how many."""
+    """Placeholders worth asking for, but those that are pending.
+
+    Parameters: the table, tries allowed, resources that read it by id, how many.
+    """
     return f"""
         SELECT o.id FROM {names(table.name)} o
         LEFT JOIN {names("sync_placeholders")} p ON p.table_name = %s AND p.id = o.id
         WHERE o._placeholder AND o._deleted_at IS NULL AND coalesce(p.attempts, 0) < %s
+          AND NOT EXISTS (SELECT FROM {names("sync_pending")} w
+                          WHERE w.resource = ANY(%s) AND w.id = o.id)
         ORDER BY p.attempts NULLS FIRST, o.id LIMIT %s"""
 
 

@@ -1,0 +1,90 @@
+"""After the passes: what could not be read is tried again, and placeholders are filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from connector.intercom.around import hole_of
+from connector.resources.resource import Resource
+from connector.sync.contradictions import asked_again
+from connector.sync.holes import fill_holes, is_place
+from connector.sync.work import PLACEHOLDER_TRIES, Pass
+from connector.warehouse import state
+from connector.warehouse.state import Pending
+
+PLACEHOLDERS_A_RUN = 1_000  # read by id at the end of each run, at least
+PENDING_AT_ONCE = 500
+STALE_PATIENCE = timedelta(days=1)  # so long an index may lag before that is a failure
+
+
+def of_resource(
+    entries: Iterable[Pending], resource: Resource, selected: Sequence[Resource]
+) -> list[Pending]:
+    """The entries that a resource reads: its own, and as the first also its table's."""
+    readers = [r for r in selected if r.table is resource.table and r.by_id]
+    names = {resource.name}
+    if readers and readers[0] is resource:
+        names.add(resource.table.name)
+    return list({entry.id: entry for entry in entries if entry.resource in names}.values())
+
+
+async def retry(work: Pass, selected: Sequence[Resource], until: datetime | None) -> None:
+    """Read again what is pending: holes in lists always, objects that are due by then, or all.
+
+    What belongs to resources left out is not read any more. What is not found is gone, unless a
+    search for it still shows it.
+    """
+    await fill_holes(work, [one.id for one in await _left(work, selected) if hole_of(one.id)])
+    ids = [
+        one.id
+        for one in await _left(work, selected)
+        if not hole_of(one.id)
+        and not is_place(one.id)
+        and (until is None or one.not_before <= until)
+    ]
+    if ids and work.resource.by_id:
+        some = ids if until is None else ids[:PENDING_AT_ONCE]
+        await work.read_in_chunks(dict.fromkeys(some), contradicted=asked_again)
+
+
+async def _left(work: Pass, selected: Sequence[Resource]) -> list[Pending]:
+    """What is pending and was not tried by this run."""
+    kept = await work.store.do(lambda conn: state.pending(conn))
+    found = of_resource(kept, work.resource, selected)
+    return [entry for entry in found if entry.id not in work.tried]
+
+
+async def fill_placeholders(work: Pass) -> None:
+    """Read what is referred to and was never listed; what cannot be found stays as it is."""
+    table, loader = work.resource.table, work.store.loader
+    ids = await work.store.do(
+        lambda conn: loader.unfilled(
+            conn, table, PLACEHOLDER_TRIES, PLACEHOLDERS_A_RUN, work.readers
+        )
+    )
+    if ids:
+        await work.fill(ids)
+
+
+def names_of(selected: Iterable[Resource]) -> set[str]:
+    """Under which names entries of the selected resources stand."""
+    return {name for resource in selected for name in (resource.name, resource.table.name)}
+
+
+def spoken_of(selected: Iterable[Resource], only: Collection[str]) -> set[str]:
+    """The selected resources, and what feeds that were asked for by name speak of."""
+    found = set[str]()
+    for resource in selected:
+        found.add(resource.name)
+        found.update(resource.hastens if resource.name in only else ())
+    return found
+
+
+def is_overdue(entry: Pending, names: Collection[str], now: datetime) -> bool:
+    """Whether a pending object makes the run fail: at once, or after a day if it only lags.
+
+    Those of resources that are not selected wait until they are.
+    """
+    late = entry.reason != state.STALE or now - entry.first_seen_at > STALE_PATIENCE
+    return late and entry.resource in names

@@ -1,0 +1,53 @@
+"""The fuse: how many rows of a table one run may mark deleted unasked. Knows numbers, no SQL.
+
+Whatever marks rows deleted asks here first, so that what all sources of a run find is one sum.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+from connector.errors import TooManyDeletesError
+
+FUSE_SHARE, FUSE_ROWS = 0.05, 20
+
+
+class Fuse:
+    """The fuse of one run. ``opened``: True for every table, or names of resources and tables."""
+
+    def __init__(self, opened: bool | Collection[str] = False) -> None:
+        self._opened = opened
+        self._marked = Counter[str]()
+
+    def is_open(self, *names: str) -> bool:
+        """Whether any number of deletions was allowed, by one of these names."""
+        if isinstance(self._opened, bool):
+            return self._opened
+        return not set(self._opened).isdisjoint(names)
+
+    def is_blown(self, table: str, gone: int, alive: int) -> bool:
+        """Whether so many more are implausible, with what the run marked of the table before.
+
+        That is more than 5 % of the rows that lived when the run began, and more than 20.
+        """
+        marked = self._marked[table]
+        gone, alive = gone + marked, alive + marked
+        return gone > FUSE_ROWS and gone > FUSE_SHARE * alive
+
+    def check(self, table: str, gone: int, alive: int, name: str = "") -> None:
+        """TooManyDeletesError if so many are implausible; ``name`` is what would allow them."""
+        if self.is_blown(table, gone, alive):
+            raise too_many(table, gone, alive, name or table)
+
+    def note(self, table: str, marked: int) -> None:
+        """So many rows of the table were marked."""
+        self._marked[table] += marked
+
+
+def too_many(table: str, gone: int, alive: int, name: str) -> TooManyDeletesError:
+    """The error that names the number and what to do."""
+    return TooManyDeletesError(
+        f"{gone} of {alive} rows of {table} would be marked deleted, which is implausible; none"
+        f" was. If they are really gone at Intercom, run 'sync --allow-deletes {name}'"
+    )
