@@ -11,6 +11,7 @@ from connector.resources.resource import (
     Table,
     assignee,
     count,
+    files,
     flag,
     identifier,
     instant,
@@ -202,7 +203,7 @@ TABLE = Table(
         *author("source.author", "the first message"),
         *personal(
             "source_author_id",
-            json("source.attachments", "Files attached to the first message"),
+            files("source.attachments", "Files attached to the first message"),
             text("source.url", "Page on which the conversation was begun"),
         ),
         flag("source.redacted", "Whether the first message was redacted"),

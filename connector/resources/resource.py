@@ -24,11 +24,13 @@ class Kind(Enum):
     JSON = "json"  # any JSON value, stored as jsonb
     MAP = "map"  # an object with open keys, stored as jsonb; cleaned entry by entry
     URL = "url"  # an address whose query string is signed or expires: not compared as content
+    FILES = "files"  # a list of files, stored as jsonb; the queries of their addresses likewise
 
 
 UNITS = {
     Kind.INSTANT: ", stored as a UTC instant",
-    Kind.URL: ", whose signed query string is not kept",
+    Kind.URL: ", stored as sent; a new query string alone is no change",
+    Kind.FILES: ", stored as sent; a new query string of an address alone is no change",
 }
 
 
@@ -418,6 +420,11 @@ def mapping(path: str, comment: str, name: str = "") -> Column:
 def url(path: str, comment: str, name: str = "") -> Column:
     """An address that Intercom signs anew at each read."""
     return Column(path, Kind.URL, comment, name)
+
+
+def files(path: str, comment: str, name: str = "") -> Column:
+    """A list of files, whose addresses Intercom signs anew at each read."""
+    return Column(path, Kind.FILES, comment, name)
 
 
 def personal(of: str, *columns: Column) -> tuple[Column, ...]:

@@ -88,7 +88,11 @@ class Store:
     def __init__(self, database: Database, run_id: int, privacy: Privacy | None = None) -> None:
         privacy = privacy or Privacy()
         self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
-        self.loader = Loader(database.schema, scrubs_deleted=privacy.scrubs_deleted)
+        self.loader = Loader(
+            database.schema,
+            scrubs_deleted=privacy.scrubs_deleted,
+            signatures=self.exclusions.signatures,
+        )
         # While Postgres works on one chunk the next is encoded.
         self._encoding = Encoding(self.exclusions)
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
