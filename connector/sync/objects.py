@@ -26,7 +26,7 @@ from connector.intercom.replies import Reply
 from connector.intercom.retry import QUICK
 from connector.jsontext import decode
 from connector.resources.lists import Record, incomplete_links, may_be_cut
-from connector.resources.resource import Complete, Resource, Table
+from connector.resources.resource import Complete, Link, Resource, Table
 from connector.sync.ahead import side_by_side, together
 
 MANY = 10  # so many objects, none of which can be read, are not bad luck
@@ -122,27 +122,30 @@ def _read_record(reply: Reply) -> Mapping[str, Any]:
 
 async def complete_lists(
     client: Client, table: Table, records: Sequence[Record | bytes], known: Collection[str] = ()
-) -> tuple[dict[tuple[str, str], Sequence[Any]], dict[str, IntercomError]]:
+) -> tuple[dict[tuple[int, str], Sequence[Any]], dict[str, IntercomError]]:
     """The complete lists of records that embed only the first ten elements of one.
 
-    Returns them by (record id, link table), and the failures by record id. Nothing is asked for
+    Returns them by (place of the record, link table), and the failures by record id. What several
+    copies of a record embed in part is asked for once. Nothing is asked for
     the records that are ``known``: of the lists that they embed in part no link is taken away.
     """
-    lists: dict[tuple[str, str], Sequence[Any]] = {}
+    lists: dict[tuple[int, str], Sequence[Any]] = {}
     failed: dict[str, IntercomError] = {}
-    wanted: list[tuple[str, str, Complete]] = []
+    wanted: dict[tuple[str, Link], list[int]] = {}
     completable = any(link.complete for link in table.links)
-    for given in records if completable else ():
+    for place, given in enumerate(records if completable else ()):
         if isinstance(given, bytes) and not may_be_cut(given):
             continue
         record = decode(given) if isinstance(given, bytes) else given
         for link in incomplete_links(table, record):
-            if link.complete and _asks(record.get("id"), known):
-                wanted.append((str(record["id"]), link.table, link.complete))
+            if _asks(record.get("id"), known):
+                wanted.setdefault((str(record["id"]), link), []).append(place)
 
-    async def read(key: str, name: str, complete: Complete) -> None:
+    async def read(key: str, link: Link, places: Sequence[int]) -> None:
+        assert link.complete
         try:
-            lists[key, name] = await _read_list(client, key, complete)
+            elements = await _read_list(client, key, link.complete)
+            lists.update({(place, link.table): elements for place in places})
         except NotFoundError:
             pass  # gone since: the pass that finds it gone says so
         except MergedError:
@@ -150,8 +153,8 @@ async def complete_lists(
         except UNREADABLE as error:
             failed[key] = error
 
-    await together(*(read(*item) for item in wanted))
-    _give_up_on_all(failed, len({key for key, _, _ in wanted}))
+    await together(*(read(*item, places) for item, places in wanted.items()))
+    _give_up_on_all(failed, len({key for key, _ in wanted}))
     return lists, failed
 
 

@@ -44,13 +44,13 @@ INDEX_LAG = timedelta(minutes=10)
 class Chunk:
     """Records of one table that are written together, decoded or as JSON text.
 
-    ``completed`` holds complete lists read beside a record, by (record id, link table).
+    ``completed`` holds complete lists read beside a record, by (its place, link table).
     ``digests`` are what lists showed of the records, by id; None takes a stored digest away.
     """
 
     records: list[Record | bytes] = field(default_factory=list)
     read_at: list[datetime] = field(default_factory=list)
-    completed: dict[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
+    completed: dict[tuple[int, str], Sequence[Any]] = field(default_factory=dict)
     digests: dict[str, int | None] = field(default_factory=dict)
 
     def add(self, records: Sequence[Record | bytes], read_at: datetime) -> None:
@@ -60,9 +60,11 @@ class Chunk:
 
     def take_in(self, other: Chunk) -> None:
         """The other's records too; of two digests of one record neither is known to hold."""
+        before = len(self.records)
         self.records.extend(other.records)
         self.read_at.extend(other.read_at)
-        self.completed |= other.completed
+        for (place, name), elements in other.completed.items():
+            self.completed[before + place, name] = elements
         for key, digest in other.digests.items():
             same = self.digests.get(key, digest) == digest
             self.digests[key] = digest if same else None
@@ -310,9 +312,7 @@ def _may_join(chosen: Sequence[_Merge], other: _Merge) -> bool:
     alike = other.tally is first.tally and other.table is first.table
     most = MOST_OBJECTS if first.by_id else MOST_RECORDS
     small = sum(len(merge.chunk) for merge in (*chosen, other)) <= most
-    # Of two complete lists of one record nobody would know which is the newer.
-    apart = all(merge.chunk.completed.keys().isdisjoint(other.chunk.completed) for merge in chosen)
-    return alike and other.by_id == first.by_id and small and apart
+    return alike and other.by_id == first.by_id and small
 
 
 def _subjects(telling: Table) -> Table:

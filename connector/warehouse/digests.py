@@ -62,7 +62,11 @@ def revision(table: Table) -> str:
     told = [
         [
             part.name,
-            [(c.path, c.name, c.kind.value, c.refers_to, c.zero_is_null) for c in part.columns],
+            [
+                (c.path, c.name, c.kind.value, c.refers_to, c.zero_is_null, c.names)
+                for c in part.columns
+            ],
+            [(c.name, e.table, e.path, e.prefix) for c in part.columns for e in c.embeds],
             [(link.table, link.path, link.item) for link in part.links],
             [(child.path, child.parent, child.cap) for child in part.children],
             [(t.table.name, t.path) for t in part.tells],

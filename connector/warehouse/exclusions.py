@@ -121,9 +121,9 @@ class Exclusions:
         return [_object(node, record, self._stored) for record in records]
 
     def lists(
-        self, table: Table, lists: Mapping[tuple[str, str], Sequence[Any]]
-    ) -> Mapping[tuple[str, str], Sequence[Any]]:
-        """Complete lists that were read beside records, by (record id, link table)."""
+        self, table: Table, lists: Mapping[tuple[int, str], Sequence[Any]]
+    ) -> Mapping[tuple[int, str], Sequence[Any]]:
+        """Complete lists that were read beside records, by (place of the record, link table)."""
         nodes = {link.table: self._elements(link) for link in table.links}
         return {
             (key, name): _list(node, elements, self._stored)
@@ -249,7 +249,7 @@ def _value(node: Node, value: Any, leaf: Leaf, prune: bool) -> Any:
         return leaf(node.rule, value)
     if value is None:
         return None
-    if node.elements:
+    if node.elements and (type(value) is list or not node.inner):  # else it may be wrapped
         return _list(node.elements, value, leaf) if type(value) is list else GONE
     if node.is_map and prune:  # what did not fit into a map stands there, under any spelling
         return GONE

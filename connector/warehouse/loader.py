@@ -36,6 +36,13 @@ class Written:
     unchanged: int = 0
     refused: tuple[str, ...] = ()
 
+    def add(self, other: Written) -> None:
+        """What another batch did as well."""
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.refused += other.refused
+
 
 class Loader:
     """Writes batches into one schema.
@@ -65,6 +72,14 @@ class Loader:
         A list read revives a deleted row only if it was requested later than the deletion plus
         ``lag``: Intercom's lists go on showing a deleted object for a while.
         """
+        written = self._write(conn, batch, run_id, by_id, lag)
+        if batch.beside:
+            written.add(self._write(conn, batch.beside, run_id, by_id, lag))
+        return written
+
+    def _write(
+        self, conn: sa.Connection, batch: Batch, run_id: int, by_id: bool, lag: timedelta
+    ) -> Written:
         table, root = batch.table, batch.staged[batch.table.name]
         if not root.rows:
             return Written()

@@ -50,7 +50,7 @@ def _expression(domains: str, slash: str) -> str:
     may be spelled out, since an address can stand in JSON, once more escaped. Whatever link comes
     first is passed over whole, so that what it embeds counts as its own.
     """
-    spelled = r"\\+u00(?!2[0267]|3[ce]|5c)[2-7][0-9a-f]"
+    spelled = r"\\+u(?!00(?:[01]|2[0267]|3[ce]|5c))[0-9a-f]{4}"
     entity_ends = r"(?:amp;)*(?:quot|apos|lt|gt|nbsp|#0*3[49]|#x0*2[27]);"
     also = rf"(?:&|\\+u0026)(?!{entity_ends})#?"
     comma = rf",(?!https?:|{slash}{slash})"  # between two addresses it belongs to neither

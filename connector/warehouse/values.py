@@ -26,11 +26,13 @@ ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 _SUSPECT = re.compile("[\x00\\\\\t\n\r\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# Of the JSON encoders: half a surrogate pair, a number that is none, no end of nesting.
+# Of the JSON encoders: half a surrogate pair, a number that is none or past a double, no end of
+# nesting.
 REFUSALS = (
     msgspec.MsgspecError,
     UnicodeEncodeError,
     OverflowError,
+    TypeError,
     ValueError,
     RecursionError,
 )
