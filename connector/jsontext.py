@@ -6,12 +6,30 @@ Infinity, numbers past a double. Such a body is read again by the patient decode
 library, so that one odd value never costs a page.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypedDict
+from uuid import uuid4
 
 import msgspec
+
+
+class HugeFloat(float):
+    """A number past a double: infinite, but printed as it was sent."""
+
+    def __new__(cls, text: str) -> HugeFloat:
+        return super().__new__(cls, text)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Head(msgspec.Struct):
@@ -25,14 +43,17 @@ class Head(msgspec.Struct):
 _fast = msgspec.json.Decoder()
 _head = msgspec.json.Decoder(Head)
 _skim = msgspec.json.Decoder(msgspec.Raw)
+_MARK = uuid4().hex  # in no text that anybody sends
+_HUGE = re.compile(f'"{_MARK}([^"]*)"')
 _REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def decode(body: bytes) -> Any:
     """The value of a JSON text, integers exact at any size; ValueError if it is no JSON.
 
-    Lone surrogates, NaN and Infinity come back as Python knows them, bytes that are not UTF-8 as
-    lone surrogates, integers of more than 4,300 digits as their text: the caller cleans them.
+    Lone surrogates, NaN and Infinity come back as Python knows them, numbers past a double as
+    HugeFloat, bytes that are not UTF-8 as lone surrogates, integers of more than 4,300 digits as
+    their text: the caller cleans them.
     """
     try:
         return _fast.decode(body)
@@ -60,7 +81,7 @@ def split(
     try:
         found = _splitter(tuple(keys), tuple(beside)).decode(body)
     except _REFUSALS:
-        return _split_patiently(decode(body), keys, beside)
+        return _split_patiently(_decode_patiently(body, _marked), keys, beside)
     fields = {name: value for name, value in found.items() if name not in keys}
     listed = next((found[key] for key in keys if key in found), None)
     return fields, None if listed is None else [bytes(text) for text in listed]
@@ -87,7 +108,7 @@ def _split_patiently(
     if not isinstance(listed, list):
         return fields, None
     # Escaped, what the fast decoder refuses can be read again by the patient one.
-    return fields, [json.dumps(element).encode() for element in listed]
+    return fields, [_HUGE.sub(r"\1", json.dumps(element)).encode() for element in listed]
 
 
 def head(record: bytes) -> Head:
@@ -106,10 +127,10 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _decode_patiently(body: bytes) -> Any:
+def _decode_patiently(body: bytes, parse_float: Callable[[str], Any] | None = None) -> Any:
     text = body.decode("utf-8-sig", "surrogateescape")
     try:
-        return json.loads(text, strict=False, parse_int=_integer)
+        return json.loads(text, strict=False, parse_int=_integer, parse_float=parse_float or _float)
     except RecursionError as error:
         raise ValueError("JSON nested too deeply") from error
 
@@ -120,6 +141,17 @@ def _is_complete_patiently(body: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else HugeFloat(text)
+
+
+def _marked(text: str) -> float | str:
+    """The number, or past a double a text that can be made a number again."""
+    value = float(text)
+    return value if math.isfinite(value) else f"{_MARK}{text}"
 
 
 def _integer(digits: str) -> int | str:

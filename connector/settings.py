@@ -55,6 +55,7 @@ class Settings:
     exclude: str = ""  # names of fields, read by warehouse.excludable
     hash_key: str = field(default="", repr=False)
     scrubs_deleted: bool = False  # contacts deleted at Intercom are emptied
+    file_hosts: tuple[str, ...] = ()  # whose signed addresses are compared without their query
 
     def require_token(self) -> str:
         """The token, or SettingsError if none is set."""
@@ -143,6 +144,7 @@ def load(
         exclude=source.text("CONNECTOR_EXCLUDE"),
         hash_key=source.text("CONNECTOR_HASH_KEY"),
         scrubs_deleted=_scrubs_deleted(source),
+        file_hosts=_file_hosts(source),
     )
 
 
@@ -160,6 +162,20 @@ def _scrubs_deleted(source: Source) -> bool:
     if value not in ("keep", "scrub"):
         raise SettingsError(f"CONNECTOR_ON_DELETE must be keep or scrub, not {value!r}")
     return value == "scrub"
+
+
+def _file_hosts(source: Source) -> tuple[str, ...]:
+    """Names of hosts, each meant with all hosts below it; ``*.`` before one says the same."""
+    given = re.split(r"[\s,]+", source.text("CONNECTOR_FILE_HOSTS").lower())
+    hosts = tuple(dict.fromkeys(host.removeprefix("*.") for host in given if host))
+    label = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
+    for host in hosts:
+        if not re.fullmatch(rf"{label}(\.{label})+", host):
+            raise SettingsError(
+                f"CONNECTOR_FILE_HOSTS names {host!r}, which is no name of a host; give names like"
+                " files.example.com, separated by commas, without https:// and paths"
+            )
+    return hosts
 
 
 def _notify_url(source: Source) -> str | None:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from connector.resources.resource import Kind, Table
 from connector.warehouse.encoder import encode
-from connector.warehouse.values import unsigned
 from tests.test_values import JSON_VALUES
 from tests.warehouse import BY_TABLE, T0, Warehouse, at, opened, unix
 
@@ -92,7 +91,8 @@ def test_a_reference_to_an_empty_id_refers_to_nothing_and_is_kept(warehouse):
 
 
 SPOILT: list[tuple[str, Any, Any, Any]] = [
-    ("created_at", 253402300800, None, 253402300800),
+    ("created_at", 253402300800000, None, 253402300800000),
+    ("created_at", -62135596801, None, -62135596801),
     ("name", "a\0b", "ab", "a\\u0000b"),
     ("name", "\ud83d!", "!", "\\ud83d!"),
     ("name", {"first": "A"}, None, {"first": "A"}),
@@ -176,39 +176,7 @@ def test_a_warning_names_only_what_is_declared(warehouse):
     }
 
 
-# -- signatures ------------------------------------------------------------------------------
-
-
-def test_signatures_are_dropped_wherever_they_stand(warehouse):
-    def record(signature: str) -> dict[str, Any]:
-        file = f"https://downloads.intercomcdn.com/a.png?expires={signature}&signature={signature}"
-        return {
-            "id": "1",
-            "updated_at": 1,
-            "source": {
-                "body": f'<img src="{file.replace("&", "&amp;")}">',
-                "attachments": [{"type": "upload", "url": file}],
-                "url": file,
-            },
-            "custom_attributes": {"photo": file, "spoilt": file + "\0"},
-            "unheard_of": {"deep": [file]},
-            "conversation_parts": wrapped(
-                {
-                    "id": "p",
-                    "body": f"<a href='{file}'>",
-                    "metadata": {"f": file},
-                    "attachments": [{"name": "a.png", "url": file}],
-                    "new_key": file,
-                },
-                key="conversation_parts",
-            ),
-        }
-
-    warehouse.write("conversations", record("one-signature"))
-    before = warehouse.versions()
-    assert "one-signature" not in str(warehouse.content())
-    warehouse.write("conversations", record("another"), read=100)
-    assert warehouse.versions() == before
+# -- addresses -------------------------------------------------------------------------------
 
 
 def test_the_query_of_an_avatar_is_not_compared_even_unsigned(warehouse):
@@ -296,7 +264,7 @@ def test_what_a_reference_says_beyond_its_objects_own_row_is_kept(warehouse):
 def test_elements_of_complete_lists_are_objects_of_their_own_and_no_data(warehouse):
     record = {"id": "1", "companies": wrapped({"id": "a"}, has_more=True)}
     elements = [{"id": "a", "whatever": 1}, {"id": "b", "name": "B", "whatever": 2}]
-    warehouse.write("contacts", record, completed={("1", "contact_companies"): elements})
+    warehouse.write("contacts", record, completed={(0, "contact_companies"): elements})
     assert warehouse.links("contact_companies") == {("1", "a"), ("1", "b")}
     assert warehouse.one("contacts", "1")["extra"] is None
 
@@ -386,7 +354,9 @@ def test_odd_characters_in_ids_are_stored_as_they_are(warehouse):
         }
         for key in ODD_IDS
     ]
-    completed = {(key, "contact_tags"): [{"id": key}, {"id": "t"}] for key in ODD_IDS}
+    completed = {
+        (place, "contact_tags"): [{"id": key}, {"id": "t"}] for place, key in enumerate(ODD_IDS)
+    }
     warehouse.write("contacts", *records, completed=completed)
     assert set(warehouse.rows("contacts")) == set(warehouse.rows("admins")) == set(ODD_IDS)
     assert warehouse.links("contact_tags") == {(key, tag) for key in ODD_IDS for tag in (key, "t")}
@@ -488,7 +458,7 @@ def _scalars(value: Any) -> Iterator[Any]:
 def _is_among(value: Any, found: set[Any]) -> bool:
     if isinstance(value, str):
         spelled = json.dumps(value)[1:-1]
-        return bool(found & {unsigned(value), unsigned(spelled)})
+        return bool(found & {value, spelled})
     if isinstance(value, float) and not math.isfinite(value):
         return str(value) in found
     numbers = {float(item) for item in found if isinstance(item, (int, float, Decimal))}

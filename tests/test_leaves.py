@@ -74,7 +74,19 @@ LINKS = {
         "subscription_types",
     ),
     ("tickets", "contacts.contacts"): ("ticket_contacts", "ticket_id", "contact_id", "contacts"),
+    ("conversation_parts", "tags"): ("conversation_part_tags", "part_id", "tag_id", "tags"),
     ("tickets", "contacts.data"): ("ticket_contacts", "ticket_id", "contact_id", "contacts"),
+}
+# (table, path of a JSON value): the table whose rows its objects refer to, and how its keys begin
+EMBEDDED = {
+    ("ticket_types", "ticket_states.data"): ("ticket_states", ""),
+    ("ticket_states", "ticket_types.data"): ("ticket_types", ""),
+    ("articles", "tags.tags"): ("tags", ""),
+    ("conversations", "statistics.assigned_team_first_response_time"): ("teams", "team_"),
+    (
+        "conversations",
+        "statistics.assigned_team_first_response_time_in_office_hours",
+    ): ("teams", "team_"),
 }
 # (table, path of the list): child table, its key
 CHILDREN = {
@@ -179,6 +191,8 @@ class Collector:
         dotted = ".".join(path)
         if (table, dotted) in REPEATED:
             return
+        if (table, dotted) in EMBEDDED:
+            value = uncopied(*EMBEDDED[table, dotted], value)
         if isinstance(value, list) and (table, dotted) in LINKS:
             yield from self._links(table, row, path, value)
         elif isinstance(value, list) and (table, dotted) in CHILDREN:
@@ -248,6 +262,12 @@ class Collector:
             else:
                 found = self._row(child, id=str(element["id"]))
             yield from self._object(child, found, (), element)
+
+
+def uncopied(table: str, prefix: str, elements: list[Any]) -> list[Any]:
+    """References without what they copy from the rows of the table."""
+    copied = {f"{prefix}{key}" for key in BY_TABLE[table].top_keys() - {"id"}}
+    return [{k: v for k, v in element.items() if k not in copied} for element in elements or []]
 
 
 def without_wrapping(value: Any) -> Any:
@@ -357,6 +377,14 @@ def test_the_documented_replies_cover_every_resource_and_hold_links_and_children
         for record in reply["records"]
         for dotted in lists_in(record)
     }
+    parts = [
+        part
+        for _, reply in REPLIES
+        if reply["table"] == "conversations"
+        for record in reply["records"]
+        for part in record.get("conversation_parts", {}).get("conversation_parts", [])
+    ]
+    held |= {("conversation_parts", dotted) for part in parts for dotted in lists_in(part)}
     children = {child for child in CHILDREN if child[0] in BY_TABLE}
     links = {LINKS[path][0] for path in held if path in LINKS}
     assert children <= held

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from connector.errors import TooManyDeletesError
 from connector.resources import BY_NAME
 from connector.warehouse.encoder import encode
+from connector.warehouse.signatures import INTERCOM
 from connector.warehouse.survey import outline, survey
 from connector.warehouse.transfer import KEPT
 from tests.warehouse import BY_TABLE, Warehouse, at, opened, unix
@@ -266,6 +267,95 @@ def test_the_order_and_number_of_copies_does_not_matter(warehouse, copies, repea
     assert {**got, "files": files} == expected
 
 
+# -- several copies of one object in one batch ------------------------------------------------
+
+
+def _versions(draw: Any) -> list[tuple[dict[str, Any], int, list[dict[str, Any]] | None]]:
+    """Copies of one contact of different ages, each with its own lists; and lists read beside it.
+
+    A copy, when it was asked for, and its complete list of tags if that was read.
+    """
+    found = []
+    for read in draw(st.permutations(range(6)))[: draw(st.integers(1, 6))]:
+        tags = draw(st.lists(st.sampled_from("abcdef"), max_size=3, unique=True))
+        kind = draw(st.sampled_from(["whole", "cut", "completed", "absent", "beside"]))
+        record: dict[str, Any] = {"id": "1"}
+        if kind == "beside":
+            name = draw(st.sampled_from(["notes", "subscriptions"]))
+            elements = [{"id": f"{read}{tag}"} for tag in tags]
+            found.append((record | {name: {"complete": elements}}, read, None))
+            continue
+        record |= {"updated_at": unix(draw(st.integers(0, 3))), "name": f"as of {read}"}
+        if kind != "absent":
+            record["tags"] = listed(*tags, has_more=kind in ("cut", "completed"))
+        complete = [{"id": tag} for tag in (*tags, "z")] if kind == "completed" else None
+        found.append((record, read, complete))
+    return found
+
+
+@settings(
+    max_examples=80,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.data())
+def test_a_batch_of_many_copies_is_what_they_are_newest_first(warehouse, data):
+    versions = _versions(data.draw)
+    stored = data.draw(st.booleans())
+
+    def begin() -> None:
+        warehouse.clear()
+        if stored:
+            warehouse.write("contacts", contact(updated=1, name="stored", tags=listed("s")))
+
+    def content() -> dict[str, Any]:
+        # Lists that are put together have one time, which rows made of them get.
+        apart = {"contact_notes", *([] if copies or stored else ["contacts"])}
+        return {
+            name: [
+                {k: v for k, v in r.items() if k != "_read_at" or name not in apart} for r in rows
+            ]
+            for name, rows in warehouse.content().items()
+            if name in ("contacts", "contact_tags", "contact_notes", "contact_subscriptions")
+        }
+
+    copies = [one for one in versions if "updated_at" in one[0]]
+    copies.sort(key=lambda one: (one[0]["updated_at"], one[1]), reverse=True)
+    # Of lists that were read beside it, the last of each kind.
+    lists = sorted((one for one in versions if one not in copies), key=lambda one: one[1])
+    beside = {"notes" in record: (record, read, None) for record, read, _ in lists}
+    begin()
+    for record, read, complete in (*copies, *beside.values()):
+        own = {(0, "contact_tags"): complete} if complete is not None else None
+        warehouse.write("contacts", record, read=read, completed=own)
+    expected = content()
+    arrival = data.draw(st.permutations(versions))
+    begin()
+    batch = encode(
+        BY_TABLE["contacts"],
+        [record for record, _, _ in arrival],
+        [at(read) for _, read, _ in arrival],
+        {
+            (place, "contact_tags"): complete
+            for place, (_, _, complete) in enumerate(arrival)
+            if complete is not None
+        },
+    )
+    warehouse.merge(batch)
+    assert content() == expected
+
+
+def test_the_complete_list_of_an_older_copy_gives_way_to_the_list_of_a_newer_one(warehouse):
+    older = contact(updated=1, tags=listed("a", has_more=True))
+    newer = contact(updated=2, tags=listed("n", has_more=False))
+    elements = [{"id": "a"}, {"id": "b"}]
+    for records, place in (([older, newer], 0), ([newer, older], 1)):
+        warehouse.clear()
+        completed = {(place, "contact_tags"): elements}
+        warehouse.write("contacts", *records, completed=completed)
+        assert warehouse.links("contact_tags") == {("1", "n")}
+
+
 # -- placeholders ----------------------------------------------------------------------------
 
 
@@ -363,7 +453,7 @@ def test_a_complete_list_removes_the_links_it_omits_and_no_other_owners(warehous
 def test_a_list_that_was_completed_beside_its_record_counts_as_complete(warehouse):
     cut = contact(tags=listed("a", has_more=True))
     warehouse.write("contacts", contact(tags=listed("a", "b", "c")))
-    completed = {("1", "contact_tags"): [{"id": "a"}, {"id": "c", "applied_at": unix(5)}]}
+    completed = {(0, "contact_tags"): [{"id": "a"}, {"id": "c", "applied_at": unix(5)}]}
     warehouse.write("contacts", cut, read=1, completed=completed)
     assert warehouse.links("contact_tags") == {("1", "a"), ("1", "c")}
 
@@ -682,7 +772,8 @@ def test_stored_rows_are_looked_up_by_their_index_however_few_statistics_there_a
     with warehouse.database.transaction() as conn:
         warehouse.loader.compare(conn, batch)  # makes and fills the stages
         cursor = conn.connection.driver_connection.cursor()
-        cursor.execute(query, {"by_id": False, "lag": timedelta(0)})
+        values = {"by_id": False, "lag": timedelta(0), "signed": INTERCOM.expression}
+        cursor.execute(query, values)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "using contacts_pkey on contacts" in plan
     assert "Seq Scan on contacts" not in plan

@@ -31,7 +31,8 @@ CATALOG = {
         SELECT c.relname, c.relkind, a.attname, format_type(a.atttypid, a.atttypmod) AS type,
                a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid) AS preset,
                col_description(c.oid, a.attnum) AS comment
-        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+        FROM pg_class c
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
         WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind = 'r'
           AND c.relname <> 'sync_version'

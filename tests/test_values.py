@@ -49,7 +49,7 @@ def misfit(convert: Any, value: Any) -> str:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0?"))))
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))))
 def test_any_text_that_postgres_holds_survives_copy_unchanged(connection, texts):
     assert copied(connection, "body", *map(values.text, texts)) == texts
 
@@ -147,7 +147,20 @@ def test_what_is_no_finite_number_is_no_money(value):
         ("2024-12-18", "2024-12-18"),
         (-1, "1969-12-31 23:59:59"),
         (-62135596800, "0001-01-01"),
-        (LAST_SECOND, "9999-12-31 23:59:59"),
+        (-62135596800000, "0001-01-01"),
+        (LAST_SECOND * 1000 + 999, "9999-12-31 23:59:59.999"),
+        (200016000000, "1976-05-04"),
+        (-200016000000, "1963-08-31"),
+        (200016000000.0, "1976-05-04"),
+        ("200016000000", "1976-05-04"),
+        ("-200016000000", "1963-08-31"),
+        ("1734537334.5", "2024-12-18 15:55:34.5"),
+        (10**11 - 1, "5138-11-16 09:46:39"),
+        (10**11 - 0.5, "5138-11-16 09:46:39.5"),
+        (10**11, "1973-03-03 09:46:40"),
+        (str(10**11 - 1), "5138-11-16 09:46:39"),
+        (str(10**11), "1973-03-03 09:46:40"),
+        (-(10**11), "1966-10-31 14:13:20"),
         ("9999-12-31T23:59:59Z", "9999-12-31 23:59:59"),
     ],
 )
@@ -159,12 +172,15 @@ def test_seconds_milliseconds_and_iso_texts_are_instants(connection, value, expe
 @pytest.mark.parametrize(
     "value",
     [
-        LAST_SECOND + 1,
-        LAST_SECOND + 0.5,
-        float(LAST_SECOND + 1),
+        (LAST_SECOND + 1) * 1000,
+        (LAST_SECOND + 1) * 1000.0,
+        str((LAST_SECOND + 1) * 1000),
         -62135596801,
+        -62135596800001,
+        -(10**11) + 1,
+        str(-(10**11) + 1),
         -62135596800.5,
-        -100000000000.25,
+        -99999999999.75,
         10**18,
         -(10**18),
         2**70,
@@ -234,7 +250,7 @@ def test_any_json_value_becomes_a_document_that_postgres_reads(connection, value
             st.none(),
             st.booleans(),
             st.integers(-(2**80), 2**80),
-            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0?")),
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
         ),
         lambda inner: st.lists(inner) | st.dictionaries(st.text("ab\\\"\t'\u00e9"), inner),
         max_leaves=10,
@@ -289,54 +305,12 @@ def test_a_map_holds_only_objects(value):
     assert values.mapping({}) == "{}"
 
 
-# -- signatures ------------------------------------------------------------------------------
-
-FILE = "https://downloads.intercomcdn.com/i/o/1/a.png"
-SIGNED = [
-    f"{FILE}?expires=1&signature=ab%2F",
-    f"{FILE}?expires=1&amp;signature=ab&amp;req=x%3D%3D",
-    f"{FILE}?req=abc",
-    f"{FILE}?SIGNATURE=a&Expires=2",
-    f"{FILE}?X-Amz-Date=1&X-Amz-Signature=3",
-    f"{FILE}?a=1&X-Goog-Signature=3",
-    f"{FILE}?Expires=1&Signature=x~-_&Key-Pair-Id=K",
-    f"{FILE}?token=abc",
-]
-
-
-@pytest.mark.parametrize("address", SIGNED)
-def test_the_query_of_a_signed_address_is_no_content_wherever_it_stands(address):
-    assert values.text(address) == FILE
-    assert values.text(f'<img src="{address}"> b') == f'<img src="{FILE}"> b'
-    assert values.text(f"<a href='{address}'>x</a>") == f"<a href='{FILE}'>x</a>"
-    assert values.text(f"see ({address}), or not") == f"see ({FILE}), or not"
-    assert values.text(f"&quot;{address}&quot; b") == f"&quot;{FILE}&quot; b"
-    assert values.text(f"{address},{address}") == f"{FILE},{FILE}"
-    for value in ({"k": address}, [address], {"a": [{"b": f"x {address}"}]}):
-        expected = json.loads(json.dumps(value).replace(address, FILE))
-        assert json.loads(values.document(value)) == expected
-        assert json.loads(values.leftovers({"e": value})) == {"e": expected}
-    dirty = json.loads(misfit(values.document, {"k": address, "bad": "\0"}))
-    assert dirty == {"k": FILE, "bad": ""}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "https://shop.example/search?q=1&page=2",
-        "https://app.example/reset?token=abc&user=7",
-        "https://app.example/invite?expires=tomorrow",
-        "what?expires=1&signature=2",
-        "https://example.com/?design=1&resignature=2",
-        "Is it? https://example.com/a.png",
-    ],
-)
-def test_a_query_that_nobody_signed_is_content(text):
-    assert values.text(text) == text
-    assert json.loads(values.document({"k": text})) == {"k": text}
-
-
-def test_a_document_with_a_signed_address_and_escapes_stays_json():
-    value = {"k": f'{FILE}?expires=1&signature=2"quoted" \\ \n\t'}
-    encoded = values.document(value).replace("\\\\", "\\")
-    assert json.loads(encoded) == {"k": f'{FILE}"quoted" \\ \n\t'}
+def test_links_are_text_like_any_other():
+    for link in (
+        "https://shop.example.com/index.php?route=order&token=55&id=7",
+        "https://downloads.intercomcdn.com/a.png?expires=1&signature=2",
+    ):
+        assert values.text(link) == values.url(link) == link
+        assert json.loads(values.document({link: [link]})) == {link: [link]}
+        assert json.loads(values.leftovers({"e": link})) == {"e": link}
+        assert json.loads(misfit(values.document, {"k": link, "bad": "\0"}))["k"] == link

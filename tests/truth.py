@@ -19,7 +19,20 @@ from tests.harness import Harness
 
 Record = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
+QUERY = re.compile(r"(https?://[^\s\"'<>?]+\.intercom(?:cdn|assets)\.com[^\s\"'<>?]*)\?[^\s\"'<>]*")
+# What references in JSON values copy of objects that have rows of their own: table, column.
+COPIED = {
+    ("ticket_types", "ticket_states"): {"category", "internal_label", "external_label"},
+    ("ticket_states", "ticket_types"): {
+        *("name", "description", "icon", "archived", "is_internal", "category"),
+    },
+    ("articles", "tags"): {"name"},
+    ("conversations", "statistics_assigned_team_first_response_time"): {"team_name"},
+    (
+        "conversations",
+        "statistics_assigned_team_first_response_time_in_office_hours",
+    ): {"team_name"},
+}
 
 
 def differences(
@@ -108,6 +121,9 @@ def _row(table: Table, row: Record, record: Record) -> list[str]:
     found = []
     for column in table.columns:
         stored, true = row[column.name], expected(column, record)
+        copied = COPIED.get((table.name, column.name))
+        if copied and true is not None:
+            true = [{k: v for k, v in one.items() if k not in copied} for one in true]
         if comparable(stored) != comparable(true):
             found.append(
                 f"{table.name} {_key(row, table)}: {column.name} is {stored!r}, not {true!r}"
@@ -137,7 +153,7 @@ def instant(value: Any) -> datetime:
 
 
 def comparable(value: Any) -> Any:
-    """A value without the query strings of addresses: signatures are no content."""
+    """A value without the queries of addresses of Intercom's files: signatures are no content."""
     match value:
         case str():
             return QUERY.sub(r"\1", value)

@@ -61,7 +61,7 @@ class Warehouse:
         by_id: bool = False,
         lag: float = 0,
         run: int = 1,
-        completed: Mapping[tuple[str, str], Sequence[Any]] | None = None,
+        completed: Mapping[tuple[int, str], Sequence[Any]] | None = None,
         exclusions: Exclusions = NONE,
     ) -> Written:
         """Encode and merge, in one transaction; ``read``: when they were requested."""

@@ -14,6 +14,7 @@ from connector.warehouse import embedded
 from connector.warehouse.database import Database
 from connector.warehouse.excludable import parse
 from connector.warehouse.exclusions import Privacy
+from connector.warehouse.signatures import Signatures
 
 
 def open_client(settings: Settings) -> Client:
@@ -33,7 +34,9 @@ def open_client(settings: Settings) -> Client:
 
 def privacy(settings: Settings) -> Privacy:
     """What is kept out of the warehouse; SettingsError for a name that cannot be excluded."""
-    return Privacy(parse(settings.exclude, settings.hash_key), settings.scrubs_deleted)
+    signatures = Signatures(settings.file_hosts)
+    exclusions = parse(settings.exclude, settings.hash_key, signatures)
+    return Privacy(exclusions, settings.scrubs_deleted)
 
 
 @contextmanager

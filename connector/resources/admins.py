@@ -13,6 +13,7 @@ from connector.resources.resource import (
 
 TABLE = Table(
     name="admins",
+    types=("admin",),
     comment="Teammates of the workspace, the Operator bot included. Admins that have left are"
     " marked deleted; those known only from old conversations stay placeholders.",
     columns=(

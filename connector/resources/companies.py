@@ -1,6 +1,7 @@
 """Companies: the customers' organisations, read whole by the scroll."""
 
 from connector.resources.resource import (
+    Embedded,
     Link,
     Resource,
     Sweep,
@@ -16,6 +17,7 @@ from connector.resources.resource import (
 
 TABLE = Table(
     name="companies",
+    types=("company",),
     model="company",
     comment="Companies. Intercom hides a company without users from its lists; it is not deleted.",
     columns=(
@@ -36,7 +38,12 @@ TABLE = Table(
         identifier("plan.id", "Id of the company's plan"),
         text("plan.name", "Name of the company's plan"),
         mapping("custom_attributes", "The company's custom attributes by their names"),
-        json("notes.data", "Notes on the company, as embedded by Intercom", name="notes"),
+        json(
+            "notes.data",
+            "Notes on the company, as embedded by Intercom",
+            name="notes",
+            embeds=(Embedded("admins", "author"), Embedded("companies", "company")),
+        ),
     ),
     links=(
         Link(

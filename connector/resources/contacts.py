@@ -68,6 +68,7 @@ MERGES = Table(
 
 TABLE = Table(
     name="contacts",
+    types=("contact", "user", "lead"),
     model="contact",
     comment="Leads and users, told apart by role. Changes of notes, segments and subscriptions"
     " do not move updated_at.",

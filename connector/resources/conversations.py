@@ -4,13 +4,16 @@ from connector.resources.resource import (
     Child,
     Column,
     Deletions,
+    Embedded,
     Granularity,
     Link,
     Resource,
     Search,
     Table,
+    anyone,
     assignee,
     count,
+    files,
     flag,
     identifier,
     instant,
@@ -87,7 +90,7 @@ PARTS = Table(
         instant("created_at", "When the part was created"),
         instant("updated_at", "When the part last changed"),
         instant("notified_at", "When the recipient was notified"),
-        identifier("assigned_to.id", "Id of whom the part assigned the conversation to"),
+        anyone("assigned_to.id", "Id of whom the part assigned the conversation to"),
         text("assigned_to.type", "Kind of whom the part assigned the conversation to"),
         *author("author", "the part"),
         identifier("external_id", "Id of the part in the system it was imported from"),
@@ -100,10 +103,27 @@ PARTS = Table(
             mapping("metadata", "Details of the part, such as quick replies"),
             json("event_details", "What happened, for parts that record an event"),
         ),
-        json("tags", "Tags on the part, a list of references"),
+    ),
+    links=(
+        Link(
+            table="conversation_part_tags",
+            comment="Which tags are on which part of a conversation.",
+            path="tags|tags.tags|tags.data",
+            owner="part_id",
+            target="tag_id",
+            refers_to="tags",
+            columns=(
+                instant("applied_at", "When the tag was applied, where Intercom tells"),
+                identifier("applied_by.id", "Id of who applied the tag, where Intercom tells"),
+                text("applied_by.type", "Kind of who applied the tag, where Intercom tells"),
+            ),
+            null_is_empty=True,  # the description lets Intercom write null where there is none
+        ),
     ),
     children=(Child(ATTACHMENTS, "attachments", "part_id", permanent=False),),
 )
+
+TEAM = (Embedded("teams", prefix="team_"),)
 
 STATISTICS = (
     count("statistics.time_to_assignment", "Seconds until the last assignment before first reply"),
@@ -130,10 +150,12 @@ STATISTICS = (
     json(
         "statistics.assigned_team_first_response_time",
         "First response time of each assigned team in seconds",
+        embeds=TEAM,
     ),
     json(
         "statistics.assigned_team_first_response_time_in_office_hours",
         "First response time of each assigned team in seconds of its office hours",
+        embeds=TEAM,
     ),
     count("statistics.handling_time", "Seconds that admins spent on the conversation"),
     count("statistics.adjusted_handling_time", "Handling time in seconds, adjusted by Intercom"),
@@ -202,7 +224,7 @@ TABLE = Table(
         *author("source.author", "the first message"),
         *personal(
             "source_author_id",
-            json("source.attachments", "Files attached to the first message"),
+            files("source.attachments", "Files attached to the first message"),
             text("source.url", "Page on which the conversation was begun"),
         ),
         flag("source.redacted", "Whether the first message was redacted"),

@@ -2,6 +2,7 @@
 
 from connector.resources.resource import (
     Catalogue,
+    Embedded,
     Resource,
     Snapshot,
     Table,
@@ -81,7 +82,12 @@ ARTICLES_TABLE = Table(
         instant("scheduled_unpublish_at", "When it will be withdrawn"),
         text("default_locale", "Code of the default language"),
         json("translated_content", "Title, text and state by language"),
-        json("tags.tags", "Tags on the article, a list of references", name="tags"),
+        json(
+            "tags.tags",
+            "Tags on the article, a list of references",
+            name="tags",
+            embeds=(Embedded("tags"),),
+        ),
     ),
 )
 

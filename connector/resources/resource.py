@@ -24,12 +24,27 @@ class Kind(Enum):
     JSON = "json"  # any JSON value, stored as jsonb
     MAP = "map"  # an object with open keys, stored as jsonb; cleaned entry by entry
     URL = "url"  # an address whose query string is signed or expires: not compared as content
+    FILES = "files"  # a list of files, stored as jsonb; the queries of their addresses likewise
 
 
 UNITS = {
     Kind.INSTANT: ", stored as a UTC instant",
-    Kind.URL: ", whose signed query string is not kept",
+    Kind.URL: ", stored as sent; a new query string alone is no change",
+    Kind.FILES: ", stored as sent; a new query string of an address alone is no change",
 }
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """References in the objects of a JSON value, whose other keys are copies of that table's rows.
+
+    ``path`` leads from such an object to the reference, "" is the object itself. ``prefix``
+    begins the keys of a reference that is spread over its object, such as ``team_``.
+    """
+
+    table: str
+    path: str = ""
+    prefix: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +53,10 @@ class Column:
 
     ``refers_to`` names the table of the one kind of object that the value identifies. A path
     that ends in ``.id`` then stands inside a reference: the keys beside it are copies of the
-    object's own row, and no data. ``zero_is_null``: Intercom writes 0 for "nobody".
+    object's own row, and no data. ``names`` are the tables of the several kinds that another
+    reference can identify: the keys beside it are copies too, but no foreign key is made.
+    ``embeds`` are references inside a JSON value: what they copy is taken out.
+    ``zero_is_null``: Intercom writes 0 for "nobody".
     ``personal``: the value is about a contact and goes when that contact is to be forgotten; it
     names the column of the row, or of the row it belongs to, that holds the contact's id, or the
     link table that holds the row's contacts.
@@ -51,6 +69,8 @@ class Column:
     refers_to: str = ""
     zero_is_null: bool = False
     personal: str = ""
+    names: tuple[str, ...] = ()
+    embeds: tuple[Embedded, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.path.replace(".", "_"))
@@ -138,8 +158,10 @@ class Table:
     elsewhere in the warehouse: no data.
     ``omits_unset``: Intercom leaves unset keys out of this payload, so an absent key is null;
     elsewhere an absent key leaves what is stored. ``model`` is what data attributes call these
-    objects; the views show their custom attributes as columns. ``positioned``: elements have no
-    id and are keyed by their place in the parent's list. ``stored``/``truncated`` name the
+    objects; the views show their custom attributes as columns. ``types`` are what Intercom writes
+    as ``type`` of a reference to one: wherever it stands, its other keys are copies.
+    ``positioned``: elements have no id and are keyed by their place in the parent's list.
+    ``stored``/``truncated`` name the
     columns that count a capped child's rows and tell whether its list was cut; ``counted`` is the
     column in which Intercom counts them, and the first message with them.
     ``cut_by`` is the column that full passes cut the table by, indexed for that.
@@ -159,6 +181,7 @@ class Table:
     repeats: tuple[str, ...] = ()
     apart_from: str = ""
     model: str = ""
+    types: tuple[str, ...] = ()
     positioned: bool = False
     stored: str = ""
     truncated: str = ""
@@ -376,6 +399,11 @@ def identifier(path: str, comment: str, name: str = "", refers_to: str = "") -> 
     return Column(path, Kind.ID, comment, name, refers_to)
 
 
+def anyone(path: str, comment: str) -> Column:
+    """A reference to an admin, a team or a contact; a column beside it tells which."""
+    return Column(path, Kind.ID, comment, names=("admins", "teams", "contacts"))
+
+
 def assignee(path: str, comment: str, refers_to: str) -> Column:
     """A reference in which Intercom writes 0 for nobody."""
     return Column(path, Kind.ID, comment, "", refers_to, zero_is_null=True)
@@ -406,9 +434,9 @@ def money(path: str, comment: str, name: str = "") -> Column:
     return Column(path, Kind.MONEY, comment, name)
 
 
-def json(path: str, comment: str, name: str = "") -> Column:
-    """Any JSON value, kept as it is."""
-    return Column(path, Kind.JSON, comment, name)
+def json(path: str, comment: str, name: str = "", embeds: tuple[Embedded, ...] = ()) -> Column:
+    """Any JSON value, kept as it is but for copies of what has rows of its own."""
+    return Column(path, Kind.JSON, comment, name, embeds=embeds)
 
 
 def mapping(path: str, comment: str, name: str = "") -> Column:
@@ -419,6 +447,11 @@ def mapping(path: str, comment: str, name: str = "") -> Column:
 def url(path: str, comment: str, name: str = "") -> Column:
     """An address that Intercom signs anew at each read."""
     return Column(path, Kind.URL, comment, name)
+
+
+def files(path: str, comment: str, name: str = "") -> Column:
+    """A list of files, whose addresses Intercom signs anew at each read."""
+    return Column(path, Kind.FILES, comment, name)
 
 
 def personal(of: str, *columns: Column) -> tuple[Column, ...]:

@@ -14,6 +14,7 @@ from connector.resources.resource import (
 
 TABLE = Table(
     name="segments",
+    types=("segment",),
     comment="Segments of the workspace; updated_at follows the definition, not the members.",
     columns=(
         identifier("id", "Intercom's id of the segment"),

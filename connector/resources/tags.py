@@ -4,6 +4,7 @@ from connector.resources.resource import Resource, Snapshot, Table, identifier, 
 
 TABLE = Table(
     name="tags",
+    types=("tag",),
     comment="Tags of the workspace. A tag that GET /tags no longer lists is marked deleted.",
     columns=(
         identifier("id", "Intercom's id of the tag"),

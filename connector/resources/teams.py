@@ -13,6 +13,7 @@ from connector.resources.resource import (
 
 TABLE = Table(
     name="teams",
+    types=("team",),
     comment="Teams of the workspace. A team that GET /teams no longer lists is marked deleted.",
     columns=(
         identifier("id", "Intercom's id of the team"),

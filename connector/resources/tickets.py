@@ -3,13 +3,16 @@
 from connector.resources.conversations import author
 from connector.resources.resource import (
     Child,
+    Embedded,
     Granularity,
     Link,
     Resource,
     Search,
     Snapshot,
     Table,
+    anyone,
     assignee,
+    files,
     flag,
     identifier,
     instant,
@@ -21,6 +24,7 @@ from connector.resources.resource import (
 
 TYPES = Table(
     name="ticket_types",
+    types=("ticket_type",),
     comment="Types of tickets, archived ones included.",
     columns=(
         identifier("id", "Intercom's id of the ticket type"),
@@ -38,12 +42,18 @@ TYPES = Table(
             "Attributes that tickets of this type have",
             name="ticket_type_attributes",
         ),
-        json("ticket_states.data", "States that tickets of this type can have", "ticket_states"),
+        json(
+            "ticket_states.data",
+            "States that tickets of this type can have, a list of references",
+            name="ticket_states",
+            embeds=(Embedded("ticket_states"),),
+        ),
     ),
 )
 
 STATES = Table(
     name="ticket_states",
+    types=("ticket_state",),
     comment="States that tickets can be in.",
     columns=(
         identifier("id", "Intercom's id of the ticket state"),
@@ -51,7 +61,12 @@ STATES = Table(
         text("internal_label", "Name that teammates see"),
         text("external_label", "Name that contacts see"),
         flag("archived", "Whether the state is archived"),
-        json("ticket_types.data", "Ticket types that can have this state", name="ticket_types"),
+        json(
+            "ticket_types.data",
+            "Ticket types that can have this state, a list of references",
+            name="ticket_types",
+            embeds=(Embedded("ticket_types"),),
+        ),
     ),
 )
 
@@ -70,10 +85,10 @@ PARTS = Table(
         text("ticket_state", "State of the ticket after the part"),
         instant("created_at", "When the part was created"),
         instant("updated_at", "When the part last changed"),
-        identifier("assigned_to.id", "Id of whom the part assigned the ticket to"),
+        anyone("assigned_to.id", "Id of whom the part assigned the ticket to"),
         text("assigned_to.type", "Kind of whom the part assigned the ticket to"),
         *author("author", "the part"),
-        *personal("author_id", json("attachments", "Files attached to the part")),
+        *personal("author_id", files("attachments", "Files attached to the part")),
         identifier("external_id", "Id of the part in the system it was imported from"),
         flag("redacted", "Whether the text was redacted"),
         text("app_package_code", "Code of the app that made the part"),

@@ -25,6 +25,7 @@ from connector.sync.ahead import ahead
 from connector.sync.store import INDEX_LAG
 from connector.sync.work import Pass
 from connector.warehouse import state
+from connector.warehouse.instants import instant
 from connector.warehouse.loader import Written
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ async def _bound(work: Pass) -> datetime:
 def _times(page: Page, at: str) -> dict[str, datetime]:
     found = {}
     for record in page.records:
-        moment = plan.instant(record.get(at))
+        moment = instant(record.get(at))
         if moment is not None and type(record.get("id")) in (str, int):
             found[str(record["id"])] = moment
     return found
@@ -125,7 +126,7 @@ def _next_token(page: Page) -> str | None:
 def _news(page: Page, reading: Activities) -> _News:
     news = _News()
     for record in page.records:
-        kind, at = record.get("event_type"), plan.instant(record.get("created_at"))
+        kind, at = record.get("event_type"), instant(record.get("created_at"))
         subject = record.get("contact_id")
         if kind == reading.deleted and at is not None and type(subject) is str:
             news.deleted[subject] = at

@@ -9,6 +9,7 @@ from connector.intercom.page import Page
 from connector.resources.resource import Table
 from connector.sync.store import Store
 from connector.warehouse import digests
+from connector.warehouse.signatures import Signatures
 from connector.warehouse.values import tidy
 
 
@@ -31,7 +32,8 @@ async def sift(
 ) -> Sifted:
     """The pages without the records whose digests are stored; nothing is, unless ``known``."""
     found = Sifted()
-    marks = [[_mark(page, place, salt) for place in range(len(page))] for page in pages]
+    signatures = store.loader.signatures
+    marks = [[_mark(page, place, salt, signatures) for place in range(len(page))] for page in pages]
     found.seen = [key for page in marks for key, _ in page if key is not None]
     stored = await store.digests(table, found.seen) if known and found.seen else {}
     for page, marked in zip(pages, marks, strict=True):
@@ -48,8 +50,10 @@ async def sift(
     return found
 
 
-def _mark(page: Page, place: int, salt: bytes) -> tuple[str | None, int | None]:
+def _mark(
+    page: Page, place: int, salt: bytes, signatures: Signatures
+) -> tuple[str | None, int | None]:
     key = page.heads[place].id
     if type(key) not in (str, int):
         return None, None
-    return tidy(str(key)), digests.digest(page.texts[place], salt)
+    return tidy(str(key)), digests.digest(page.texts[place], salt, signatures)

@@ -20,7 +20,7 @@ from connector.intercom.replies import Reply
 from connector.intercom.retry import QUICK
 from connector.jsontext import decode
 from connector.resources.lists import Record, incomplete_links, may_be_cut
-from connector.resources.resource import Complete, Resource, Table
+from connector.resources.resource import Complete, Link, Resource, Table
 from connector.sync.ahead import side_by_side, together
 
 AT_ONCE = 50  # objects that one reader reads at the same time
@@ -132,12 +132,12 @@ def _read_record(reply: Reply) -> Mapping[str, Any]:
 
 @dataclass
 class Completed:
-    """Complete lists by (record id, link table); what failed, by record id.
+    """Complete lists by (place of the record, link table); what failed, by record id.
 
     ``missing`` are records of which Intercom, asked for their lists, says that they do not exist.
     """
 
-    lists: dict[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
+    lists: dict[tuple[int, str], Sequence[Any]] = field(default_factory=dict)
     failed: dict[str, IntercomError] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
 
@@ -147,30 +147,32 @@ async def complete_lists(
 ) -> Completed:
     """The complete lists of records that embed only the first ten elements of one.
 
-    Nothing is asked for the records that are ``known``: of the lists that they embed in part no
-    link is taken away.
+    What several copies of a record embed in part is asked for once. Nothing is asked for the
+    records that are ``known``: of the lists that they embed in part no link is taken away.
     """
     found = Completed()
-    wanted: list[tuple[str, str, Complete]] = []
+    wanted: dict[tuple[str, Link], list[int]] = {}
     completable = any(link.complete for link in table.links)
-    for given in records if completable else ():
+    for place, given in enumerate(records if completable else ()):
         if isinstance(given, bytes) and not may_be_cut(given):
             continue
         record = decode(given) if isinstance(given, bytes) else given
         for link in incomplete_links(table, record):
-            if link.complete and _asks(record.get("id"), known):
-                wanted.append((str(record["id"]), link.table, link.complete))
+            if _asks(record.get("id"), known):
+                wanted.setdefault((str(record["id"]), link), []).append(place)
 
-    async def read(key: str, name: str, complete: Complete) -> None:
+    async def read(key: str, link: Link, places: Sequence[int]) -> None:
+        assert link.complete
         try:
-            found.lists[key, name] = await _read_list(client, key, complete)
+            elements = await _read_list(client, key, link.complete)
+            found.lists.update({(place, link.table): elements for place in places})
         except (NotFoundError, MergedError):
             found.missing.add(key)
         except IntercomError as error:
             found.failed[key] = _pending(error, Asked.BESIDE)
 
-    await together(*(read(*item) for item in wanted))
-    _give_up_on_all(found.failed, len({key for key, _, _ in wanted}))
+    await together(*(read(*item, places) for item, places in wanted.items()))
+    _give_up_on_all(found.failed, len({key for key, _ in wanted}))
     return found
 
 

@@ -35,6 +35,7 @@ from connector.sync.lists import catalogue, log, snapshot, sweep
 from connector.sync.rotation import members, per_contact
 from connector.sync.windows import windows
 from connector.sync.work import CHUNK_RECORDS, Pass, announced, size
+from connector.warehouse.instants import instant
 
 CURSOR_RESTARTS = 3
 
@@ -128,8 +129,7 @@ async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> No
     changed = {
         key: stamp
         for key, stamp in listed.items()
-        if key in sifted.changed
-        or not _is_known(plan.instant(stamp), known.get(key), work.lookback)
+        if key in sifted.changed or not _is_known(instant(stamp), known.get(key), work.lookback)
     }
     if reading.whole_by_id:
         told = contradictions.listed(min(page.requested_at for page in group))

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connector.intercom import search
 from connector.resources.resource import Granularity, Members, Search
+from connector.warehouse.instants import instant
 from connector.warehouse.state import OPEN_LOWER, OPEN_UPPER, Span
 
 INTERCOM_BEGAN = datetime(2011, 8, 1, tzinfo=UTC)
@@ -142,19 +143,14 @@ def covered(span: Span, unit: search.Granularity, timezone: str | None) -> Span:
     return Span(midnight(span.lower), midnight(span.upper))
 
 
-def instant(value: Any) -> datetime | None:
-    """Unix seconds as Intercom sends them; None for anything else."""
-    if type(value) is not int:
-        return None
-    try:
-        return datetime.fromtimestamp(value, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
 def local_instant(seconds: float) -> datetime:
     """A local time in Unix seconds as an instant."""
     return datetime.fromtimestamp(max(0.0, seconds), UTC)
+
+
+def _seconds(time: Any) -> float | None:
+    found = instant(time)
+    return None if found is None else found.timestamp()
 
 
 class Order:
@@ -168,11 +164,11 @@ class Order:
     def is_past(self, times: Sequence[Any]) -> bool:
         """Whether reading may stop after a page with these times; never once the order broke.
 
-        Times are Unix seconds, as Intercom sends them.
+        Times are as Intercom sends them.
         """
         newest = -math.inf
-        for time in times:
-            if type(time) is not int or time > self._last:
+        for time in map(_seconds, times):
+            if time is None or time > self._last:
                 self._sorted = False
                 return False
             self._last, newest = time, max(newest, time)
@@ -190,10 +186,10 @@ class Passing:
     def is_past(self, times: Sequence[Any]) -> bool:
         """Whether everything before the bound has come; never once the order broke.
 
-        Times are Unix seconds, as Intercom sends them.
+        Times are as Intercom sends them.
         """
-        for time in times:
-            if type(time) is not int or time < self._last:
+        for time in map(_seconds, times):
+            if time is None or time < self._last:
                 self._sorted = False
                 return False
             self._last = time

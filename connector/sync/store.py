@@ -56,13 +56,13 @@ INDEX_LAG = timedelta(minutes=10)
 class Chunk:
     """Records of one table that are written together, decoded or as JSON text.
 
-    ``completed`` holds complete lists read beside a record, by (record id, link table).
+    ``completed`` holds complete lists read beside a record, by (its place, link table).
     ``digests`` are what lists showed of the records, by id; None takes a stored digest away.
     """
 
     records: list[Record | bytes] = field(default_factory=list)
     read_at: list[datetime] = field(default_factory=list)
-    completed: dict[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
+    completed: dict[tuple[int, str], Sequence[Any]] = field(default_factory=dict)
     digests: dict[str, int | None] = field(default_factory=dict)
 
     def add(self, records: Sequence[Record | bytes], read_at: datetime) -> None:
@@ -72,9 +72,11 @@ class Chunk:
 
     def take_in(self, other: Chunk) -> None:
         """The other's records too; of two digests of one record neither is known to hold."""
+        before = len(self.records)
         self.records.extend(other.records)
         self.read_at.extend(other.read_at)
-        self.completed |= other.completed
+        for (place, name), elements in other.completed.items():
+            self.completed[before + place, name] = elements
         for key, digest in other.digests.items():
             same = self.digests.get(key, digest) == digest
             self.digests[key] = digest if same else None
@@ -82,10 +84,16 @@ class Chunk:
     def halves(self) -> tuple[Chunk, Chunk]:
         """The same records in two chunks."""
         middle = len(self) // 2
-        return (
-            replace(self, records=self.records[:middle], read_at=self.read_at[:middle]),
-            replace(self, records=self.records[middle:], read_at=self.read_at[middle:]),
-        )
+        return self._part(0, middle), self._part(middle, len(self))
+
+    def _part(self, first: int, end: int) -> Chunk:
+        lists = {
+            (place - first, name): elements
+            for (place, name), elements in self.completed.items()
+            if first <= place < end
+        }
+        records, read_at = self.records[first:end], self.read_at[first:end]
+        return replace(self, records=records, read_at=read_at, completed=lists)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -118,7 +126,11 @@ class Store:
         self.fuse, self.lag = fuse or Fuse(), lag
         self.doubts = set[str]()  # tables of which there may be deletion candidates
         self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
-        self.loader = Loader(database.schema, scrubs_deleted=privacy.scrubs_deleted)
+        self.loader = Loader(
+            database.schema,
+            scrubs_deleted=privacy.scrubs_deleted,
+            signatures=self.exclusions.signatures,
+        )
         # While Postgres works on one chunk the next is encoded.
         self._encoding = Encoding(self.exclusions)
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
@@ -439,6 +451,4 @@ def _may_join(chosen: Sequence[_Merge], other: _Merge) -> bool:
     alike = other.tally is first.tally and other.table is first.table
     most = MOST_OBJECTS if first.by_id else MOST_RECORDS
     small = sum(len(merge.chunk) for merge in (*chosen, other)) <= most
-    # Of two complete lists of one record nobody would know which is the newer.
-    apart = all(merge.chunk.completed.keys().isdisjoint(other.chunk.completed) for merge in chosen)
-    return alike and other.by_id == first.by_id and small and apart
+    return alike and other.by_id == first.by_id and small

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
 from connector.resources.resource import Catalogue, Resource
-from connector.sync import plan
 from connector.sync.objects import complete_lists, read_objects
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import rights
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode
 from connector.warehouse.exclusions import NONE, Exclusions
+from connector.warehouse.instants import instant
 from connector.warehouse.loader import Loader
 
 
@@ -65,7 +65,8 @@ def _is_comparable(resource: Resource) -> bool:
 async def _verify(
     client: Client, database: Database, resource: Resource, sample: int, exclusions: Exclusions
 ) -> Verified:
-    loader, outcome = Loader(database.schema), Verified()
+    loader = Loader(database.schema, signatures=exclusions.signatures)
+    outcome = Verified()
     with database.transaction() as conn:
         ids = loader.sample(conn, resource, sample)
         stored = loader.known(conn, resource.table, ids) if resource.table.has_updated_at else {}
@@ -74,7 +75,7 @@ async def _verify(
     outcome.differences = {key: ["gone at Intercom"] for key in read.gone}
     fresh: list[tuple[Any, Any]] = []
     for key, (record, read_at) in read.records.items():
-        updated_at = plan.instant(record.get("updated_at"))
+        updated_at = instant(record.get("updated_at"))
         before = stored.get(key, (None, None))[0]
         if updated_at and before and updated_at > before:
             outcome.changed_since += 1

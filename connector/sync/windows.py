@@ -34,6 +34,7 @@ from connector.sync.holes import keep, read_around
 from connector.sync.known import Sifted
 from connector.sync.work import Pass, Then, announced
 from connector.warehouse import state
+from connector.warehouse.instants import instant
 from connector.warehouse.state import Span
 
 logger = logging.getLogger(__name__)
@@ -322,7 +323,7 @@ class _Reader:
     def _parts(self, span: Span, page: Page) -> list[Span]:
         earliest = None
         if self.since is None and len(page):
-            earliest = plan.instant(page.heads[0].created_at)
+            earliest = instant(page.heads[0].created_at)
         client, by_id = self.work.client, self.reading.whole_by_id
         return plan.divide(
             span,

@@ -23,6 +23,7 @@ from connector.sync.known import Sifted, sift
 from connector.sync.objects import Found, complete_lists, read_in_lots, read_objects
 from connector.sync.store import INDEX_LAG, Chunk, Store
 from connector.warehouse import absence, deletions, digests, state
+from connector.warehouse.instants import instant
 from connector.warehouse.state import Progress, Tally
 
 CHUNK_RECORDS = 750  # five pages: what one transaction takes
@@ -359,7 +360,8 @@ def chunk_of(found: Found, ids: Iterable[str] | None = None) -> Chunk:
 
 
 def _is_older(read: Any, announced: Any) -> bool:
-    return type(read) is int and type(announced) is int and read < announced
+    mine, theirs = instant(read), instant(announced)
+    return mine is not None and theirs is not None and mine < theirs
 
 
 def announced(group: Iterable[Page]) -> dict[str, Any]:

@@ -25,9 +25,13 @@ class Staged:
 
 @dataclass
 class Batch:
-    """What one call of ``encode`` made: staged rows by table, and what did not fit."""
+    """What one call of ``encode`` made: staged rows by table, and what did not fit.
+
+    ``beside`` holds the lists that came with copies of objects, and are none: merged after them.
+    """
 
     table: Table
     staged: dict[str, Staged] = field(default_factory=dict)
     warnings: Counter[str] = field(default_factory=Counter)
     records: int = 0
+    beside: Batch | None = None

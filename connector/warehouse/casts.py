@@ -9,12 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from connector.warehouse.values import (
-    FIRST_MILLISECOND,
-    FIRST_SECOND,
-    LAST_MILLISECOND,
-    LAST_SECOND,
-)
+from connector.warehouse.instants import FIRST_SECOND, LAST_SECOND, MILLISECONDS_FROM
 
 LARGEST_DOUBLE = "1.7976931348623157e308"  # what Intercom calls a float can be no larger
 
@@ -27,6 +22,7 @@ _TIME = r"[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,12})?)?"
 _ZONE = "(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"  # PostgreSQL knows no zone 16 hours away
 WITHOUT_ZONE = f"^{_DATE}({_TIME})?$"
 WITH_ZONE = f"^{_DATE}{_TIME} ?{_ZONE}$"
+NUMERIC = "^-?[0-9]{1,20}([.][0-9]{1,20})?$"
 _FIRST, _LAST = "timestamptz '0001-01-01 00:00:00Z'", "timestamptz '9999-12-31 23:59:59.999999Z'"
 
 
@@ -69,18 +65,25 @@ def _float(value: str) -> str:
 
 def _instant(value: str) -> str:
     """Unix seconds, Unix milliseconds or ISO 8601, which is UTC if it names no zone."""
-    number = f"({value})::numeric"
     text = f"({value} #>> '{{}}')"
     local, absolute = f"{text}::timestamp AT TIME ZONE 'UTC'", f"{text}::timestamptz"
     return (
         f"CASE jsonb_typeof({value})"
-        f" WHEN 'number' THEN CASE"
-        f" WHEN {number} BETWEEN {FIRST_SECOND} AND {LAST_SECOND} THEN to_timestamp({number})"
-        f" WHEN {number} BETWEEN {FIRST_MILLISECOND} AND {LAST_MILLISECOND}"
-        f" THEN to_timestamp({number} / 1000) END"
+        f" WHEN 'number' THEN {_from_number(f'({value})::numeric')}"
         f" WHEN 'string' THEN CASE"
+        f" WHEN {text} ~ '{NUMERIC}' THEN {_from_number(f'{text}::numeric')}"
         f" WHEN {text} ~ '{WITHOUT_ZONE}' THEN {_bounded(local)}"
         f" WHEN {text} ~ '{WITH_ZONE}' THEN {_bounded(absolute)} END END"
+    )
+
+
+def _from_number(number: str) -> str:
+    """Its size tells the unit, as for every other number that names an instant."""
+    return (
+        f"CASE WHEN abs({number}) < {MILLISECONDS_FROM} THEN"
+        f" CASE WHEN {number} >= {FIRST_SECOND} THEN to_timestamp({number}) END"
+        f" WHEN {number} BETWEEN {FIRST_SECOND * 1000} AND {LAST_SECOND * 1000 + 999}"
+        f" THEN to_timestamp({number} / 1000) END"
     )
 
 

@@ -18,18 +18,8 @@ import msgspec
 
 from connector.resources.lists import MISSING
 from connector.resources.resource import Kind
-from connector.warehouse.values import (
-    CONVERT,
-    EPOCH,
-    FIRST_SECOND,
-    LAST_SECOND,
-    NULL,
-    REFUSALS,
-    MisfitError,
-    document,
-    escape,
-    unsigned,
-)
+from connector.warehouse.instants import EPOCH, FIRST_SECOND, MILLISECONDS_FROM
+from connector.warehouse.values import CONVERT, NULL, REFUSALS, MisfitError, document, escape
 
 Fields = Sequence[str]
 
@@ -73,13 +63,7 @@ def documents(values: Sequence[Any], patient: Callable[[Any], str] = document) -
         return [patient(value) for value in values]
     if "\\u0000" in text:  # also of a backslash before u0000: the patient way decides
         return [patient(value) for value in values]
-    if _may_be_signed(text):
-        text = "\n".join(map(unsigned, text.split("\n")))
     return text.replace("\\", "\\\\").split("\n")[:-1]
-
-
-def _may_be_signed(text: str) -> bool:
-    return "?" in text and "://" in text
 
 
 def _texts(values: Sequence[Any], types: set[type]) -> Fields:
@@ -88,8 +72,7 @@ def _texts(values: Sequence[Any], types: set[type]) -> Fields:
     joined = SEPARATOR.join(values)
     if joined.count(SEPARATOR) >= len(values) or not _is_unicode(joined):
         return _each(Kind.TEXT, values)
-    plain = SEPARATOR.join(map(unsigned, values)) if _may_be_signed(joined) else joined
-    escaped = escape(plain)
+    escaped = escape(joined)
     return values if escaped == joined else escaped.split(SEPARATOR)
 
 
@@ -136,7 +119,7 @@ _days = _Days()
 
 def _instants(values: Sequence[Any], types: set[type]) -> Fields:
     """Seconds take their text from tables; making and formatting a datetime costs seven times."""
-    if types == {int} and min(values) >= FIRST_SECOND and max(values) <= LAST_SECOND:
+    if types == {int} and min(values) >= FIRST_SECOND and max(values) < MILLISECONDS_FROM:
         return [
             f"{_days[value // DAY]}{MINUTES[value % DAY // 60]}{SECONDS[value % 60]}"
             for value in values
@@ -162,6 +145,7 @@ _WHOLE: dict[Kind, Callable[[Sequence[Any], set[type]], Fields]] = {
     Kind.JSON: lambda values, _: documents(values),
     Kind.MAP: _mappings,
     Kind.URL: _texts,
+    Kind.FILES: lambda values, _: documents(values),
 }
 
 

@@ -1,6 +1,7 @@
 """What each column of a row is to hold, and when that changes the row, as SQL; pure.
 
 ``s`` is a staged row, ``o`` the stored row it meets; if there is none, all its columns are null.
+What differs is always asked with the parameter ``signed``: ``Signatures.expression``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from connector.resources.resource import Child, Column, Kind, Link, Table
+from connector.warehouse.signatures import FILE_LISTS, KEPT
 from connector.warehouse.statements import Names, literal, quote
 
 Absence = tuple[frozenset[str], frozenset[str]]  # columns that all records lack, that some lack
@@ -90,14 +92,39 @@ def refused(table: Table, absent: frozenset[str]) -> str:
 
 def _content(column: Column, partial: bool) -> Content:
     name = quote(column.name)
-    value, differs = f"s.{name}", f"s.{name} IS DISTINCT FROM o.{name}"
-    if column.kind is Kind.URL:  # a new signature is no new content
-        differs = f"split_part({value}, '?', 1) IS DISTINCT FROM split_part(o.{name}, '?', 1)"
+    value = f"s.{name}"
+    differs = _differs(value, f"o.{name}", column.kind)
     if partial:
         lacks = f"{literal(column.name)} = ANY(s._absent)"
         value = f"CASE WHEN {lacks} THEN o.{name} ELSE {value} END"
-        differs = f"{differs} AND ({lacks}) IS NOT TRUE"
+        differs = f"({lacks}) IS NOT TRUE AND {differs}"
     return Content(f"s.{name}", value, differs)
+
+
+_TEXTUAL = {Kind.TEXT: "", Kind.JSON: "::text", Kind.MAP: "::text", Kind.FILES: "::text"}
+
+
+def _differs(new: str, old: str, kind: Kind) -> str:
+    """The values are not the same content: signatures are looked at only where they differ."""
+    if kind is Kind.URL:  # of any host
+        new, old = f"split_part({new}, '?', 1)", f"split_part({old}, '?', 1)"
+    if kind not in _TEXTUAL:
+        return f"{new} IS DISTINCT FROM {old}"
+    texts = [f"({value}){_TEXTUAL[kind]}" for value in (new, old)]
+    signed = " OR ".join(f"strpos({text}, '?') > 0" for text in texts)
+    one, other = (_unsigned(text, kind) for text in texts)
+    return (
+        f"CASE WHEN {new} IS NOT DISTINCT FROM {old} THEN false"
+        f" WHEN {signed} THEN {one} IS DISTINCT FROM {other} ELSE true END"
+    )
+
+
+def _unsigned(text: str, kind: Kind) -> str:
+    """What of a text is compared, as ``Signatures.unsigned`` says it."""
+    if kind is Kind.FILES:
+        found, kept = map(literal, FILE_LISTS)
+        return f"regexp_replace({text}, {found}, {kept}, 'gi')"
+    return f"regexp_replace({text}, %(signed)s, {literal(KEPT)}, 'gi')"
 
 
 def _completeness(names: Names, table: Table, child: Child) -> dict[str, Content]:
@@ -118,9 +145,9 @@ def _completeness(names: Names, table: Table, child: Child) -> dict[str, Content
 
 def _extra(table: Table, absence: Absence) -> Content:
     """New leftovers beside stored ones whose keys this copy does not have."""
-    differs = "s.extra IS DISTINCT FROM o.extra"
+    plain = "s.extra IS DISTINCT FROM o.extra"
     if table.omits_unset:
-        return Content("s.extra", "s.extra", differs)
+        return Content("s.extra", "s.extra", _differs("s.extra", "o.extra", Kind.JSON))
     rest, declared, some = "o.extra", table.top_keys() - absence[0] - absence[1], absence[1]
     if declared:
         rest = f"({rest} - {_array(declared)})"
@@ -131,7 +158,7 @@ def _extra(table: Table, absence: Absence) -> Content:
         f" ELSE nullif({rest} || coalesce(s.extra, '{{}}'), '{{}}') END"
     )
     # Leftovers that are the same need not be put together to see that they do not change.
-    return Content("s.extra", value, f"{differs} AND {value} IS DISTINCT FROM o.extra")
+    return Content("s.extra", value, f"{plain} AND {_differs(value, 'o.extra', Kind.JSON)}")
 
 
 def _array(names: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """What was merged of each record, as a digest: lets a pass skip what it has merged before.
 
 The digest is made of the record's JSON text as a list shows it, so nothing need be decoded.
-Signatures of addresses do not count. A digest is stored only together with the rows that the
+Signatures of files do not count. A digest is stored only together with the rows that the
 record became; whoever writes a row from anything but that list takes its digest away. Records
 that lists show whole get theirs when they are seen for the second time: a first load is faster
 without, and the pass after it has everything to compare anyway.
@@ -19,9 +19,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources.lists import MORE, SPACED_MORE
 from connector.resources.resource import Resource, Table
+from connector.warehouse.signatures import INTERCOM, Signatures
 from connector.warehouse.state import TEXTS, helper_table, key_column
 from connector.warehouse.statements import Names, literal, quote
-from connector.warehouse.values import unsigned
+
+VALUES = "links as sent, units by size"
 
 DIGESTS = helper_table(
     "sync_digests",
@@ -32,12 +34,13 @@ DIGESTS = helper_table(
 )
 
 
-def digest(text: bytes, salt: bytes) -> int | None:
+def digest(text: bytes, salt: bytes, signatures: Signatures = INTERCOM) -> int | None:
     """64 bits that stand for the record's content; None if it holds a list that is not whole."""
     if MORE in text or SPACED_MORE in text:  # it changes unseen: such a record is never known
         return None
-    if b"?" in text and b"://" in text:
-        text = unsigned(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    if b"?" in text:
+        content = signatures.unsigned(text.decode("utf-8", "surrogateescape"))
+        text = content.encode("utf-8", "surrogateescape")
     return int.from_bytes(sha256(salt + text).digest()[:8], "big", signed=True)
 
 
@@ -52,11 +55,18 @@ def salt(table: Table, *circumstances: str) -> bytes:
 
 @cache
 def revision(table: Table) -> str:
-    """What stands for how records of this table are mapped: its columns, links and children."""
+    """What stands for how records of this table are mapped: its columns, links and children.
+
+    ``VALUES`` changes when any value of any table is stored otherwise than before.
+    """
     told = [
         [
             part.name,
-            [(c.path, c.name, c.kind.value, c.refers_to, c.zero_is_null) for c in part.columns],
+            [
+                (c.path, c.name, c.kind.value, c.refers_to, c.zero_is_null, c.names)
+                for c in part.columns
+            ],
+            [(c.name, e.table, e.path, e.prefix) for c in part.columns for e in c.embeds],
             [(link.table, link.path, link.item) for link in part.links],
             [(child.path, child.parent, child.cap) for child in part.children],
             [(t.table.name, t.path) for t in part.tells],
@@ -64,7 +74,7 @@ def revision(table: Table) -> str:
         ]
         for part in table.family()
     ]
-    return sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return sha256(json.dumps([VALUES, told]).encode()).hexdigest()[:16]
 
 
 def stored(conn: sa.Connection, table: Table, ids: Sequence[str]) -> dict[str, int]:

@@ -6,7 +6,7 @@ does not fit where it belongs, goes to the row's ``extra``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -15,11 +15,13 @@ from connector.resources.lists import MISSING, Record
 from connector.resources.resource import Child, Column, Table, Told
 from connector.warehouse.batch import Batch, Staged
 from connector.warehouse.columns import Fields, documents, fields, flags, table_text
+from connector.warehouse.copies import without_copies
 from connector.warehouse.exclusions import NONE, Exclusions
 from connector.warehouse.keys import id_texts, row_key
 from connector.warehouse.leftovers import Leftovers
 from connector.warehouse.links import stage_link
-from connector.warehouse.newest import newest
+from connector.warehouse.newest import Lists as CompleteLists
+from connector.warehouse.newest import is_beside, newest
 from connector.warehouse.objects import Levels, Lists, absent, levels, lists, residue
 from connector.warehouse.shape import Shape
 from connector.warehouse.values import CONVERT, NULL, MisfitError, document, leftovers, tidy
@@ -29,25 +31,60 @@ def encode(
     table: Table,
     records: Sequence[Record],
     read_at: Sequence[datetime],
-    completed: Mapping[tuple[str, str], Sequence[Any]] | None = None,
+    completed: CompleteLists | None = None,
     exclusions: Exclusions = NONE,
 ) -> Batch:
     """The records of one table as a batch.
 
     ``read_at`` tells when each was requested, by Intercom's clock. ``completed`` holds the
-    complete lists that were read beside a record, by (record id, link table). Of several copies
-    of one record the newest counts. A record without an id cannot be a row: it is only counted.
-    What is excluded is taken out first of all, so nothing below can meet it.
+    complete lists that were read beside a record, by (place of the record, link table). Of
+    several copies of one record the newest counts, with its own lists. A record without an id
+    cannot be a row: it is only counted. What is excluded is taken out first of all, so nothing
+    below can meet it.
     """
+    lists = completed or {}
     if exclusions:
         records = exclusions.records(table, records)
-        completed = exclusions.lists(table, completed or {})
+        lists = exclusions.lists(table, lists)
+    beside = [place for place, record in enumerate(records) if is_beside(table, record)]
+    if not beside:
+        return _encode(table, records, read_at, lists)
+    copies = sorted(set(range(len(records))).difference(beside))
+    beside.sort(key=read_at.__getitem__)
+    after = _encode(table, *_chosen(beside, records, read_at, lists))
+    if not copies:
+        return after
+    batch = _encode(table, *_chosen(copies, records, read_at, lists))
+    batch.beside = after
+    batch.warnings += after.warnings
+    return batch
+
+
+def _chosen(
+    places: Sequence[int],
+    records: Sequence[Record],
+    read_at: Sequence[datetime],
+    lists: CompleteLists,
+) -> tuple[list[Record], list[datetime], CompleteLists]:
+    """The records at these places, with what belongs to each."""
+    moved = {old: new for new, old in enumerate(places)}
+    return (
+        [records[place] for place in places],
+        [read_at[place] for place in places],
+        {(moved[place], n): some for (place, n), some in lists.items() if place in moved},
+    )
+
+
+def _encode(
+    table: Table, records: Sequence[Record], read_at: Sequence[datetime], lists: CompleteLists
+) -> Batch:
+    """Records all of which are copies of their objects, or none of which is."""
     batch = Batch(table)
-    kept = newest(table, records, read_at, batch.warnings)
-    batch.records = len(kept)
-    rows = [record for record, _ in kept.values()]
-    stamps = _stamps([moment for _, moment in kept.values()])
-    _encode_rows(batch, table, list(kept), rows, {"_read_at": stamps}, completed or {})
+    kept = newest(table, records, read_at, lists, batch.warnings)
+    batch.records = len(kept.copies)
+    rows = [record for record, _ in kept.copies.values()]
+    stamps = _stamps([moment for _, moment in kept.copies.values()])
+    _encode_rows(batch, table, list(kept.copies), rows, {"_read_at": stamps}, kept.lists)
     return batch
 
 
@@ -74,7 +111,7 @@ def _encode_rows(
     ids: Sequence[str],
     rows: Sequence[Record],
     given: dict[str, Fields],
-    completed: Mapping[tuple[str, str], Sequence[Any]],
+    completed: CompleteLists,
 ) -> None:
     """Stage the rows of one table, then those of its links and children."""
     shape = Shape.of(table)
@@ -83,7 +120,7 @@ def _encode_rows(
     columns = {column.name: _column(column, found, left) for column in table.columns}
     for link in table.links:
         elements, whole = lists(link.paths, found, left, link.null_is_empty)
-        full = _complete(link.table, rows, elements, whole, completed)
+        full = _complete(link.table, elements, whole, completed)
         batch.staged[link.table] = stage_link(link, ids, elements, whole, full, left)
         columns[f"_whole_{link.table}"] = flags(whole)
     for child in table.children:
@@ -116,7 +153,7 @@ def _tells(told: Told, listed: Any) -> bool:
 
 def _column(column: Column, found: Levels, left: Leftovers) -> Fields:
     """The column's fields, row by row."""
-    values = found[column.keys[:-1]].values(column.keys[-1])
+    values = without_copies(column, found[column.keys[:-1]].values(column.keys[-1]))
     try:
         out = fields(column.kind, values)
     except MisfitError:
@@ -173,24 +210,15 @@ def _refer(column: Column, values: Sequence[Any], references: Fields, left: Left
 
 
 def _complete(
-    name: str,
-    rows: Sequence[Record],
-    elements: Lists,
-    whole: list[bool],
-    completed: Mapping[tuple[str, str], Sequence[Any]],
+    name: str, elements: Lists, whole: list[bool], completed: CompleteLists
 ) -> frozenset[int]:
     """Put complete lists in the place of embedded ones; the rows that have them.
 
     Their elements are objects of their own, not references.
     """
-    if not completed:
-        return frozenset()
-    full = set()
-    for row, record in enumerate(rows):
-        complete = completed.get((str(record.get("id")), name))
-        if complete is not None:
-            elements[row], whole[row] = list(complete), True
-            full.add(row)
+    full = {row: complete for (row, link), complete in completed.items() if link == name}
+    for row, complete in full.items():
+        elements[row], whole[row] = list(complete), True
     return frozenset(full)
 
 

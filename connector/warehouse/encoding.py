@@ -37,7 +37,7 @@ WORTH_IT = 5_000
 PIPE = 1 << 20
 """Bytes that a pipe to it holds, where the system lets us say so: batches are of some megabytes."""
 
-Completed = Mapping[tuple[str, str], Sequence[Any]]
+Completed = Mapping[tuple[int, str], Sequence[Any]]
 Made = tuple[Batch, list[tuple[Batch, list[str]]]]
 """A batch, and batches of the rows that its records tell of, with the ids told of."""
 
@@ -132,11 +132,14 @@ def _answer(source: IO[bytes], target: IO[bytes]) -> bool:
 
 
 def _parts(batch: Batch) -> tuple[Any, ...]:
-    return batch.table.name, batch.staged, batch.warnings, batch.records
+    beside = _parts(batch.beside) if batch.beside else None
+    return batch.table.name, batch.staged, batch.warnings, batch.records, beside
 
 
 def _batch(name: str, *rest: Any) -> Batch:
-    return Batch(TABLE_BY_NAME[name], *rest)
+    staged, warnings, records, beside = rest
+    after = _batch(*beside) if beside else None
+    return Batch(TABLE_BY_NAME[name], staged, warnings, records, after)
 
 
 def _send(target: IO[bytes], value: Any) -> None:

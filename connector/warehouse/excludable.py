@@ -14,6 +14,7 @@ from connector.resources.resource import Column, Kind, Link, PerContact, Table
 from connector.warehouse.exclusions import Exclusions, Rule
 from connector.warehouse.schema import BOOKKEEPING
 from connector.warehouse.shape import is_wrapped_list
+from connector.warehouse.signatures import INTERCOM, Signatures
 
 HASHED = "hash:"
 LEAST_KEY = 32  # characters
@@ -29,7 +30,7 @@ class _Home:
     fields: frozenset[str] = frozenset()  # top-level keys of a record, where it has extra
 
 
-def parse(text: str, key: str = "") -> Exclusions:
+def parse(text: str, key: str = "", signatures: Signatures = INTERCOM) -> Exclusions:
     """The exclusions that a setting names, by commas or lines; ``\\,`` is a comma in a name.
 
     Raises SettingsError for what does not exist or cannot be excluded, and for a missing key.
@@ -44,7 +45,7 @@ def parse(text: str, key: str = "") -> Exclusions:
             raise SettingsError(f"CONNECTOR_EXCLUDE names {rule.name} both with and without hash:")
     if any(rule.hashed for rule in rules.values()):
         _check_key(key)
-    return Exclusions(rules.values(), key)
+    return Exclusions(rules.values(), key, signatures)
 
 
 def _check_key(key: str) -> None:

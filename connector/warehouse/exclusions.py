@@ -17,6 +17,7 @@ from typing import Any, Final
 from connector.resources.lists import Record
 from connector.resources.resource import Column, Kind, Link, Table
 from connector.warehouse.shape import Path
+from connector.warehouse.signatures import INTERCOM, Signatures
 from connector.warehouse.values import tidy
 
 GONE: Final = object()
@@ -75,10 +76,17 @@ Leaf = Callable[[Rule, Any], Any]
 
 
 class Exclusions:
-    """The excluded fields; false if there are none. Pure: records in, records out."""
+    """The excluded fields; false if there are none. Pure: records in, records out.
 
-    def __init__(self, rules: Iterable[Rule] = (), key: str = "") -> None:
+    ``signatures`` tell what of a text is no content: hashes are made of the rest, so that the
+    same content has the same hash at every read.
+    """
+
+    def __init__(
+        self, rules: Iterable[Rule] = (), key: str = "", signatures: Signatures = INTERCOM
+    ) -> None:
         self.rules = tuple(sorted(rules, key=lambda rule: rule.name))
+        self.signatures = signatures
         self._key = key.encode()
 
     def __bool__(self) -> bool:
@@ -102,7 +110,8 @@ class Exclusions:
     def only(self, names: Iterable[str]) -> Exclusions:
         """Those of these names."""
         wanted = set(names)
-        return Exclusions((r for r in self.rules if r.name in wanted), self._key.decode())
+        rules = (rule for rule in self.rules if rule.name in wanted)
+        return Exclusions(rules, self._key.decode(), self.signatures)
 
     def records(self, table: Table, records: Sequence[Record]) -> Sequence[Record]:
         """The records as they may be stored; the given ones stay as they are."""
@@ -112,9 +121,9 @@ class Exclusions:
         return [_object(node, record, self._stored) for record in records]
 
     def lists(
-        self, table: Table, lists: Mapping[tuple[str, str], Sequence[Any]]
-    ) -> Mapping[tuple[str, str], Sequence[Any]]:
-        """Complete lists that were read beside records, by (record id, link table)."""
+        self, table: Table, lists: Mapping[tuple[int, str], Sequence[Any]]
+    ) -> Mapping[tuple[int, str], Sequence[Any]]:
+        """Complete lists that were read beside records, by (place of the record, link table)."""
         nodes = {link.table: self._elements(link) for link in table.links}
         return {
             (key, name): _list(node, elements, self._stored)
@@ -135,7 +144,9 @@ class Exclusions:
         """What is to be stored in place of a text that is stored now."""
         if not rule.hashed or text is None:
             return None
-        return self._hashed(text.partition("?")[0] if rule.kind is Kind.URL else text)
+        if rule.kind is Kind.URL:
+            return self._hashed(text.partition("?")[0])
+        return self._hashed(self.signatures.unsigned(text))
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -238,7 +249,7 @@ def _value(node: Node, value: Any, leaf: Leaf, prune: bool) -> Any:
         return leaf(node.rule, value)
     if value is None:
         return None
-    if node.elements:
+    if node.elements and (type(value) is list or not node.inner):  # else it may be wrapped
         return _list(node.elements, value, leaf) if type(value) is list else GONE
     if node.is_map and prune:  # what did not fit into a map stands there, under any spelling
         return GONE

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from connector.resources.lists import MISSING
 from connector.resources.resource import Table
-from connector.warehouse.shape import REFERENCE, WRAPPER, Path
-
-NESTED = frozenset({dict, list})
+from connector.warehouse.copies import stripped
+from connector.warehouse.shape import Path
 
 
 class Leftovers:
@@ -56,34 +54,3 @@ class Leftovers:
         """
         self.warnings[f"{self.table.name}.{'.'.join(declared)}: value does not fit"] += 1
         self.keep(row, (*declared, *at), value)
-
-
-def stripped(value: Any) -> Any:
-    """An undeclared value without what only wraps lists and repeats references."""
-    if type(value) not in NESTED:
-        return value
-    try:
-        return _strip(value)
-    except RecursionError:
-        return value
-
-
-def _strip(value: Any) -> Any:
-    if type(value) is list:
-        return [_strip(inner) if inner and type(inner) in NESTED else inner for inner in value]
-    kept = {}
-    for key in _data(tuple(value)):
-        inner = value[key]
-        kept[key] = _strip(inner) if inner and type(inner) in NESTED else inner
-    return kept
-
-
-@lru_cache(maxsize=10_000)
-def _data(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Of an object's keys those that hold data."""
-    drop: frozenset[str] = frozenset()
-    if "has_more" in keys or ("data" in keys and "url" in keys):
-        drop = WRAPPER
-    elif "id" in keys and REFERENCE.issuperset(keys):
-        drop = frozenset({"url"})
-    return tuple(key for key in keys if key not in drop)

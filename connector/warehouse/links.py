@@ -9,8 +9,9 @@ from typing import Any
 from connector.resources.resource import Column, Kind, Link
 from connector.warehouse.batch import Staged
 from connector.warehouse.columns import copy_text, fields
+from connector.warehouse.copies import stripped
 from connector.warehouse.keys import id_text
-from connector.warehouse.leftovers import Leftovers, stripped
+from connector.warehouse.leftovers import Leftovers
 from connector.warehouse.objects import Lists
 from connector.warehouse.shape import link_keys
 from connector.warehouse.values import CONVERT, NULL, MisfitError

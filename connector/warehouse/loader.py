@@ -18,6 +18,7 @@ from connector.warehouse.batch import Batch
 from connector.warehouse.database import cursor_of
 from connector.warehouse.encoder import row_keys
 from connector.warehouse.fuse import Fuse
+from connector.warehouse.signatures import INTERCOM, Signatures
 from connector.warehouse.statements import Names
 from connector.warehouse.transfer import Stages, Transfer, number
 
@@ -31,16 +32,26 @@ class Written:
     unchanged: int = 0
     refused: tuple[str, ...] = ()
 
+    def add(self, other: Written) -> None:
+        """What another batch did as well."""
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.refused += other.refused
+
 
 class Loader:
     """Writes batches into one schema.
 
     ``scrubs_deleted``: of a contact that is deleted at Intercom, only the row stays, emptied.
+    ``signatures`` tell what of a text is no content.
     """
 
-    def __init__(self, schema: str, *, scrubs_deleted: bool = False) -> None:
+    def __init__(
+        self, schema: str, *, scrubs_deleted: bool = False, signatures: Signatures = INTERCOM
+    ) -> None:
         self.names = Names(schema)
-        self.scrubs_deleted = scrubs_deleted
+        self.scrubs_deleted, self.signatures = scrubs_deleted, signatures
         self._stages = Stages()
 
     def write(
@@ -57,10 +68,18 @@ class Loader:
         A list read revives a deleted row only if it was requested later than the deletion plus
         ``lag``: Intercom's lists go on showing a deleted object for a while.
         """
+        written = self._write(conn, batch, run_id, by_id, lag)
+        if batch.beside:
+            written.add(self._write(conn, batch.beside, run_id, by_id, lag))
+        return written
+
+    def _write(
+        self, conn: sa.Connection, batch: Batch, run_id: int, by_id: bool, lag: timedelta
+    ) -> Written:
         table, root = batch.table, batch.staged[batch.table.name]
         if not root.rows:
             return Written()
-        transfer = Transfer(self.names, self._stages, cursor_of(conn), batch)
+        transfer = self._transfer(conn, batch)
         found, refused = transfer.stage(by_id, lag).survey(by_id, lag)
         transfer.merge(found, run_id)
         inserted, updated = (number(found, table, fate) for fate in ("new", "changed"))
@@ -71,8 +90,11 @@ class Loader:
         """For each record the columns in which its stored row differs, [] where none does."""
         if not batch.staged[batch.table.name].rows:
             return {}
-        transfer = Transfer(self.names, self._stages, cursor_of(conn), batch)
+        transfer = self._transfer(conn, batch)
         return transfer.stage(by_id=True, lag=timedelta(0)).differences()
+
+    def _transfer(self, conn: sa.Connection, batch: Batch) -> Transfer:
+        return Transfer(self.names, self._stages, cursor_of(conn), batch, self.signatures)
 
     def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
         """Ids of so many living rows of the resource, chosen by chance."""

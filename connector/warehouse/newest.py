@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from connector.resources.lists import Record
 from connector.resources.resource import Table
@@ -12,23 +14,49 @@ from connector.warehouse import keys
 from connector.warehouse.values import MisfitError, instant
 
 Copy = tuple[Record, datetime]
+Lists = Mapping[tuple[int, str], Sequence[Any]]
+"""Complete lists that were read beside records, by (place of the record, link table)."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One copy of each record, by what identifies its row, and the lists that belong to it."""
+
+    copies: dict[str, Copy]
+    lists: Lists
+
+
+def is_beside(table: Table, record: Record) -> bool:
+    """Whether the record is no copy of its object, but a list that was read beside it."""
+    return table.has_updated_at and not table.omits_unset and "updated_at" not in record
 
 
 def newest(
     table: Table,
     records: Sequence[Record],
     read_at: Sequence[datetime],
+    lists: Lists,
     warnings: Counter[str],
-) -> dict[str, Copy]:
-    """By what identifies the row: the newest copy of its record, and when it was requested."""
+) -> Kept:
+    """The newest copy of each record, when it was requested, and its lists by its new place.
+
+    What belongs to older copies counts as little as they do. Lists that were read beside one
+    object are put together; they come in the order in which they were read.
+    """
     kept: dict[str, Copy] = {}
+    places: dict[str, int] = {}
     copies = zip(records, read_at, strict=True)
-    for key, copy in zip(keys.row_keys(table, records), copies, strict=True):
+    for place, (key, copy) in enumerate(zip(keys.row_keys(table, records), copies, strict=True)):
         if key is None:
             warnings[f"{table.name}: record without {' or '.join(table.key)}"] += 1
         elif key not in kept or _replaces(table, copy, kept[key]):
-            kept[key] = copy
-    return kept
+            if key in kept and is_beside(table, copy[0]):
+                copy = {**kept[key][0], **copy[0]}, copy[1]
+            kept[key], places[key] = copy, place
+    if not lists:
+        return Kept(kept, {})
+    moved = {old: new for new, old in enumerate(places.values())}
+    return Kept(kept, {(moved[p], n): some for (p, n), some in lists.items() if p in moved})
 
 
 def _replaces(table: Table, new: Copy, old: Copy) -> bool:

@@ -76,7 +76,7 @@ def levels(shape: Shape, rows: Sequence[Record], left: Leftovers) -> Levels:
         types = set(map(type, values))
         if type(MISSING) in types and len(path) == 1:
             left.miss(path[0], absent(values))
-        if types - {dict, NoneType, type(MISSING)} and path not in shape.leaves:
+        if types - {dict, NoneType, type(MISSING)} and path not in shape.leaves | shape.lists:
             _spoil(values, path, left)
         found[path] = level_of(values if types == {dict} else _with_stand_ins(values, path, shape))
     return found
@@ -160,7 +160,7 @@ def _list(
         missing = False
         if value is None:
             nulled = True
-        else:
+        elif not (type(value) is dict and any(p.path[:-1] == place.path for p in places)):
             left.misfit(row, place.path, value)
     if missing:
         left.miss(places[-1].path[0], (row,))

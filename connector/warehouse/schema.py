@@ -26,6 +26,7 @@ TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.JSON: JSONB(),
     Kind.MAP: JSONB(),
     Kind.URL: sa.Text(),
+    Kind.FILES: JSONB(),
 }
 
 BOOKKEEPING = {

@@ -22,6 +22,7 @@ class Shape:
     prefixes: tuple[Path, ...]
     known: dict[Path, frozenset[str]]
     leaves: frozenset[Path]
+    lists: frozenset[Path]
 
     @classmethod
     @cache
@@ -42,13 +43,15 @@ class Shape:
             *outer, last = repeated.split(".")
             known.setdefault(tuple(outer), {"type"}).add(last)
         for c in table.columns:
-            if c.refers_to and len(c.keys) > 1 and c.keys[-1] == "id":
-                known[c.keys[:-1]] |= copied(c.refers_to)
+            if len(c.keys) > 1 and c.keys[-1] == "id":
+                named = (c.refers_to, *c.names) if c.refers_to else c.names
+                known[c.keys[:-1]] |= frozenset().union(*map(copied, named))
         prefixes = tuple(sorted((path for path in known if path), key=len))
         return cls(
             prefixes,
             {path: frozenset(keys) for path, keys in known.items()},
             frozenset(leaves),
+            frozenset(lists),
         )
 
 
@@ -57,6 +60,16 @@ def copied(name: str) -> frozenset[str]:
     """The keys of a reference to a row of that table that are copies of it, and no data."""
     table = next(table for table in TABLES if table.name == name)
     return REFERENCE | table.top_keys()
+
+
+def copies(kind: str) -> frozenset[str]:
+    """What a reference of this ``type`` copies from the row that its id names."""
+    return _copies().get(kind, frozenset())
+
+
+@cache
+def _copies() -> dict[str, frozenset[str]]:
+    return {kind: copied(table.name) - REFERENCE for table in TABLES for kind in table.types}
 
 
 def is_wrapped_list(column: Column) -> bool:

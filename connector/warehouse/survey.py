@@ -48,7 +48,7 @@ def outline(batch: Batch) -> Outline:
 
 @lru_cache(maxsize=256)  # payloads vary in what they leave out
 def survey(names: Names, table: Table, staged: Outline) -> str:
-    """The fates of what is staged: name, fate, number, places, ids. Parameters: by_id, lag.
+    """The fates of what is staged: name, fate, number, places, ids. Parameters: by_id, lag, signed.
 
     Of refused rows come their ids, of links and children that are omitted those of their owners.
     What belongs to rows that are new themselves, and so all new, is not looked at.
@@ -60,7 +60,10 @@ def survey(names: Names, table: Table, staged: Outline) -> str:
 
 @lru_cache(maxsize=256)
 def differences(names: Names, table: Table, staged: Outline) -> str:
-    """The names of the columns in which each staged row differs from the stored one."""
+    """The names of the columns in which each staged row differs from the stored one.
+
+    Parameters: by_id, lag, signed.
+    """
     made = dict(_results(names, table, dict(staged)))
     results = ",\n".join(f"{quote(name)} AS MATERIALIZED ({query})" for name, query in made.items())
     content = contents(names, table, dict(staged)[table.name], None)

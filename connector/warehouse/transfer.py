@@ -20,6 +20,7 @@ from connector.warehouse import erasure, merging, statements
 from connector.warehouse import survey as surveying
 from connector.warehouse.batch import Batch
 from connector.warehouse.content import Family
+from connector.warehouse.signatures import Signatures
 from connector.warehouse.statements import Names
 from connector.warehouse.survey import Found, Survey
 
@@ -48,9 +49,15 @@ class Transfer:
     """The steps of one batch, in their order: ``stage``, ``survey``, ``merge``."""
 
     def __init__(
-        self, names: Names, stages: Stages, cursor: psycopg.Cursor[Any], batch: Batch
+        self,
+        names: Names,
+        stages: Stages,
+        cursor: psycopg.Cursor[Any],
+        batch: Batch,
+        signatures: Signatures,
     ) -> None:
         self.names, self.stages, self.cursor, self.batch = names, stages, cursor, batch
+        self.signatures = signatures
 
     def stage(self, by_id: bool, lag: timedelta) -> Transfer:
         """Put the batch into its stages, and take out of them what is about forgotten contacts."""
@@ -81,7 +88,7 @@ class Transfer:
 
     def _found(self, by_id: bool, lag: timedelta) -> Survey:
         query = surveying.survey(self.names, self.batch.table, surveying.outline(self.batch))
-        self.cursor.execute(query, {"by_id": by_id, "lag": lag})
+        self.cursor.execute(query, self._asked(by_id, lag))
         return {(name, fate): Found(*rest) for name, fate, *rest in self.cursor.fetchall()}
 
     def _drop_staged(self, table: Table, owners: Sequence[str]) -> None:
@@ -97,8 +104,12 @@ class Transfer:
     def differences(self) -> dict[str, list[str]]:
         """For each record the columns in which its stored row differs, [] where none does."""
         query = surveying.differences(self.names, self.batch.table, surveying.outline(self.batch))
-        self.cursor.execute(query, {"by_id": True, "lag": timedelta(0)})
+        self.cursor.execute(query, self._asked(by_id=True, lag=timedelta(0)))
         return dict(self.cursor.fetchall())
+
+    def _asked(self, by_id: bool, lag: timedelta) -> dict[str, Any]:
+        """The parameters of what is asked of staged and stored rows."""
+        return {"by_id": by_id, "lag": lag, "signed": self.signatures.expression}
 
     # -- writing it --------------------------------------------------------------------------
 

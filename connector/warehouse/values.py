@@ -11,52 +11,28 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from connector.resources.resource import Kind
+from connector.warehouse import instants
 
 NULL = "\\N"
 ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
 # PostgreSQL's text holds neither NUL nor half a surrogate pair; COPY escapes backslashes and what
-# separates fields; a question mark may begin the signed part of an address. Strings without any
-# of these are their own COPY text.
-_SUSPECT = re.compile("[\x00?\\\\\t\n\r\ud800-\udfff]")
+# separates fields. Strings without any of these are their own COPY text.
+_SUSPECT = re.compile("[\x00\\\\\t\n\r\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# An address with its query, as it stands in texts, HTML, escaped HTML and JSON text. It begins
-# with what can be searched for as it is, which is many times faster.
-_ADDRESS = re.compile(
-    r"(://(?:(?<=(?i:http)://)|(?<=(?i:https)://))[^\s\"'<>\\?]+)"
-    r"\?((?:(?!(?i:&(?:quot|lt|gt|#39);|,https?:))[^\s\"'<>\\])*)"
-)
-_TAIL = re.compile(r"[)\].,;:!]*$")  # punctuation of the text around the address
-# The query of a file goes if it holds a parameter by which servers sign or date a download, that
-# of another address only if it holds a signature: a link with ?token= in a message is content.
-# Intercom's own file servers take nothing but signed queries.
-_SIGNATURE = re.compile(
-    r"(?:^|[&;?])(?:signature|sig|hmac|key-pair-id|x-(?:amz|goog)-[a-z-]+)=", re.IGNORECASE
-)
-_DATED = re.compile(r"(?:^|[&;?])(?:expires|expiry|exp|token|policy)=", re.IGNORECASE)
-_FILE = re.compile(r"/[^/]*\.[a-z0-9]{1,5}$", re.IGNORECASE)
-_INTERCOM_FILE = re.compile(
-    r"://[^/]*\bintercom(?:cdn|assets|-attachments(?:-\d+)?)\.", re.IGNORECASE
-)
-
-FIRST_SECOND = -62135596800  # 0001-01-01, the first that both Python and PostgreSQL hold
-LAST_SECOND = 253402300799  # 9999-12-31 23:59:59
-# Larger numbers are milliseconds if they name an instant of this century, else they do not fit.
-FIRST_MILLISECOND, LAST_MILLISECOND = 946684800000, 4102444799999
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-# Of the JSON encoders: half a surrogate pair, a number that is none, no end of nesting.
+# Of the JSON encoders: half a surrogate pair, a number that is none or past a double, no end of
+# nesting.
 REFUSALS = (
     msgspec.MsgspecError,
     UnicodeEncodeError,
     OverflowError,
+    TypeError,
     ValueError,
     RecursionError,
 )
@@ -68,23 +44,6 @@ class MisfitError(ValueError):
     def __init__(self, cleaned: str = NULL) -> None:
         super().__init__()
         self.cleaned = cleaned
-
-
-def unsigned(text: str) -> str:
-    """The text with the query strings of signed addresses left out; JSON text stays JSON."""
-    if "?" not in text or "://" not in text:
-        return text
-    return _ADDRESS.sub(_without_signature, text)
-
-
-def _without_signature(found: re.Match[str]) -> str:
-    place, query = found[1], found[2]
-    signed = (
-        _SIGNATURE.search(query)
-        or (_DATED.search(query) and _FILE.search(place))
-        or _INTERCOM_FILE.match(place)
-    )
-    return place + _TAIL.findall(query)[0] if signed else found[0]
 
 
 def escape(text: str) -> str:
@@ -99,7 +58,7 @@ def text(value: Any) -> str:
         raise MisfitError
     if not _SUSPECT.search(value):
         return value
-    cleaned = escape(unsigned(_UNSTORABLE.sub("", value)))
+    cleaned = escape(_UNSTORABLE.sub("", value))
     if _UNSTORABLE.search(value):
         raise MisfitError(cleaned)
     return cleaned
@@ -134,45 +93,11 @@ def money(value: Any) -> str:
 
 
 def instant(value: Any) -> str:
-    """Unix seconds, Unix milliseconds or ISO 8601, whichever Intercom sent; UTC if it names none.
-
-    Calls carry either form; live payloads mix seconds and milliseconds.
-    """
-    if type(value) is str:
-        value = _from_text(value)
-    if type(value) is float:
-        value = _whole(value)
-    if type(value) is datetime:
-        return value.isoformat(" ")
-    if type(value) is not int:
+    """Unix seconds, Unix milliseconds or ISO 8601, whichever Intercom sent."""
+    found = instants.instant(value)
+    if found is None:
         raise MisfitError
-    if FIRST_SECOND <= value <= LAST_SECOND:
-        return (EPOCH + timedelta(seconds=value)).isoformat(" ")
-    if FIRST_MILLISECOND <= value <= LAST_MILLISECOND:
-        return (EPOCH + timedelta(milliseconds=value)).isoformat(" ")
-    raise MisfitError
-
-
-def _whole(value: float) -> Any:
-    if not math.isfinite(value):
-        raise MisfitError
-    if value.is_integer():
-        return int(value)
-    if not FIRST_SECOND <= value <= LAST_SECOND:
-        raise MisfitError
-    return EPOCH + timedelta(seconds=value)
-
-
-def _from_text(value: str) -> Any:
-    if "\0" in value:  # Python reads no further
-        raise MisfitError
-    try:
-        if value.lstrip("-").isdigit():
-            return int(value)
-        parsed = datetime.fromisoformat(value)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise MisfitError from None
+    return found.isoformat(" ")
 
 
 def url(value: Any) -> str:
@@ -201,9 +126,9 @@ def document(value: Any) -> str:
 
 
 def _plain(value: Any) -> str | None:
-    """JSON text without signatures, or None if jsonb cannot hold it as it is."""
+    """JSON text, or None if jsonb cannot hold it as it is."""
     try:
-        encoded = unsigned(msgspec.json.encode(value).decode())
+        encoded = msgspec.json.encode(value).decode()
         if "\\u0000" in encoded:  # also of a backslash before u0000: the careful way decides
             return None
         if "null" in encoded:  # the fast encoder writes NaN as null
@@ -214,7 +139,7 @@ def _plain(value: Any) -> str | None:
 
 
 def leftovers(extra: Mapping[str, Any]) -> str:
-    """The row's ``extra`` as jsonb: originals, without signatures."""
+    """The row's ``extra`` as jsonb: originals."""
     encoded = _plain(extra)
     if encoded is None:
         encoded = dumps({keepable(key): keepable(value) for key, value in extra.items()})
@@ -227,10 +152,10 @@ def dumps(value: Any) -> str:
 
 
 def tidy(value: Any) -> Any:
-    """The value as jsonb can hold it, without signatures: what does not fit is left out."""
+    """The value as jsonb can hold it: what does not fit is left out."""
     match value:
         case str():
-            return unsigned(_UNSTORABLE.sub("", value))
+            return _UNSTORABLE.sub("", value)
         case dict():
             kept = {key: tidy(item) for key, item in value.items() if not _UNSTORABLE.search(key)}
             rest = {_UNSTORABLE.sub("", key): tidy(value[key]) for key in value.keys() - kept}
@@ -257,14 +182,14 @@ def holdable(value: Any) -> Any:
 
 
 def keepable(value: Any) -> Any:
-    """The original for ``extra``: holdable, and free of signatures.
+    """The original for ``extra``: holdable, with no key that is not.
 
     What is nested too deeply to be looked through is kept as the JSON text that it is.
     """
     try:
         return tidy(holdable(value))
     except RecursionError:
-        return unsigned(_UNSTORABLE.sub("", _spelled_out(value)))
+        return _UNSTORABLE.sub("", _spelled_out(value))
 
 
 def _spelled_out(value: Any) -> str:
@@ -284,4 +209,5 @@ CONVERT: dict[Kind, Callable[[Any], str]] = {
     Kind.JSON: document,
     Kind.MAP: mapping,
     Kind.URL: url,
+    Kind.FILES: document,
 }
