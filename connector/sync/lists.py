@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.errors import ScrollBrokenError, ScrollExistsError
+from connector.intercom.client import Client
 from connector.intercom.paging import (
     CursorList,
     NumberedPages,
@@ -35,13 +36,10 @@ logger = logging.getLogger(__name__)
 async def snapshot(work: Pass, reading: Snapshot) -> None:
     """Lists that are always complete: what they omit is deleted."""
     chunk, present = Chunk(), list[Record]()
-    for part in reading.parts:
-        style = WholeList(part.path or reading.path, reading.key, dict(part.params))
-        async for page in pages(work.client, style):
-            records = [_told(record, part) for record in page.records]
-            chunk.add(records, page.requested_at)
-            present += records
-            work.tally.warnings += page.bad
+    async for page, records in snapshot_pages(work.client, reading):
+        chunk.add(records, page.requested_at)
+        present += records
+        work.tally.warnings += page.bad
     await work.write_chunk(chunk)
     began_at, table = work.began_at(), work.resource.table
     done = work.succeeded(began_at, full=True)
@@ -54,6 +52,16 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
         return deleted
 
     work.tally.deleted += await work.store.do(close)
+
+
+async def snapshot_pages(
+    client: Client, reading: Snapshot
+) -> AsyncIterator[tuple[Page, list[Record]]]:
+    """The lists of a snapshot, and their records with what they leave unsaid."""
+    for part in reading.parts:
+        style = WholeList(part.path or reading.path, reading.key, dict(part.params))
+        async for page in pages(client, style):
+            yield page, [_told(record, part) for record in page.records]
 
 
 def _told(record: dict[str, Any], part: Part) -> dict[str, Any]:
@@ -70,10 +78,14 @@ def _told(record: dict[str, Any], part: Part) -> dict[str, Any]:
 
 async def catalogue(work: Pass, reading: Catalogue) -> None:
     """A paged list, whole; what it omits is asked for by id, and deleted if that says so."""
-    style: Style = NumberedPages(reading.path, reading.key, reading.per_page)
+    await _complete(work, pages(work.client, catalogue_style(reading)), run_ahead=4)
+
+
+def catalogue_style(reading: Catalogue) -> Style:
+    """How its pages follow each other."""
     if reading.by_cursor:
-        style = CursorList(reading.path, reading.key, reading.per_page)
-    await _complete(work, pages(work.client, style), run_ahead=4)
+        return CursorList(reading.path, reading.key, reading.per_page)
+    return NumberedPages(reading.path, reading.key, reading.per_page)
 
 
 async def log(work: Pass, reading: Log, *, full: bool) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from connector.errors import IntercomError, MergedError, NotFoundError
+from connector.intercom.client import Client
 from connector.intercom.paging import (
     CursorSearch,
     EventPages,
@@ -49,6 +50,19 @@ async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     async for found in _read_all(work, reading, _turns(work, reading, began_at, full)):
         await _write(work, reading, found)
     await work.store.do(work.succeeded(began_at, full=full))
+
+
+async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> list[str]:
+    """Read these contacts, whether or not it is their turn; those that Intercom does not know."""
+
+    async def named() -> AsyncIterator[list[str]]:
+        yield list(ids)
+
+    gone: list[str] = []
+    async for found in _read_all(work, reading, named()):
+        await _write(work, reading, found)
+        gone += found.gone
+    return gone
 
 
 async def _turns(
@@ -115,7 +129,7 @@ async def _began_at(work: Pass, full: bool) -> datetime:
     return began_at
 
 
-class _Read:
+class Read:
     """What a number of contacts answered: their lists, and those that could not be read."""
 
     def __init__(self) -> None:
@@ -126,7 +140,7 @@ class _Read:
     def __len__(self) -> int:
         return len(self.lists) + len(self.gone) + len(self.failed)
 
-    def add(self, other: _Read) -> None:
+    def add(self, other: Read) -> None:
         """What the others answered as well."""
         self.lists |= other.lists
         self.gone += other.gone
@@ -135,34 +149,35 @@ class _Read:
 
 async def _read_all(
     work: Pass, reading: PerContact, turns: AsyncIterator[list[str]]
-) -> AsyncIterator[_Read]:
+) -> AsyncIterator[Read]:
     async def ids() -> AsyncIterator[str]:
         async for some in turns:
             for key in some:
                 yield key
 
-    lot = _Read()
-    async for one in side_by_side(ids(), lambda key: _read_one(work, reading, key), AT_ONCE):
+    lot = Read()
+    async for one in side_by_side(ids(), lambda key: read_one(work.client, reading, key), AT_ONCE):
         lot.add(one)
         if len(lot) >= LOT:
             yield _checked(lot)
-            lot = _Read()
+            lot = Read()
     if len(lot):
         yield _checked(lot)
 
 
-def _checked(lot: _Read) -> _Read:
+def _checked(lot: Read) -> Read:
     if len(lot) >= MANY and len(lot.failed) == len(lot):
         raise next(iter(lot.failed.values()))
     return lot
 
 
-async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
-    found = _Read()
+async def read_one(client: Client, reading: PerContact, key: str) -> Read:
+    """What one contact answers."""
+    found = Read()
     elements: list[Any] = []
     read_at: datetime | None = None
     try:
-        async for page in pages(work.client, _style(reading, key), retry=QUICK):
+        async for page in pages(client, _style(reading, key), retry=QUICK):
             elements += page.records
             read_at = read_at or page.requested_at
     except (NotFoundError, MergedError):
@@ -170,7 +185,7 @@ async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
     except UNREADABLE as error:
         found.failed[key] = error
     else:
-        found.lists[key] = (elements, read_at or work.client.clock.now())
+        found.lists[key] = (elements, read_at or client.clock.now())
     return found
 
 
@@ -185,10 +200,10 @@ def _style(reading: PerContact, key: str) -> Style:
     return WholeList(path, reading.key, params)
 
 
-async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
+async def _write(work: Pass, reading: PerContact, found: Read) -> None:
     chunk = Chunk()
     for key, (elements, read_at) in found.lists.items():
-        chunk.add(_records(reading, key, elements), read_at)
+        chunk.add(as_records(reading, key, elements), read_at)
     name, now = work.resource.name, work.client.clock.safe_now()
     read = {key: read_at for key, (_, read_at) in found.lists.items()}
     read |= dict.fromkeys(found.gone, now)
@@ -203,7 +218,7 @@ async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
     work.changed()
 
 
-def _records(reading: PerContact, key: str, elements: Sequence[Any]) -> list[Mapping[str, Any]]:
+def as_records(reading: PerContact, key: str, elements: Sequence[Any]) -> list[Mapping[str, Any]]:
     """Rows of their own with the contact's id, or a record of the contact that holds the list."""
     if reading.within:
         return [_holding(key, reading.within, elements)]
@@ -240,7 +255,29 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
     await work.store.do(work.succeeded(began_at, full=full))
 
 
+async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
+    """Read the members of these groups, whether or not it is their turn."""
+    for key in ids:
+        await _read_group(work, reading, key)
+
+
 async def _read_group(work: Pass, reading: Members, key: str) -> None:
+    record, asked_at, number = await read_members(work.client, reading, key)
+    name, chunk = work.resource.name, Chunk()
+    chunk.add([record], asked_at)
+    await work.store.merge(
+        work.resource.table,
+        chunk,
+        work.tally,
+        then=lambda conn: reads.note(conn, name, {key: asked_at}, number),
+    )
+    work.changed()
+
+
+async def read_members(
+    client: Client, reading: Members, key: str
+) -> tuple[Mapping[str, Any], datetime, int]:
+    """A record of the group that holds its members, when it was asked for, and how many."""
     body = {
         "query": {"field": reading.field, "operator": "=", "value": key},
         "sort": {"field": "created_at", "order": "ascending"},
@@ -248,17 +285,8 @@ async def _read_group(work: Pass, reading: Members, key: str) -> None:
     ids: list[dict[str, Any]] = []
     read_at: datetime | None = None
     style = CursorSearch(reading.path, reading.key, body)
-    async for page in ahead(pages(work.client, style), 2):
+    async for page in ahead(pages(client, style), 2):
         read_at = read_at or page.requested_at
         ids += [{"id": head.id} for head in page.heads]
     assert read_at is not None
-    name, asked_at = work.resource.name, read_at
-    chunk = Chunk()
-    chunk.add([_holding(key, reading.within, ids)], asked_at)
-    await work.store.merge(
-        work.resource.table,
-        chunk,
-        work.tally,
-        then=lambda conn: reads.note(conn, name, {key: asked_at}, len(ids)),
-    )
-    work.changed()
+    return _holding(key, reading.within, ids), read_at, len(ids)

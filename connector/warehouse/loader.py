@@ -72,7 +72,7 @@ class Loader:
         return Written(inserted, updated, unchanged, tuple(refused))
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
-        """For each record the columns in which its stored row differs, [] where none does."""
+        """For each record's key the columns in which its row differs, [] where none does."""
         if not batch.staged[batch.table.name].rows:
             return {}
         transfer = Transfer(self.names, self._stages, cursor_of(conn), batch)
@@ -114,6 +114,24 @@ class Loader:
         """Which of these keys the table has rows for."""
         cursor = cursor_of(conn)
         cursor.execute(statements.present(self.names, table), [list(keys)])
+        return {key for (key,) in cursor.fetchall()}
+
+    def living(self, conn: sa.Connection, resource: Resource) -> set[str]:
+        """The keys of all its living rows, as ``compare`` names them."""
+        cursor = cursor_of(conn)
+        cursor.execute(statements.living(self.names, resource), [v for _, v in resource.owns])
+        return {key for (key,) in cursor.fetchall()}
+
+    def filled(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> set[str]:
+        """Which of these ids have a row that is no placeholder, deleted ones included."""
+        cursor = cursor_of(conn)
+        cursor.execute(statements.filled(self.names, table), [list(ids)])
+        return {key for (key,) in cursor.fetchall()}
+
+    def owned(self, conn: sa.Connection, resource: Resource, ids: Sequence[str]) -> set[str]:
+        """Which of these ids have a row that is the resource's own."""
+        cursor, values = cursor_of(conn), [value for _, value in resource.owns]
+        cursor.execute(statements.owned(self.names, resource), [*values, list(ids)])
         return {key for (key,) in cursor.fetchall()}
 
     def oldest_read(self, conn: sa.Connection, table: Table) -> datetime | None:

@@ -24,7 +24,7 @@ from connector.warehouse.content import (
     refused,
     same,
 )
-from connector.warehouse.statements import Names, literal, quote, stage
+from connector.warehouse.statements import Names, key_text, literal, quote, stage
 
 Outline = tuple[tuple[str, Absence], ...]  # of each table with staged rows, what its rows lack
 
@@ -60,15 +60,15 @@ def survey(names: Names, table: Table, staged: Outline) -> str:
 
 @lru_cache(maxsize=256)
 def differences(names: Names, table: Table, staged: Outline) -> str:
-    """The names of the columns in which each staged row differs from the stored one."""
+    """The names of the columns in which each staged row differs from the stored one, by key."""
     made = dict(_results(names, table, dict(staged)))
     results = ",\n".join(f"{quote(name)} AS MATERIALIZED ({query})" for name, query in made.items())
     content = contents(names, table, dict(staged)[table.name], None)
-    cases = [f"CASE WHEN o.id IS NULL THEN {literal('no row')} END"]
+    cases = [f"CASE WHEN o.{quote(table.key[0])} IS NULL THEN {literal('no row')} END"]
     cases += [f"CASE WHEN {c.differs} THEN {literal(name)} END" for name, c in content.items()]
     cases.append(f"CASE WHEN r.touched THEN {literal('links or children')} END")
     return f"""WITH {results}
-        SELECT s.id, array_remove(ARRAY[{", ".join(cases)}], NULL)
+        SELECT {key_text(table, "s")}, array_remove(ARRAY[{", ".join(cases)}], NULL)
         FROM {stage(table.name)} s JOIN {quote(table.name + " rows")} r ON r.place = s.ctid
         LEFT JOIN {names(table.name)} o ON {same(table.key)}"""
 
