@@ -132,7 +132,7 @@ def _answer(source: IO[bytes], target: IO[bytes]) -> bool:
 
 
 def _parts(batch: Batch) -> tuple[Any, ...]:
-    return batch.table.name, batch.staged, batch.warnings, batch.records
+    return batch.table.name, batch.staged, batch.misfits, batch.records
 
 
 def _batch(name: str, *rest: Any) -> Batch:

@@ -6,7 +6,7 @@ Everything happens in the caller's transaction, in which foreign keys are deferr
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,19 +21,23 @@ from connector.warehouse.batch import Batch
 from connector.warehouse.database import cursor_of
 from connector.warehouse.encoder import row_keys
 from connector.warehouse.statements import Names
-from connector.warehouse.transfer import Stages, Transfer, number
+from connector.warehouse.transfer import Stages, Transfer, number, written_keys
 
 DELETES_FUSE_SHARE, DELETES_FUSE_ROWS = 0.05, 20
 
 
 @dataclass
 class Written:
-    """What a batch did: rows inserted, updated, unchanged, and copies refused as older."""
+    """What a batch did: rows inserted, updated, unchanged, and copies refused as older.
+
+    ``keys`` are those of the rows that were written, by table, where anything in it did not fit.
+    """
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     refused: tuple[str, ...] = ()
+    keys: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 class Loader:
@@ -69,7 +73,8 @@ class Loader:
         transfer.merge(found, run_id)
         inserted, updated = (number(found, table, fate) for fate in ("new", "changed"))
         unchanged = root.rows - len(refused) - inserted - updated
-        return Written(inserted, updated, unchanged, tuple(refused))
+        keys = written_keys(found) if batch.misfits else {}
+        return Written(inserted, updated, unchanged, tuple(refused), keys)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
         """For each record's key the columns in which its row differs, [] where none does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -18,17 +17,20 @@ def newest(
     table: Table,
     records: Sequence[Record],
     read_at: Sequence[datetime],
-    warnings: Counter[str],
-) -> dict[str, Copy]:
-    """By what identifies the row: the newest copy of its record, and when it was requested."""
+) -> tuple[dict[str, Copy], int]:
+    """By what identifies the row: the newest copy of its record, and when it was requested.
+
+    And how many records are without what identifies a row.
+    """
     kept: dict[str, Copy] = {}
+    lost = 0
     copies = zip(records, read_at, strict=True)
     for key, copy in zip(keys.row_keys(table, records), copies, strict=True):
         if key is None:
-            warnings[f"{table.name}: record without {' or '.join(table.key)}"] += 1
+            lost += 1
         elif key not in kept or _replaces(table, copy, kept[key]):
             kept[key] = copy
-    return kept
+    return kept, lost
 
 
 def _replaces(table: Table, new: Copy, old: Copy) -> bool:

@@ -48,10 +48,11 @@ def outline(batch: Batch) -> Outline:
 
 @lru_cache(maxsize=256)  # payloads vary in what they leave out
 def survey(names: Names, table: Table, staged: Outline) -> str:
-    """The fates of what is staged: name, fate, number, places, ids. Parameters: by_id, lag.
+    """The fates of what is staged: name, fate, number, places, ids.
 
-    Of refused rows come their ids, of links and children that are omitted those of their owners.
-    What belongs to rows that are new themselves, and so all new, is not looked at.
+    Parameters: by_id, lag; named, for the ids of all children too. Of refused rows come their ids,
+    of links and children that are omitted those of their owners. What belongs to rows that are new
+    themselves, and so all new, is not looked at.
     """
     made = dict(_results(names, table, dict(staged)))
     results = ",\n".join(f"{quote(name)} AS MATERIALIZED ({query})" for name, query in made.items())
@@ -92,7 +93,10 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
     key = key_of(table, parent)
     content = contents(names, table, absence, parent)
     differs = " OR ".join(f"({c.differs})" for c in content.values())
-    columns = [f"s.ctid AS place, s.{quote(key[0])} AS id, o.{quote(key[0])} IS NOT NULL AS known"]
+    own_id = f"s.{quote(key[0])}"
+    if len(key) > 1 and not parent:  # nothing hangs on such rows
+        own_id = key_text(table, "s")
+    columns = [f"s.ctid AS place, {own_id} AS id, o.{quote(key[0])} IS NOT NULL AS known"]
     columns.append(
         f"coalesce({refused(table, absence[0])}, false) AS refused" if not parent else ""
     )
@@ -167,7 +171,8 @@ def _fates(
 ) -> Iterator[str]:
     """Queries that gather what is to be done."""
     refused = "WHEN refused THEN 'refused' " if not parent else ""
-    ids = "array_agg(id)" if table.links or not parent else "NULL"
+    always = table.links or not parent
+    ids = "array_agg(id)" if always else "CASE WHEN %(named)s THEN array_agg(id) END"
     yield f"""
         SELECT {literal(table.name)} AS name, fate, count(*), array_agg(place)::text, {ids}
         FROM (SELECT place, id, CASE {refused}WHEN NOT known THEN 'new'
