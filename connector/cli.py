@@ -71,6 +71,8 @@ def _run(words: list[str]) -> int:
         logs.set_up(arguments.log_format, verbose=arguments.verbose)
         with Interruption():
             return int(arguments.command(arguments))
+    except SystemExit as done:  # --help and --version
+        return int(done.code or 0)
     except ConnectorError as error:
         logs.complain(str(error))
         return error.exit_code

@@ -124,7 +124,10 @@ def _tell_strays(source: Source) -> None:
     """Warn of what is misspelled; SettingsError if it was to keep personal data out."""
     for stray in source.strays():
         if stray.is_private:
-            raise SettingsError(f"{stray}; privacy settings are not guessed: correct or unset it")
+            raise SettingsError(
+                f"{stray} It looks like one that keeps personal data out, so it is not passed over:"
+                " correct it, or unset it"
+            )
         logger.log(logging.WARNING if stray.near else logging.INFO, "%s", stray)
 
 

@@ -45,8 +45,8 @@ class Stray:
         return ours.startswith(PREFIXES) and words
 
     def __str__(self) -> str:
-        guess = f"did you mean {self.near}?" if self.near else "it is ignored"
-        return f"no setting is called {self.name} ({self.place}): {guess}"
+        guess = f": did you mean {self.near}?" if self.near else ""
+        return f"no setting is called {self.name} ({self.place}){guess}"
 
 
 class Source:

@@ -86,13 +86,13 @@ def _filling(table: str) -> Iterator[Resource]:
 
 
 def _unknown(name: str, where: str) -> str:
-    named = f"{where} names {name!r}" if where else f"{name!r}"
+    named = f"{where} names {name!r}, which is" if where else f"{name!r} is"
     if parent := _parent(name.lower()):
-        return f"{named}, which is read with {parent.name}: name that"
+        return f"{named} read with {parent.name}: name that"
     known = sorted({*BY_NAME, *(table.name for table in TABLES)})
     near = difflib.get_close_matches(name.lower(), known, 1)
     guess = f" (did you mean {near[0]}?)" if near else ""
-    return f"{named}, which is no resource{guess}; known resources are {', '.join(BY_NAME)}"
+    return f"{named} no resource{guess}; known resources are {', '.join(BY_NAME)}"
 
 
 def _parent(name: str) -> Table | None:
