@@ -10,30 +10,25 @@ import asyncio
 import gc
 import json
 import logging
-import os
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from connector import __version__
 from connector import settings as settings_module
-from connector.commands import check, demo, forget, simulate, sql, status
+from connector.commands import check, demo, forget, logs, simulate, sql, status, streams
 from connector.commands import verify as verification
 from connector.commands import views as views_command
 from connector.commands.connect import open_client, open_database, privacy
 from connector.commands.interruption import Interruption
-from connector.commands.progress import (
-    JsonLines,
-    Progress,
-    outcome_as_json,
-    print_outcome,
-    run_report,
-)
-from connector.commands.report import notify, write_metrics
+from connector.commands.logs import say
+from connector.commands.progress import Progress, name_failures, outcome_as_json, print_outcome
+from connector.commands.report import reported
 from connector.errors import ConnectorError, SettingsError
+from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
 from connector.sync.run import Options, Outcome, prepare, refetch, sync
 from connector.sync.verify import verify
@@ -41,6 +36,7 @@ from connector.warehouse import cleaning, rights
 from connector.warehouse.database import Database
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 SWITCH_AFTER = 0.0005
 """Seconds for which one thread keeps the others out. The writer waits for Postgres a dozen times
@@ -60,49 +56,50 @@ EPILOG = """exit codes:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code."""
-    arguments = parser().parse_args(argv)
-    _log(arguments)
+    streams.prepare()
+    code = _run(sys.argv[1:] if argv is None else argv)
+    lost = streams.end()
+    if lost:
+        logs.complain(f"the output could not be written: {lost}")
+    return code or (1 if lost else 0)
+
+
+def _run(words: list[str]) -> int:
+    logs.set_up(logs.asked_format(words), verbose=False)
     try:
+        arguments = parser().parse_args(streams.readable(words))
+        logs.set_up(arguments.log_format, verbose=arguments.verbose)
         with Interruption():
             return int(arguments.command(arguments))
+    except SystemExit as done:  # --help and --version
+        return int(done.code or 0)
     except ConnectorError as error:
-        print(f"intercom-warehouse: {error}", file=sys.stderr)
+        logs.complain(str(error))
         return error.exit_code
-    except BrokenPipeError:  # who read our output went away
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (nothing is left to say)
-        return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print("intercom-warehouse: interrupted; what was committed is safe", file=sys.stderr)
+        logs.complain("interrupted; what was committed is safe")
         return INTERRUPTED
+    except Exception:
+        logger.exception("a fault of intercom-warehouse itself; what was committed is safe")
+        return 1
 
 
 # -- commands --------------------------------------------------------------------------------
 
 
 def _sync(arguments: argparse.Namespace) -> int:
-    settings = _settings(arguments)
-    began, outcome, error = time.time(), None, None
-    try:
-        outcome = _run_sync(settings, arguments)
-        return outcome.exit_code
-    except (ConnectorError, KeyboardInterrupt, asyncio.CancelledError) as failure:
-        error = failure
-        raise
-    finally:
-        report = run_report(arguments.name, settings.schema, began, outcome, error)
-        if arguments.json and outcome is None:
-            print(json.dumps(report))
-        if settings.notify_url:
-            notify(settings.notify_url, report)
-        if arguments.metrics_file:
-            write_metrics(arguments.metrics_file, report)
+    with reported(arguments) as ending:
+        ending.outcome = _run_sync(_settings(arguments), arguments)
+        return ending.outcome.exit_code
 
 
 def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
     settings.require_token()
+    selection = _selection(settings, arguments)
     options = Options(
         command=arguments.name,
-        only=settings_module.names(arguments.only or "", "--only") or settings.resources,
+        only=selection.only,
+        left_out=selection.left_out,
         full=arguments.full,
         since=arguments.since,
         lookback=timedelta(seconds=settings.lookback),
@@ -115,8 +112,8 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         auto_migrate=settings.auto_migrate,
         privacy=privacy(settings),
     )
-    progress = Progress(quiet=arguments.json)
-    with open_database(settings, say=_say) as database:
+    progress = Progress(lines=arguments.json or arguments.log_format == "json")
+    with open_database(settings, say=say) as database:
 
         async def run() -> Outcome:
             async with open_client(settings) as client:
@@ -127,17 +124,22 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
             outcome = _until_signalled(run(), database)
         finally:
             progress.clear()
+    _print(outcome, arguments)
+    return outcome
+
+
+def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(outcome_as_json(outcome)))
     else:
         print_outcome(outcome)
-    return outcome
+    name_failures(outcome)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     exclusions = privacy(settings).exclusions
-    with open_database(settings, say=_say) as database:
+    with open_database(settings, say=say) as database:
         database.wait()
         rights.require(database, rights.Needs(migrates=True))
         database.lock()
@@ -150,7 +152,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
 def _views(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    with open_database(settings, say=_say) as database:
+    with open_database(settings, say=say) as database:
         database.wait()
         rights.require(database, rights.Needs(migrates=settings.auto_migrate))
         database.lock()
@@ -160,25 +162,25 @@ def _views(arguments: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    with open_database(settings, say=_say) as database:
+    with open_database(settings, say=say) as database:
         return status.run(database, as_json=arguments.json)
 
 
 def _sql(arguments: argparse.Namespace) -> int:
-    with open_database(_settings(arguments), say=_say) as database:
+    with open_database(_settings(arguments), say=say) as database:
         return sql.run(database, arguments.statement, as_json=arguments.json, write=arguments.write)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     settings.require_token()
-    only = settings_module.names(arguments.only or "", "--only") or settings.resources
+    selection = _selection(settings, arguments)
     exclusions = privacy(settings).exclusions
-    with open_database(settings, say=_say) as database:
+    with open_database(settings, say=say) as database:
 
         async def run() -> int:
             async with open_client(settings) as client:
-                found = await verify(client, database, only, arguments.sample, exclusions)
+                found = await verify(client, database, selection, arguments.sample, exclusions)
                 return verification.report(found, as_json=arguments.json)
 
         return _until_signalled(run(), database)
@@ -187,17 +189,17 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _refetch(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     settings.require_token()
-    resource = settings_module.resource(arguments.resource)
+    resources = called(arguments.resource)
+    ids = [key.strip() for key in arguments.ids]
+    if not all(ids):
+        raise SettingsError("an id of refetch is empty")
     kept_out = privacy(settings)
-    with open_database(settings, say=_say) as database:
+    with open_database(settings, say=say) as database:
 
         async def run() -> int:
             async with open_client(settings) as client:
-                outcome = await refetch(client, database, resource, arguments.ids, kept_out)
-                if arguments.json:
-                    print(json.dumps(outcome_as_json(outcome)))
-                else:
-                    print_outcome(outcome)
+                outcome = await refetch(client, database, resources, ids, kept_out)
+                _print(outcome, arguments)
                 return outcome.exit_code
 
         return _until_signalled(run(), database)
@@ -208,19 +210,24 @@ def _forget(arguments: argparse.Namespace) -> int:
     ids = [key.strip() for key in arguments.ids]
     if not all(ids) or bool(ids) == arguments.list:
         raise SettingsError("forget takes the ids of contacts, or --list alone")
-    with open_database(settings, say=_say) as database:
+    with open_database(settings, say=say) as database:
         if arguments.list:
             return forget.show(database, as_json=arguments.json)
         database.wait()
         rights.require(database, rights.Needs(migrates=settings.auto_migrate))
         database.lock()
         prepare(database, settings.auto_migrate)
-        work = forget.undo if arguments.undo else forget.run
-        return work(database, ids, as_json=arguments.json)
+        if arguments.undo:
+            return forget.undo(database, ids, as_json=arguments.json)
+        return forget.run(database, ids, as_json=arguments.json, unknown=arguments.unknown)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    return _until_signalled(check.run(_settings(arguments), as_json=arguments.json))
+    try:
+        settings = _settings(arguments)
+    except SettingsError as error:
+        return check.report([check.Line.of("settings", error)], as_json=arguments.json)
+    return _until_signalled(check.run(settings, as_json=arguments.json))
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -234,14 +241,30 @@ def _demo(arguments: argparse.Namespace) -> int:
 # -- parsing ---------------------------------------------------------------------------------
 
 
+class UsageError(SettingsError):
+    """The command line is not one that the parser knows; the message says what would be."""
+
+
+class Parser(argparse.ArgumentParser):
+    """One that knows no abbreviations and raises what is wrong, for ``main`` to say."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(f"{message}; see '{self.prog} --help'")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(
-        "intercom-warehouse",
+    top = Parser(
+        logs.PROGRAM,
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"{logs.PROGRAM} {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _sync_options(_add(commands, "sync", "incremental sync; the first run loads everything", _sync))
     backfill = _add(commands, "backfill", "load everything again, resumable", _sync)
@@ -256,16 +279,23 @@ def parser() -> argparse.ArgumentParser:
     ):
         _json_option(_add(commands, name, sentence, command))
     sample = _add(commands, "verify", "compare a sample of rows with Intercom", _verify)
-    sample.add_argument("--sample", type=int, default=20, help="rows per resource (20)")
-    sample.add_argument("--only", metavar="NAMES", help="these resources only: users,leads")
+    sample.add_argument("--sample", type=_number, default=20, help="rows per resource (20)")
+    sample.add_argument(
+        "--only",
+        metavar="NAMES",
+        help="these resources only: users,leads; all but some: all,-calls",
+    )
     _json_option(sample)
     again = _add(commands, "refetch", "read named objects again now", _refetch)
-    again.add_argument("resource", help="their resource: conversations")
+    again.add_argument("resource", help="their resource or table: conversations")
     again.add_argument("ids", nargs="+", metavar="ID")
     _json_option(again)
     gone = _add(commands, "forget", "empty contacts, now and at every sync to come", _forget)
     gone.add_argument("ids", nargs="*", metavar="CONTACT_ID")
     gone.add_argument("--undo", action="store_true", help="let full passes bring them back")
+    gone.add_argument(
+        "--unknown", action="store_true", help="also who is not in the warehouse, and that is fine"
+    )
     gone.add_argument("--list", action="store_true", help="print who is forgotten")
     _json_option(gone)
     query = _add(commands, "sql", "print the rows of a query on the warehouse", _sql)
@@ -287,14 +317,18 @@ def _add(commands: Any, name: str, sentence: str, command: Callable[..., int]) -
     sub.add_argument("--schema", help="schema of the warehouse (INTERCOM_SCHEMA)")
     sub.add_argument("-v", "--verbose", action="store_true", help="log what happens")
     sub.add_argument(
-        "--log-format", choices=("text", "json"), default="text", help="how log lines look"
+        "--log-format", choices=logs.FORMATS, default="text", help="how log lines look"
     )
     sub.set_defaults(command=command, name=name, full=False, since=None, json=False)
     return sub
 
 
 def _sync_options(sub: Any) -> None:
-    sub.add_argument("--only", metavar="NAMES", help="these resources only: users,leads")
+    sub.add_argument(
+        "--only",
+        metavar="NAMES",
+        help="these resources only: users,leads; all but some: all,-calls",
+    )
     sub.add_argument("--full", action="store_true", help="a full pass over everything")
     sub.add_argument(
         "--allow-deletes",
@@ -313,6 +347,12 @@ def _json_option(sub: Any) -> None:
     sub.add_argument("--json", action="store_true", help="one JSON object on stdout, nothing else")
 
 
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000000")
+    return int(text)
+
+
 def _date(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
@@ -324,15 +364,20 @@ def _date(text: str) -> datetime:
 # -- helpers ---------------------------------------------------------------------------------
 
 
+def _selection(settings: Settings, arguments: argparse.Namespace) -> Selection:
+    """What the flag says, or the setting."""
+    return select(arguments.only, "--only") if arguments.only else settings.resources
+
+
 def _settings(arguments: argparse.Namespace) -> Settings:
     settings = settings_module.load(schema=arguments.schema)
     if settings.database_url is None:
-        if not sys.stdin.isatty():
+        if not streams.is_terminal("stdin"):
             raise SettingsError(
                 "DATABASE_URL is not set; name a Postgres database, or 'embedded' for one under"
                 f" {settings.home}"
             )
-        _say(f"DATABASE_URL is not set: using the embedded Postgres under {settings.home}")
+        logs.warn(f"DATABASE_URL is not set: using the embedded Postgres under {settings.home}")
         settings = replace(settings, database_url=settings_module.EMBEDDED)
     return settings
 
@@ -355,16 +400,3 @@ def _until_signalled(work: Coroutine[Any, Any, T], database: Database | None = N
             if interruption.signalled:  # what it waited for was broken off
                 raise KeyboardInterrupt from error
             raise
-
-
-def _log(arguments: argparse.Namespace) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    handler.setFormatter(JsonLines() if arguments.log_format == "json" else text)
-    level = logging.INFO if arguments.verbose else logging.WARNING
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -6,21 +6,20 @@ Flags win over the environment, the environment over ``.env``. Each setting can 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
-
-from dotenv import dotenv_values
 
 from connector.errors import SettingsError
-from connector.resources import BY_NAME, TABLE_BY_NAME
-from connector.resources.resource import Resource
+from connector.resources.selection import Selection, called, select
+from connector.sources import Source
 
-D = TypeVar("D", int, None)
+logger = logging.getLogger(__name__)
 
+CENTURY = 36_500  # days; the calendar of Python ends
 EMBEDDED = "embedded"
 REGIONS = {
     "us": "https://api.intercom.io",
@@ -40,7 +39,7 @@ class Settings:
     database_url: str | None = field(repr=False)  # None: not set; "embedded": the embedded server
     schema: str
     home: Path
-    resources: tuple[str, ...] | None  # None: everything
+    resources: Selection
     auto_migrate: bool
     lookback: int  # seconds
     sweep_days: int  # events, notes and subscriptions of every contact are read again within
@@ -57,6 +56,16 @@ class Settings:
     scrubs_deleted: bool = False  # contacts deleted at Intercom are emptied
     file_hosts: tuple[str, ...] = ()  # whose signed addresses are compared without their query
 
+    def require_home(self) -> Path:
+        """The folder of the embedded server, or SettingsError if this user can have none."""
+        if self.home.parts[:1] and self.home.parts[0].startswith("~"):
+            raise SettingsError(
+                f"the embedded Postgres has nowhere to live: this user has no home directory for"
+                f" {self.home}; set CONNECTOR_HOME to a folder of its own, or DATABASE_URL to a"
+                " Postgres server"
+            )
+        return self.home
+
     def require_token(self) -> str:
         """The token, or SettingsError if none is set."""
         if not self.token:
@@ -66,48 +75,6 @@ class Settings:
                 " INTERCOM_ACCESS_TOKEN_FILE"
             )
         return self.token
-
-
-class Source:
-    """The environment over ``.env``, read setting by setting."""
-
-    def __init__(self, environ: Mapping[str, str], directory: Path) -> None:
-        file = directory / ".env"
-        stored = dotenv_values(file, interpolate=False) if file.is_file() else {}
-        self._values = {k: v for k, v in stored.items() if v is not None} | dict(environ)
-
-    def text(self, name: str, default: str = "") -> str:
-        """The setting, from ``NAME`` or the file that ``NAME_FILE`` names; trimmed."""
-        value = self._values.get(name, "").strip()
-        path = self._values.get(f"{name}_FILE", "").strip()
-        if value or not path:
-            return value or default
-        try:
-            return Path(path).read_text(encoding="utf-8").strip() or default
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"{name}_FILE names {path}, which cannot be read: {error}"
-            ) from None
-
-    def number(self, name: str, default: D, least: int = 0) -> int | D:
-        """A whole number that is not less than ``least``."""
-        value = self.text(name)
-        if not value:
-            return default
-        if not value.isdigit() or int(value) < least:
-            raise SettingsError(f"{name} must be a whole number from {least} on, not {value!r}")
-        return int(value)
-
-    def flag(self, name: str, default: bool) -> bool:
-        """1, true, yes, on; or 0, false, no, off."""
-        value = self.text(name).lower()
-        if not value:
-            return default
-        if value in ("1", "true", "yes", "on"):
-            return True
-        if value in ("0", "false", "no", "off"):
-            return False
-        raise SettingsError(f"{name} must be 1 or 0, not {value!r}")
 
 
 def load(
@@ -120,23 +87,23 @@ def load(
 
     ``schema`` is the flag that wins over INTERCOM_SCHEMA.
     """
-    source = Source(os.environ if environ is None else environ, directory or Path.cwd())
-    return Settings(
+    source = _source(environ, directory)
+    settings = Settings(
         token=source.text("INTERCOM_ACCESS_TOKEN"),
         base_url=_base_url(source),
         version=source.text("INTERCOM_VERSION", "2.16"),
         allow_http=source.flag("CONNECTOR_ALLOW_HTTP", False),
         database_url=source.text("DATABASE_URL") or None,
         schema=check_schema(schema or source.text("INTERCOM_SCHEMA", "intercom")),
-        home=Path(source.text("CONNECTOR_HOME", "~/.local/share/intercom-warehouse")).expanduser(),
-        resources=names(source.text("CONNECTOR_RESOURCES"), "CONNECTOR_RESOURCES"),
+        home=_home(source),
+        resources=select(source.text("CONNECTOR_RESOURCES"), "CONNECTOR_RESOURCES"),
         auto_migrate=source.flag("CONNECTOR_AUTO_MIGRATE", True),
-        lookback=source.number("CONNECTOR_LOOKBACK", 900),
-        sweep_days=source.number("CONNECTOR_EVENTS_SWEEP_DAYS", 30, least=1),
-        full_pass_days=source.number("CONNECTOR_FULL_PASS_DAYS", 7),
+        lookback=source.number("CONNECTOR_LOOKBACK", 900, most=CENTURY * 86_400),
+        sweep_days=source.number("CONNECTOR_EVENTS_SWEEP_DAYS", 30, least=1, most=CENTURY),
+        full_pass_days=source.number("CONNECTOR_FULL_PASS_DAYS", 7, most=CENTURY),
         full_pass_requests=source.number("CONNECTOR_FULL_PASS_REQUESTS", 2_000),
         activity_feed=source.flag("CONNECTOR_ACTIVITY_FEED", True),
-        keep_runs_days=source.number("CONNECTOR_KEEP_RUNS_DAYS", 400, least=1),
+        keep_runs_days=source.number("CONNECTOR_KEEP_RUNS_DAYS", 400, least=1, most=CENTURY),
         concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1),
         requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
         ca_bundle=source.text("SSL_CERT_FILE") or None,
@@ -146,6 +113,67 @@ def load(
         scrubs_deleted=_scrubs_deleted(source),
         file_hosts=_file_hosts(source),
     )
+    _tell_strays(source)
+    return settings
+
+
+def _source(environ: Mapping[str, str] | None, directory: Path | None) -> Source:
+    # Relative, as the working directory may have been deleted.
+    return Source(os.environ if environ is None else environ, directory or Path("."))
+
+
+def _tell_strays(source: Source) -> None:
+    """Warn of what is misspelled; SettingsError if it was to keep personal data out."""
+    for stray in source.strays():
+        if stray.is_private:
+            raise SettingsError(
+                f"{stray} It looks like one that keeps personal data out, so it is not passed over:"
+                " correct it, or unset it"
+            )
+        logger.log(logging.WARNING if stray.near else logging.INFO, "%s", stray)
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """Where the end of a run is reported to, read also where other settings are wrong."""
+
+    schema: str
+    notify_url: str | None = field(default=None, repr=False)
+    ca_bundle: str | None = None
+
+
+def reporting(
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    *,
+    schema: str | None = None,
+) -> Reporting:
+    """As much of it as can be read; raises nothing."""
+    try:
+        source = _source(environ, directory)
+    except SettingsError:  # of .env: what the environment says is known all the same
+        source = _source(environ, Path(os.devnull))
+    return Reporting(
+        schema=schema or _if_readable(lambda: source.text("INTERCOM_SCHEMA")) or "intercom",
+        notify_url=_if_readable(lambda: _notify_url(source)),
+        ca_bundle=_if_readable(lambda: source.text("SSL_CERT_FILE")) or None,
+    )
+
+
+def _if_readable(read: Callable[[], str | None]) -> str | None:
+    try:
+        return read()
+    except SettingsError:
+        return None
+
+
+def _home(source: Source) -> Path:
+    """Where the embedded server lives; left as written where the user has no home directory."""
+    path = Path(source.text("CONNECTOR_HOME", "~/.local/share/intercom-warehouse"))
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _base_url(source: Source) -> str:
@@ -194,37 +222,12 @@ def check_schema(name: str) -> str:
     return name
 
 
-def resource(name: str) -> Resource:
-    """The resource of that name; SettingsError if there is none."""
-    if name not in BY_NAME:
-        raise SettingsError(f"no resource is named {name!r}; known are {', '.join(BY_NAME)}")
-    return BY_NAME[name]
-
-
-def names(text: str, setting: str) -> tuple[str, ...] | None:
-    """Resource names, separated by commas; None if there are none given."""
-    given = tuple(name.strip() for name in text.split(",") if name.strip())
-    unknown = [name for name in given if name not in BY_NAME]
-    if unknown:
-        raise SettingsError(
-            f"{setting} names {', '.join(unknown)}; known resources are {', '.join(BY_NAME)}"
-        )
-    return given or None
-
-
 def allowed_deletes(text: str | None) -> bool | tuple[str, ...]:
-    """What --allow-deletes opens: nothing, all, or the resources and tables that it names.
+    """What --allow-deletes opens: nothing, all, or the resources that it names.
 
-    SettingsError for a name that is neither.
+    SettingsError for a name that is no resource and no table.
     """
-    if text is None or text.strip() == "all":
+    if text is None or text.strip() in ("", "all"):
         return text is not None
-    known = dict.fromkeys((*BY_NAME, *TABLE_BY_NAME))
-    given = tuple(name.strip() for name in text.split(",") if name.strip())
-    unknown = [name for name in given if name not in known]
-    if unknown or not given:
-        raise SettingsError(
-            f"--allow-deletes names {', '.join(unknown) or 'nothing'}; known resources and tables"
-            f" are {', '.join(known)}"
-        )
-    return given
+    names = [name for name in text.split(",") if name.strip()]
+    return tuple(r.name for name in names for r in called(name, "--allow-deletes"))

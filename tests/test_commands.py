@@ -72,8 +72,8 @@ async def test_refetch_of_what_is_gone_marks_it_and_of_what_fails_says_so(
 async def test_refetch_refuses_what_has_no_read_by_id(harness: Harness) -> None:
     harness.simulate(small())
     await harness.sync()
-    with pytest.raises(SettingsError, match="one by one"):
-        await again(harness, "contact_notes", "1")
+    with pytest.raises(SettingsError, match="one by one; 'sync --only subscription_types'"):
+        await again(harness, "subscription_types", "1")
 
 
 async def test_verify_finds_all_equal_after_a_sync_and_writes_nothing(harness: Harness) -> None:

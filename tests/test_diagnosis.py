@@ -117,9 +117,18 @@ async def test_a_run_killed_an_hour_ago(place: Place) -> None:
         "INSERT INTO sync_runs (command, status, started_at)"
         " VALUES ('sync', 'running', now() - interval '1 hour')"
     )
-    _, text = place.status()
-    assert "counts as running since" in text
-    assert "if its process was killed, run sync: it goes on where that one was" in text
+    code, text = place.status()
+    assert code == 1
+    assert "counts as running, but its process is gone: run sync" in text
+    assert "sync      interrupted" in text
+    lock = Database(place.harness.database_url, place.harness.schema)
+    lock.lock()
+    try:
+        code, text = place.status()
+    finally:
+        lock.close()
+    assert code == 0
+    assert "is running since" in text
     assert place.sync() == 0
     code, text = place.status()
     assert code == 0

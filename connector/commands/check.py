@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from connector.commands.connect import open_client, open_database, privacy
 from connector.errors import (
-    BadRequestError,
     ConnectorError,
     DatabaseRefusedError,
     NotFoundError,
     NotPermittedError,
+    SettingsError,
+    TokenRefusedError,
 )
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
@@ -30,8 +31,9 @@ from connector.resources.resource import (
     Sweep,
 )
 from connector.settings import Settings
+from connector.sync.tolerance import is_tolerated
 from connector.sync.workspace import check_same, opened_by
-from connector.warehouse import migrate, rights
+from connector.warehouse import migrate, rights, state
 from connector.warehouse.database import Database
 from connector.warehouse.excludable import alike
 from connector.warehouse.state import Workspace
@@ -50,18 +52,29 @@ class Line:
     text: str
     exit_code: int = 0
 
+    @classmethod
+    def of(cls, name: str, error: ConnectorError) -> Line:
+        """What is wrong with the thing of that name."""
+        return cls(name, False, str(error), error.exit_code)
+
 
 async def run(settings: Settings, *, as_json: bool) -> int:
     """Print one line for each thing; the exit code of the first that is not fine."""
-    lines = [Line("settings", True, f"{settings.base_url}, version {settings.version}")]
-    lines.append(_privacy(settings))
-    workspace = await _intercom(settings, lines)
-    _warehouse(settings, workspace, lines)
+    lines: list[Line] = []
+    workspace, scopes = await _intercom(settings, lines)
+    found = _warehouse(settings, workspace)
+    # What was readable before decides whether being refused a scope is a failure.
+    lines += [_scope(settings, scope, found.read_before) for scope in scopes]
+    return report(lines + found.lines, as_json=as_json)
+
+
+def report(lines: Sequence[Line], *, as_json: bool) -> int:
+    """Print the lines; the exit code of the first that is not fine, 0 if all are."""
     if as_json:
         print(json.dumps([vars(line) for line in lines]))
     else:
         for line in lines:
-            print(f"{'ok  ' if line.fine else 'FAIL'} {line.name}: {line.text}")
+            print(f"{'ok  ' if line.fine else 'FAIL'} {line.name}: {' '.join(line.text.split())}")
     return next((line.exit_code for line in lines if not line.fine), 0)
 
 
@@ -70,7 +83,7 @@ def _privacy(settings: Settings) -> Line:
     try:
         kept_out = privacy(settings)
     except ConnectorError as error:
-        return Line("privacy", False, str(error), error.exit_code)
+        return Line.of("privacy", error)
     names = [rule.name for rule in kept_out.exclusions.rules]
     text = f"excluded: {', '.join(names)}" if names else "nothing is excluded"
     others = alike(kept_out.exclusions)
@@ -80,39 +93,86 @@ def _privacy(settings: Settings) -> Line:
     return Line("privacy", True, text)
 
 
-async def _intercom(settings: Settings, lines: list[Line]) -> Workspace | None:
-    found: list[Workspace] = []
+# -- Intercom --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whether a resource can be read with the token: if not, why."""
+
+    resource: Resource
+    refusal: ConnectorError | None
+
+
+async def _intercom(
+    settings: Settings, lines: list[Line]
+) -> tuple[Workspace | None, Sequence[Scope]]:
+    """The workspace that the token opens, if any, and what of it can be read."""
     try:
-        async with open_client(settings) as client:
-
-            async def token() -> str:
-                found.append(await opened_by(client))
-                return f"opens the workspace {found[0].name} ({found[0].id_code})"
-
-            await _try(lines, "token", token)
-            if found:
-                for resource in RESOURCES:
-                    await _try(lines, f"scope for {resource.name}", _reader(client, resource))
-    except ConnectorError as error:
-        lines.append(Line("token", False, str(error), error.exit_code))
-    return found[0] if found else None
-
-
-def _reader(client: Client, resource: Resource) -> Callable[[], Awaitable[str]]:
-    async def read() -> str:
+        settings.require_token()
+    except SettingsError as error:
+        lines += [_address(settings), _privacy(settings), Line.of("token", error)]
+        return None, ()
+    try:
+        client = open_client(settings)
+    except SettingsError as error:
+        name = "token" if "the access token" in str(error) else "settings"
+        lines += [Line.of(name, error), _privacy(settings)]
+        return None, ()
+    lines += [_address(settings), _privacy(settings)]
+    async with client:
         try:
-            await _probe(client, resource)
-        except NotFoundError:
-            return "readable"  # nobody by that id, but the question was allowed
-        except (NotPermittedError, BadRequestError) as error:
-            if resource.hastens:
-                return f"not readable with this token, so only full passes tell ({error.message})"
-            if resource.optional and isinstance(error, NotPermittedError):
-                return f"not readable with this token, and so left out ({error.message})"
-            raise
-        return "readable"
+            workspace = await opened_by(client)
+        except ConnectorError as error:
+            of_token = isinstance(error, TokenRefusedError | NotPermittedError)
+            lines.append(Line.of("token" if of_token else "intercom", error))
+            return None, ()
+        lines.append(
+            Line("token", True, f"opens the workspace {workspace.name} ({workspace.id_code})")
+        )
+        return workspace, [await _look(client, settings, resource) for resource in RESOURCES]
 
-    return read
+
+def _address(settings: Settings) -> Line:
+    return Line("settings", True, f"{settings.base_url}, version {settings.version}")
+
+
+async def _look(client: Client, settings: Settings, resource: Resource) -> Scope:
+    if not _is_selected(settings, resource):
+        return Scope(resource, None)
+    try:
+        await _probe(client, resource)
+    except NotFoundError as error:
+        # Nobody by that id, but the question was allowed; a list that is not found is none.
+        return Scope(resource, None if isinstance(resource.reading, PerContact) else error)
+    except ConnectorError as error:
+        return Scope(resource, error)
+    return Scope(resource, None)
+
+
+def _is_selected(settings: Settings, resource: Resource) -> bool:
+    if isinstance(resource.reading, Activities) and not settings.activity_feed:
+        return False
+    return settings.resources.takes(resource)
+
+
+def _scope(settings: Settings, scope: Scope, read_before: Collection[str]) -> Line:
+    """What a sync would make of it."""
+    resource, refusal = scope.resource, scope.refusal
+    name = f"scope for {resource.name}"
+    if not _is_selected(settings, resource):
+        return Line(name, True, "left out, as the settings say")
+    if refusal is None:
+        return Line(name, True, "readable")
+    asked_for, known = settings.resources.only is not None, resource.name in read_before
+    if not is_tolerated(resource, refusal, asked_for=asked_for, read_before=known):
+        why = ", though it was readable before" if known and resource.optional else ""
+        return Line(name, False, f"not readable{why}: {refusal}", refusal.exit_code)
+    reason = getattr(refusal, "message", "") or str(refusal)
+    if resource.hastens:
+        text = f"not readable with this token, so only full passes tell ({reason})"
+        return Line(name, True, text)
+    return Line(name, True, f"not readable with this token, and so left out ({reason})")
 
 
 async def _probe(client: Client, resource: Resource) -> None:
@@ -147,22 +207,44 @@ def _yesterday(client: Client) -> int:
     return int(client.clock.now().timestamp()) - 86_400
 
 
-def _warehouse(settings: Settings, workspace: Workspace | None, lines: list[Line]) -> None:
+# -- the warehouse ---------------------------------------------------------------------------
+
+
+@dataclass
+class Found:
+    """What was found in the warehouse, and which resources were read there before."""
+
+    lines: list[Line] = field(default_factory=list)
+    read_before: Collection[str] = ()
+
+
+def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
+    found = Found()
     try:
         with open_database(settings, say=lambda _: None) as database:
             database.wait()
             house = database.read(lambda conn: rights.look(conn, database.schema))
             told = f"answers: PostgreSQL {house.version}, {house.encoding}"
-            lines.append(Line("database", True, told))
-            lines.append(database.read(lambda conn: _rights(conn, database, settings)))
-            if not lines[-1].fine:
-                return
-            lines.append(database.read(lambda conn: _schema(conn, database)))
+            found.lines.append(Line("database", True, told))
+            found.lines.append(database.read(lambda conn: _rights(conn, database, settings)))
+            if not found.lines[-1].fine:
+                return found
+            found.lines.append(database.read(lambda conn: _schema(conn, database)))
             if workspace:
-                lines.append(_same(database, workspace))
-            lines += database.read(lambda conn: _extra(conn, database))
+                found.lines.append(_same(database, workspace))
+            found.lines += database.read(lambda conn: _extra(conn, database))
+            found.read_before = database.read(lambda conn: _read_before(conn, database))
     except ConnectorError as error:
-        lines.append(Line("database", False, str(error), error.exit_code))
+        found.lines.append(Line.of("database", error))
+    return found
+
+
+def _read_before(conn: Any, database: Database) -> Collection[str]:
+    """The resources that a sync has read; none in a schema without state."""
+    if migrate.present(conn, database.schema) is None:
+        return ()
+    names = [resource.name for resource in RESOURCES]
+    return {name for name in names if state.progress(conn, name).last_success_at is not None}
 
 
 def _rights(conn: Any, database: Database, settings: Settings) -> Line:
@@ -209,11 +291,4 @@ def _same(database: Database, workspace: Workspace) -> Line:
     try:
         return database.read(look)
     except ConnectorError as error:
-        return Line("workspace", False, str(error), error.exit_code)
-
-
-async def _try(lines: list[Line], name: str, step: Callable[[], Awaitable[str]]) -> None:
-    try:
-        lines.append(Line(name, True, await step()))
-    except ConnectorError as error:
-        lines.append(Line(name, False, str(error), error.exit_code))
+        return Line.of("workspace", error)

@@ -47,7 +47,7 @@ def open_database(settings: Settings, say: Callable[[str], None]) -> Iterator[Da
     server = None
     url = settings.database_url
     if url == EMBEDDED:
-        server = embedded.start(settings.home / "postgres")
+        server = embedded.start(settings.require_home() / "postgres")
         url = server.get_uri()
         say(f"embedded Postgres: {url}")
     database = Database(url, settings.schema)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import sqlalchemy as sa
@@ -12,27 +13,41 @@ from connector.warehouse import erasure, state
 from connector.warehouse.database import Database
 from connector.warehouse.statements import Names
 
+logger = logging.getLogger(__name__)
 
-def run(database: Database, ids: Sequence[str], *, as_json: bool) -> int:
-    """Forget the contacts, each in one transaction; 0, also where nothing is stored of one.
 
-    The caller holds the schema's lock.
+def run(database: Database, ids: Sequence[str], *, as_json: bool, unknown: bool) -> int:
+    """Forget the contacts, each in one transaction; 0, or 1 if nothing is stored of one.
+
+    An id with a slip in it must not pass for an erasure that was done; ``unknown`` says that
+    nothing may be stored. The caller holds the schema's lock.
     """
     run_id = database.write(lambda conn: state.start_run(conn, "forget"))
     emptied: dict[str, int] = {}
     for key in dict.fromkeys(ids):
         emptied[key] = database.write(partial(_forget, database=database, key=key, run_id=run_id))
     database.write(lambda conn: state.finish_run(conn, run_id, "succeeded"))
-    if as_json:
-        print(json.dumps({"run_id": run_id, "emptied": emptied}))
-        return 0
     stored = database.write(lambda conn: _stored(conn, database, list(emptied)))
+    nowhere = [key for key, rows in emptied.items() if not rows and key not in stored]
+    if as_json:
+        print(json.dumps({"run_id": run_id, "emptied": emptied, "unknown": nowhere}))
+    else:
+        _print(emptied, stored)
+    for key in [] if unknown else nowhere:
+        logger.warning(
+            "no contact %s is in the warehouse, nothing was emptied; look whether the id is right"
+            " (with --unknown that is no failure)",
+            key,
+        )
+    return 1 if nowhere and not unknown else 0
+
+
+def _print(emptied: Mapping[str, int], stored: Collection[str]) -> None:
     for key, rows in emptied.items():
         if key in stored:
             print(f"contact {key}: {rows} rows emptied; every sync will keep it so")
         else:
             print(f"contact {key}: not in the warehouse; {rows} rows emptied, will stay forgotten")
-    return 0
 
 
 def _forget(conn: sa.Connection, *, database: Database, key: str, run_id: int) -> int:

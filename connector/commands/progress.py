@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Any
 
-from connector.errors import ConnectorError
+from connector.commands.streams import is_terminal
 from connector.intercom.budget import Budget
 from connector.sync.run import Outcome
 from connector.warehouse.state import Tally
 
 logger = logging.getLogger(__name__)
 
+NAMED = 20  # overdue objects, on stderr
 HEADINGS = ("resource", "status", "requests", "fetched", "new", "changed", "same", "gone", "s")
 
 
 class Progress:
-    """On a terminal a line that moves; elsewhere one wide log line per resource as it ends."""
+    """On a terminal a line that moves; elsewhere, for who asks, one wide log line per resource.
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._moving = sys.stderr.isatty() and not quiet
+    ``lines``: lines on a terminal too.
+    """
+
+    def __init__(self, *, lines: bool = False) -> None:
+        self._moving = is_terminal("stderr") and not lines
         self._began: dict[str, float] = {}
         self.budget: Budget | None = None  # the client's, once there is one
-        logger.setLevel(logging.INFO)  # these lines are what a log is for
 
     def started(self, resource: str, kind: str) -> None:
         """A pass begins."""
@@ -74,42 +75,6 @@ def _bar(share: float, width: int = 20) -> str:
     return "[" + "#" * full + "." * (width - full) + "]"
 
 
-class JsonLines(logging.Formatter):
-    """Log records as one JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record with its figures, if it has any, as fields of their own."""
-        fields: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname.lower(),
-        }
-        figures = getattr(record, "figures", None)
-        fields |= figures or {"message": record.getMessage()}
-        if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str)
-
-
-def run_report(
-    command: str,
-    schema: str,
-    began: float,
-    outcome: Outcome | None,
-    error: BaseException | None,
-) -> dict[str, Any]:
-    """What a notification says of a run, however it ended; ``outcome`` is None if it stopped."""
-    told: dict[str, Any] = {"resources": {}, "overdue": [], "run_id": None, "exit_code": 130}
-    if isinstance(error, ConnectorError):
-        told |= {"exit_code": error.exit_code, "error": str(error)}
-    if outcome:
-        told = outcome_as_json(outcome)
-    now = time.time()
-    times = {"started_at": round(began, 3), "finished_at": round(now, 3)}
-    return {"command": command, "schema": schema, "error": None, **told, **times} | {
-        "seconds": round(now - began, 3)
-    }
-
-
 def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
     """What ``--json`` prints."""
     return {
@@ -121,6 +86,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
             name: tally.figures() | {"seconds": round(tally.seconds, 3)}
             for name, tally in outcome.resources.items()
         },
+        "missing": outcome.missing,
         "overdue": [
             {"resource": p.resource, "id": p.id, "reason": p.reason, "attempts": p.attempts}
             for p in outcome.overdue
@@ -170,3 +136,15 @@ def _print_warnings(outcome: Outcome) -> None:
 def _row(cells: tuple[str, ...]) -> str:
     name, state, *numbers = cells
     return f"{name:<22}{state:<12}" + "".join(f"{number:>10}" for number in numbers)
+
+
+def name_failures(outcome: Outcome) -> None:
+    """Name on stderr the objects for which the run ends with 1; resources were named before."""
+    if outcome.missing:
+        number, ids = len(outcome.missing), ", ".join(outcome.missing[:NAMED])
+        logger.error("%d not found at Intercom, and not in the warehouse: %s", number, ids)
+    for entry in outcome.overdue[:NAMED]:
+        logger.error("overdue: %s %s: %s", entry.resource, entry.id, entry.reason)
+    if len(outcome.overdue) > NAMED:
+        left = len(outcome.overdue) - NAMED
+        logger.error("and %s more objects are overdue; 'status' names them", f"{left:,}")

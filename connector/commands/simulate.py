@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from connector.errors import SettingsError
+
 if TYPE_CHECKING:
     from connector.simulator import Workspace
 
@@ -51,5 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
             flush=True,
         )
 
-    serve(simulator, arguments.host, arguments.port, latency=arguments.latency, ready=ready)
+    host, port = arguments.host, arguments.port
+    try:
+        serve(simulator, host, port, latency=arguments.latency, ready=ready)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise SettingsError(f"the simulator cannot listen at {host}:{port}: {error}") from error
     return 0

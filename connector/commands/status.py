@@ -11,12 +11,14 @@ from connector.resources import RESOURCES
 from connector.resources.resource import Deletions, Resource
 from connector.warehouse import migrate, state
 from connector.warehouse.completeness import measure
-from connector.warehouse.database import Database
+from connector.warehouse.database import Database, is_locked
 from connector.warehouse.statements import Names, literal, quote
+
+KILLED = "interrupted"  # what still counts as running, though nobody holds its lock
 
 
 def run(database: Database, *, as_json: bool) -> int:
-    """Print the state of the schema; 0 if the last run succeeded, else 1."""
+    """Print the state of the schema; 0 if the last run succeeded or is running, else 1."""
     database.wait()
     facts = database.read(lambda conn: collect(conn, database.schema))
     if as_json:
@@ -42,6 +44,8 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
         sa.select(state.RUNS, requests.label("requests")).order_by(state.RUNS.c.id.desc()).limit(5)
     )
     runs = [dict(row) for row in conn.execute(query).mappings()]
+    if runs and runs[0]["status"] == "running" and not is_locked(conn, schema):
+        runs[0]["status"] = KILLED
     waiting = state.pending(conn)
     return {
         "schema": schema,
@@ -86,10 +90,13 @@ def _advice(runs: list[dict[str, Any]]) -> str:
     if not runs:
         return "never synced: run sync"
     last = runs[0]
+    since = f"{last['started_at']:%Y-%m-%d %H:%M %Z}"
     if last["status"] == "running":
+        return f"run {last['id']} is running since {since}"
+    if last["status"] == KILLED and last["finished_at"] is None:
         return (
-            f"run {last['id']} counts as running since {last['started_at']:%Y-%m-%d %H:%M %Z};"
-            " if its process was killed, run sync: it goes on where that one was"
+            f"run {last['id']}, begun {since}, counts as running, but its process is gone:"
+            " run sync, it goes on where that one was"
         )
     if last["status"] == "failed":
         return f"the last run failed: {last['error']}"

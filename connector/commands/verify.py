@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from connector.resources import BY_NAME
+from connector.resources.resource import PerContact
 from connector.sync.verify import Verified
 
 
@@ -19,11 +21,21 @@ def report(found: Mapping[str, Verified], *, as_json: bool) -> int:
 
 
 def _print(name: str, outcome: Verified) -> None:
+    if outcome.not_compared:
+        print(f"{name:<22}not compared: {outcome.not_compared}")
+        return
     print(
         f"{name:<22}{outcome.equal:>6} equal {outcome.changed_since:>6} changed since"
         f" {len(outcome.differences):>6} different {len(outcome.unread):>6} not readable"
     )
     for key, columns in outcome.differences.items():
-        print(f"  {key}: {', '.join(columns)}; 'refetch {name} {key}' reads it again")
+        print(f"  {key}: {', '.join(columns)}; {_remedy(name, key)}")
     for key, reason in outcome.unread.items():
         print(f"  {key}: {reason}")
+
+
+def _remedy(name: str, key: str) -> str:
+    resource = BY_NAME[name]
+    if resource.by_id or isinstance(resource.reading, PerContact):
+        return f"'refetch {name} {key.split()[0]}' reads it again"
+    return f"'sync --full --only {name}' reads it again"

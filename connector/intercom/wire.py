@@ -123,8 +123,8 @@ def _describe(error: BaseException) -> str:
 
 
 def _transport(base_url: str, ca_bundle: str | None, connections: int) -> Transport:
-    context = _tls_context(ca_bundle)
-    proxy = _proxy(base_url)
+    context = tls_context(ca_bundle)
+    proxy = proxy_for(base_url)
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -153,7 +153,7 @@ async def _send_once(
         raise aiohttp.ClientPayloadError(f"connection lost: {error}") from error
 
 
-def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     # Without a bundle of our own, httpx honours SSL_CERT_FILE and SSL_CERT_DIR.
     try:
         if ca_bundle:
@@ -163,7 +163,7 @@ def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
         raise SettingsError(f"the CA bundle cannot be read: {error}") from error
 
 
-def _proxy(base_url: str) -> str | None:
+def proxy_for(base_url: str) -> str | None:
     # HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, as the standard library reads them.
     parts = urlsplit(base_url)
     proxies = urllib.request.getproxies()

@@ -81,7 +81,7 @@ async def _delete(work: Pass, times: Mapping[str, datetime], now: datetime) -> N
 
 
 @dataclass
-class _News:
+class News:
     """What a page of activities tells."""
 
     deleted: dict[str, datetime] = field(default_factory=dict)
@@ -109,7 +109,7 @@ async def _read_on(work: Pass, reading: Activities, position: str | None) -> boo
     style = CursorList(reading.path, reading.key, reading.per_page, params, reading.version)
     number = 0
     async for page in ahead(pages(work.client, style), 4):
-        await _apply(work, _news(page, reading), len(page), page.requested_at, position)
+        await _apply(work, news_of(page, reading), len(page), page.requested_at, position)
         position, number = _next_token(page) or position, number + 1
         if number == MOST_PAGES:
             return False
@@ -123,8 +123,9 @@ def _next_token(page: Page) -> str | None:
     return token if isinstance(token, str) and token else None
 
 
-def _news(page: Page, reading: Activities) -> _News:
-    news = _News()
+def news_of(page: Page, reading: Activities) -> News:
+    """What the page tells of contacts that are gone."""
+    news = News()
     for record in page.records:
         kind, at = record.get("event_type"), instant(record.get("created_at"))
         subject = record.get("contact_id")
@@ -136,7 +137,7 @@ def _news(page: Page, reading: Activities) -> _News:
 
 
 async def _apply(
-    work: Pass, news: _News, number: int, read_at: datetime, position: str | None
+    work: Pass, news: News, number: int, read_at: datetime, position: str | None
 ) -> None:
     """Rows and the place in the feed commit together."""
     store, table, name, tally = work.store, work.resource.table, work.resource.name, work.tally

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.errors import IntercomError, ScrollBrokenError, ScrollExistsError
+from connector.intercom.client import Client
 from connector.intercom.paging import (
     CursorList,
     NumberedPages,
@@ -39,17 +40,15 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
     """Lists that are always complete: what they omit is deleted."""
     chunk, present, failed = Chunk(), list[Record](), dict[str, IntercomError]()
     for part in reading.parts:
-        style = WholeList(part.path or reading.path, reading.key, dict(part.params))
         try:
-            async for page in pages(work.client, style):
-                records = [_told(record, part) for record in page.records]
+            async for page, records in snapshot_pages(work.client, reading, [part]):
                 chunk.add(records, page.requested_at)
                 present += records
                 work.tally.warnings += page.bad
         except IntercomError as error:
             if len(reading.parts) == 1 or meaning(error, Asked.BESIDE) is Meaning.STOP:
                 raise
-            failed[_name_of(style)] = error
+            failed[_name_of(_part_style(reading, part))] = error
     if len(failed) == len(reading.parts):
         raise next(iter(failed.values()))
     await work.write_chunk(chunk)
@@ -67,6 +66,19 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
         return deleted
 
     work.tally.deleted += await work.store.do(close)
+
+
+async def snapshot_pages(
+    client: Client, reading: Snapshot, parts: Sequence[Part] | None = None
+) -> AsyncIterator[tuple[Page, list[Record]]]:
+    """The lists of a snapshot, or of these parts, and their records with what they leave unsaid."""
+    for part in reading.parts if parts is None else parts:
+        async for page in pages(client, _part_style(reading, part)):
+            yield page, [_told(record, part) for record in page.records]
+
+
+def _part_style(reading: Snapshot, part: Part) -> WholeList:
+    return WholeList(part.path or reading.path, reading.key, dict(part.params))
 
 
 def _name_of(style: WholeList) -> str:
@@ -89,10 +101,14 @@ def _told(record: dict[str, Any], part: Part) -> dict[str, Any]:
 
 async def catalogue(work: Pass, reading: Catalogue) -> None:
     """A paged list, whole; what it omits is asked for by id, and deleted if that says so."""
-    style: Style = NumberedPages(reading.path, reading.key, reading.per_page, skips=True)
+    await _complete(work, pages(work.client, catalogue_style(reading, skips=True)), run_ahead=4)
+
+
+def catalogue_style(reading: Catalogue, *, skips: bool = False) -> Style:
+    """How its pages follow each other; ``skips``: around what spoils them."""
     if reading.by_cursor:
-        style = CursorList(reading.path, reading.key, reading.per_page, skips=True)
-    await _complete(work, pages(work.client, style), run_ahead=4)
+        return CursorList(reading.path, reading.key, reading.per_page, skips=skips)
+    return NumberedPages(reading.path, reading.key, reading.per_page, skips=skips)
 
 
 async def log(work: Pass, reading: Log, *, full: bool) -> None:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from connector.errors import IntercomError, MergedError, NotFoundError, SpoiltPageError
 from connector.intercom.around import Around, Hole
+from connector.intercom.client import Client
 from connector.intercom.paging import (
     CursorSearch,
     EventPages,
@@ -61,6 +62,19 @@ async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     async for found in _read_all(work, reading, _turns(work, reading, began_at, full)):
         await _write(work, reading, found)
     await work.store.do(work.succeeded(began_at, full=full))
+
+
+async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> list[str]:
+    """Read these contacts, whether or not it is their turn; those that Intercom does not know."""
+
+    async def named() -> AsyncIterator[list[str]]:
+        yield list(ids)
+
+    gone: list[str] = []
+    async for found in _read_all(work, reading, named()):
+        await _write(work, reading, found)
+        gone += found.gone
+    return gone
 
 
 async def _turns(
@@ -130,7 +144,7 @@ async def _began_at(work: Pass, full: bool) -> datetime:
     return began_at
 
 
-class _Read:
+class Read:
     """What a number of contacts answered: their lists, and those that could not be read."""
 
     def __init__(self) -> None:
@@ -141,7 +155,7 @@ class _Read:
     def __len__(self) -> int:
         return len(self.lists) + len(self.gone) + len(self.failed)
 
-    def add(self, other: _Read) -> None:
+    def add(self, other: Read) -> None:
         """What the others answered as well."""
         self.lists |= other.lists
         self.gone |= other.gone
@@ -150,7 +164,7 @@ class _Read:
 
 async def _read_all(
     work: Pass, reading: PerContact, turns: AsyncIterator[list[str]]
-) -> AsyncIterator[_Read]:
+) -> AsyncIterator[Read]:
     async def ids() -> AsyncIterator[str]:
         waiting: set[str] | None = None  # the first ones may be due for another reason too
         async for some in turns:
@@ -159,29 +173,30 @@ async def _read_all(
                     yield key
             waiting = set(some) if waiting is None else waiting
 
-    lot = _Read()
-    async for one in side_by_side(ids(), lambda key: _read_one(work, reading, key), AT_ONCE):
+    lot = Read()
+    async for one in side_by_side(ids(), lambda key: read_one(work.client, reading, key), AT_ONCE):
         lot.add(one)
         if len(lot) >= LOT:
             yield _checked(lot)
-            lot = _Read()
+            lot = Read()
     if len(lot):
         yield _checked(lot)
 
 
-def _checked(lot: _Read) -> _Read:
+def _checked(lot: Read) -> Read:
     """The lot; raises if none of many could be read, or none of them is said to exist."""
     if len(lot) >= MANY and not lot.lists:
         raise next(iter((lot.failed or lot.gone).values()))
     return lot
 
 
-async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
-    found = _Read()
+async def read_one(client: Client, reading: PerContact, key: str) -> Read:
+    """What one contact answers."""
+    found = Read()
     elements: list[Any] = []
     read_at: datetime | None = None
     try:
-        async for page in pages(work.client, _style(reading, key), retry=QUICK):
+        async for page in pages(client, _style(reading, key), retry=QUICK):
             elements += page.records
             read_at = read_at or page.requested_at
     except (NotFoundError, MergedError) as error:
@@ -191,7 +206,7 @@ async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
             raise
         found.failed[key] = error
     else:
-        found.lists[key] = (elements, read_at or work.client.clock.now())
+        found.lists[key] = (elements, read_at or client.clock.now())
     return found
 
 
@@ -206,7 +221,7 @@ def _style(reading: PerContact, key: str) -> Style:
     return WholeList(path, reading.key, params)
 
 
-async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
+async def _write(work: Pass, reading: PerContact, found: Read) -> None:
     """The lists; a contact that lists show, and of which this one does not exist, is doubted.
 
     It becomes pending itself, so that the end of the run asks whether it is gone.
@@ -215,7 +230,7 @@ async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
     short = await _short(work, reading, found, now)
     chunk = Chunk()
     for key, (elements, read_at) in found.lists.items():
-        chunk.add(_records(reading, key, elements, short.get(key)), read_at)
+        chunk.add(as_records(reading, key, elements, short.get(key)), read_at)
     read = {key: read_at for key, (_, read_at) in found.lists.items()}
     doubted = await _doubted(work, found, now)
 
@@ -232,7 +247,7 @@ async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
     work.changed()
 
 
-async def _doubted(work: Pass, found: _Read, now: datetime) -> Collection[str]:
+async def _doubted(work: Pass, found: Read, now: datetime) -> Collection[str]:
     """The contacts that are said not to exist, and of which that is news."""
     if not found.gone:
         return ()
@@ -256,7 +271,7 @@ class _Lack:
     noted: Short
 
 
-async def _short(work: Pass, reading: PerContact, found: _Read, now: datetime) -> dict[str, _Lack]:
+async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) -> dict[str, _Lack]:
     """Contacts whose lists are shorter than counted: asked for again soon, then more rarely."""
     if not reading.counted or not found.lists:
         return {}
@@ -279,8 +294,8 @@ def _again_after(before: int) -> timedelta:
     return timedelta(days=2.0 ** (before - DOUBTED_READS)) if before >= DOUBTED_READS else SOON
 
 
-def _records(
-    reading: PerContact, key: str, elements: Sequence[Any], lack: _Lack | None
+def as_records(
+    reading: PerContact, key: str, elements: Sequence[Any], lack: _Lack | None = None
 ) -> list[Mapping[str, Any]]:
     """Rows of their own with the contact's id, or a record of the contact that holds the list."""
     if reading.within:
@@ -332,22 +347,26 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
     await work.store.do(work.succeeded(began_at, full=full))
 
 
+async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
+    """Read the members of these groups, whether or not it is their turn."""
+    for key in ids:
+        await _read_group(work, reading, key)
+
+
 async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError | None:
     """Read the members of one group; the error if they cannot be read, and it is pending then."""
     name = work.resource.name
     try:
-        members = await _members(work, reading, key)
+        members = await _members(work.client, reading, key)
     except IntercomError as error:
         if meaning(error, Asked.BESIDE) not in (Meaning.PENDING, Meaning.GONE):
             raise
         refusal, now = error, work.client.clock.safe_now()
         await work.store.do(lambda c: state.postpone(c, name, [key], str(refusal), now))
         return error
+    record, read_at, _ = _as_record(work.client, reading, key, members)
     chunk = Chunk()
-    read_at = members.read_at or work.client.clock.now()
-    chunk.add(
-        [_holding(key, reading.within, members.ids, len(members.ids) + members.missing)], read_at
-    )
+    chunk.add([record], read_at)
     await work.store.merge(
         work.resource.table,
         chunk,
@@ -373,17 +392,17 @@ class _Members:
         self.ids += [{"id": head.id} for head in page.heads]
 
 
-async def _members(work: Pass, reading: Members, key: str) -> _Members:
+async def _members(client: Client, reading: Members, key: str) -> _Members:
     wanted = {"field": reading.field, "operator": "=", "value": key}
     body = {"query": wanted, "sort": {"field": "created_at", "order": "ascending"}}
     style = CursorSearch(reading.path, reading.key, body)
     found = _Members()
     try:
-        async for page in ahead(pages(work.client, style), 2):
+        async for page in ahead(pages(client, style), 2):
             found.add(page)
     except SpoiltPageError:
-        unit = plan.granularity(reading, work.client.version)
-        around, found = Around(work.client, style, [wanted], unit), _Members()
+        unit = plan.granularity(reading, client.version)
+        around, found = Around(client, style, [wanted], unit), _Members()
         async for page in around.read(Hole("created_at", Window())):
             found.add(page)
         holes = list(around.holes.values())
@@ -402,3 +421,18 @@ def _note_group(work: Pass, conn: sa.Connection, key: str, members: _Members) ->
     read_at = members.read_at or work.client.clock.now()
     reads.note(conn, name, {key: read_at}, len(members.ids))
     state.settle(conn, name, [key])
+
+
+async def read_members(
+    client: Client, reading: Members, key: str
+) -> tuple[Mapping[str, Any], datetime, int]:
+    """A record of the group that holds its members, when it was asked for, and how many."""
+    return _as_record(client, reading, key, await _members(client, reading, key))
+
+
+def _as_record(
+    client: Client, reading: Members, key: str, members: _Members
+) -> tuple[Mapping[str, Any], datetime, int]:
+    number = len(members.ids) + members.missing
+    record = _holding(key, reading.within, members.ids, number)
+    return record, members.read_at or client.clock.now(), number

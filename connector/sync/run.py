@@ -26,7 +26,6 @@ from connector.errors import (
     TooManyDeletesError,
 )
 from connector.intercom.client import Client
-from connector.intercom.refusals import Asked, Meaning, is_closed, meaning
 from connector.resources import BY_NAME, RESOURCES
 from connector.resources.resource import (
     Activities,
@@ -36,11 +35,14 @@ from connector.resources.resource import (
     Snapshot,
     Table,
 )
+from connector.resources.selection import Selection
 from connector.sync import deletions, due, pending
+from connector.sync.again import check_readable, read_again, shares
 from connector.sync.ahead import together
 from connector.sync.columns import grow_views
 from connector.sync.passes import run_pass
 from connector.sync.store import INDEX_LAG, Store
+from connector.sync.tolerance import is_news, is_tolerated
 from connector.sync.work import Pass
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import deletions as warehouse_deletions
@@ -49,7 +51,7 @@ from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
 from connector.warehouse.exclusions import Privacy
 from connector.warehouse.fuse import Fuse
-from connector.warehouse.state import Pending, Tally, Workspace
+from connector.warehouse.state import Pending, Progress, Tally, Workspace
 from connector.warehouse.statements import Names
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Options:
 
     command: str = "sync"
     only: tuple[str, ...] | None = None
+    left_out: frozenset[str] = frozenset()  # of everything, or of what is named
     full: bool = False
     since: datetime | None = None
     lookback: timedelta = timedelta(seconds=900)
@@ -104,12 +107,13 @@ class Outcome:
     seconds: float = 0.0
     resources: dict[str, Tally] = field(default_factory=dict)
     overdue: list[Pending] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # asked for by id, and nobody knows them
 
     @property
     def exit_code(self) -> int:
-        """0 if every resource succeeded and nothing is overdue, else 1."""
+        """0 if every resource succeeded, nothing is overdue and what was named exists, else 1."""
         failed = any(t.status != "succeeded" and not t.tolerated for t in self.resources.values())
-        return 1 if failed or self.overdue else 0
+        return 1 if failed or self.overdue or self.missing else 0
 
     @property
     def error(self) -> str | None:
@@ -120,6 +124,9 @@ class Outcome:
         reasons += [f"{p.resource} {p.id}: {p.reason}" for p in self.overdue[:10]]
         if len(self.overdue) > 10:
             reasons.append(f"and {len(self.overdue) - 10} more objects")
+        if self.missing:
+            ids = ", ".join(self.missing[:10]) + (", ..." if len(self.missing) > 10 else "")
+            reasons.append(f"{len(self.missing)} not found at Intercom: {ids}")
         return "; ".join(reasons) or None
 
 
@@ -151,19 +158,20 @@ async def sync(
 async def refetch(
     client: Client,
     database: Database,
-    resource: Resource,
+    resources: Resource | Sequence[Resource],
     ids: Sequence[str],
     privacy: Privacy | None = None,
 ) -> Outcome:
-    """One run that reads the named objects by id, and nothing else; raises like ``sync``.
+    """One run that reads the named objects, and nothing else; raises like ``sync``.
 
-    Raises SettingsError for a resource whose objects Intercom does not show one by one.
+    Of several resources of one table each id belongs to one. Raises SettingsError for a resource
+    whose objects Intercom does not show one by one.
     """
-    if not resource.by_id:
-        raise SettingsError(f"Intercom does not show {resource.name} one by one")
+    named = (resources,) if isinstance(resources, Resource) else tuple(resources)
+    check_readable(named)
 
     async def work(run: _Run) -> None:
-        await run.again(resource, ids)
+        await run.again(named, ids)
 
     options = Options(command="refetch", privacy=privacy or Privacy())
     return await _run(client, database, options, Silent(), work)
@@ -286,8 +294,7 @@ class _Run:
         """Whether it is to be read: named, or read along with what is named."""
         if isinstance(resource.reading, Activities) and not self.options.activity_feed:
             return False
-        only = self.options.only
-        return not only or not {resource.name, *resource.hastens}.isdisjoint(only)
+        return Selection(self.options.only, self.options.left_out).takes(resource)
 
     @property
     def _circumstances(self) -> tuple[str, ...]:
@@ -300,17 +307,21 @@ class _Run:
             conn, loader, selected, now, options.full_pass_requests, options.full_pass_days
         )
 
-    async def again(self, resource: Resource, ids: Sequence[str]) -> None:
-        """The named objects by id."""
+    async def again(self, resources: Sequence[Resource], ids: Sequence[str]) -> None:
+        """The named objects, each as the one of these resources that it belongs to."""
+        loader, missing = self.store.loader, self.outcome.missing
+        found = await self.store.do(lambda conn: shares(conn, loader, resources, ids))
+        for resource, keys in found.items():
 
-        async def read(resource: Resource, tally: Tally) -> None:
-            work = self._work(resource, tally, state.Progress())
-            await work.read_in_chunks(dict.fromkeys(ids))
+            async def read(resource: Resource, tally: Tally, keys: list[str] = keys) -> None:
+                missing.extend(await read_again(self._work(resource, tally, Progress()), keys))
 
-        await self._resource(resource, read)
-        await self._decide(resource, warehouse_deletions.owners(resource.table), ids)
-        left = await self.store.do(lambda conn: state.pending(conn))
-        names = self._work(resource, Tally(), state.Progress()).readers
+            await self._resource(resource, read)
+            if resource.by_id:
+                await self._decide(resource, warehouse_deletions.owners(resource.table), keys)
+        left, names = await self.store.do(lambda conn: state.pending(conn)), {r.name for r in found}
+        for resource in found:
+            names.update(self._work(resource, Tally(), Progress()).readers)
         self.outcome.overdue = [p for p in left if p.resource in names and p.id in ids]
 
     async def _resource(
@@ -330,8 +341,7 @@ class _Run:
             tolerated = await self._is_tolerated(resource, error)
             if not tolerated or self._counted_as(resource) == resource.name:
                 tally.status, tally.error, tally.tolerated = "failed", str(error), tolerated
-            level = logging.WARNING if tolerated else logging.ERROR
-            logger.log(level, "%s failed: %s", resource.name, error)
+            await self._tell(resource, error, tolerated)
         except Exception as error:
             tally.status, tally.error = "failed", f"{type(error).__name__}: {error}"
             logger.exception("%s failed", resource.name)
@@ -354,16 +364,25 @@ class _Run:
         return self.outcome.resources.setdefault(self._counted_as(resource), Tally())
 
     async def _is_tolerated(self, resource: Resource, error: ConnectorError) -> bool:
-        """Whether it may not be read, could never be read here, and nobody asked for it by name.
-
-        A feed that is refused only hastened what full passes find as well.
-        """
-        if resource.hastens and meaning(error, Asked.FEED) is Meaning.TOLERATED:
-            return True
-        if self.options.only or not (resource.optional and is_closed(error)):
-            return False
+        """Whether its failure makes the run fail no more than it did before."""
         progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
-        return progress.last_success_at is None
+        return is_tolerated(
+            resource,
+            error,
+            asked_for=self.options.only is not None,
+            read_before=progress.last_success_at is not None,
+        )
+
+    async def _tell(self, resource: Resource, error: ConnectorError, tolerated: bool) -> None:
+        """Say what failed; what is tolerated only when it did not fail so in the run before."""
+        level, run_id = logging.ERROR, self.store.run_id
+        if tolerated:
+            before = await self.store.do(
+                lambda conn: state.failure_before(conn, run_id, resource.name)
+            )
+            asked = self._counted_as(resource) == resource.name
+            level = logging.WARNING if asked and is_news(str(error), before) else logging.INFO
+        logger.log(level, "%s failed: %s", resource.name, error)
 
     async def _record(self, resource: Resource, tally: Tally) -> None:
         run_id, name = self.store.run_id, self._counted_as(resource)

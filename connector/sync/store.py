@@ -257,8 +257,9 @@ class Store:
         tally.inserted += written.inserted
         tally.updated += written.updated
         tally.unchanged += written.unchanged + len(written.refused)
-        tally.warnings += sum(batch.warnings.values())
-        for what, times in batch.warnings.items():
+        warnings = batch.warnings_of(written.keys)
+        tally.warnings += warnings.total()
+        for what, times in warnings.items():
             tally.misfits[what] = tally.misfits.get(what, 0) + times
 
     async def digests(self, table: Table, ids: Sequence[str]) -> dict[str, int]:

@@ -1,100 +1,113 @@
-"""Compares a sample of rows with Intercom: read by id now, merged for trial, and rolled back.
+"""Compares rows with Intercom: read again now, merged for trial, and rolled back.
 
-The merge itself tells what differs, so there is no second idea of what equal means.
+The merge itself tells what differs, so there is no second idea of what equal means. A sample of
+objects is read by id where Intercom shows them so; how the others are read is in ``comparing``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-import sqlalchemy as sa
-
+from connector.errors import ConnectorError, SettingsError
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import Catalogue, Resource
-from connector.sync.objects import complete_lists, read_objects
+from connector.resources.resource import (
+    Activities,
+    Catalogue,
+    Deletions,
+    Log,
+    Members,
+    PerContact,
+    Snapshot,
+)
+from connector.resources.selection import Selection
+from connector.sync import comparing
+from connector.sync.comparing import Comparison, Verified
+from connector.sync.run import STOPS
+from connector.sync.tolerance import is_tolerated
 from connector.sync.workspace import check_same, opened_by
-from connector.warehouse import rights
+from connector.warehouse import migrate, rights, state
 from connector.warehouse.database import Database
-from connector.warehouse.encoder import encode
 from connector.warehouse.exclusions import NONE, Exclusions
-from connector.warehouse.instants import instant
-from connector.warehouse.loader import Loader
+from connector.warehouse.state import Progress
 
-
-@dataclass
-class Verified:
-    """What a sample of one resource's rows came to."""
-
-    equal: int = 0
-    changed_since: int = 0  # at Intercom, after they were read: the next sync brings it
-    differences: dict[str, list[str]] = field(default_factory=dict)  # columns, by id
-    unread: dict[str, str] = field(default_factory=dict)  # why, by id
+__all__ = ["Verified", "verify"]
 
 
 async def verify(
     client: Client,
     database: Database,
-    only: Sequence[str] | None,
+    only: Selection | Sequence[str] | None,
     sample: int,
     exclusions: Exclusions = NONE,
 ) -> dict[str, Verified]:
-    """The outcome for each resource whose objects can be read by id; writes nothing.
+    """The outcome for each selected resource; writes nothing.
 
-    Raises what the client and the database raise, WrongWorkspaceError, AlreadyRunningError.
+    Raises what the client and the database raise, WrongWorkspaceError, AlreadyRunningError,
+    SettingsError where there is nothing to compare with.
     """
+    selection = only if isinstance(only, Selection) else Selection(tuple(only) if only else None)
     workspace = await opened_by(client)
     database.wait()
     rights.require(database, rights.Needs(stages=True))
     database.lock()
     database.write(lambda conn: check_same(conn, workspace, database.schema))
+    _check_migrated(database)
     found: dict[str, Verified] = {}
     for resource in RESOURCES:
-        if _is_comparable(resource) and (not only or resource.name in only):
-            found[resource.name] = await _verify(client, database, resource, sample, exclusions)
+        if selection.takes(resource):
+            work = Comparison(client, database, resource, sample, exclusions)
+            found[resource.name] = await _verified(work, asked_for=selection.only is not None)
     return found
 
 
-def _is_comparable(resource: Resource) -> bool:
-    """A catalogue is compared whole at every sync, and by id shows other keys than in its list."""
-    return bool(resource.by_id) and not isinstance(resource.reading, Catalogue)
+def _check_migrated(database: Database) -> None:
+    schema = database.schema
+    if database.write(lambda conn: migrate.present(conn, schema)) is None:
+        raise SettingsError(
+            f"schema {schema} is empty: there is nothing to compare; run sync first"
+        )
+    if not database.write(lambda conn: migrate.check(conn, schema)):
+        raise SettingsError(f"schema {schema} is older: run 'intercom-warehouse migrate' first")
 
 
-async def _verify(
-    client: Client, database: Database, resource: Resource, sample: int, exclusions: Exclusions
-) -> Verified:
-    loader = Loader(database.schema, signatures=exclusions.signatures)
-    outcome = Verified()
-    with database.transaction() as conn:
-        ids = loader.sample(conn, resource, sample)
-        stored = loader.known(conn, resource.table, ids) if resource.table.has_updated_at else {}
-    read = await read_objects(client, resource, ids)
-    outcome.unread = {key: str(error) for key, error in read.failed.items()}
-    outcome.differences = {key: ["gone at Intercom"] for key in read.gone}
-    fresh: list[tuple[Any, Any]] = []
-    for key, (record, read_at) in read.records.items():
-        updated_at = instant(record.get("updated_at"))
-        before = stored.get(key, (None, None))[0]
-        if updated_at and before and updated_at > before:
-            outcome.changed_since += 1
+async def _verified(work: Comparison, *, asked_for: bool) -> Verified:
+    """The comparison of one resource; its failure is told and the others go on."""
+    resource = work.resource
+    progress = await work.do(lambda conn: state.progress(conn, resource.name))
+    work.fresh_as_of = progress.fresh_as_of
+    try:
+        await _compare(work, progress)
+    except STOPS:
+        raise
+    except ConnectorError as error:
+        before = progress.last_success_at is not None
+        if is_tolerated(resource, error, asked_for=asked_for, read_before=before):
+            work.outcome.not_compared = str(error)
         else:
-            fresh.append((record, read_at))
-    records = [record for record, _ in fresh]
-    lists = await complete_lists(client, resource.table, records)
-    outcome.unread |= {key: str(error) for key, error in lists.failed.items()}
-    moments = [moment for _, moment in fresh]
-    batch = encode(resource.table, records, moments, lists.lists, exclusions)
-    with database.transaction() as conn:
-        differing = loader.compare(conn, batch)
-        _roll_back(conn)
-    outcome.differences |= {key: columns for key, columns in differing.items() if columns}
-    outcome.equal = len(fresh) - sum(bool(columns) for columns in differing.values())
-    return outcome
+            work.outcome.unread["all"] = str(error)
+    return work.outcome
 
 
-def _roll_back(conn: sa.Connection) -> None:
-    transaction = conn.get_transaction()
-    if transaction is not None:
-        transaction.rollback()
+async def _compare(work: Comparison, progress: Progress) -> None:
+    """Compare by id, unless lists say it better: a catalogue shows other keys by id."""
+    resource = work.resource
+    reading = resource.reading
+    if isinstance(reading, Deletions):
+        work.outcome.not_compared = f"it has no rows of its own, only marks {resource.table.name}"
+    elif resource.by_id and not isinstance(reading, Catalogue):
+        await comparing.by_id(work)
+    elif progress.last_success_at is None:
+        work.outcome.not_compared = "it was never read"
+    elif isinstance(reading, Snapshot):
+        await comparing.snapshot(work, reading)
+    elif isinstance(reading, Catalogue):
+        await comparing.catalogue(work, reading)
+    elif isinstance(reading, PerContact):
+        await comparing.per_contact(work, reading)
+    elif isinstance(reading, Members):
+        await comparing.members(work, reading)
+    elif isinstance(reading, Log):
+        await comparing.log(work, reading)
+    elif isinstance(reading, Activities):
+        await comparing.merges(work, reading)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from connector.resources.resource import Table
@@ -27,11 +28,29 @@ class Staged:
 class Batch:
     """What one call of ``encode`` made: staged rows by table, and what did not fit.
 
-    ``beside`` holds the lists that came with copies of objects, and are none: merged after them.
+    ``misfits`` are counted by the row that they belong to, its table and key: a warning is about
+    rows that are written. What can be no row has the key "". ``beside`` holds the lists that came
+    with copies of objects, and are none: merged after them.
     """
 
     table: Table
     staged: dict[str, Staged] = field(default_factory=dict)
-    warnings: Counter[str] = field(default_factory=Counter)
+    misfits: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     records: int = 0
     beside: Batch | None = None
+
+    @property
+    def warnings(self) -> Counter[str]:
+        """All misfits, and how often each."""
+        return sum(self.misfits.values(), Counter())
+
+    def warnings_of(self, written: Mapping[str, Collection[str]]) -> Counter[str]:
+        """The misfits of rows with these keys, by table, and of what can be no row."""
+        return sum(
+            (
+                counted
+                for (table, key), counted in self.misfits.items()
+                if not key or key in written.get(table, ())
+            ),
+            Counter(),
+        )

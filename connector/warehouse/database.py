@@ -229,7 +229,7 @@ class Database:
     def lock(self) -> None:
         """Hold this schema's lock until ``close``; AlreadyRunningError if another run holds it."""
         conn = self._locker = self._connect(PATIENCE_AT_START, DatabaseUnreachableError)
-        key = sa.func.hashtextextended("intercom-warehouse:" + self.schema, 0)
+        key = _lock_key(self.schema)
         try:
             conn.begin()
             got = conn.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar()
@@ -242,6 +242,23 @@ class Database:
             raise AlreadyRunningError(
                 f"another sync of schema {self.schema} is running; wait for it to end"
             )
+
+
+def _lock_key(schema: str) -> sa.Function[Any]:
+    return sa.func.hashtextextended("intercom-warehouse:" + schema, 0)
+
+
+def is_locked(conn: sa.Connection, schema: str) -> bool:
+    """Whether anybody holds the schema's lock now: looked up, not tried, so in nobody's way."""
+    # A key of 64 bits is shown in two halves; objsubid 1 says so.
+    query = sa.text(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        " AND objsubid = 1 AND database = (SELECT oid FROM pg_database"
+        " WHERE datname = current_database())"
+        " AND (classid::bigint << 32) | objid::bigint = :key)"
+    )
+    key = conn.execute(sa.select(_lock_key(schema))).scalar_one()
+    return bool(conn.execute(query, {"key": key}).scalar_one())
 
 
 def cursor_of(conn: sa.Connection) -> psycopg.Cursor[Any]:

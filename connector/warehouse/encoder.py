@@ -6,7 +6,8 @@ does not fit where it belongs, goes to the row's ``extra``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -17,7 +18,7 @@ from connector.warehouse.batch import Batch, Staged
 from connector.warehouse.columns import Fields, documents, fields, flags, table_text
 from connector.warehouse.copies import without_copies
 from connector.warehouse.exclusions import NONE, Exclusions
-from connector.warehouse.keys import id_texts, row_key
+from connector.warehouse.keys import id_texts, row_key, shown
 from connector.warehouse.leftovers import Leftovers
 from connector.warehouse.links import stage_link
 from connector.warehouse.newest import Lists as CompleteLists
@@ -25,6 +26,8 @@ from connector.warehouse.newest import is_beside, newest
 from connector.warehouse.objects import Levels, Lists, absent, levels, lists, residue
 from connector.warehouse.shape import Shape
 from connector.warehouse.values import CONVERT, NULL, MisfitError, document, leftovers, tidy
+
+Owner = Callable[[int], tuple[str, str]]
 
 
 def encode(
@@ -56,7 +59,8 @@ def encode(
         return after
     batch = _encode(table, *_chosen(copies, records, read_at, lists))
     batch.beside = after
-    batch.warnings += after.warnings
+    for row, counted in after.misfits.items():
+        batch.misfits.setdefault(row, Counter()).update(counted)
     return batch
 
 
@@ -80,11 +84,22 @@ def _encode(
 ) -> Batch:
     """Records all of which are copies of their objects, or none of which is."""
     batch = Batch(table)
-    kept = newest(table, records, read_at, lists, batch.warnings)
+    kept = newest(table, records, read_at, lists)
+    if kept.lost:
+        without = f"{table.name}: record without {' or '.join(table.key)}"
+        batch.misfits[table.name, ""] = Counter({without: kept.lost})
     batch.records = len(kept.copies)
     rows = [record for record, _ in kept.copies.values()]
     stamps = _stamps([moment for _, moment in kept.copies.values()])
-    _encode_rows(batch, table, list(kept.copies), rows, {"_read_at": stamps}, kept.lists)
+    _encode_rows(
+        batch,
+        table,
+        list(kept.copies),
+        rows,
+        {"_read_at": stamps},
+        kept.lists,
+        lambda row: (table.name, shown(table, rows[row])),
+    )
     return batch
 
 
@@ -112,10 +127,14 @@ def _encode_rows(
     rows: Sequence[Record],
     given: dict[str, Fields],
     completed: CompleteLists,
+    owner: Owner,
 ) -> None:
-    """Stage the rows of one table, then those of its links and children."""
+    """Stage the rows of one table, then those of its links and children.
+
+    ``owner`` tells table and key of the row that a misfit is counted for.
+    """
     shape = Shape.of(table)
-    left = Leftovers(table, batch.warnings)
+    left = Leftovers(table, batch.misfits, owner)
     found = levels(shape, rows, left)
     columns = {column.name: _column(column, found, left) for column in table.columns}
     for link in table.links:
@@ -128,7 +147,7 @@ def _encode_rows(
         if child.cap:
             _cut_by_cap(child.cap, elements, whole)
             columns[table.truncated] = _truncated(elements, whole)
-        _encode_child(batch, child, ids, elements, whole, given["_read_at"], left)
+        _encode_child(batch, child, ids, elements, whole, given["_read_at"], left, owner)
         columns[f"_whole_{child.table.name}"] = flags(whole)
     for told in table.tells:
         _keep_untold(told, rows, left)
@@ -243,8 +262,12 @@ def _encode_child(
     whole: list[bool],
     read_at: Fields,
     left: Leftovers,
+    owner: Owner,
 ) -> None:
-    """Stage the elements of the rows' lists: by their ids, or by their places."""
+    """Stage the elements of the rows' lists: by their ids, or by their places.
+
+    What has a place only counts for the row that it stands in.
+    """
     found = _owned(child, ids, lists, whole, left)
     named = [key for _, key in found]
     given: dict[str, Fields] = {
@@ -253,7 +276,13 @@ def _encode_child(
     }
     if child.table.positioned:
         given["position"] = named
-    _encode_rows(batch, child.table, named, [element for element, _ in found.values()], given, {})
+    owners = [row for _, row in found.values()]
+
+    def own(row: int) -> tuple[str, str]:
+        return owner(owners[row]) if child.table.positioned else (child.table.name, named[row])
+
+    elements = [element for element, _ in found.values()]
+    _encode_rows(batch, child.table, named, elements, given, {}, own)
 
 
 def _owned(

@@ -133,13 +133,13 @@ def _answer(source: IO[bytes], target: IO[bytes]) -> bool:
 
 def _parts(batch: Batch) -> tuple[Any, ...]:
     beside = _parts(batch.beside) if batch.beside else None
-    return batch.table.name, batch.staged, batch.warnings, batch.records, beside
+    return batch.table.name, batch.staged, batch.misfits, batch.records, beside
 
 
 def _batch(name: str, *rest: Any) -> Batch:
-    staged, warnings, records, beside = rest
+    staged, misfits, records, beside = rest
     after = _batch(*beside) if beside else None
-    return Batch(TABLE_BY_NAME[name], staged, warnings, records, after)
+    return Batch(TABLE_BY_NAME[name], staged, misfits, records, after)
 
 
 def _send(target: IO[bytes], value: Any) -> None:

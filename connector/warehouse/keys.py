@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from connector.resources.lists import Record
@@ -52,6 +55,20 @@ def row_keys(table: Table, records: Sequence[Record]) -> Sequence[str | None]:
     except MisfitError:  # rarely: each on its own
         return [row_key(table, record) for record in records]
     return list(map("\t".join, zip(*texts, strict=True)))
+
+
+def shown(table: Table, record: Record) -> str:
+    """The key of the record's row as people read it: its id, or its parts, instants in seconds."""
+    parts = []
+    for name in table.key:
+        column = table.column(name)
+        value = record.get(column.path)
+        if column.kind is Kind.INSTANT:
+            with contextlib.suppress(MisfitError, ValueError):
+                moment = datetime.fromisoformat(CONVERT[column.kind](value))
+                value = math.floor(moment.timestamp())
+        parts.append(str(value) if column.kind is Kind.INSTANT else id_text(value) or "")
+    return " ".join(parts)
 
 
 def _named(kind: Kind, values: Sequence[Any]) -> Fields:

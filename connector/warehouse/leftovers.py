@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from connector.resources.lists import MISSING
@@ -13,10 +13,18 @@ from connector.warehouse.shape import Path
 
 
 class Leftovers:
-    """What goes to ``extra`` (by row), what is absent (by name: the rows) and the warnings."""
+    """What goes to ``extra`` (by row), what is absent (by name: the rows) and what does not fit.
 
-    def __init__(self, table: Table, warnings: Counter[str]) -> None:
-        self.table, self.warnings = table, warnings
+    ``owner`` tells table and key of the row that a misfit is counted for.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        misfits: dict[tuple[str, str], Counter[str]],
+        owner: Callable[[int], tuple[str, str]],
+    ) -> None:
+        self.table, self.misfits, self.owner = table, misfits, owner
         self.extra: defaultdict[int, dict[str, Any]] = defaultdict(dict)
         self.absent: dict[str, set[int]] = {}
 
@@ -52,5 +60,6 @@ class Leftovers:
 
         The warning names only what is declared: the keys of maps are the customer's own.
         """
-        self.warnings[f"{self.table.name}.{'.'.join(declared)}: value does not fit"] += 1
+        counted = self.misfits.setdefault(self.owner(row), Counter())
+        counted[f"{self.table.name}.{'.'.join(declared)}: value does not fit"] += 1
         self.keep(row, (*declared, *at), value)

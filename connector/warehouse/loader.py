@@ -6,7 +6,7 @@ Everything happens in the caller's transaction, in which foreign keys are deferr
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -20,17 +20,21 @@ from connector.warehouse.encoder import row_keys
 from connector.warehouse.fuse import Fuse
 from connector.warehouse.signatures import INTERCOM, Signatures
 from connector.warehouse.statements import Names
-from connector.warehouse.transfer import Stages, Transfer, number
+from connector.warehouse.transfer import Stages, Transfer, number, written_keys
 
 
 @dataclass
 class Written:
-    """What a batch did: rows inserted, updated, unchanged, and copies refused as older."""
+    """What a batch did: rows inserted, updated, unchanged, and copies refused as older.
+
+    ``keys`` are those of the rows that were written, by table, where anything in it did not fit.
+    """
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     refused: tuple[str, ...] = ()
+    keys: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def add(self, other: Written) -> None:
         """What another batch did as well."""
@@ -84,10 +88,11 @@ class Loader:
         transfer.merge(found, run_id)
         inserted, updated = (number(found, table, fate) for fate in ("new", "changed"))
         unchanged = root.rows - len(refused) - inserted - updated
-        return Written(inserted, updated, unchanged, tuple(refused))
+        keys = written_keys(found) if batch.misfits else {}
+        return Written(inserted, updated, unchanged, tuple(refused), keys)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
-        """For each record the columns in which its stored row differs, [] where none does."""
+        """For each record's key the columns in which its row differs, [] where none does."""
         if not batch.staged[batch.table.name].rows:
             return {}
         transfer = self._transfer(conn, batch)
@@ -132,6 +137,24 @@ class Loader:
         """Which of these keys the table has rows for."""
         cursor = cursor_of(conn)
         cursor.execute(statements.present(self.names, table), [list(keys)])
+        return {key for (key,) in cursor.fetchall()}
+
+    def all_living(self, conn: sa.Connection, resource: Resource) -> set[str]:
+        """The keys of all its living rows, as ``compare`` names them."""
+        cursor = cursor_of(conn)
+        cursor.execute(statements.all_living(self.names, resource), [v for _, v in resource.owns])
+        return {key for (key,) in cursor.fetchall()}
+
+    def filled(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> set[str]:
+        """Which of these ids have a row that is no placeholder, deleted ones included."""
+        cursor = cursor_of(conn)
+        cursor.execute(statements.filled(self.names, table), [list(ids)])
+        return {key for (key,) in cursor.fetchall()}
+
+    def owned(self, conn: sa.Connection, resource: Resource, ids: Sequence[str]) -> set[str]:
+        """Which of these ids have a row that is the resource's own."""
+        cursor, values = cursor_of(conn), [value for _, value in resource.owns]
+        cursor.execute(statements.owned(self.names, resource), [*values, list(ids)])
         return {key for (key,) in cursor.fetchall()}
 
     def oldest_read(self, conn: sa.Connection, table: Table) -> datetime | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +19,14 @@ Lists = Mapping[tuple[int, str], Sequence[Any]]
 
 @dataclass(frozen=True)
 class Kept:
-    """One copy of each record, by what identifies its row, and the lists that belong to it."""
+    """One copy of each record, by what identifies its row, and the lists that belong to it.
+
+    ``lost`` records are without what identifies a row.
+    """
 
     copies: dict[str, Copy]
     lists: Lists
+    lost: int = 0
 
 
 def is_beside(table: Table, record: Record) -> bool:
@@ -36,7 +39,6 @@ def newest(
     records: Sequence[Record],
     read_at: Sequence[datetime],
     lists: Lists,
-    warnings: Counter[str],
 ) -> Kept:
     """The newest copy of each record, when it was requested, and its lists by its new place.
 
@@ -45,18 +47,20 @@ def newest(
     """
     kept: dict[str, Copy] = {}
     places: dict[str, int] = {}
+    lost = 0
     copies = zip(records, read_at, strict=True)
     for place, (key, copy) in enumerate(zip(keys.row_keys(table, records), copies, strict=True)):
         if key is None:
-            warnings[f"{table.name}: record without {' or '.join(table.key)}"] += 1
+            lost += 1
         elif key not in kept or _replaces(table, copy, kept[key]):
             if key in kept and is_beside(table, copy[0]):
                 copy = {**kept[key][0], **copy[0]}, copy[1]
             kept[key], places[key] = copy, place
     if not lists:
-        return Kept(kept, {})
+        return Kept(kept, {}, lost)
     moved = {old: new for new, old in enumerate(places.values())}
-    return Kept(kept, {(moved[p], n): some for (p, n), some in lists.items() if p in moved})
+    whole = {(moved[p], n): some for (p, n), some in lists.items() if p in moved}
+    return Kept(kept, whole, lost)
 
 
 def _replaces(table: Table, new: Copy, old: Copy) -> bool:

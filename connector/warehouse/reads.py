@@ -134,6 +134,17 @@ def longest_ago(
     return [Turn(key, read_at) for key, read_at in conn.execute(query, values)]
 
 
+def sample(conn: sa.Connection, names: Names, resource: str, size: int) -> dict[str, datetime]:
+    """So many living contacts that were read for the resource, by chance, and when they were."""
+    query = sa.text(
+        f"SELECT c.id, r.read_at FROM {names.in_text('contacts')} c"
+        f" JOIN {names.in_text('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
+        f" WHERE {_ALIVE} ORDER BY random() LIMIT :size"
+    )
+    rows = conn.execute(query, {"resource": resource, "size": size})
+    return {row.id: row.read_at for row in rows}
+
+
 def contacts(conn: sa.Connection, names: Names) -> int:
     """How many living contacts there are."""
     query = f"SELECT count(*) FROM {names.in_text('contacts')} c WHERE {_ALIVE}"

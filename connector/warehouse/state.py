@@ -489,6 +489,17 @@ def last_failures(conn: sa.Connection) -> dict[str, str]:
     return {row.resource: row.error for row in conn.execute(query)}
 
 
+def failure_before(conn: sa.Connection, run_id: int, resource: str) -> str | None:
+    """Why the resource failed in the last run before this one that read it; None if it did not."""
+    query = (
+        sa.select(RUN_RESOURCES.c.error)
+        .where(RUN_RESOURCES.c.resource == resource, RUN_RESOURCES.c.run_id < run_id)
+        .order_by(RUN_RESOURCES.c.run_id.desc())
+        .limit(1)
+    )
+    return conn.execute(query).scalar()
+
+
 def start_run(conn: sa.Connection, command: str) -> int:
     """Begin a run; whatever still counts as running was killed and becomes interrupted."""
     conn.execute(

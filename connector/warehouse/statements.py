@@ -15,7 +15,7 @@ from functools import cache
 
 from sqlalchemy.dialects import postgresql
 
-from connector.resources.resource import Column, Link, Resource, Table
+from connector.resources.resource import Column, Kind, Link, Resource, Table
 from connector.warehouse.schema import TYPES
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -226,6 +226,35 @@ def present(names: Names, table: Table) -> str:
     """Which keys have rows, of a table keyed by one column. Parameter: keys."""
     (key,) = map(quote, table.key)
     return f"SELECT {key} FROM {names(table.name)} WHERE {key} = ANY(%s)"
+
+
+def key_text(table: Table, row: str) -> str:
+    """The key of a row as one text, instants in Unix seconds; ``keys.shown`` gives the same."""
+    parts = []
+    for name in table.key:
+        column = f"{row}.{quote(name)}"
+        if table.column(name).kind is Kind.INSTANT:
+            column = f"floor(extract(epoch FROM {column}))::bigint::text"
+        parts.append(column)
+    return parts[0] if len(parts) == 1 else f"concat_ws(' ', {', '.join(parts)})"
+
+
+def all_living(names: Names, resource: Resource) -> str:
+    """The keys of all living rows. Parameters: the values of the columns it owns."""
+    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    key = key_text(resource.table, "o")
+    return f"SELECT {key} FROM {names(resource.table.name)} o WHERE {_ALIVE}{owns}"
+
+
+def filled(names: Names, table: Table) -> str:
+    """Which ids have rows that are no placeholders. Parameter: ids."""
+    return f"SELECT id FROM {names(table.name)} WHERE id = ANY(%s) AND NOT _placeholder"
+
+
+def owned(names: Names, resource: Resource) -> str:
+    """Which ids have rows of the resource. Parameters: the values of the columns it owns, ids."""
+    owns = "".join(f"{quote(column)} = %s AND " for column, _ in resource.owns)
+    return f"SELECT id FROM {names(resource.table.name)} WHERE {owns}id = ANY(%s)"
 
 
 def alive(names: Names, resource: Resource) -> str:

@@ -24,7 +24,7 @@ from connector.warehouse.content import (
     refused,
     same,
 )
-from connector.warehouse.statements import Names, literal, quote, stage
+from connector.warehouse.statements import Names, key_text, literal, quote, stage
 
 Outline = tuple[tuple[str, Absence], ...]  # of each table with staged rows, what its rows lack
 
@@ -48,10 +48,11 @@ def outline(batch: Batch) -> Outline:
 
 @lru_cache(maxsize=256)  # payloads vary in what they leave out
 def survey(names: Names, table: Table, staged: Outline) -> str:
-    """The fates of what is staged: name, fate, number, places, ids. Parameters: by_id, lag, signed.
+    """The fates of what is staged: name, fate, number, places, ids.
 
-    Of refused rows come their ids, of links and children that are omitted those of their owners.
-    What belongs to rows that are new themselves, and so all new, is not looked at.
+    Parameters: by_id, lag, signed; named, for the ids of all children too. Of refused rows come
+    their ids, of links and children that are omitted those of their owners. What belongs to rows
+    that are new themselves, and so all new, is not looked at.
     """
     made = dict(_results(names, table, dict(staged)))
     results = ",\n".join(f"{quote(name)} AS MATERIALIZED ({query})" for name, query in made.items())
@@ -60,18 +61,18 @@ def survey(names: Names, table: Table, staged: Outline) -> str:
 
 @lru_cache(maxsize=256)
 def differences(names: Names, table: Table, staged: Outline) -> str:
-    """The names of the columns in which each staged row differs from the stored one.
+    """The names of the columns in which each staged row differs from the stored one, by key.
 
     Parameters: by_id, lag, signed.
     """
     made = dict(_results(names, table, dict(staged)))
     results = ",\n".join(f"{quote(name)} AS MATERIALIZED ({query})" for name, query in made.items())
     content = contents(names, table, dict(staged)[table.name], None)
-    cases = [f"CASE WHEN o.id IS NULL THEN {literal('no row')} END"]
+    cases = [f"CASE WHEN o.{quote(table.key[0])} IS NULL THEN {literal('no row')} END"]
     cases += [f"CASE WHEN {c.differs} THEN {literal(name)} END" for name, c in content.items()]
     cases.append(f"CASE WHEN r.touched THEN {literal('links or children')} END")
     return f"""WITH {results}
-        SELECT s.id, array_remove(ARRAY[{", ".join(cases)}], NULL)
+        SELECT {key_text(table, "s")}, array_remove(ARRAY[{", ".join(cases)}], NULL)
         FROM {stage(table.name)} s JOIN {quote(table.name + " rows")} r ON r.place = s.ctid
         LEFT JOIN {names(table.name)} o ON {same(table.key)}"""
 
@@ -95,7 +96,10 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
     key = key_of(table, parent)
     content = contents(names, table, absence, parent)
     differs = " OR ".join(f"({c.differs})" for c in content.values())
-    columns = [f"s.ctid AS place, s.{quote(key[0])} AS id, o.{quote(key[0])} IS NOT NULL AS known"]
+    own_id = f"s.{quote(key[0])}"
+    if len(key) > 1 and not parent:  # nothing hangs on such rows
+        own_id = key_text(table, "s")
+    columns = [f"s.ctid AS place, {own_id} AS id, o.{quote(key[0])} IS NOT NULL AS known"]
     columns.append(
         f"coalesce({refused(table, absence[0])}, false) AS refused" if not parent else ""
     )
@@ -170,7 +174,8 @@ def _fates(
 ) -> Iterator[str]:
     """Queries that gather what is to be done."""
     refused = "WHEN refused THEN 'refused' " if not parent else ""
-    ids = "array_agg(id)" if table.links or not parent else "NULL"
+    always = table.links or not parent
+    ids = "array_agg(id)" if always else "CASE WHEN %(named)s THEN array_agg(id) END"
     yield f"""
         SELECT {literal(table.name)} AS name, fate, count(*), array_agg(place)::text, {ids}
         FROM (SELECT place, id, CASE {refused}WHEN NOT known THEN 'new'

@@ -88,7 +88,8 @@ class Transfer:
 
     def _found(self, by_id: bool, lag: timedelta) -> Survey:
         query = surveying.survey(self.names, self.batch.table, surveying.outline(self.batch))
-        self.cursor.execute(query, self._asked(by_id, lag))
+        values = self._asked(by_id, lag) | {"named": bool(self.batch.misfits)}
+        self.cursor.execute(query, values)
         return {(name, fate): Found(*rest) for name, fate, *rest in self.cursor.fetchall()}
 
     def _drop_staged(self, table: Table, owners: Sequence[str]) -> None:
@@ -162,6 +163,15 @@ class Transfer:
                 "places": changed.places if changed else "{}",
             }
             self.cursor.execute(merging.add_links(self.names, link, every=every), values)
+
+
+def written_keys(found: Survey) -> dict[str, set[str]]:
+    """The keys of the rows that are new or changed, by table."""
+    keys: dict[str, set[str]] = {}
+    for (name, fate), rows in found.items():
+        if fate in ("new", "changed"):
+            keys.setdefault(name, set()).update(rows.ids or ())
+    return keys
 
 
 def number(found: Survey, table: Table, fate: str) -> int:

@@ -1,0 +1,276 @@
+"""How the rows of each kind of resource are read again and compared, for ``verify``.
+
+A row that differs because its object changed after it was read is no fault: the next sync brings
+it. Where a list says nothing of when it changed, a difference is told as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from connector.intercom.client import Client
+from connector.intercom.paging import CursorList, NumberedPages, Page, pages
+from connector.resources.lists import Record
+from connector.resources.resource import (
+    Activities,
+    Catalogue,
+    Log,
+    Members,
+    PerContact,
+    Resource,
+    Snapshot,
+)
+from connector.sync.ahead import side_by_side
+from connector.sync.feeds import news_of
+from connector.sync.lists import catalogue_style, grouped, snapshot_pages
+from connector.sync.objects import AT_ONCE, complete_lists, read_objects
+from connector.sync.rotation import Read, as_records, read_members, read_one
+from connector.sync.store import INDEX_LAG
+from connector.sync.work import CHUNK_RECORDS
+from connector.warehouse import keys, reads
+from connector.warehouse.database import Database
+from connector.warehouse.encoder import encode
+from connector.warehouse.exclusions import Exclusions
+from connector.warehouse.instants import instant
+from connector.warehouse.loader import Loader
+
+T = TypeVar("T")
+Dated = Sequence[tuple[Mapping[str, Any], datetime]]  # records, and when each was asked for
+
+LOG_RECORDS = 500  # of a log, at least; the newest
+FEED_PAGES = 20
+MEMBERS = 10_000  # of segments, in one comparison
+
+GONE, UNLISTED = "gone at Intercom", "not in Intercom's list"
+STAMPS = ("updated_at", "created_at")
+EVER_SINCE = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass
+class Verified:
+    """What comparing one resource's rows came to."""
+
+    equal: int = 0
+    changed_since: int = 0  # at Intercom, after they were read: the next sync brings it
+    differences: dict[str, list[str]] = field(default_factory=dict)  # columns, by id
+    unread: dict[str, str] = field(default_factory=dict)  # why, by id
+    not_compared: str | None = None  # why, where no row was
+
+
+@dataclass
+class Comparison:
+    """What comparing one resource needs, and what it came to so far."""
+
+    client: Client
+    database: Database
+    resource: Resource
+    sample: int
+    exclusions: Exclusions
+    fresh_as_of: datetime | None = None
+    outcome: Verified = field(default_factory=Verified)
+
+    def __post_init__(self) -> None:
+        self.loader = Loader(self.database.schema, signatures=self.exclusions.signatures)
+
+    async def do(self, work: Callable[[sa.Connection], T]) -> T:
+        """What ``work`` returns; it only reads."""
+        return self.database.read(work)
+
+    async def compare(self, dated: Dated, newer: Callable[[Record, bool], bool]) -> None:
+        """Compare records with their rows.
+
+        ``newer``: whether a record, given whether its row exists, may be newer than what is
+        stored: then a difference is a change since.
+        """
+        table, outcome = self.resource.table, self.outcome
+        records = [record for record, _ in dated]
+        found = await complete_lists(self.client, table, records)
+        outcome.unread |= {key: str(error) for key, error in found.failed.items()}
+        batch = encode(table, records, [at for _, at in dated], found.lists, self.exclusions)
+        with self.database.transaction() as conn:
+            differing = self.loader.compare(conn, batch)
+            _roll_back(conn)
+        by_key = {keys.shown(table, record): record for record in records}
+        for key, columns in differing.items():
+            if not columns:
+                outcome.equal += 1
+            elif key in by_key and newer(by_key[key], columns[0] != "no row"):
+                outcome.changed_since += 1
+            else:
+                outcome.differences[key] = columns
+
+    def came_later(self, record: Record, exists: bool = False) -> bool:
+        """Whether the record is of after the last pass, or may be: then it has no row yet."""
+        stamps = [moment for name in STAMPS if (moment := instant(record.get(name)))]
+        if not stamps:
+            return not exists
+        return self.fresh_as_of is None or max(stamps) > self.fresh_as_of - INDEX_LAG
+
+    def changed_after(self, stored: Mapping[str, Any]) -> Callable[[Record, bool], bool]:
+        """Whether a record is newer than its stored copy, or than the last pass if it has none."""
+
+        def newer(record: Record, exists: bool) -> bool:
+            before: datetime | None
+            before, _ = stored.get(keys.shown(self.resource.table, record), (None, None))
+            updated_at = instant(record.get("updated_at"))
+            if exists and before and updated_at:
+                return updated_at > before
+            return self.came_later(record, exists)
+
+        return newer
+
+    async def stored(self, ids: Sequence[str]) -> Mapping[str, Any]:
+        """The (updated_at, time of the request) of rows whose objects say when they changed."""
+        table = self.resource.table
+        if not table.has_updated_at:
+            return {}
+        return await self.do(lambda conn: self.loader.known(conn, table, ids))
+
+
+# -- objects ---------------------------------------------------------------------------------
+
+
+async def by_id(work: Comparison) -> None:
+    """A sample of rows, each object read alone."""
+    ids = await work.do(lambda conn: work.loader.sample(conn, work.resource, work.sample))
+    stored = await work.stored(ids)
+    read = await read_objects(work.client, work.resource, ids)
+    work.outcome.unread |= {key: str(error) for key, error in read.failed.items()}
+    work.outcome.differences |= {key: [GONE] for key in read.gone}
+    await work.compare(list(read.records.values()), work.changed_after(stored))
+
+
+# -- lists -----------------------------------------------------------------------------------
+
+
+async def snapshot(work: Comparison, reading: Snapshot) -> None:
+    """The whole lists; what they omit is gone."""
+    dated: list[tuple[Mapping[str, Any], datetime]] = []
+    async for page, records in snapshot_pages(work.client, reading):
+        dated += [(record, page.requested_at) for record in records]
+    await work.compare(dated, work.changed_after({}))
+    table = work.resource.table
+    listed = {keys.shown(table, record) for record, _ in dated}
+    living = await work.do(lambda conn: work.loader.all_living(conn, work.resource))
+    work.outcome.differences |= {key: [UNLISTED] for key in sorted(living - listed)}
+
+
+async def catalogue(work: Comparison, reading: Catalogue) -> None:
+    """The whole list; a sample of what it omits is asked for by id, as a sync does."""
+    listed: set[str] = set()
+    source = pages(work.client, catalogue_style(reading))
+    async for group in grouped(source, CHUNK_RECORDS):
+        dated = _dated(group)
+        ids = [keys.shown(work.resource.table, record) for record, _ in dated]
+        listed.update(ids)
+        await work.compare(dated, work.changed_after(await work.stored(ids)))
+    living = await work.do(lambda conn: work.loader.all_living(conn, work.resource))
+    omitted = sorted(living - listed)[: work.sample]
+    read = await read_objects(work.client, work.resource, omitted)
+    work.outcome.differences |= {key: [GONE] for key in (*read.gone, *read.archived)}
+    work.outcome.unread |= {key: str(error) for key, error in read.failed.items()}
+
+
+async def log(work: Comparison, reading: Log) -> None:
+    """The newest entries: they never change, so the older ones are as good."""
+    most, number = max(work.sample, LOG_RECORDS), 0
+    style = NumberedPages(reading.path, reading.key, None, params={reading.since: 0})
+    async for page in pages(work.client, style):
+        dated = _dated([page])[: most - number]
+        await work.compare(dated, work.came_later)
+        number += len(dated)
+        if number >= most:
+            break
+
+
+async def merges(work: Comparison, reading: Activities) -> None:
+    """What the feed says was merged, from its beginning."""
+    params: dict[str, str] = {}
+    style = CursorList(reading.path, reading.key, reading.per_page, params, reading.version)
+    number = 0
+    async for page in pages(work.client, style):
+        merged = [(record, page.requested_at) for record in news_of(page, reading).merged]
+        await work.compare(merged, _merged_later(work))
+        number += 1
+        if number == FEED_PAGES:
+            break
+
+
+def _merged_later(work: Comparison) -> Callable[[Record, bool], bool]:
+    def newer(record: Record, exists: bool) -> bool:
+        at = instant(record.get("merged_at"))
+        return at is None or work.fresh_as_of is None or at > work.fresh_as_of - INDEX_LAG
+
+    return newer
+
+
+# -- what is read contact by contact, group by group -----------------------------------------
+
+
+async def per_contact(work: Comparison, reading: PerContact) -> None:
+    """The lists of a sample of contacts."""
+    names, resource = work.loader.names, work.resource
+    read_at = await work.do(lambda conn: reads.sample(conn, names, resource.name, work.sample))
+    async for found in _read(work.client, reading, read_at):
+        work.outcome.unread |= {key: str(error) for key, error in found.failed.items()}
+        for key, (elements, asked_at) in found.lists.items():
+            records = as_records(reading, key, elements)
+            newest = max(map(_stamp, elements), default=None)
+            since = newest is not None and newest > read_at[key] - INDEX_LAG
+            dated = [(record, asked_at) for record in records]
+            await work.compare(dated, _always if since else _never)
+
+
+async def _read(
+    client: Client, reading: PerContact, contacts: Mapping[str, datetime]
+) -> AsyncIterator[Read]:
+    async def ids() -> AsyncIterator[str]:
+        for key in contacts:
+            yield key
+
+    async for one in side_by_side(ids(), lambda key: read_one(client, reading, key), AT_ONCE):
+        yield one
+
+
+def _stamp(element: Any) -> datetime:
+    moment = instant(element.get("created_at")) if type(element) is dict else None
+    return moment or EVER_SINCE
+
+
+async def members(work: Comparison, reading: Members) -> None:
+    """The members of a sample of groups; of which they were when is nowhere told."""
+    names, resource = work.loader.names, work.resource
+    ids = await work.do(lambda conn: work.loader.sample(conn, resource, work.sample))
+    groups = await work.do(lambda c: reads.groups(c, names, resource.name, resource.table.name))
+    left = MEMBERS
+    for group in groups:
+        if group.id in ids and group.read_at and group.elements <= left:
+            left -= group.elements
+            record, asked_at, _ = await read_members(work.client, reading, group.id)
+            await work.compare([(record, asked_at)], _never)
+
+
+def _always(record: Record, exists: bool) -> bool:
+    return True
+
+
+def _never(record: Record, exists: bool) -> bool:
+    return False
+
+
+# -- helpers ---------------------------------------------------------------------------------
+
+
+def _dated(group: Sequence[Page]) -> Dated:
+    return [(record, page.requested_at) for page in group for record in page.records]
+
+
+def _roll_back(conn: sa.Connection) -> None:
+    transaction = conn.get_transaction()
+    if transaction is not None:
+        transaction.rollback()
