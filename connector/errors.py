@@ -5,6 +5,7 @@
     ConnectorError                   exit_code says how the process ends
     ├── SettingsError                2  stop: the user must correct something
     ├── WrongWorkspaceError          2  stop: the token opens another workspace than the schema's
+    ├── NamesTakenError              2  stop: the schema holds what somebody else made
     ├── AlreadyRunningError          4  stop: another run of this schema is at work
     ├── TooManyDeletesError          1  fail this resource: more would go than is plausible
     ├── ViewsInUseError              1  stop: views cannot be dropped while others need them
@@ -12,6 +13,7 @@
     ├── DatabaseError                5  stop: state is safe, run again when the database is back
     │   ├── DatabaseUnreachableError
     │   ├── DatabaseLostError
+    │   ├── SchemaBusyError
     │   └── SchemaTooNewError
     └── IntercomError                1  one resource fails, the others go on (unless said otherwise)
         ├── TokenRefusedError        3  stop: the token opens nothing
@@ -42,6 +44,12 @@ class SettingsError(ConnectorError):
 
 class WrongWorkspaceError(ConnectorError):
     """The token opens another workspace than the one pinned in the schema."""
+
+    exit_code = 2
+
+
+class NamesTakenError(ConnectorError):
+    """Relations that the connector did not make bear names that it needs; nothing was changed."""
 
     exit_code = 2
 
@@ -78,6 +86,10 @@ class DatabaseUnreachableError(DatabaseError):
 
 class DatabaseLostError(DatabaseError):
     """The database went away during the run and did not come back in time."""
+
+
+class SchemaBusyError(DatabaseError):
+    """The schema cannot be upgraded while others use its tables; nothing was changed."""
 
 
 class SchemaTooNewError(DatabaseError):

@@ -11,6 +11,7 @@ from connector.commands.connect import open_client, open_database, privacy
 from connector.errors import (
     BadRequestError,
     ConnectorError,
+    NamesTakenError,
     NotFoundError,
     NotPermittedError,
 )
@@ -151,7 +152,7 @@ def _warehouse(settings: Settings, workspace: Workspace | None, lines: list[Line
         with open_database(settings, say=lambda _: None) as database:
             database.wait()
             lines.append(Line("database", True, "answers"))
-            lines.append(database.write(lambda conn: _schema(conn, database)))
+            lines.append(_looked_at(database))
             if workspace:
                 lines.append(_same(database, workspace))
             lines += database.write(lambda conn: _extra(conn, database))
@@ -159,7 +160,15 @@ def _warehouse(settings: Settings, workspace: Workspace | None, lines: list[Line
         lines.append(Line("database", False, str(error), error.exit_code))
 
 
+def _looked_at(database: Database) -> Line:
+    try:
+        return database.write(lambda conn: _schema(conn, database))
+    except NamesTakenError as error:
+        return Line("schema", False, str(error), error.exit_code)
+
+
 def _schema(conn: Any, database: Database) -> Line:
+    migrate.refuse_taken(conn, database.schema)
     if migrate.present(conn, database.schema) is None:
         return Line("schema", True, f"{database.schema} is empty; the first sync will create it")
     if migrate.check(conn, database.schema):

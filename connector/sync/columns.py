@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 async def grow_views(store: Store) -> None:
-    """Append the columns that the views lack; an idle run finds none and executes no DDL."""
+    """Bring the views up to date; an idle run finds nothing to do and executes no DDL."""
     schema = store.database.schema
-    for view in views.customized():
+    for view in await store.do(partial(views.behind, schema=schema)):
         grown = await store.do(partial(views.grow, schema=schema, view=view))
         if grown.busy:
             logger.warning(
@@ -31,6 +31,5 @@ async def grow_views(store: Store) -> None:
                 view,
                 grown.refused,
             )
-            return
         elif grown.columns:
             logger.info("%s has new columns: %s", view, ", ".join(grown.columns))
