@@ -334,6 +334,20 @@ def test_a_view_that_somebody_replaced_later_stays_his(house: House, capsys):
     assert house.definition("my_contacts") == definition
 
 
+def test_a_new_comment_does_not_make_somebodys_query_ours(house: House):
+    house.migrate()
+    with house.database() as database:
+        add_attribute(database, "plan")
+        assert command.run(database, rebuild=False) == 0
+        house.do(fewer_rows(house, "contacts_live"))
+        definition = house.definition("contacts_live")
+        house.do("UPDATE data_attributes SET label = 'Plan'")
+        assert command.run(database, rebuild=False) == 1
+        add_attribute(database, "seats")
+        assert command.run(database, rebuild=False) == 1
+    assert house.definition("contacts_live") == definition
+
+
 def test_what_postgres_shows_otherwise_is_still_ours(house: House):
     house.migrate()
     renamed = f"{house.schema}_new"

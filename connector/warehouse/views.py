@@ -118,13 +118,15 @@ def _bring(around: Around, name: str) -> Grown:
     if stored is None:
         do(conn, f"CREATE VIEW {names.plain(name)} AS {query}")
         view_dress.show_no_more(conn, names, name)
-    elif not view_state.is_as_made(stored, names, query):
+    else:
+        as_made = view_state.is_as_made(stored, names, query)
+        if as_made and not _stale(view, stored):
+            return Grown()
         if not view_state.is_ours(conn, names, name, stored):
             return Grown(refused=NOT_OURS)
-        options = view_dress.options(stored.options)
-        do(conn, f"CREATE OR REPLACE VIEW {names.plain(name)}{options} AS {query}")
-    elif not _stale(view, stored):
-        return Grown()
+        if not as_made:
+            options = view_dress.options(stored.options)
+            do(conn, f"CREATE OR REPLACE VIEW {names.plain(name)}{options} AS {query}")
     view_state.note_view(conn, names, name, query, _comment(around, view))
     known = stored.columns if stored else {}
     return Grown(tuple(c.name for c in view.columns if c.name not in known))
