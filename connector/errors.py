@@ -5,6 +5,7 @@
     ConnectorError                   exit_code says how the process ends
     ├── SettingsError                2  stop: the user must correct something
     ├── WrongWorkspaceError          2  stop: the token opens another workspace than the schema's
+    ├── NamesTakenError              2  stop: the schema holds what somebody else made
     ├── AlreadyRunningError          4  stop: another run of this schema is at work
     ├── RowRefusedError              1  make one record pending: the database does not take it
     ├── TooManyDeletesError          1  fail this resource: more would go than is plausible
@@ -14,6 +15,7 @@
     │   ├── DatabaseUnreachableError
     │   ├── DatabaseLostError
     │   ├── DatabaseRefusedError     2  stop: the database or the role does not allow what is needed
+    │   ├── SchemaBusyError
     │   └── SchemaTooNewError
     └── IntercomError                1  one resource fails, the others go on (unless said otherwise)
         ├── TokenRefusedError        3  stop: the token opens nothing
@@ -45,6 +47,12 @@ class SettingsError(ConnectorError):
 
 class WrongWorkspaceError(ConnectorError):
     """The token opens another workspace than the one pinned in the schema."""
+
+    exit_code = 2
+
+
+class NamesTakenError(ConnectorError):
+    """Relations that the connector did not make bear names that it needs; nothing was changed."""
 
     exit_code = 2
 
@@ -91,6 +99,10 @@ class DatabaseRefusedError(DatabaseError):
     """The database or the role does not allow what is needed, and no waiting mends that."""
 
     exit_code = 2
+
+
+class SchemaBusyError(DatabaseError):
+    """The schema cannot be upgraded while others use its tables; nothing was changed."""
 
 
 class SchemaTooNewError(DatabaseError):

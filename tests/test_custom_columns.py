@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from connector.commands import views as command
 from connector.errors import ViewsInUseError
 from connector.simulator import Workspace
-from connector.warehouse import custom_columns, views
+from connector.warehouse import custom_columns, locks
 from connector.warehouse.casts import sql_type
 from connector.warehouse.custom_columns import LONGEST, Attribute, CustomColumn, choose, fold
 from connector.warehouse.database import conninfo
@@ -434,6 +434,135 @@ def test_an_archived_attribute_keeps_its_column(warehouse):
     assert custom(warehouse) == ["custom_a"]
 
 
+@pytest.mark.parametrize("archived_first", [True, False])
+def test_a_name_that_was_archived_and_given_again_keeps_its_column(warehouse, archived_first):
+    def listed(read: int, **changes: Any) -> None:
+        """A night's list: the first attribute of that name is archived, the second in use."""
+        old = attribute("a", archived=True, created_at=1_000, updated_at=9_000) | {"id": 1}
+        new = attribute("a", created_at=2_000, updated_at=2_000) | {"id": 2} | changes
+        records = (old, new) if archived_first else (new, old)
+        warehouse.write("data_attributes", *records, read=read)
+        assert command.grow(warehouse.database) is False
+
+    def state() -> list[Any]:
+        [kept] = warehouse.query("SELECT archived_at IS NULL AS lives FROM custom_columns")
+        [row] = warehouse.query("SELECT id, archived FROM data_attributes")
+        return [kept["lives"], row["id"], row["archived"]]
+
+    warehouse.write("data_attributes", attribute("a", created_at=1_000, updated_at=1_000))
+    assert command.grow(warehouse.database) is False
+    listed(read=100)
+    assert custom(warehouse) == ["custom_a"]
+    assert state() == [True, "2", False]
+    before = warehouse.versions()["data_attributes"]
+    listed(read=200)
+    assert warehouse.versions()["data_attributes"] == before
+    listed(read=300, archived=True, updated_at=10_000)
+    assert state() == [False, "2", True]
+    # The first one again, whose updated_at is older than that of what is stored.
+    warehouse.write("data_attributes", attribute("a", created_at=1_000, updated_at=9_500), read=400)
+    assert command.grow(warehouse.database) is False
+    assert state() == [True, "1", False]
+
+
+def test_lists_in_two_batches_let_the_attribute_in_use_count(warehouse):
+    living = attribute("a", updated_at=2_000) | {"id": 2}
+    archived = attribute("a", archived=True, updated_at=9_000)
+    for records in ([living, archived], [archived, living]):
+        for record in records:
+            warehouse.write("data_attributes", record, read=100)
+        assert warehouse.query("SELECT id FROM data_attributes") == [{"id": "2"}]
+        warehouse.execute("DELETE FROM data_attributes")
+
+
+# -- tickets ---------------------------------------------------------------------------------
+
+
+def ticket_type(key: str, *attributes: tuple[str, str], **more: Any) -> dict[str, Any]:
+    """A type of tickets with its attributes, as Intercom lists it."""
+    listed = [
+        {"id": f"{key}{n}", "name": name, "data_type": kind, "archived": False, "description": ""}
+        for n, (name, kind) in enumerate(attributes)
+    ]
+    data = {"type": "list", "data": listed}
+    return {"id": key, "name": key, "ticket_type_attributes": data, "created_at": int(key)} | more
+
+
+def list_types(warehouse: Warehouse, *records: dict[str, Any]) -> None:
+    warehouse.write("ticket_types", *records)
+    assert command.grow(warehouse.database) is False
+
+
+def test_attributes_of_tickets_have_columns_by_name_and_type(warehouse):
+    list_types(
+        warehouse,
+        ticket_type("1", ("_default_title_", "string"), ("Cost €", "decimal"), ("Due", "datetime")),
+        ticket_type("2", ("_default_title_", "string"), ("Cost €", "integer"), ("Files", "files")),
+    )
+    assert custom(warehouse, "tickets_live") == [
+        "custom_cost",
+        "custom_cost__integer",
+        "custom_default_title",
+        "custom_due",
+        "custom_files",
+    ]
+    held = types(warehouse, "tickets_live")
+    assert held["custom_cost"] == "numeric"
+    assert held["custom_cost__integer"] == "bigint"
+    assert held["custom_due"] == "timestamp with time zone"
+    warehouse.write(
+        "tickets",
+        {
+            "id": "t",
+            "ticket_attributes": {
+                "_default_title_": "Broken",
+                "Cost €": 12.5,
+                "Due": 1769817600,
+                "Files": [{"name": "a.txt"}],
+            },
+        },
+        {"id": "u", "ticket_attributes": {"Cost €": 7, "Due": "soon"}},
+    )
+    row, other = warehouse.one("tickets_live", "t"), warehouse.one("tickets_live", "u")
+    assert row["custom_default_title"] == "Broken"
+    assert (row["custom_cost"], row["custom_cost__integer"]) == (Decimal("12.5"), None)
+    assert (other["custom_cost"], other["custom_cost__integer"]) == (Decimal(7), 7)
+    assert (row["custom_due"], other["custom_due"]) == (EPOCH_DAY, None)
+    assert json.loads(row["custom_files"]) == [{"name": "a.txt"}]
+    [told] = warehouse.query(
+        "SELECT col_description('tickets_live'::regclass, attnum) AS text FROM pg_attribute"
+        " WHERE attrelid = 'tickets_live'::regclass AND attname = 'custom_cost'"
+    )
+    assert "attribute of a ticket, at Intercom of type decimal" in told["text"]
+    assert "from ticket_attributes under 'Cost €'" in told["text"]
+
+
+def test_attributes_of_tickets_come_and_go_as_those_of_contacts(warehouse):
+    list_types(warehouse, ticket_type("1", ("A", "string")), ticket_type("2", ("A", "string")))
+    before = columns(warehouse, "tickets_live")
+    kind = ticket_type("1", ("A", "string"), ("B", "integer"))
+    kind["ticket_type_attributes"]["data"][0]["archived"] = True
+    warehouse.write("ticket_types", kind, read=1)
+    assert command.grow(warehouse.database) is False
+    assert columns(warehouse, "tickets_live") == [*before, "custom_b"]
+    archived = "SELECT name FROM custom_columns WHERE archived_at IS NOT NULL"
+    assert warehouse.query(archived) == []  # tickets of the other type still have it
+    other = ticket_type("2", ("A", "string"))
+    other["ticket_type_attributes"]["data"][0]["archived"] = True
+    warehouse.write("ticket_types", other, read=2)
+    assert command.grow(warehouse.database) is False
+    assert warehouse.query(archived) == [{"name": "A"}]
+    assert columns(warehouse, "tickets_live") == [*before, "custom_b"]
+    assert command.run(warehouse.database, rebuild=True) == 0
+    assert custom(warehouse, "tickets_live") == ["custom_b"]
+
+
+@pytest.mark.parametrize("listed", [None, "x", 5, {"data": 1}, {"data": [None, 3, "x", {}, []]}])
+def test_types_that_list_no_attributes_are_no_obstacle(warehouse, listed):
+    list_types(warehouse, {"id": "1", "ticket_type_attributes": listed})
+    assert custom(warehouse, "tickets_live") == []
+
+
 def test_a_type_change_adds_a_column_and_changing_back_reuses_the_old_one(warehouse):
     warehouse.write("contacts", {"id": "c", "custom_attributes": {"x": 1769817600}})
     expected = {"custom_x": "1769817600", "custom_x__date": EPOCH_DAY, "custom_x__integer": None}
@@ -517,6 +646,16 @@ async def test_a_sync_shows_the_attributes_of_the_workspace(synced: Harness):
     )
     assert "custom_issue_type" in custom(synced, "conversations_live")
     assert "custom_arr" in custom(synced, "companies_live")
+    assert set(custom(synced, "tickets_live")) == {
+        "custom_default_title",
+        "custom_default_description",
+        "custom_kosten",
+        "custom_retries",
+        "custom_urgent",
+        "custom_due",
+        "custom_area",
+        "custom_files",
+    }
     rows = synced.rows("contacts_live")
     shown = 0
     for contact in synced.control.truth("contacts"):
@@ -563,7 +702,7 @@ def read_by_an_analyst(harness: Harness, view: str) -> Iterator[None]:
 async def test_a_view_that_is_being_read_grows_at_the_next_run(
     synced: Harness, read: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(views, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(locks, "WAIT", 0.05)
     synced.control.create_data_attribute("contact", "Region")
     synced.control.create_data_attribute("company", "Region")
     with read_by_an_analyst(synced, read):
@@ -644,7 +783,7 @@ def test_a_rebuild_refuses_while_other_views_hang_on_ours(warehouse):
     list_attributes(warehouse, attribute("a"))
     list_attributes(warehouse, attribute("a", archived=True))
     warehouse.execute("CREATE VIEW mine AS SELECT id FROM users")
-    warehouse.execute("CREATE MATERIALIZED VIEW kept AS SELECT id FROM tags_live")
+    warehouse.execute("CREATE MATERIALIZED VIEW kept AS SELECT id FROM contacts_live")
     with pytest.raises(ViewsInUseError, match=r"mine.*kept|kept.*mine") as caught:
         command.run(warehouse.database, rebuild=True)
     assert caught.value.exit_code == 1
@@ -654,7 +793,9 @@ def test_a_rebuild_refuses_while_other_views_hang_on_ours(warehouse):
 
 
 def test_a_rebuild_does_not_wait_for_readers(warehouse, database_url, monkeypatch):
-    monkeypatch.setattr(views, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(locks, "WAIT", 0.05)
+    list_attributes(warehouse, attribute("a"))
+    list_attributes(warehouse, attribute("a", archived=True))
     with psycopg.connect(conninfo(database_url)) as reader:
         reader.execute(f'SELECT count(*) FROM "{warehouse.schema}".leads')
         with pytest.raises(ViewsInUseError, match="others are reading"):

@@ -101,6 +101,21 @@ async def test_empty_database(place: Place) -> None:
     assert "never synced: run sync" in text
 
 
+async def test_a_schema_of_somebody_else(place: Place) -> None:
+    schema = place.harness.schema
+    place.harness.query(f"CREATE SCHEMA {schema}")
+    place.harness.query(f"CREATE TABLE {schema}.sync_version (version text)")
+    place.harness.query(f"CREATE VIEW {schema}.users AS SELECT 1 AS x")
+    code, text = await place.check()
+    assert code == 2
+    assert "FAIL schema:" in text
+    assert "table sync_version, view users; nothing was changed" in text
+    assert place.sync() == 2
+    held = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace ORDER BY 1"
+    found = place.harness.query(held, schema)
+    assert [row["relname"] for row in found] == ["sync_version", "users"]
+
+
 async def test_newer_schema(place: Place) -> None:
     database = Database(place.harness.database_url, place.harness.schema)
     migrate(database)

@@ -19,7 +19,7 @@ from connector.resources.resource import Table
 from connector.simulator import Workspace
 from connector.sync import windows
 from connector.sync.store import Chunk, Store
-from connector.warehouse import encoding, foreign_keys
+from connector.warehouse import encoding, foreign_keys, locks
 from connector.warehouse.database import Database, conninfo
 from connector.warehouse.encoding import Encoding, make
 from connector.warehouse.migrate import migrate
@@ -115,7 +115,7 @@ async def test_what_a_killed_first_load_left_off_the_next_run_puts_on(
 def test_foreign_keys_stay_where_others_read(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreign_keys, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(locks, "WAIT", 0.05)
     before, names = migrated(harness), Names(harness.schema)
     database = Database(harness.database_url, harness.schema)
     with psycopg.connect(conninfo(harness.database_url)) as analyst:

@@ -11,6 +11,7 @@ from connector.commands.connect import open_client, open_database, privacy
 from connector.errors import (
     ConnectorError,
     DatabaseRefusedError,
+    NamesTakenError,
     NotFoundError,
     NotPermittedError,
     SettingsError,
@@ -229,7 +230,7 @@ def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
             found.lines.append(database.read(lambda conn: _rights(conn, database, settings)))
             if not found.lines[-1].fine:
                 return found
-            found.lines.append(database.read(lambda conn: _schema(conn, database)))
+            found.lines.append(_looked_at(database))
             if workspace:
                 found.lines.append(_same(database, workspace))
             found.lines += database.read(lambda conn: _extra(conn, database))
@@ -255,7 +256,15 @@ def _rights(conn: Any, database: Database, settings: Settings) -> Line:
     return Line("rights", True, "the role may do what a sync does")
 
 
+def _looked_at(database: Database) -> Line:
+    try:
+        return database.read(lambda conn: _schema(conn, database))
+    except NamesTakenError as error:
+        return Line("schema", False, str(error), error.exit_code)
+
+
 def _schema(conn: Any, database: Database) -> Line:
+    migrate.refuse_taken(conn, database.schema)
     if migrate.present(conn, database.schema) is None:
         return Line("schema", True, f"{database.schema} is empty; the first sync will create it")
     if migrate.check(conn, database.schema):

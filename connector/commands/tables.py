@@ -14,9 +14,10 @@ from sqlalchemy.dialects import postgresql
 
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Link, Table
-from connector.warehouse.migrate import VERSION_TABLE
+from connector.warehouse.relations import VERSION_TABLE
 from connector.warehouse.schema import BOOKKEEPING, metadata
 from connector.warehouse.state import CUSTOM_COLUMNS
+from connector.warehouse.view_sql import IDENTITIES, live, views_of
 
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -51,7 +52,7 @@ def _contents() -> Iterator[str]:
         family = list(table.family())
         others = [child.name for child in family[1:]]
         others += [link.table for member in family for link in member.links]
-        views = ", ".join(_code(view) for view in _views(table))
+        views = ", ".join(_code(view) for member in family for view in views_of(member))
         rows.append((_anchor(table.name), ", ".join(map(_anchor, others)), views))
     yield _grid(("table", "children and links", "views of living rows"), rows)
 
@@ -126,33 +127,27 @@ def _belongings(table: Table) -> Iterator[str]:
         for child in table.children
     ]
     lines += [f"- Link: {_anchor(link.table)} to {_anchor(link.refers_to)}" for link in table.links]
-    lines += [f"- View: {_code(view)}: {_told(table, view)}" for view in _views(table)]
+    lines += [f"- View: {_code(view)}: {_told(table, view)}" for view in views_of(table)]
     if lines:
         yield "\n".join(lines)
-
-
-def _views(table: Table) -> list[str]:
-    """The views of a resource table; none for a child."""
-    if table not in TABLES:
-        return []
-    by_role = [resource.name for resource in RESOURCES if resource.table is table and resource.owns]
-    return [f"{table.name}_live", *by_role, *(["contact_identities"] if table.buries else [])]
 
 
 def _told(table: Table, view: str) -> str:
     for resource in RESOURCES:
         if resource.owns and resource.name == view:
             condition = " and ".join(f"`{name} = '{value}'`" for name, value in resource.owns)
-            return f"the rows of `{table.name}_live` with {condition}"
-    if view == "contact_identities":
+            return f"the rows of `{live(table)}` with {condition}"
+    if view == IDENTITIES:
         return "`contact_id` of every contact with its `current_contact_id`, after all merges"
     sentence = "rows that are neither deleted nor placeholders"
+    if table not in TABLES:
+        sentence += ", nor belong to what is deleted"
     if table.once_for:
         sentence += ", once for all identities of a contact"
     if table.apart_from:
         sentence += f", without those that also stand in {_anchor(table.apart_from)}"
     if table.model:
-        sentence += "; then a column `custom_...` for each custom attribute"
+        sentence += f"; then a column `custom_...` for each entry of `{table.attributes_in}`"
     return sentence
 
 

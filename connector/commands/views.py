@@ -15,9 +15,11 @@ def run(database: Database, *, rebuild: bool) -> int:
     The caller holds the lock of the schema. Raises ViewsInUseError if they cannot be made anew.
     """
     if rebuild:
-        database.write(lambda conn: views.rebuild(conn, database.schema))
+        left = database.write(lambda conn: views.rebuild(conn, database.schema))
+        for name, reason in left.items():
+            print(f"{name} was left as it is: {reason}", file=sys.stderr)
         print("the views show living attributes only")
-        return 0
+        return 1 if left else 0
     refused = grow(database)
     if not refused:
         print("the views are up to date")
@@ -25,7 +27,7 @@ def run(database: Database, *, rebuild: bool) -> int:
 
 
 def grow(database: Database) -> bool:
-    """Append what the views lack and print it; whether any could not be brought up to date."""
+    """Make and append what lacks, and print it; whether a view could not be brought up to date."""
     refused = False
     for name in views.makers():
         grown = database.write(partial(views.grow, schema=database.schema, view=name))

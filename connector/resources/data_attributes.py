@@ -40,6 +40,7 @@ TABLE = Table(
         instant("updated_at", "When it last changed"),
     ),
     key=("model", "full_name"),
+    retired="archived",  # a name is free again once its attribute is archived
 )
 
 ARCHIVED = ("include_archived", "true")

@@ -158,10 +158,12 @@ class Table:
     elsewhere in the warehouse: no data.
     ``omits_unset``: Intercom leaves unset keys out of this payload, so an absent key is null;
     elsewhere an absent key leaves what is stored. ``model`` is what data attributes call these
-    objects; the views show their custom attributes as columns. ``types`` are what Intercom writes
-    as ``type`` of a reference to one: wherever it stands, its other keys are copies.
-    ``positioned``: elements have no id and are keyed by their place in the parent's list.
-    ``stored``/``truncated`` name the
+    objects; the views show their custom attributes, the entries of the map ``attributes_in``, as
+    columns. ``described_by`` names, where data attributes do not tell of them, the table and its
+    column that list them. ``types`` are what Intercom writes as ``type`` of a reference to one:
+    wherever it stands, its other keys are copies. ``retired`` is the flag of an object that is out
+    of use: several can share a key, and the one in use counts. ``positioned``: elements have no
+    id and are keyed by their place in the parent's list. ``stored``/``truncated`` name the
     columns that count a capped child's rows and tell whether its list was cut; ``counted`` is the
     column in which Intercom counts them, and the first message with them.
     ``cut_by`` is the column that full passes cut the table by, indexed for that.
@@ -182,6 +184,9 @@ class Table:
     apart_from: str = ""
     model: str = ""
     types: tuple[str, ...] = ()
+    attributes_in: str = "custom_attributes"
+    described_by: tuple[str, str] | None = None
+    retired: str = ""
     positioned: bool = False
     stored: str = ""
     truncated: str = ""

@@ -101,6 +101,9 @@ PARTS = Table(
 
 TABLE = Table(
     name="tickets",
+    model="ticket",
+    attributes_in="ticket_attributes",
+    described_by=("ticket_types", "ticket_type_attributes"),
     comment="Tickets. id is the API's, ticket_id the number that people see. A ticket of the"
     " category Customer is a conversation too, under the same id; conversations_live leaves it"
     " out.",

@@ -16,21 +16,24 @@ logger = logging.getLogger(__name__)
 
 
 async def grow_views(store: Store) -> None:
-    """Append the columns that the views lack; an idle run finds none and executes no DDL."""
+    """Bring the views up to date; an idle run finds nothing to do and executes no DDL."""
     schema = store.database.schema
-    for view in views.customized():
+    refused: dict[str, list[str]] = {}
+    for view in await store.do(partial(views.behind, schema=schema)):
         grown = await store.do(partial(views.grow, schema=schema, view=view))
         if grown.busy:
             logger.warning(
                 "%s lacks new columns: %s; the next run tries again", view, grown.refused
             )
+        elif grown.refused == views.NOT_OURS:
+            logger.warning("%s lacks new columns: %s", view, grown.refused)
         elif grown.refused:
-            logger.warning(
-                "%s lacks new columns (%s); run 'intercom-warehouse migrate' as the role that"
-                " owns it",
-                view,
-                grown.refused,
-            )
-            return
+            refused.setdefault(grown.refused.replace(view, "the view"), []).append(view)
         elif grown.columns:
             logger.info("%s has new columns: %s", view, ", ".join(grown.columns))
+    if refused:
+        logger.warning(
+            "%s lacks new columns (%s); run 'intercom-warehouse migrate' as the role that owns it",
+            ", ".join(view for names in refused.values() for view in names),
+            "; ".join(refused),
+        )

@@ -133,11 +133,14 @@ class Outcome:
 def prepare(database: Database, auto_migrate: bool) -> None:
     """Bring an empty or older schema up to date, and refuse a newer one.
 
-    Raises SchemaTooNewError; SettingsError if the schema is older and may not be migrated.
+    Raises SchemaTooNewError; SettingsError if the schema is older and may not be migrated;
+    NamesTakenError where somebody else's relations are in the way.
     """
     if auto_migrate:
         migrate.migrate(database)
-    elif not database.write(lambda conn: migrate.check(conn, database.schema)):
+        return
+    database.write(lambda conn: migrate.refuse_taken(conn, database.schema))
+    if not database.write(lambda conn: migrate.check(conn, database.schema)):
         raise SettingsError(
             f"schema {database.schema} is not up to date and CONNECTOR_AUTO_MIGRATE is 0;"
             " run 'intercom-warehouse migrate' as the role that owns it"

@@ -98,6 +98,7 @@ _CASTS: dict[str, tuple[str, Callable[[str], str]]] = {
     "string": ("text", _text),
     "integer": ("bigint", _integer),
     "float": ("numeric", _float),
+    "decimal": ("numeric", _float),  # a ticket attribute's word for it
     "boolean": ("boolean", _boolean),
     "date": ("timestamptz", _instant),
     "datetime": ("timestamptz", _instant),

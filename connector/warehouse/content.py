@@ -74,7 +74,8 @@ def refused(table: Table, absent: frozenset[str]) -> str:
     A copy may if its (updated_at, time of the request) is not older: silent changes do not move
     updated_at. What is no copy but a list read beside the object has no age of its own: times
     within one run are known to a second or so, and the list would be refused for good. A deleted
-    row comes back by a read by id, or by a list that was asked for late enough.
+    row comes back by a read by id, or by a list that was asked for late enough. Of two objects
+    under one key the later list decides, and of one list the one that is in use.
     """
     newer = "s._read_at >= o._read_at"
     if is_beside(table, absent):
@@ -83,6 +84,13 @@ def refused(table: Table, absent: frozenset[str]) -> str:
         newer = (
             "CASE WHEN s.updated_at IS NULL OR o.updated_at IS NULL OR s.updated_at = o.updated_at"
             f" THEN {newer} ELSE s.updated_at > o.updated_at END"
+        )
+    if table.retired:
+        flag = quote(table.retired)
+        newer = (
+            "CASE WHEN s.id IS NOT DISTINCT FROM o.id"
+            f" OR coalesce(s.{flag}, false) = coalesce(o.{flag}, false) THEN {newer}"
+            f" WHEN s.{flag} THEN s._read_at > o._read_at ELSE s._read_at >= o._read_at END"
         )
     return (
         f"NOT ((o._read_at IS NULL OR {newer})"

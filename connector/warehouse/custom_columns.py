@@ -17,6 +17,7 @@ from datetime import datetime
 from functools import cache
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from connector.resources.resource import Table
 from connector.warehouse.casts import sql_type, typed
@@ -26,16 +27,16 @@ from connector.warehouse.statements import literal
 
 logger = logging.getLogger(__name__)
 
-MAP = "custom_attributes"  # the column that holds the values, by the attributes' names
 PREFIX = "custom_"
 LONGEST = 63  # bytes of an identifier of PostgreSQL
 MOST = 1_500  # columns of a view; PostgreSQL ends at 1,600, and tables get new columns too
+_TOLD = ("name", "label", "description", "data_type")
 _ALIKE = {"datetime": "date"}  # Preview's word for the same type
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """A custom attribute as ``data_attributes`` has it; ``lives`` if neither archived nor gone."""
+    """A custom attribute as Intercom lists it; ``lives`` if neither archived nor gone."""
 
     full_name: str
     name: str
@@ -55,16 +56,17 @@ class CustomColumn:
     column_name: str
     archived_at: datetime | None
 
-    def expression(self, row: str) -> str:
+    def expression(self, table: Table, row: str) -> str:
         """The SQL that reads it from the row of that alias."""
-        return typed(f"({row}.{MAP} -> {literal(self.name)})", self.data_type)
+        value = f"({row}.{table.attributes_in} -> {literal(self.name)})"
+        return typed(value, self.data_type)
 
-    def comment(self, model: str, told: str) -> str:
+    def comment(self, table: Table, told: str) -> str:
         """What the attribute means, of which type it is, and where it comes from."""
         return (
-            f"{told}. Custom attribute of a {model}, at Intercom of type {self.data_type}, read as"
-            f" {sql_type(self.data_type)} from {MAP} under {self.name!r}; null where the value"
-            " does not fit"
+            f"{told}. Custom attribute of a {table.model}, at Intercom of type {self.data_type},"
+            f" read as {sql_type(self.data_type)} from {table.attributes_in} under {self.name!r};"
+            " null where the value does not fit"
         )
 
 
@@ -119,29 +121,41 @@ def settle(
     columns = stored(conn, table)
     used = {*taken, *(column.column_name for column in columns)}
     _note_archived(conn, table, found, columns)
-    known = {_key(column) for column in columns}
-    new = [a for a in found.values() if a.lives and _key(a) not in known]
-    for attribute in new[: max(0, MOST - len(used))]:
+    new = _without_column(found, columns)
+    room = max(0, MOST - len(used))
+    for attribute in new[:room]:
         own = [column for column in columns if column.full_name == attribute.full_name]
         name = choose(attribute, own, used)
         columns.append(_store(conn, table, attribute, name))
         used.add(name)
-    if len(columns) - len(known) < len(new):
+    if len(new) > room:
         logger.warning(
             "%s_live has %d columns, and PostgreSQL takes few more: %d custom attributes have no"
             " column; 'views --rebuild' drops those of archived ones",
             table.name,
             len(used),
-            len(new) - len(columns) + len(known),
+            len(new) - room,
         )
-    told = {name: attribute.told for name, attribute in found.items()}
+    told = {a.full_name: a.told for a in reversed(found)}
+    typed_told = {_key(a): a.told for a in reversed(found)}
     columns.sort(key=lambda column: column.column_name)
-    return [(c, c.comment(table.model, told.get(c.full_name, c.name))) for c in columns]
+    return [
+        (c, c.comment(table, typed_told.get(_key(c)) or told.get(c.full_name, c.name)))
+        for c in columns
+    ]
+
+
+def _without_column(found: Iterable[Attribute], columns: Iterable[CustomColumn]) -> list[Attribute]:
+    """Living attributes that have no column by their name and type, one of each."""
+    new = {_key(a): a for a in reversed(list(found)) if a.lives}
+    for column in columns:
+        new.pop(_key(column), None)
+    return list(reversed(new.values()))
 
 
 def forget(conn: sa.Connection, table: Table) -> None:
     """Forget the columns that show no living attribute by its present type."""
-    living = {_key(a) for a in attributes(conn, table).values() if a.lives}
+    living = {_key(a) for a in attributes(conn, table) if a.lives}
     for column in stored(conn, table):
         if _key(column) not in living:
             conn.execute(sa.delete(CUSTOM_COLUMNS).where(_is(table, column)))
@@ -155,15 +169,42 @@ def stored(conn: sa.Connection, table: Table) -> list[CustomColumn]:
     return [CustomColumn(**row) for row in rows]
 
 
-def attributes(conn: sa.Connection, table: Table) -> dict[str, Attribute]:
-    """The custom attributes of a table's objects by full name, the oldest first."""
+def attributes(conn: sa.Connection, table: Table) -> list[Attribute]:
+    """The custom attributes of a table's objects, the oldest first.
+
+    Several can share a name where each kind of object has attributes of its own.
+    """
+    rows = _described(conn, *table.described_by) if table.described_by else _listed(conn, table)
+    found = [_attribute(row) for row in rows]
+    found.sort(key=lambda a: (a.created_at is None, a.created_at, a.full_name))
+    return found
+
+
+def _listed(conn: sa.Connection, table: Table) -> sa.MappingResult:
+    """Rows of ``data_attributes``."""
     known = _data_attributes()
     # Attributes of conversations do not say that they are custom; Intercom's own have no id.
     custom = sa.func.coalesce(known.c.custom, known.c.id.is_not(None))
     query = sa.select(known).where(known.c.model == table.model, custom)
-    found = [_attribute(row) for row in conn.execute(query).mappings()]
-    found.sort(key=lambda a: (a.created_at is None, a.created_at, a.full_name))
-    return {attribute.full_name: attribute for attribute in found}
+    return conn.execute(query).mappings()
+
+
+def _described(conn: sa.Connection, name: str, column: str) -> sa.MappingResult:
+    """What the rows of another table list as the attributes of the objects they describe."""
+    kinds = metadata().tables[name]
+    each = sa.func.jsonb_path_query(kinds.c[column], sa.cast("$[*]", JSONPATH), type_=JSONB())
+    rows = sa.select(
+        kinds.c["_deleted_at"], kinds.c["created_at"], each.label("element")
+    ).subquery()
+    told = {key: rows.c["element"][key].astext for key in (*_TOLD, "archived")}
+    query = sa.select(
+        *(told[key].label(key) for key in _TOLD),
+        told["name"].label("full_name"),
+        (told["archived"] == "true").label("archived"),
+        rows.c["_deleted_at"],
+        rows.c["created_at"],
+    )
+    return conn.execute(query.where(told["name"] != "")).mappings()
 
 
 @cache
@@ -172,7 +213,7 @@ def _data_attributes() -> sa.Table:
 
 
 def _attribute(row: sa.RowMapping) -> Attribute:
-    name = row["name"] or row["full_name"].removeprefix(f"{MAP}.")
+    name = row["name"] or row["full_name"].removeprefix("custom_attributes.")
     label, description = row["label"] or name, (row["description"] or "").rstrip(". ")
     return Attribute(
         full_name=row["full_name"],
@@ -205,12 +246,12 @@ def _store(conn: sa.Connection, table: Table, attribute: Attribute, name: str) -
 def _note_archived(
     conn: sa.Connection,
     table: Table,
-    found: dict[str, Attribute],
+    found: Iterable[Attribute],
     columns: Iterable[CustomColumn],
 ) -> None:
+    living = {attribute.full_name for attribute in found if attribute.lives}
     for column in columns:
-        attribute = found.get(column.full_name)
-        lives = attribute is not None and attribute.lives
+        lives = column.full_name in living
         if lives == (column.archived_at is not None):
             when = None if lives else sa.func.now()
             update = sa.update(CUSTOM_COLUMNS).where(_is(table, column))

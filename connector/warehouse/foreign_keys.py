@@ -14,11 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from connector.resources.resource import Table
+from connector.warehouse import locks
 from connector.warehouse.schema import metadata
 from connector.warehouse.statements import Names, quote
-
-LOCK_TIMEOUT = "2s"
-"""Taking a key off keeps readers of both tables out for a moment, and waits for them no longer."""
 
 Key = tuple[str, str, str]  # table, column, the table that it refers to
 
@@ -42,15 +40,14 @@ def lift(conn: sa.Connection, names: Names, table: Table) -> bool:
     parts |= {link.table for part in table.family() for link in part.links}
     there = _present(conn, names)
     try:
-        with conn.begin_nested():
-            conn.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        with locks.briefly(conn):  # readers of both tables are kept out
             for key in declared():
                 if key[0] in parts and key in there:
                     conn.exec_driver_sql(
                         f"ALTER TABLE {names(key[0])} DROP CONSTRAINT {quote(there[key])}"
                     )
     except DBAPIError as failure:
-        if isinstance(failure.orig, psycopg.errors.LockNotAvailable | psycopg.ProgrammingError):
+        if locks.is_busy(failure) or isinstance(failure.orig, psycopg.ProgrammingError):
             return False
         raise
     return True

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import re
+from functools import cache, partial
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from connector.errors import SchemaTooNewError
+from connector.errors import DatabaseLostError, SchemaBusyError, SchemaTooNewError
+from connector.warehouse import locks, relations, view_adoption, views
 from connector.warehouse.database import Database
-from connector.warehouse.statements import quote
-from connector.warehouse.views import refresh_views
+from connector.warehouse.relations import VERSION_TABLE
+from connector.warehouse.statements import Names, quote
+
+logger = logging.getLogger(__name__)
 
 _INSTALLED = Path(__file__).parents[1] / "migrations"
 _CHECKOUT = Path(__file__).parents[2] / "migrations"
-VERSION_TABLE = "sync_version"
 VERSION_COMMENTS = (  # Alembic makes this table itself
     "COMMENT ON TABLE sync_version IS 'How far the schema has been migrated: one row.'",
     "COMMENT ON COLUMN sync_version.version_num IS 'Newest migration that has been applied'",
 )
+_MADE = re.compile(r'^CREATE (?:UNIQUE )?(?:TABLE|INDEX) "?(\w+)"?', re.MULTILINE)
 
 
 def configuration() -> Config:
@@ -33,17 +41,32 @@ def configuration() -> Config:
     return config
 
 
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(configuration())
+
+
 def present(conn: sa.Connection, schema: str) -> str | None:
-    """Revision of the schema; None if it is missing or empty."""
-    if not sa.inspect(conn).has_table(VERSION_TABLE, schema=schema):
+    """Revision of the schema; None if it is missing or empty, or the table is another tool's."""
+    if not _has_column(conn, schema, VERSION_TABLE, "version_num"):
         return None
     options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
     return MigrationContext.configure(conn, opts=options).get_current_revision()
 
 
+def _has_column(conn: sa.Connection, schema: str, table: str, column: str) -> bool:
+    query = sa.text(
+        "SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema"
+        " AND c.relname = :table AND c.relkind = 'r' AND a.attname = :column"
+    )
+    given = {"schema": schema, "table": table, "column": column}
+    return conn.execute(query, given).first() is not None
+
+
 def newest() -> str | None:
     """Revision that this version of the connector needs."""
-    return ScriptDirectory.from_config(configuration()).get_current_head()
+    return _scripts().get_current_head()
 
 
 def check(conn: sa.Connection, schema: str) -> bool:
@@ -52,7 +75,7 @@ def check(conn: sa.Connection, schema: str) -> bool:
     if revision is None:
         return False
     try:
-        ScriptDirectory.from_config(configuration()).get_revision(revision)
+        _scripts().get_revision(revision)
     except CommandError as error:
         raise SchemaTooNewError(
             f"schema {schema} is at revision {revision}, which this version does not know:"
@@ -61,18 +84,104 @@ def check(conn: sa.Connection, schema: str) -> bool:
     return revision == newest()
 
 
+# -- what is ours ----------------------------------------------------------------------------
+
+
+def taken(conn: sa.Connection, schema: str) -> list[str]:
+    """What somebody else has under names that this version needs; see ``relations.taken``."""
+    return relations.taken(conn, schema, views.makers(), _ours(conn, schema))
+
+
+def refuse_taken(conn: sa.Connection, schema: str) -> None:
+    """Raise NamesTakenError if a name that this version needs is somebody else's."""
+    relations.refuse(schema, taken(conn, schema))
+
+
+def _ours(conn: sa.Connection, schema: str) -> set[str]:
+    """The names of what was made here, by this version or an earlier one."""
+    if not _has_column(conn, schema, VERSION_TABLE, "version_num"):
+        return set()
+    check(conn, schema)
+    if _has_notes(conn, schema):
+        return relations.noted(conn)
+    return made_by(present(conn, schema) or "base")
+
+
+def _has_notes(conn: sa.Connection, schema: str) -> bool:
+    known = _has_column(conn, schema, relations.RELATIONS.name, "fingerprint")
+    return known and bool(relations.noted(conn))
+
+
+def made_by(revision: str) -> set[str]:
+    """The names of all that versions before the notes had made at a revision.
+
+    Their migrations are told in SQL, without a database, and read for the names.
+    """
+    told = io.StringIO()
+    options = {"as_sql": True, "output_buffer": told}
+    context = MigrationContext.configure(dialect_name="postgresql", opts=options)
+    with Operations.context(context):
+        for script in reversed(list(_scripts().walk_revisions("base", revision))):
+            script.module.upgrade()
+    made = {VERSION_TABLE, *_MADE.findall(told.getvalue())}
+    made.update(*(parts for name, parts in relations.tables().items() if name in made))
+    return made | set(view_adoption.views_over(made))
+
+
+# -- up ---------------------------------------------------------------------------------------
+
+
 def migrate(database: Database) -> bool:
-    """Create or upgrade the schema and its views in one transaction; whether anything was done."""
-    return database.write(lambda conn: _migrate(conn, database.schema))
+    """Create or upgrade the schema, then its views; whether anything was done.
+
+    The tables come in one transaction, each view that others may be reading in one of its own.
+    Raises NamesTakenError where somebody else's relations are in the way, and SchemaBusyError
+    where tables stay locked; then nothing was changed. A view that cannot be brought up to date
+    is a warning, and the next run's task.
+    """
+    schema = database.schema
+    try:
+        done = database.write(partial(_migrate, schema=schema))
+    except DatabaseLostError as failure:
+        if locks.is_busy(failure.__cause__):
+            raise SchemaBusyError(_busy(database)) from failure
+        raise
+    if done:
+        _bring_views(database)
+    return done
+
+
+def _busy(database: Database) -> str:
+    who = database.write(lambda conn: locks.holders(conn, database.schema))
+    return (
+        f"schema {database.schema} could not be upgraded: others use its tables"
+        f"{f' ({who})' if who else ''}; nothing was changed: end what they do, or try again later"
+    )
 
 
 def _migrate(conn: sa.Connection, schema: str) -> bool:
     conn.execute(sa.text("SET LOCAL client_min_messages = warning"))
+    refuse_taken(conn, schema)
     if check(conn, schema):
         return False
     exists = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
     if not conn.execute(exists, {"name": schema}).scalar():
         conn.execute(sa.schema.CreateSchema(schema))  # a role may own just its schema
+    revision = present(conn, schema)
+    adopted = {}
+    if revision and not _has_notes(conn, schema):
+        adopted = view_adoption.adopt(conn, Names(schema), made_by(revision))
+    with locks.briefly(conn):
+        _upgrade(conn, schema)
+    relations.note_tables(conn, schema)
+    for name, made in adopted.items():
+        relations.note(conn, name, made)
+    if revision is None:  # nobody reads them yet
+        views.refresh_views(conn, schema)
+    return True
+
+
+def _upgrade(conn: sa.Connection, schema: str) -> None:
     conn.execute(sa.select(sa.func.set_config("search_path", quote(schema), True)))
     config = configuration()
     config.attributes["connection"] = conn
@@ -80,5 +189,10 @@ def _migrate(conn: sa.Connection, schema: str) -> bool:
     command.upgrade(config, "head")
     for sentence in VERSION_COMMENTS:
         conn.execute(sa.text(sentence))
-    refresh_views(conn, schema)
-    return True
+
+
+def _bring_views(database: Database) -> None:
+    for view in database.write(partial(views.behind, schema=database.schema)):
+        grown = database.write(partial(views.grow, schema=database.schema, view=view))
+        if grown.refused:
+            logger.warning("%s is not up to date: %s", view, grown.refused)

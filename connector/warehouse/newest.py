@@ -64,7 +64,11 @@ def newest(
 
 
 def _replaces(table: Table, new: Copy, old: Copy) -> bool:
-    """Whether the copy is not the older one."""
+    """Whether the copy is not the older one; of two objects under one key, the one in use."""
+    if table.retired and new[0].get("id") != old[0].get("id"):
+        retired = bool(new[0].get(table.retired))
+        if retired != bool(old[0].get(table.retired)):
+            return not retired
     if table.has_updated_at:
         mine, theirs = _updated_at(new[0]), _updated_at(old[0])
         if mine and theirs and mine != theirs:

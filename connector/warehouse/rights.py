@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from connector.errors import DatabaseRefusedError
 from connector.warehouse import migrate
 from connector.warehouse.database import STANDBY, Database
+from connector.warehouse.relations import VERSION_TABLE
 from connector.warehouse.schema import metadata
 from connector.warehouse.statements import quote
 
@@ -123,7 +124,7 @@ def _in_schema(conn: sa.Connection, house: House, schema: str, needs: Needs) -> 
 
 def _is_current(conn: sa.Connection, schema: str, relations: Sequence[_Relation]) -> bool:
     """Whether nothing is to be migrated; also where that must not be read."""
-    unread = [one for one in relations if one.name == migrate.VERSION_TABLE and one.refused]
+    unread = [one for one in relations if one.name == VERSION_TABLE and one.refused]
     return bool(unread) or migrate.check(conn, schema)
 
 
@@ -190,9 +191,9 @@ def _relations(conn: sa.Connection, schema: str, rights: Sequence[str]) -> list[
     )
     values: dict[str, Any] = {
         "schema": schema,
-        "names": [*_metadata().tables, migrate.VERSION_TABLE],
+        "names": [*_metadata().tables, VERSION_TABLE],
         "rights": list(rights),
-        "version": migrate.VERSION_TABLE,  # only migrations write it
+        "version": VERSION_TABLE,  # only migrations write it
     }
     rows = conn.execute(query, values)
     return [_Relation(name, owned, tuple(refused), rls) for name, owned, refused, rls in rows]

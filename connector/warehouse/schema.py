@@ -43,7 +43,7 @@ BOOKKEEPING = {
 
 def metadata() -> sa.MetaData:
     """Every table of the warehouse: resources, links, children, state."""
-    from connector.warehouse import absence, digests, state  # noqa: F401 (they add tables)
+    from connector.warehouse import absence, digests, relations, state  # noqa: F401 (they add tables)
 
     meta = sa.MetaData()
     for table in TABLES:

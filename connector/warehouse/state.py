@@ -205,10 +205,10 @@ CUSTOM_COLUMNS = helper_table(
     "custom_columns",
     "Which custom attribute is which column of the views: names once given stay, whatever becomes"
     " of the attribute.",
-    key_column("model", "What the attribute describes: contact, company or conversation"),
+    key_column("model", "What the attribute describes: contact, company, conversation or ticket"),
     key_column("full_name", "Full name of the attribute (data_attributes.full_name)"),
     key_column("data_type", "Type of its values at Intercom, as when the column was named"),
-    sa.Column("name", sa.Text(), nullable=False, comment="Its key in custom_attributes"),
+    sa.Column("name", sa.Text(), nullable=False, comment="Its key in the map of values"),
     sa.Column(
         "column_name", sa.Text(), nullable=False, comment="Column of the views that shows it"
     ),

@@ -1,4 +1,4 @@
-"""The views for analysts: living rows with custom attributes as columns, contacts also by role.
+"""Brings the views for analysts up to date, and never touches what somebody else made of them.
 
 A view only ever grows at its end: analysts' own views hang on it, and PostgreSQL lets
 CREATE OR REPLACE VIEW append columns but neither move nor drop them. ``rebuild`` alone prunes.
@@ -6,155 +6,47 @@ CREATE OR REPLACE VIEW append columns but neither move nor drop them. ``rebuild`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
 
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from connector.errors import ViewsInUseError
-from connector.resources import RESOURCES, TABLES
-from connector.resources.resource import Resource, Table
-from connector.warehouse import custom_columns, identities
-from connector.warehouse.schema import metadata
+from connector.resources import TABLES
+from connector.warehouse import custom_columns, locks, view_dress, view_state
 from connector.warehouse.statements import Names, literal, quote
+from connector.warehouse.view_sql import (
+    Around,
+    Shown,
+    View,
+    customized,
+    makers,
+    selects_from,
+)
+from connector.warehouse.view_state import Stored, StoredColumn, do
 
-LOCK_TIMEOUT = "2s"  # analysts hold locks for hours, and whoever comes after us waits behind us
+__all__ = ["Grown", "behind", "grow", "makers", "rebuild", "refresh_views"]
 
-
-@dataclass(frozen=True)
-class Shown:
-    """One column of a view: its name, the SQL that gives it, its comment."""
-
-    name: str
-    expression: str
-    comment: str
-
-
-@dataclass(frozen=True)
-class View:
-    """A view as it is to be: ``source`` is what follows FROM, ``sentence`` its comment."""
-
-    name: str
-    sentence: str
-    source: str
-    columns: tuple[Shown, ...]
-
-
-Maker = Callable[[sa.Connection, Names], View]
-
-
-@cache
-def makers() -> dict[str, Maker]:
-    """How each view is made, by its name; each comes after those that it selects from."""
-    made: dict[str, Maker] = {f"{table.name}_live": partial(_live, table) for table in TABLES}
-    made |= {r.name: partial(_by_role, r) for r in RESOURCES if r.owns}
-    return made | {"contact_identities": _identities}
-
-
-def customized() -> list[str]:
-    """The views that show custom attributes, each after those that it selects from."""
-    names = [f"{table.name}_live" for table in TABLES if table.model]
-    return names + [r.name for r in RESOURCES if r.owns and r.table.model]
-
-
-def _live(table: Table, conn: sa.Connection, names: Names) -> View:
-    declared = _declared(table)
-    columns = [Shown(c.name, f"o.{quote(c.name)}", c.comment or "") for c in declared]
-    view = f"{table.name}_live"
-    if table.model:
-        taken = {column.name for column in columns}
-        custom = custom_columns.settle(conn, table, taken | _foreign(conn, names, table))
-        columns += [Shown(c.column_name, c.expression("o"), told) for c, told in custom]
-    sentence = f"Rows of {table.name} that are neither deleted nor placeholders."
-    if table.apart_from:
-        sentence += f" Those that also stand in {table.apart_from} are left out."
-    if table.once_for:
-        sentence += " What is there under several identities of one contact is shown once."
-    source = f"{names.plain(table.name)} o WHERE {_lives(names, table)}"
-    return View(view, sentence, source, tuple(columns))
-
-
-def _lives(names: Names, table: Table) -> str:
-    """Which rows of the table, called o, its live view shows."""
-    lives = "o._deleted_at IS NULL AND NOT o._placeholder"
-    if table.once_for:
-        lives += f" AND {identities.is_first(names, table)}"
-    if table.apart_from:
-        lives += (
-            f" AND NOT EXISTS (SELECT FROM {names.plain(table.apart_from)} x WHERE x.id = o.id"
-            " AND x._deleted_at IS NULL AND NOT x._placeholder)"
-        )
-    return lives
-
-
-def _declared(table: Table) -> list[sa.Column[object]]:
-    return list(_metadata().tables[table.name].columns)
-
-
-@cache
-def _metadata() -> sa.MetaData:
-    return metadata()
-
-
-def _foreign(conn: sa.Connection, names: Names, table: Table) -> set[str]:
-    """Columns of the live view that nothing stored explains: no attribute may take their names."""
-    known = {column.column_name for column in custom_columns.stored(conn, table)}
-    return set(_stored(conn, names, f"{table.name}_live").columns) - known
-
-
-def _by_role(resource: Resource, conn: sa.Connection, names: Names) -> View:
-    """Whatever the live view shows now, also if it could not be brought up to date."""
-    live = f"{resource.table.name}_live"
-    columns = _stored(conn, names, live).columns.values()
-    condition = " AND ".join(f"{quote(k)} = {literal(v)}" for k, v in resource.owns)
-    return View(
-        name=resource.name,
-        sentence=f"The {resource.name} among {live}.",
-        source=f"{names.plain(live)} WHERE {condition}",
-        columns=tuple(Shown(c.name, quote(c.name), c.comment) for c in columns),
-    )
-
-
-def _identities(conn: sa.Connection, names: Names) -> View:
-    return View(
-        "contact_identities",
-        "Each contact's id with the id that it has now, after all merges.",
-        identities.everyone(names),
-        (
-            Shown("contact_id", "i.contact_id", "Id of a contact, living or gone (contacts.id)"),
-            Shown(
-                "current_contact_id",
-                "i.current_contact_id",
-                "Id of the contact that it is now: itself, or the last that it was merged into",
-            ),
-        ),
-    )
-
-
-# -- bringing them up to date ----------------------------------------------------------------
-
-
-def refresh_views(conn: sa.Connection, schema: str) -> None:
-    """Create the views, or append the columns that they lack and renew how all are read."""
-    names = Names(schema)
-    for make in makers().values():
-        _bring(conn, names, make(conn, names), anew=True)
+BUSY = "others are reading it"
+NOT_OURS = "it is not the view that this connector made; rename it or drop it to get that one"
 
 
 @dataclass(frozen=True)
 class Grown:
-    """What came of growing a view: the new columns, or why it could not be done."""
+    """What came of bringing a view up to date: the new columns, or why it could not be done."""
 
     columns: tuple[str, ...] = ()
     refused: str = ""
     busy: bool = False  # somebody reads it: worth another try
 
 
+# -- one by one ------------------------------------------------------------------------------
+
+
 def grow(conn: sa.Connection, schema: str, view: str) -> Grown:
-    """Append what one view lacks; executes no DDL if it lacks nothing.
+    """Make one view if it is missing, or append what it lacks; no DDL if it lacks nothing.
 
     Nothing of it is left behind if the lock is not had within 2 s or Postgres refuses. One view
     for each transaction: who waits for the lock of a second one while holding that of a first
@@ -162,40 +54,170 @@ def grow(conn: sa.Connection, schema: str, view: str) -> Grown:
     """
     names = Names(schema)
     try:
-        with conn.begin_nested():
-            conn.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
-            return Grown(_bring(conn, names, makers()[view](conn, names)))
+        with locks.briefly(conn):
+            return _bring(_around(conn, names, view), view)
     except DBAPIError as failure:
-        cause = failure.orig
-        if isinstance(cause, psycopg.errors.LockNotAvailable):
-            return Grown(refused="others are reading it", busy=True)
-        if isinstance(cause, psycopg.ProgrammingError):  # no right, or no view of ours
-            return Grown(refused=" ".join(str(cause).split()))
+        if locks.is_busy(failure):
+            return Grown(refused=BUSY, busy=True)
+        if isinstance(failure.orig, psycopg.ProgrammingError):  # no right, or it cannot be so
+            return Grown(refused=_reason(conn, names, view, failure.orig))
         raise
 
 
-def rebuild(conn: sa.Connection, schema: str) -> None:
-    """Make the views anew with the columns of living attributes only, in their natural order.
+def _reason(conn: sa.Connection, names: Names, view: str, cause: Exception) -> str:
+    told = " ".join(str(cause).split())
+    stored = view_state.look(conn, names, [view]).get(view)
+    if stored and isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        told += f"; it belongs to the role {stored.owner}"
+    return told
 
-    Raises ViewsInUseError, and nothing is changed, if anything else hangs on them or somebody
-    reads them.
+
+def behind(conn: sa.Connection, schema: str) -> list[str]:
+    """The views that may lack something, those that they select from first; writes nothing.
+
+    Those with custom attributes are always among them: what they lack is decided as they grow.
     """
     names = Names(schema)
-    conn.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
-    grants = _grants(conn, names)
-    # By role first: whoever reads them locks them in this order.
-    views = ", ".join(names.plain(name) for name in reversed(makers()))
+    around = Around(conn, names, view_state.look(conn, names, makers()))
+    found = []
+    for name, make in makers().items():
+        stored = around.stored.get(name)
+        if name in customized() or stored is None or _lacks(make(around), stored, names):
+            found.append(name)
+    return found
+
+
+def _lacks(view: View, stored: Stored, names: Names) -> bool:
+    """Whether the view is to have another query or other comments than were given to it."""
+    if stored.kind != "v" or stored.made is None:
+        return True
+    as_made = view_state.is_as_made(stored, names, _query(view, stored))
+    return not as_made or bool(_stale(view, stored))
+
+
+def refresh_views(conn: sa.Connection, schema: str) -> dict[str, str]:
+    """Bring all views up to date in this transaction; those that were left as they are, and why."""
+    names = Names(schema)
+    grown = {name: _bring(_around(conn, names, name), name) for name in makers()}
+    return {name: one.refused for name, one in grown.items() if one.refused}
+
+
+def _around(conn: sa.Connection, names: Names, view: str) -> Around:
+    view_state.use_no_foreign_names(conn)
+    wanted = [view, *([base] if (base := selects_from().get(view)) else [])]
+    return Around(conn, names, view_state.look(conn, names, wanted))
+
+
+def _bring(around: Around, name: str) -> Grown:
+    """Make the view as it is to be, stored columns first."""
+    conn, names, stored = around.conn, around.names, around.stored.get(name)
+    if stored and (stored.kind != "v" or stored.made is None):
+        return Grown(refused=NOT_OURS)
+    view = makers()[name](around)
+    query = _query(view, stored)
+    if stored is None:
+        do(conn, f"CREATE VIEW {names.plain(name)} AS {query}")
+        view_dress.show_no_more(conn, names, name)
+    else:
+        as_made = view_state.is_as_made(stored, names, query)
+        if as_made and not _stale(view, stored):
+            return Grown()
+        if not view_state.is_ours(conn, names, name, stored):
+            return Grown(refused=NOT_OURS)
+        if not as_made:
+            options = view_dress.options(stored.options)
+            do(conn, f"CREATE OR REPLACE VIEW {names.plain(name)}{options} AS {query}")
+    view_state.note_view(conn, names, name, query, _comment(around, view))
+    known = stored.columns if stored else {}
+    return Grown(tuple(c.name for c in view.columns if c.name not in known))
+
+
+def _query(view: View, stored: Stored | None) -> str:
+    """The view's query: the columns that it has, in their order, then those that are new."""
+    wanted = {column.name: column for column in view.columns}
+    there = stored.columns if stored else {}
+    kept = [wanted.get(column.name) or _orphan(column) for column in there.values()]
+    added = [column for column in view.columns if column.name not in there]
+    listed = ", ".join(f"{c.expression} AS {quote(c.name)}" for c in (*kept, *added))
+    return f"SELECT {listed} FROM {view.source}"
+
+
+def _orphan(column: StoredColumn) -> Shown:
+    """A column of the view that nothing explains any more: it cannot go, but it can be empty."""
+    return Shown(column.name, f"CAST(NULL AS {column.type})", column.comment)
+
+
+def _stale(view: View, stored: Stored | None) -> dict[str, str]:
+    """The comments to be put, by column; on the view itself under "". Those of others stay."""
+    wanted = {"": view.sentence} | {column.name: column.comment for column in view.columns}
+    if stored is None:
+        return wanted
+    there = {"": stored.sentence} | {c.name: c.comment for c in stored.columns.values()}
+    put = stored.made.comments if stored.made else {}
+    return {
+        name: text
+        for name, text in wanted.items()
+        if name not in there or (there[name] != text and there[name] == put.get(name, ""))
+    }
+
+
+def _comment(around: Around, view: View) -> dict[str, str]:
+    """Put the comments; all that were ever put, to be noted."""
+    stored = around.stored.get(view.name)
+    new = _stale(view, stored)
+    target = around.names.plain(view.name)
+    for name, text in new.items():
+        place = f"COLUMN {target}.{quote(name)}" if name else f"VIEW {target}"
+        do(around.conn, f"COMMENT ON {place} IS {literal(text)}")
+    return (stored.made.comments if stored and stored.made else {}) | new
+
+
+# -- anew ------------------------------------------------------------------------------------
+
+
+def rebuild(conn: sa.Connection, schema: str) -> dict[str, str]:
+    """Make the views anew with the columns of living attributes only, in their natural order.
+
+    Only views that have others are dropped, and get back all that others gave them. Returns
+    those that were left as they are because they are somebody else's, and why. Raises
+    ViewsInUseError, and nothing is changed, if anything else hangs on them or somebody reads them.
+    """
+    names = Names(schema)
     try:
-        with conn.begin_nested():
-            _do(conn, f"DROP VIEW IF EXISTS {views}")
+        with locks.briefly(conn):
+            view_state.use_no_foreign_names(conn)
+            for table in TABLES:
+                if table.model:
+                    custom_columns.forget(conn, table)
+            stored = view_state.look(conn, names, makers())
+            pruned = _to_prune(conn, names, stored)
+            dress = view_dress.take(conn, names, pruned)
+            if pruned:
+                do(conn, f"DROP VIEW {', '.join(map(names.plain, reversed(pruned)))}")
+            left = refresh_views(conn, schema)
+            view_dress.give(conn, names, dress)
+            return left
     except DBAPIError as failure:
         raise _in_use(failure) from failure
-    for table in TABLES:
-        if table.model:
-            custom_columns.forget(conn, table)
-    refresh_views(conn, schema)
-    for statement in grants:
-        _do(conn, statement)
+
+
+def _to_prune(conn: sa.Connection, names: Names, stored: Mapping[str, Stored]) -> list[str]:
+    """Views of ours whose columns are not those that they would be made with."""
+    fresh: dict[str, Iterable[str]] = {}
+    pruned = []
+    for name, make in makers().items():
+        there = stored.get(name)
+        base = selects_from().get(name)
+        if base:
+            fresh[name] = fresh[base]
+        else:
+            fresh[name] = [column.name for column in make(Around(conn, names, {})).columns]
+        if there and (list(there.columns) != fresh[name] or base in pruned):
+            if view_state.is_ours(conn, names, name, there):
+                pruned.append(name)
+            else:
+                fresh[name] = list(there.columns)
+    return pruned
 
 
 def _in_use(failure: DBAPIError) -> Exception:
@@ -205,86 +227,12 @@ def _in_use(failure: DBAPIError) -> Exception:
             f"nothing was changed: {_joined(cause.diag.message_detail)}; drop what depends on the"
             " views, rebuild, and create it again"
         )
-    if isinstance(cause, psycopg.errors.LockNotAvailable):
+    if locks.is_busy(failure):
         return ViewsInUseError("nothing was changed: others are reading the views; try again later")
+    if isinstance(cause, psycopg.ProgrammingError):
+        return ViewsInUseError(f"nothing was changed: {' '.join(str(cause).split())}")
     return failure
 
 
 def _joined(detail: str | None) -> str:
     return "; ".join((detail or "other objects depend on the views").splitlines())
-
-
-def _grants(conn: sa.Connection, names: Names) -> list[str]:
-    """What gives the rights on the views again once they were dropped."""
-    query = sa.text(
-        "SELECT c.relname, a.privilege_type, a.is_grantable,"
-        " CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,"
-        " aclexplode(c.relacl) a"
-        " WHERE n.nspname = :schema AND c.relkind = 'v' AND c.relname = ANY(:views)"
-    )
-    rows = conn.execute(query, {"schema": names.schema, "views": list(makers())})
-    return [
-        f"GRANT {right} ON {names.plain(view)} TO {role}{' WITH GRANT OPTION' if passes_on else ''}"
-        for view, right, passes_on, role in rows
-    ]
-
-
-# -- what is stored --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Column:
-    name: str
-    type: str
-    comment: str
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """A view as it is: its comment, and its columns by name, in their order."""
-
-    sentence: str
-    columns: dict[str, _Column]
-
-
-def _stored(conn: sa.Connection, names: Names, view: str) -> _Stored:
-    query = sa.text(
-        "SELECT a.attname, format_type(a.atttypid, a.atttypmod),"
-        " coalesce(col_description(c.oid, a.attnum), ''), coalesce(obj_description(c.oid), '')"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
-        " WHERE n.nspname = :schema AND c.relname = :view ORDER BY a.attnum"
-    )
-    rows = list(conn.execute(query, {"schema": names.schema, "view": view}))
-    columns = {name: _Column(name, kind, comment) for name, kind, comment, _ in rows}
-    return _Stored(rows[0][3] if rows else "", columns)
-
-
-def _bring(conn: sa.Connection, names: Names, view: View, *, anew: bool = False) -> tuple[str, ...]:
-    """Make the view as it is to be, stored columns first; the names of those that are new."""
-    stored = _stored(conn, names, view.name)
-    wanted = {column.name: column for column in view.columns}
-    kept = [wanted.get(column.name) or _orphan(column) for column in stored.columns.values()]
-    added = [column for column in view.columns if column.name not in stored.columns]
-    target = names.plain(view.name)
-    if anew or added:
-        listed = ", ".join(f"{c.expression} AS {quote(c.name)}" for c in (*kept, *added))
-        _do(conn, f"CREATE OR REPLACE VIEW {target} AS SELECT {listed} FROM {view.source}")
-    if view.sentence != stored.sentence:
-        _do(conn, f"COMMENT ON VIEW {target} IS {literal(view.sentence)}")
-    for column in (*kept, *added):
-        known = stored.columns.get(column.name)
-        if known is None or known.comment != column.comment:
-            place = f"{target}.{quote(column.name)}"
-            _do(conn, f"COMMENT ON COLUMN {place} IS {literal(column.comment)}")
-    return tuple(column.name for column in added)
-
-
-def _orphan(column: _Column) -> Shown:
-    """A column of the view that nothing explains any more: it cannot go, but it can be empty."""
-    return Shown(column.name, f"CAST(NULL AS {column.type})", column.comment)
-
-
-def _do(conn: sa.Connection, statement: str) -> None:
-    conn.exec_driver_sql(statement.replace("%", "%%"))

@@ -1,6 +1,6 @@
 """Values: tags of parts as links, links in texts as sent
 
-Revision: 0003, after 0002.
+Revision: 0006, after 0005.
 """
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ from psycopg import errors
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
-revision = "0003"
-down_revision = "0002"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -198,13 +198,14 @@ def _move_tags() -> None:
 
 
 def _drop_tags() -> bool:
-    """Whether the column could go: views of others may hang on it, and readers are not shut out."""
+    """Whether the column could go: views of others may hang on it, and readers are not shut out.
+
+    Migrations wait but seconds for a lock.
+    """
     conn = op.get_bind()
     try:
         with conn.begin_nested():
-            conn.execute(sa.text("SET LOCAL lock_timeout = '2s'"))
             conn.execute(sa.text("ALTER TABLE conversation_parts DROP COLUMN tags"))
-            conn.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
     except DBAPIError as failure:
         if isinstance(failure.orig, errors.DependentObjectsStillExist | errors.LockNotAvailable):
             return False
