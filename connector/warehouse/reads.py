@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ from connector.warehouse.state import READS
 from connector.warehouse.statements import Names, quote
 
 PAGE = 2_000
+EXPIRED = datetime(1970, 1, 1, tzinfo=UTC)
+"""When what is to be read again was read, whenever that was."""
 
 _ALIVE = "c._deleted_at IS NULL AND NOT c._placeholder"
 
@@ -52,7 +54,7 @@ def never_read(conn: sa.Connection, names: Names, turns: Turns, after: str) -> l
 
 def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list[Turn]:
     """Contacts that are due for a reason, by id."""
-    reasons: list[str] = []
+    reasons = ["r.read_at = :expired"]
     if turns.before is not None:
         reasons.append("r.read_at < :before")
     if turns.active:
@@ -65,10 +67,10 @@ def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list
             f" (SELECT count(*) FROM {names.in_text(table)} k WHERE k.{quote(parent)} = c.id"
             " AND k._deleted_at IS NULL)"
         )
-    if not reasons:
-        return []
     condition = "(" + ") OR (".join(reasons) + ")"
-    return _turns(conn, names, turns, after, condition, {"before": turns.before})
+    return _turns(
+        conn, names, turns, after, condition, {"before": turns.before, "expired": EXPIRED}
+    )
 
 
 def _turns(
@@ -140,6 +142,12 @@ def note(
         ),
         rows,
     )
+
+
+def expire(conn: sa.Connection, resource: str) -> None:
+    """All contacts, or groups, are due to be read again for this resource."""
+    old = (READS.c.resource == resource, READS.c.read_at != EXPIRED)
+    conn.execute(sa.update(READS).where(*old).values(read_at=EXPIRED))
 
 
 @dataclass(frozen=True)
