@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from connector.commands.connect import open_client, open_database, privacy
+from connector.commands.connect import exclusions_differ, open_client, open_database, privacy
 from connector.errors import (
     BadRequestError,
     ConnectorError,
     NotFoundError,
     NotPermittedError,
+    SettingsError,
 )
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
@@ -152,11 +153,23 @@ def _warehouse(settings: Settings, workspace: Workspace | None, lines: list[Line
             database.wait()
             lines.append(Line("database", True, "answers"))
             lines.append(database.write(lambda conn: _schema(conn, database)))
+            lines.append(_pinned(database, settings))
             if workspace:
                 lines.append(_same(database, workspace))
             lines += database.write(lambda conn: _extra(conn, database))
     except ConnectorError as error:
         lines.append(Line("database", False, str(error), error.exit_code))
+
+
+def _pinned(database: Database, settings: Settings) -> Line:
+    """Whether the schema is pinned to what these settings keep out; a warning if not."""
+    try:
+        differing = exclusions_differ(database, settings)
+    except SettingsError as error:
+        return Line("exclusions", True, f"WARNING: not compared with the pinned ones: {error}")
+    if differing:
+        return Line("exclusions", True, f"WARNING: {differing}; whatever writes will refuse that")
+    return Line("exclusions", True, "none but those that the schema is pinned to, if it is")
 
 
 def _schema(conn: Any, database: Database) -> Line:

@@ -20,7 +20,7 @@ from connector.resources import TABLE_BY_NAME
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
 from connector.sync.joint import Joint
-from connector.warehouse import absence, cleaning, digests, erasure, foreign_keys, state
+from connector.warehouse import absence, cleaning, digests, erasure, foreign_keys, pinning, state
 from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
@@ -102,12 +102,15 @@ class Store:
         """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
         return await self._in_thread(lambda: self.database.write(self._fenced(work)))
 
-    async def clean(self) -> None:
-        """Empty what is newly excluded, and who was merged into a forgotten contact."""
+    async def clean(self, *, pins: bool) -> None:
+        """Empty what is newly excluded, and who was merged into a forgotten contact.
+
+        ``pins``: the exclusions are those of this schema from now on.
+        """
         names, exclusions, run_id = self.loader.names, self.exclusions, self.run_id
 
         def begin(conn: sa.Connection) -> None:
-            cleaning.begin(conn, exclusions)
+            pinning.apply(conn, exclusions, pins=pins)
             erasure.follow_merges(conn, names, run_id)
 
         await self.do(begin)
@@ -206,7 +209,8 @@ class Store:
             for key, error in gone.items()
             if isinstance(error, MergedError) and error.merged_into
         }
-        buried = self._bury(conn, told_by.successions(table, merged, now), now)
+        told = told_by.successions(table, merged, now, self.exclusions)
+        buried = self._bury(conn, told, now)
         live_on = [key for key, error in gone.items() if isinstance(error, MergedError)]
         return buried + self.mark_deleted(conn, table, dict.fromkeys(gone, now), merged=live_on)
 
@@ -236,7 +240,7 @@ class Store:
         keys = row_keys(table, rows)[0]
         if not keys:
             return Written(), 0
-        batch = encode(table, rows, [at] * len(rows))
+        batch = encode(table, rows, [at] * len(rows), None, self.exclusions)
         written = self.loader.write(conn, batch, self.run_id, lag=INDEX_LAG)
         return written, self._mark_buried(conn, table, keys, at)
 

@@ -13,14 +13,16 @@ import sqlalchemy as sa
 
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import Catalogue, Resource
+from connector.resources.resource import Catalogue, Resource, Table
 from connector.sync import plan
 from connector.sync.objects import complete_lists, read_objects
 from connector.sync.workspace import check_same, opened_by
+from connector.warehouse import excludable, pinning
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode
 from connector.warehouse.exclusions import NONE, Exclusions
 from connector.warehouse.loader import Loader
+from connector.warehouse.survey import BELOW
 
 
 @dataclass
@@ -42,17 +44,40 @@ async def verify(
 ) -> dict[str, Verified]:
     """The outcome for each resource whose objects can be read by id; writes nothing.
 
-    Raises what the client and the database raise, WrongWorkspaceError, AlreadyRunningError.
+    Where the pinned exclusions are others than these, the pinned ones count; what is hashed with
+    another key cannot be compared. Raises what the client and the database raise,
+    WrongWorkspaceError, AlreadyRunningError.
     """
     workspace = await opened_by(client)
     database.wait()
     database.lock()
     database.write(lambda conn: check_same(conn, workspace, database.schema))
+    pinned = database.write(lambda conn: pinning.manners(conn, database.schema))
+    strange: list[str] = []
+    if pinned is not None:
+        exclusions, strange = excludable.restored(pinned, exclusions)
     found: dict[str, Verified] = {}
     for resource in RESOURCES:
         if _is_comparable(resource) and (not only or resource.name in only):
-            found[resource.name] = await _verify(client, database, resource, sample, exclusions)
+            outcome = await _verify(client, database, resource, sample, exclusions)
+            _leave_out(outcome, _columns(resource.table, strange))
+            found[resource.name] = outcome
     return found
+
+
+def _columns(table: Table, names: Sequence[str]) -> set[str]:
+    """What differences call these fields, of which some stand in links or children."""
+    family = {part.name for part in table.family()} | {link.table for link in table.links}
+    told = [name.split(".")[:2] for name in names]
+    return {column if home == table.name else BELOW for home, column in told if home in family}
+
+
+def _leave_out(outcome: Verified, columns: set[str]) -> None:
+    for key, found in list(outcome.differences.items()):
+        outcome.differences[key] = [column for column in found if column not in columns]
+        if not outcome.differences[key]:
+            del outcome.differences[key]
+            outcome.equal += 1
 
 
 def _is_comparable(resource: Resource) -> bool:
