@@ -111,7 +111,8 @@ async def _began_at(work: Pass, full: bool) -> datetime:
     if work.progress.plan_began_at is not None:
         return work.progress.plan_began_at
     began_at, name = work.began_at(), work.resource.name
-    await work.store.do(lambda conn: state.advance(conn, name, plan_began_at=began_at))
+    values = {"plan_began_at": began_at, "plan_mapping": work.salt.hex()}
+    await work.store.do(lambda conn: state.advance(conn, name, **values))
     return began_at
 
 

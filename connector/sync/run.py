@@ -36,14 +36,14 @@ from connector.resources.resource import (
     Snapshot,
     Table,
 )
-from connector.sync import due
+from connector.sync import due, limits
 from connector.sync.ahead import together
 from connector.sync.columns import grow_views
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
 from connector.sync.work import PLACEHOLDER_TRIES, Pass
 from connector.sync.workspace import check_same, opened_by
-from connector.warehouse import foreign_keys, migrate, state
+from connector.warehouse import foreign_keys, mapping, migrate, pinning, state
 from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
 from connector.warehouse.exclusions import Privacy
@@ -76,6 +76,8 @@ class Options:
     allow_deletes: bool = False
     auto_migrate: bool = True
     privacy: Privacy = field(default_factory=Privacy)
+    partial: bool = False  # it is no run over all that the settings select
+    lift_exclusions: bool = False
 
 
 class Reporter(Protocol):
@@ -167,7 +169,7 @@ async def refetch(
     async def work(run: _Run) -> None:
         await run.again(resource, ids)
 
-    options = Options(command="refetch", privacy=privacy or Privacy())
+    options = Options(command="refetch", privacy=privacy or Privacy(), partial=True)
     return await _run(client, database, options, Silent(), work)
 
 
@@ -183,6 +185,7 @@ async def _run(
     database.wait()
     database.lock()
     pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
+    database.write(lambda conn: _admit(conn, database.schema, options))
     prepare(database, options.auto_migrate)
     run_id = database.write(lambda conn: state.start_run(conn, options.command))
     store = Store(database, run_id, options.privacy)
@@ -191,7 +194,7 @@ async def _run(
         await store.do(lambda conn: _pin(conn, workspace, pinned))
         await store.do(lambda conn: state.forget_runs(conn, options.keep_runs))
         await store.do(lambda conn: _mend(conn, store.loader.names))
-        await store.clean()
+        await store.clean(pins=not options.partial)
         await work(_Run(client, store, options, reporter, outcome, workspace.timezone))
         status = "failed" if outcome.exit_code else "succeeded"
         await store.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
@@ -221,11 +224,16 @@ def _mend(conn: sa.Connection, names: Names) -> None:
             logger.warning("foreign keys put on again: %s", ", ".join(mended))
 
 
+def _admit(conn: sa.Connection, schema: str, options: Options) -> None:
+    exclusions, lifts = options.privacy.exclusions, options.lift_exclusions
+    pinning.admit(conn, schema, exclusions, whole=not options.partial, lifts=lifts)
+
+
 def _pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) -> None:
     """Pin the schema; another API version means other fields, so every full pass is owed."""
     if pinned is not None and pinned.api_version != workspace.api_version:
         logger.warning("API version is now %s: full passes are due", workspace.api_version)
-        due.owe_all(conn, RESOURCES)
+        mapping.invalidate(conn, RESOURCES)
     state.pin(conn, workspace)
 
 
@@ -254,9 +262,8 @@ class _Run:
         """A pass over each selected resource, then what is pending, then placeholders."""
         options, now = self.options, self.client.clock.safe_now()
         selected = [resource for resource in RESOURCES if self._is_selected(resource)]
-        await self.store.do(
-            lambda conn: due.owe(conn, selected, self._circumstances, options.full, options.since)
-        )
+        demand = limits.Demand(options.full, options.since, now)
+        await self.store.do(lambda conn: due.owe(conn, selected, self._inputs, demand))
         await self.store.do(lambda conn: self._schedule(conn, selected, now))
         for group in _groups(selected):
             await together(*map(self._whole_pass, group))
@@ -286,9 +293,8 @@ class _Run:
         return not only or not {resource.name, *resource.hastens}.isdisjoint(only)
 
     @property
-    def _circumstances(self) -> tuple[str, ...]:
-        """What decides, beside the mapping, how records become rows."""
-        return (self.client.version, self.options.privacy.exclusions.fingerprint)
+    def _inputs(self) -> mapping.Inputs:
+        return mapping.Inputs(self.client.version, self.options.privacy.exclusions)
 
     def _schedule(self, conn: sa.Connection, selected: Sequence[Resource], now: datetime) -> None:
         options, loader = self.options, self.store.loader
@@ -389,10 +395,16 @@ class _Run:
             lookback=self.options.lookback,
             sweep=self.options.sweep,
             timezone=self.timezone,
-            circumstances=self._circumstances,
+            salt=self._inputs.of(resource),
+            is_limited=self._is_limited(progress),
             allow_deletes=self.options.allow_deletes,
             changed=lambda: self.reporter.moved(resource.name, tally),
         )
+
+    def _is_limited(self, progress: state.Progress) -> bool:
+        """Whether what it reads is no full pass, because ``backfill --since`` asked for less."""
+        first = progress.full_reason == due.FIRST and progress.plan_since is not None
+        return self.options.since is not None or first
 
     async def _measure(self, resource: Resource) -> None:
         """Note how complete the parts are that the warehouse holds now."""
@@ -415,9 +427,13 @@ class _Run:
     async def _placeholders(self, resource: Resource, tally: Tally) -> None:
         """Read what is referred to and was never listed; what cannot be found stays as it is."""
         table, loader = resource.table, self.store.loader
-        ids = await self.store.do(
-            lambda conn: loader.unfilled(conn, table, PLACEHOLDER_TRIES, PLACEHOLDERS_A_RUN)
-        )
+
+        def unfilled(conn: sa.Connection) -> list[str]:
+            referring = limits.referring(table) if limits.is_limited(conn, table) else None
+            most = PLACEHOLDERS_A_RUN
+            return loader.unfilled(conn, table, PLACEHOLDER_TRIES, most, referring)
+
+        ids = await self.store.do(unfilled)
         if ids:
             work = self._work(resource, tally, state.Progress())
             await work.fill(ids)
@@ -452,8 +468,11 @@ def _refers(table: Table, target: Table) -> bool:
 
 
 def is_overdue(entry: Pending, now: datetime) -> bool:
-    """Whether a pending object makes the run fail: at once, or after a day if it only lags."""
-    return entry.reason != state.STALE or now - entry.first_seen_at > STALE_PATIENCE
+    """Whether a pending object makes the run fail: at once, or after a day if none failed yet."""
+    return (
+        entry.reason not in (state.STALE, state.REVIVED)
+        or now - entry.first_seen_at > STALE_PATIENCE
+    )
 
 
 def _readable(resources: Sequence[Resource]) -> list[Resource]:

@@ -110,10 +110,13 @@ class Loader:
                 number += int((cursor.fetchone() or (0,))[0])
         return number
 
-    def present(self, conn: sa.Connection, table: Table, keys: Sequence[str]) -> set[str]:
-        """Which of these keys the table has rows for."""
+    def present(
+        self, conn: sa.Connection, table: Table, keys: Sequence[str], *, filled: bool = False
+    ) -> set[str]:
+        """Which of these keys the table has rows for; ``filled``: that are no placeholders."""
         cursor = cursor_of(conn)
-        cursor.execute(statements.present(self.names, table), [list(keys)])
+        query = statements.present(self.names, table) + (" AND NOT _placeholder" if filled else "")
+        cursor.execute(query, [list(keys)])
         return {key for (key,) in cursor.fetchall()}
 
     def oldest_read(self, conn: sa.Connection, table: Table) -> datetime | None:
@@ -122,10 +125,20 @@ class Loader:
         cursor.execute(f"SELECT min(_read_at) FROM {self.names(table.name)}", ())
         return (cursor.fetchone() or (None,))[0]
 
-    def unfilled(self, conn: sa.Connection, table: Table, tries: int, most: int) -> list[str]:
-        """Placeholders that were asked for by id fewer than ``tries`` times, at most ``most``."""
+    def unfilled(
+        self,
+        conn: sa.Connection,
+        table: Table,
+        tries: int,
+        most: int,
+        referring: Sequence[tuple[str, str]] | None = None,
+    ) -> list[str]:
+        """Placeholders that were asked for by id fewer than ``tries`` times, at most ``most``.
+
+        ``referring``: only those that one of these (table, column) refers to.
+        """
         cursor = cursor_of(conn)
-        cursor.execute(statements.unfilled(self.names, table), [table.name, tries, most])
+        cursor.execute(statements.unfilled(self.names, table, referring), [table.name, tries, most])
         return [key for (key,) in cursor.fetchall()]
 
     def note_tried(
