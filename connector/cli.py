@@ -22,7 +22,13 @@ from connector import settings as settings_module
 from connector.commands import check, demo, forget, logs, simulate, sql, status, streams
 from connector.commands import verify as verification
 from connector.commands import views as views_command
-from connector.commands.connect import open_client, open_database, privacy
+from connector.commands.connect import (
+    admit,
+    open_client,
+    open_database,
+    privacy,
+    warn_of_exclusions,
+)
 from connector.commands.interruption import Interruption
 from connector.commands.logs import say
 from connector.commands.progress import Progress, name_failures, outcome_as_json, print_outcome
@@ -32,7 +38,7 @@ from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
 from connector.sync.run import Options, Outcome, prepare, refetch, sync
 from connector.sync.verify import verify
-from connector.warehouse import cleaning, rights
+from connector.warehouse import cleaning, pinning, rights
 from connector.warehouse.database import Database
 
 T = TypeVar("T")
@@ -111,6 +117,8 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         allow_deletes=settings_module.allowed_deletes(arguments.allow_deletes),
         auto_migrate=settings.auto_migrate,
         privacy=privacy(settings),
+        partial=bool(arguments.only),
+        lift_exclusions=arguments.lift_exclusions,
     )
     progress = Progress(lines=arguments.json or arguments.log_format == "json")
     with open_database(settings, say=say) as database:
@@ -143,7 +151,9 @@ def _migrate(arguments: argparse.Namespace) -> int:
         database.wait()
         rights.require(database, rights.Needs(migrates=True))
         database.lock()
+        admit(database, settings)
         prepare(database, auto_migrate=True)
+        database.write(lambda conn: pinning.apply(conn, exclusions, pins=False))
         cleaning.clean(database, exclusions, "migrate")
         views_command.grow(database)
     print(f"schema {settings.schema} is up to date")
@@ -156,6 +166,7 @@ def _views(arguments: argparse.Namespace) -> int:
         database.wait()
         rights.require(database, rights.Needs(migrates=settings.auto_migrate))
         database.lock()
+        admit(database, settings)
         prepare(database, settings.auto_migrate)
         return views_command.run(database, rebuild=arguments.rebuild)
 
@@ -163,11 +174,16 @@ def _views(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     with open_database(settings, say=say) as database:
-        return status.run(database, as_json=arguments.json)
+        code = status.run(database, as_json=arguments.json)
+        warn_of_exclusions(database, settings)
+        return code
 
 
 def _sql(arguments: argparse.Namespace) -> int:
-    with open_database(_settings(arguments), say=say) as database:
+    settings = _settings(arguments)
+    with open_database(settings, say=say) as database:
+        database.wait()
+        warn_of_exclusions(database, settings)
         return sql.run(database, arguments.statement, as_json=arguments.json, write=arguments.write)
 
 
@@ -181,6 +197,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         async def run() -> int:
             async with open_client(settings) as client:
                 found = await verify(client, database, selection, arguments.sample, exclusions)
+                warn_of_exclusions(database, settings)
                 return verification.report(found, as_json=arguments.json)
 
         return _until_signalled(run(), database)
@@ -216,6 +233,7 @@ def _forget(arguments: argparse.Namespace) -> int:
         database.wait()
         rights.require(database, rights.Needs(migrates=settings.auto_migrate))
         database.lock()
+        admit(database, settings)
         prepare(database, settings.auto_migrate)
         if arguments.undo:
             return forget.undo(database, ids, as_json=arguments.json)
@@ -270,7 +288,10 @@ def parser() -> argparse.ArgumentParser:
     backfill = _add(commands, "backfill", "load everything again, resumable", _sync)
     _sync_options(backfill)
     backfill.add_argument(
-        "--since", type=_date, metavar="DATE", help="first load only what was updated since"
+        "--since",
+        type=_date,
+        metavar="DATE",
+        help="of what is not here yet load only what was updated since",
     )
     backfill.set_defaults(full=True)
     for name, sentence, command in (
@@ -330,6 +351,11 @@ def _sync_options(sub: Any) -> None:
         help="these resources only: users,leads; all but some: all,-calls",
     )
     sub.add_argument("--full", action="store_true", help="a full pass over everything")
+    sub.add_argument(
+        "--lift-exclusions",
+        action="store_true",
+        help="store again what CONNECTOR_EXCLUDE names no more, or hash with another key",
+    )
     sub.add_argument(
         "--allow-deletes",
         nargs="?",

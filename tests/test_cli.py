@@ -243,9 +243,9 @@ def test_excluded_and_forgotten_values_are_in_no_table_and_no_output(
     assert not [email for email in emails if email in said]
     listed = terminal.run("forget", "--list", "--json")
     assert [row["contact_id"] for row in json.loads(listed.out)] == [gone["id"]]
-    assert "1 contacts" in terminal.run("forget", gone["id"], "--undo").out
+    assert "1 contacts" in terminal.run("forget", gone["id"], "--undo", **settings).out
     assert terminal.run("forget", "--list").out == ""
-    assert "will stay forgotten" in terminal.run("forget", "nobody").out
+    assert "will stay forgotten" in terminal.run("forget", "nobody", **settings).out
 
 
 def test_migrate_cleans_what_is_newly_excluded(terminal: Terminal, warehouse: Warehouse) -> None:

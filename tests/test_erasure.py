@@ -17,6 +17,7 @@ from connector.warehouse.database import Database
 from connector.warehouse.exclusions import Privacy
 from connector.warehouse.loader import Loader
 from tests.harness import Harness
+from tests.truth import differences
 from tests.warehouse import BY_TABLE, Warehouse, at, opened, unix
 
 MARK = "s3cr3t"
@@ -443,3 +444,99 @@ async def test_forgetting_an_unknown_contact_says_so_and_holds(
     await harness.sync()
     assert MARK not in harness.text()
     assert harness.rows("contacts")[other]["email"] is None
+
+
+# -- merges and revivals ---------------------------------------------------------------------
+
+
+def lead_and_user(harness: Harness) -> tuple[str, str]:
+    """A lead who left traces of every kind, and a user with some of its own."""
+    control = harness.control
+    found = {c["role"]: c["id"] for c in reversed(control.truth("contacts")) if c["email"]}
+    lead, user = found["lead"], found["user"]
+    control.add_note(lead, body=f"{MARK} note")
+    control.track_event(lead, "bought", metadata={"card": MARK})
+    conversation = control.create_conversation(lead, body=f"{MARK} asks")
+    control.reply(conversation, body=f"{MARK} replies")
+    ticket = control.create_ticket(contact=lead, title=MARK)
+    control.reply_ticket(ticket, body=f"{MARK} ticket")
+    control.add_note(user, body="0wn note")
+    control.track_event(user, "sold", metadata={"card": "0wn card"})
+    harness.pass_time(3600)
+    return lead, user
+
+
+@pytest.mark.parametrize("moves", [False, True])
+async def test_what_was_about_a_forgotten_contact_stays_empty_after_a_merge(
+    harness: Harness, moves: bool
+) -> None:
+    harness.simulate(merges_move=moves)
+    lead, user = lead_and_user(harness)
+    await harness.sync()
+    run_forget(harness, lead)
+    assert MARK not in harness.text()
+    before = harness.rows("contacts")[user]
+    harness.control.merge_contacts(lead, user)
+    harness.pass_time(DAY)
+    for full in (False, True):
+        assert (await harness.sync(full=full)).exit_code == 0
+        assert MARK not in harness.text()
+    assert harness.text().count("0wn note") == 1  # the survivor's own stays
+    assert "0wn card" in harness.text()
+    assert harness.rows("contacts")[user]["email"] == before["email"]
+    moved = harness.query("SELECT body FROM contact_notes WHERE contact_id = %s", user)
+    assert {"body": None} in moved
+    run_forget(harness, lead, undo=True)
+    harness.pass_time(DAY)
+    await harness.sync()
+    assert f"{MARK} note" in harness.text()
+
+
+async def test_who_was_forgotten_by_an_older_version_is_remembered_row_by_row(
+    harness: Harness,
+) -> None:
+    harness.simulate()
+    lead, user = lead_and_user(harness)
+    await harness.sync()
+    run_forget(harness, lead)
+    harness.query("DELETE FROM sync_forgotten_rows")
+    harness.query("UPDATE sync_forgotten SET rows_noted_at = NULL")
+    harness.control.merge_contacts(lead, user)
+    harness.pass_time(DAY)
+    assert (await harness.sync()).exit_code == 0
+    assert MARK not in harness.text()
+
+
+async def test_who_lives_again_is_whole_again(harness: Harness) -> None:
+    harness.simulate(archived_by_id="missing")
+    control = harness.control
+    call = next(c for c in control.truth("calls") if c["contact_id"] and c["phone"])
+    key = str(call["contact_id"])
+    control.add_note(key, body=MARK)
+    control.track_event(key, "bought", metadata={"card": MARK})
+    conversation = control.create_conversation(key, body=MARK)
+    control.reply(conversation, body=MARK)
+    left = control.create_conversation(key)
+    control.reply(left, body=f"{MARK} left")
+    control.update_conversation(left, contacts={"type": "contact.list", "contacts": []})
+    harness.pass_time(3600)
+    await harness.sync(privacy=SCRUB)
+    assert MARK in harness.text()
+    control.archive_contact(key)
+    harness.pass_time(DAY)
+    await harness.sync(privacy=SCRUB, full_pass_days=0)
+    assert harness.rows("contacts")[key]["_deleted_at"] is not None
+    assert MARK not in harness.text()
+    assert harness.rows("calls")[str(call["id"])]["phone"] is None
+    control.unarchive_contact(key)
+    harness.pass_time(DAY)
+    # No full pass of conversations: what was emptied is read again all the same.
+    outcome = await harness.sync(privacy=SCRUB)
+    assert outcome.exit_code == 0, outcome.error
+    assert harness.rows("contacts")[key]["_deleted_at"] is None
+    assert harness.rows("calls")[str(call["id"])]["phone"] == call["phone"]
+    for table in ("contact_notes", "events", "conversations", "conversation_parts"):
+        assert MARK in "\n".join(map(str, harness.rows(table).values())), table
+    assert f"{MARK} left" in harness.text()
+    assert differences(harness) == []
+    assert harness.query("SELECT * FROM sync_pending") == []

@@ -16,7 +16,7 @@ from connector.resources import BY_NAME, TABLES
 from connector.resources.resource import Kind, Table
 from connector.sync.run import refetch
 from connector.sync.verify import verify
-from connector.warehouse import cleaning, excludable
+from connector.warehouse import cleaning, excludable, pinning
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode
 from connector.warehouse.excludable import parse
@@ -337,6 +337,7 @@ def load(warehouse: Warehouse, exclusions: Exclusions, read: float = 0) -> None:
 
 
 def clean(warehouse: Warehouse, exclusions: Exclusions) -> None:
+    warehouse.database.write(lambda conn: pinning.apply(conn, exclusions, pins=True))
     cleaning.clean(warehouse.database, exclusions, "migrate")
 
 
@@ -571,5 +572,5 @@ async def test_a_lifted_exclusion_comes_back_with_the_next_full_pass(harness: Ha
     contact, _ = secret(harness)
     await harness.sync(privacy=Privacy(parse(SYNCED)))
     assert harness.rows("contacts")[contact]["email"] is None
-    await harness.sync(full=True)
+    await harness.sync(lift_exclusions=True)
     assert harness.rows("contacts")[contact]["email"] == f"{MARK}@example.com"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.commands.connect import open_client, open_database, privacy
+from connector.commands.connect import exclusions_differ, open_client, open_database, privacy
 from connector.errors import (
     ConnectorError,
     DatabaseRefusedError,
@@ -231,6 +231,7 @@ def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
             if not found.lines[-1].fine:
                 return found
             found.lines.append(_looked_at(database))
+            found.lines.append(_pinned(database, settings))
             if workspace:
                 found.lines.append(_same(database, workspace))
             found.lines += database.read(lambda conn: _extra(conn, database))
@@ -261,6 +262,17 @@ def _looked_at(database: Database) -> Line:
         return database.read(lambda conn: _schema(conn, database))
     except NamesTakenError as error:
         return Line("schema", False, str(error), error.exit_code)
+
+
+def _pinned(database: Database, settings: Settings) -> Line:
+    """Whether the schema is pinned to what these settings keep out; a warning if not."""
+    try:
+        differing = exclusions_differ(database, settings)
+    except SettingsError as error:
+        return Line("exclusions", True, f"WARNING: not compared with the pinned ones: {error}")
+    if differing:
+        return Line("exclusions", True, f"WARNING: {differing}; whatever writes will refuse that")
+    return Line("exclusions", True, "none but those that the schema is pinned to, if it is")
 
 
 def _schema(conn: Any, database: Database) -> Line:

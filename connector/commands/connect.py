@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,11 +11,13 @@ from connector.intercom.budget import Budget
 from connector.intercom.client import Client
 from connector.intercom.clock import Clock
 from connector.settings import EMBEDDED, Settings
-from connector.warehouse import embedded
+from connector.warehouse import embedded, pinning
 from connector.warehouse.database import Database
 from connector.warehouse.excludable import parse
 from connector.warehouse.exclusions import Privacy
 from connector.warehouse.signatures import Signatures
+
+logger = logging.getLogger(__name__)
 
 
 def open_client(settings: Settings) -> Client:
@@ -37,6 +40,28 @@ def privacy(settings: Settings) -> Privacy:
     signatures = Signatures(settings.file_hosts)
     exclusions = parse(settings.exclude, settings.hash_key, signatures)
     return Privacy(exclusions, settings.scrubs_deleted)
+
+
+def admit(database: Database, settings: Settings) -> None:
+    """SettingsError if a command that is no whole run may not write under these settings."""
+    kept_out = privacy(settings).exclusions
+    database.write(lambda conn: pinning.admit(conn, database.schema, kept_out, whole=False))
+
+
+def warn_of_exclusions(database: Database, settings: Settings) -> None:
+    """Log a warning where the schema is pinned to other exclusions than the settings name."""
+    try:
+        if differing := exclusions_differ(database, settings):
+            logger.warning("%s", differing)
+    except SettingsError as error:
+        logger.warning("%s", error)
+
+
+def exclusions_differ(database: Database, settings: Settings) -> str:
+    """How the exclusions of the settings differ from the pinned ones, in a sentence, or ""."""
+    kept_out = privacy(settings).exclusions
+    found = database.write(lambda conn: pinning.difference(conn, database.schema, kept_out))
+    return pinning.told(found, database.schema) if found else ""
 
 
 @contextmanager

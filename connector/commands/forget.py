@@ -64,13 +64,13 @@ def _stored(conn: sa.Connection, database: Database, ids: list[str]) -> set[str]
 
 
 def undo(database: Database, ids: Sequence[str], *, as_json: bool) -> int:
-    """Forget them no more; the next full pass brings back what Intercom still has. Returns 0."""
+    """Forget them no more; the next sync brings back what Intercom still has. Returns 0."""
     names = Names(database.schema)
     number = database.write(lambda conn: erasure.remember(conn, names, list(ids)))
     if as_json:
         print(json.dumps({"remembered": number}))
     else:
-        print(f"{number} contacts are no longer forgotten; 'sync --full' brings their data back")
+        print(f"{number} contacts are no longer forgotten; the next sync brings their data back")
     return 0
 
 

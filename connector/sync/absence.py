@@ -22,12 +22,16 @@ def nominate(
     asked_at: datetime,
     span: Span | None = None,
 ) -> None:
-    """Nominate what a list asked for at that time omits; in a first pass nothing can be missed."""
-    if work.progress.last_full_pass_at is None:
+    """Nominate what a list asked for at that time omits; in a first pass nothing can be missed.
+
+    ``span`` is of ``created_at``, or of ``updated_at`` where a limit is set to that.
+    """
+    if not work.may_know:
         return
     before = (work.progress.plan_began_at or work.began_at()) - INDEX_LAG
     names, resource = work.store.loader.names, work.resource
-    if absence.nominate(conn, names, resource, seen, asked_at, before, span):
+    by = "updated_at" if work.progress.plan_since else resource.table.cut_by
+    if absence.nominate(conn, names, resource, seen, asked_at, before, span, by):
         work.store.doubts.add(resource.table.name)
 
 

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.resources.resource import PerContact, Resource, Search
-from connector.warehouse import absence, digests, state
+from connector.resources.resource import Resource, Search
+from connector.sync.limits import Demand
+from connector.warehouse import absence, digests, mapping, state
 from connector.warehouse.loader import Loader
 
 FIRST, ASKED, MAPPING, DUE = "first", "asked", "mapping", "due"  # why one is owed
@@ -29,35 +30,31 @@ AT_EVERY_RUN = 40  # requests: so many a run spends on passes without a night be
 
 
 def owe(
-    conn: sa.Connection,
-    selected: Iterable[Resource],
-    circumstances: Sequence[str],
-    full: bool,
-    since: datetime | None,
+    conn: sa.Connection, selected: Iterable[Resource], inputs: mapping.Inputs, demand: Demand
 ) -> None:
     """Note which resources owe a full pass: new ones, remapped ones, and with ``full`` all.
 
-    A full run that was cut short is continued by the next one, not begun again: some of what it
-    was to read was not tried yet. What was tried in vain holds up no other resource.
+    A full run that was cut short is continued by the next one, not begun again, as long as some of
+    what it was to read was not tried yet; unless its rows would be made otherwise now, or it left
+    out what is now asked for. What was tried in vain holds up no other resource.
     """
+    mapping.adopt(conn, inputs)
     progress = {r.name: state.progress(conn, r.name) for r in selected}
-    under_way = any(p.full_owed_since and _is_untried(p) for p in progress.values())
+    under_way = any(_is_owed(known) and _is_untried(known) for known in progress.values())
     for resource in selected:
-        known = progress[resource.name]
-        if known.full_owed_since is not None and known.full_reason != DUE:
-            continue
-        if known.cursor is None:
-            state.advance(
-                conn,
-                resource.name,
-                full_owed_since=sa.func.now(),
-                full_reason=FIRST,
-                plan_since=since,
-            )
-        elif full and not under_way:
-            _begin_anew(conn, resource, ASKED, since)
-        elif _is_remapped(resource, known, circumstances):
-            _begin_anew(conn, resource, MAPPING, None)
+        known, made = progress[resource.name], inputs.of(resource).hex()
+        given_up = _is_given_up(known, made)
+        if demand.full and known.plan_since not in (None, demand.since):
+            _begin_anew(conn, resource, FIRST if known.cursor is None else ASKED, demand)
+        elif _is_owed(known):
+            if given_up:
+                _begin_anew(conn, resource, known.full_reason or FIRST)
+        elif known.cursor is None:
+            _begin_anew(conn, resource, FIRST, demand)
+        elif demand.full and not under_way:
+            _begin_anew(conn, resource, ASKED, demand if known.plan_since else None)
+        elif given_up or known.mapping != made:
+            _begin_anew(conn, resource, MAPPING)
 
 
 def _is_untried(known: state.Progress) -> bool:
@@ -67,21 +64,30 @@ def _is_untried(known: state.Progress) -> bool:
 def note_tried(conn: sa.Connection, name: str) -> None:
     """The full pass that the resource owes failed; it is still owed, and goes on where it was."""
     known = state.progress(conn, name)
-    if known.full_owed_since is not None and known.full_reason != DUE:
+    if _is_owed(known):
         state.advance(conn, name, full_reason=TRIED)
 
 
-def owe_all(conn: sa.Connection, resources: Iterable[Resource]) -> None:
-    """Each resource owes a full pass, whatever else it owed."""
-    for resource in resources:
-        _begin_anew(conn, resource, ASKED, None)
+def _is_given_up(known: state.Progress, made: str) -> bool:
+    """Whether a full pass is under way whose rows were made otherwise."""
+    if known.plan_began_at is None or known.plan_mapping == made:
+        return False
+    return known.plan_mapping is not None or known.mapping != made
+
+
+def _is_owed(known: state.Progress) -> bool:
+    """Whether a full pass is owed that does not wait for a budget."""
+    return known.full_owed_since is not None and known.full_reason != DUE
 
 
 def _begin_anew(
-    conn: sa.Connection, resource: Resource, reason: str, since: datetime | None
+    conn: sa.Connection, resource: Resource, reason: str, demand: Demand | None = None
 ) -> None:
-    """Nothing is taken as known or hidden, and a plan that is under way is given up."""
-    digests.forget(conn, resource.table)
+    """Nothing is taken as known or hidden, and a plan that is under way is given up.
+
+    Without a demand the limit stays as it is.
+    """
+    mapping.forget(conn, resource)
     absence.reveal(conn, resource.table)
     state.drop_windows(conn, resource.name)
     state.advance(
@@ -90,19 +96,9 @@ def _begin_anew(
         full_owed_since=sa.func.now(),
         full_reason=reason,
         plan_began_at=None,
-        plan_since=since,
+        plan_mapping=None,
+        **(demand.limit(resource) if demand else {}),
     )
-
-
-def _is_remapped(resource: Resource, known: state.Progress, circumstances: Sequence[str]) -> bool:
-    """Whether rows are made otherwise now than at the last full pass.
-
-    Lists that are read beside contacts are none of their mapping.
-    """
-    reading = resource.reading
-    if isinstance(reading, PerContact) and reading.within:
-        return False
-    return known.mapping != digests.salt(resource.table, *circumstances).hex()
 
 
 # -- owed by time, within a budget -----------------------------------------------------------
@@ -129,19 +125,33 @@ def schedule(
     candidates = []
     for resource in selected:
         known = state.progress(conn, resource.name)
-        if not isinstance(resource.reading, Search) or known.last_full_pass_at is None:
+        if not isinstance(resource.reading, Search) or known.cursor is None:
             continue
         if known.full_owed_since is None:
-            age, names = now - known.last_full_pass_at, loader.names
+            # Until a limited first load was passed over once, its age is what counts.
+            last = known.last_full_pass_at or known.limited_at
+            age = now - last if last else timedelta.max
             cost = math.ceil(loader.alive(conn, resource) / resource.reading.per_page) + 1
             if age >= A_NIGHT or cost <= AT_EVERY_RUN:
-                if resource.reading.whole_by_id:
-                    cost += digests.unknown(conn, names, resource)
-                else:
-                    cost += loader.cut(conn, resource)
+                cost += _by_id(conn, loader, resource, known, now)
             candidates.append(Candidate(resource.name, cost, age))
     for name in choose(candidates, requests, days):
         state.advance(conn, name, full_owed_since=sa.func.now(), full_reason=DUE)
+
+
+def _by_id(
+    conn: sa.Connection, loader: Loader, resource: Resource, known: state.Progress, now: datetime
+) -> int:
+    """How many requests a full pass sends beside those for its lists."""
+    assert isinstance(resource.reading, Search)
+    if resource.reading.whole_by_id:
+        number = digests.unknown(conn, loader.names, resource)
+    else:
+        number = loader.cut(conn, resource)
+    if known.plan_since:
+        older = state.Span(state.OPEN_LOWER, known.plan_since)
+        number += absence.omitted(conn, loader.names, resource, now, older, "updated_at")
+    return number
 
 
 def choose(candidates: Sequence[Candidate], requests: int, days: float) -> list[str]:

@@ -112,8 +112,8 @@ def catalogue_style(reading: Catalogue, *, skips: bool = False) -> Style:
 
 
 async def log(work: Pass, reading: Log, *, full: bool) -> None:
-    """What was added since the cursor; everything on a full pass."""
-    since = 0
+    """What was added since the cursor; on a full pass everything, or what the limit allows."""
+    since = int(work.progress.plan_since.timestamp()) if work.progress.plan_since else 0
     if not full and work.progress.cursor is not None:
         since = int((work.progress.cursor - work.lookback).timestamp())
     style = NumberedPages(

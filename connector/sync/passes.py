@@ -119,7 +119,7 @@ async def _read_changes(
 async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> None:
     if not group:
         return
-    sifted = await work.sift(group)
+    sifted = await work.sift(await work.wanted(group))
     listed = announced(sifted.pages)
     if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
         listed = {key: stamp for key, stamp in listed.items() if sifted.digests.get(key) is None}

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
 from connector.intercom.around import hole_of
 from connector.resources.resource import Resource
+from connector.sync import limits
 from connector.sync.contradictions import asked_again
 from connector.sync.holes import fill_holes, is_place
 from connector.sync.work import PLACEHOLDER_TRIES, Pass
@@ -15,7 +18,8 @@ from connector.warehouse.state import Pending
 
 PLACEHOLDERS_A_RUN = 1_000  # read by id at the end of each run, at least
 PENDING_AT_ONCE = 500
-STALE_PATIENCE = timedelta(days=1)  # so long an index may lag before that is a failure
+NO_FAILURE = (state.STALE, state.REVIVED)  # for as long as an index may lag:
+STALE_PATIENCE = timedelta(days=1)
 
 
 def of_resource(
@@ -58,12 +62,13 @@ async def _left(work: Pass, selected: Sequence[Resource]) -> list[Pending]:
 async def fill_placeholders(work: Pass) -> None:
     """Read what is referred to and was never listed; what cannot be found stays as it is."""
     table, loader = work.resource.table, work.store.loader
-    ids = await work.store.do(
-        lambda conn: loader.unfilled(
-            conn, table, PLACEHOLDER_TRIES, PLACEHOLDERS_A_RUN, work.readers
-        )
-    )
-    if ids:
+
+    def unfilled(conn: sa.Connection) -> list[str]:
+        referring = limits.referring(table) if limits.is_limited(conn, table) else None
+        most = PLACEHOLDERS_A_RUN
+        return loader.unfilled(conn, table, PLACEHOLDER_TRIES, most, work.readers, referring)
+
+    if ids := await work.store.do(unfilled):
         await work.fill(ids)
 
 
@@ -86,5 +91,5 @@ def is_overdue(entry: Pending, names: Collection[str], now: datetime) -> bool:
 
     Those of resources that are not selected wait until they are.
     """
-    late = entry.reason != state.STALE or now - entry.first_seen_at > STALE_PATIENCE
+    late = entry.reason not in NO_FAILURE or now - entry.first_seen_at > STALE_PATIENCE
     return late and entry.resource in names

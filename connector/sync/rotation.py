@@ -89,8 +89,6 @@ async def _turns(
         active=reading.follows_activity,
         counted=reading.counted,
     )
-    now = work.client.clock.safe_now()
-    yield await store.do(lambda conn: reads.waiting(conn, names, work.resource.name, now))
     async for ids in _by_id(store, partial(reads.changed, names=names, turns=turns), math.inf):
         yield ids
     left = await _share(work, began_at)
@@ -140,7 +138,8 @@ async def _began_at(work: Pass, full: bool) -> datetime:
     if work.progress.plan_began_at is not None:
         return work.progress.plan_began_at
     began_at, name = work.began_at(), work.resource.name
-    await work.store.do(lambda conn: state.advance(conn, name, plan_began_at=began_at))
+    values = {"plan_began_at": began_at, "plan_mapping": work.salt.hex()}
+    await work.store.do(lambda conn: state.advance(conn, name, **values))
     return began_at
 
 
@@ -166,12 +165,9 @@ async def _read_all(
     work: Pass, reading: PerContact, turns: AsyncIterator[list[str]]
 ) -> AsyncIterator[Read]:
     async def ids() -> AsyncIterator[str]:
-        waiting: set[str] | None = None  # the first ones may be due for another reason too
         async for some in turns:
             for key in some:
-                if key not in (waiting or ()):
-                    yield key
-            waiting = set(some) if waiting is None else waiting
+                yield key
 
     lot = Read()
     async for one in side_by_side(ids(), lambda key: read_one(work.client, reading, key), AT_ONCE):

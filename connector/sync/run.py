@@ -36,7 +36,7 @@ from connector.resources.resource import (
     Table,
 )
 from connector.resources.selection import Selection
-from connector.sync import deletions, due, pending
+from connector.sync import deletions, due, limits, pending
 from connector.sync.again import check_readable, read_again, shares
 from connector.sync.ahead import together
 from connector.sync.columns import grow_views
@@ -46,7 +46,7 @@ from connector.sync.tolerance import is_news, is_tolerated
 from connector.sync.work import Pass
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import deletions as warehouse_deletions
-from connector.warehouse import foreign_keys, migrate, rights, state
+from connector.warehouse import foreign_keys, mapping, migrate, pinning, rights, state
 from connector.warehouse.completeness import measure
 from connector.warehouse.database import Database
 from connector.warehouse.exclusions import Privacy
@@ -77,6 +77,8 @@ class Options:
     allow_deletes: bool | tuple[str, ...] = False  # opens the fuse: for all, or for those named
     auto_migrate: bool = True
     privacy: Privacy = field(default_factory=Privacy)
+    partial: bool = False  # it is no run over all that the settings select
+    lift_exclusions: bool = False
 
 
 class Reporter(Protocol):
@@ -176,7 +178,7 @@ async def refetch(
     async def work(run: _Run) -> None:
         await run.again(named, ids)
 
-    options = Options(command="refetch", privacy=privacy or Privacy())
+    options = Options(command="refetch", privacy=privacy or Privacy(), partial=True)
     return await _run(client, database, options, Silent(), work)
 
 
@@ -193,6 +195,7 @@ async def _run(
     rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True))
     database.lock()
     pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
+    database.write(lambda conn: _admit(conn, database.schema, options))
     prepare(database, options.auto_migrate)
     run_id = database.write(lambda conn: state.start_run(conn, options.command))
     lag = max(INDEX_LAG, options.lookback)
@@ -202,7 +205,7 @@ async def _run(
         await store.do(lambda conn: _pin(conn, workspace, pinned))
         await store.do(lambda conn: state.forget_runs(conn, options.keep_runs))
         await store.do(lambda conn: _mend(conn, store.loader.names))
-        await store.clean()
+        await store.clean(pins=not options.partial)
         await store.find_doubts()
         began_at = client.clock.safe_now()
         await work(_Run(client, store, options, reporter, outcome, workspace.timezone, began_at))
@@ -234,11 +237,16 @@ def _mend(conn: sa.Connection, names: Names) -> None:
             logger.warning("foreign keys put on again: %s", ", ".join(mended))
 
 
+def _admit(conn: sa.Connection, schema: str, options: Options) -> None:
+    exclusions, lifts = options.privacy.exclusions, options.lift_exclusions
+    pinning.admit(conn, schema, exclusions, whole=not options.partial, lifts=lifts)
+
+
 def _pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) -> None:
     """Pin the schema; another API version means other fields, so every full pass is owed."""
     if pinned is not None and pinned.api_version != workspace.api_version:
         logger.warning("API version is now %s: full passes are due", workspace.api_version)
-        due.owe_all(conn, RESOURCES)
+        mapping.invalidate(conn, RESOURCES)
     state.pin(conn, workspace)
 
 
@@ -269,9 +277,8 @@ class _Run:
         """A pass over each selected resource, then what is pending, then placeholders."""
         options, now = self.options, self.client.clock.safe_now()
         selected = [resource for resource in RESOURCES if self._is_selected(resource)]
-        await self.store.do(
-            lambda conn: due.owe(conn, selected, self._circumstances, options.full, options.since)
-        )
+        demand = limits.Demand(options.full, options.since, now)
+        await self.store.do(lambda conn: due.owe(conn, selected, self._inputs, demand))
         await self.store.do(lambda conn: self._schedule(conn, selected, now))
         for group in _groups(selected):
             await together(*map(self._whole_pass, group))
@@ -300,9 +307,8 @@ class _Run:
         return Selection(self.options.only, self.options.left_out).takes(resource)
 
     @property
-    def _circumstances(self) -> tuple[str, ...]:
-        """What decides, beside the mapping, how records become rows."""
-        return (self.client.version, self.options.privacy.exclusions.fingerprint)
+    def _inputs(self) -> mapping.Inputs:
+        return mapping.Inputs(self.client.version, self.options.privacy.exclusions)
 
     def _schedule(self, conn: sa.Connection, selected: Sequence[Resource], now: datetime) -> None:
         options, loader = self.options, self.store.loader
@@ -446,12 +452,18 @@ class _Run:
             lookback=self.options.lookback,
             sweep=self.options.sweep,
             timezone=self.timezone,
-            circumstances=self._circumstances,
+            salt=self._inputs.of(resource),
+            is_limited=self._is_limited(progress),
             leaves_out=self._left_out(resource),
             run_began_at=self.began_at,
             changed=lambda: self.reporter.moved(resource.name, tally),
             tried=self.tried.setdefault(resource.name, set()),
         )
+
+    def _is_limited(self, progress: state.Progress) -> bool:
+        """Whether what it reads is no full pass, because ``backfill --since`` asked for less."""
+        first = progress.cursor is None and progress.plan_since is not None
+        return self.options.since is not None or first
 
     async def _measure(self, resource: Resource) -> None:
         """Note how complete the parts are that the warehouse holds now."""

@@ -29,6 +29,7 @@ from connector.warehouse import (
     digests,
     erasure,
     foreign_keys,
+    pinning,
     state,
 )
 from connector.warehouse import told as told_by
@@ -144,12 +145,15 @@ class Store:
         """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
         return await self._in_thread(lambda: self.database.write(self._fenced(work)))
 
-    async def clean(self) -> None:
-        """Empty what is newly excluded, and who was merged into a forgotten contact."""
+    async def clean(self, *, pins: bool) -> None:
+        """Empty what is newly excluded, and who was merged into a forgotten contact.
+
+        ``pins``: the exclusions are those of this schema from now on.
+        """
         names, exclusions, run_id = self.loader.names, self.exclusions, self.run_id
 
         def begin(conn: sa.Connection) -> None:
-            cleaning.begin(conn, exclusions)
+            pinning.apply(conn, exclusions, pins=pins)
             erasure.follow_merges(conn, names, run_id)
 
         await self.do(begin)
@@ -299,7 +303,8 @@ class Store:
             for key, error in gone.items()
             if isinstance(error, MergedError) and error.merged_into
         }
-        self._bury(conn, told_by.successions(table, merged, now), now)
+        told = told_by.successions(table, merged, now, self.exclusions)
+        self._bury(conn, told, now)
         live_on = [key for key, error in gone.items() if isinstance(error, MergedError)]
         for what, ids in (
             (absence.GONE, gone.keys() - set(live_on)),
@@ -347,7 +352,7 @@ class Store:
         keys = row_keys(table, rows)[0]
         if not keys:
             return Written(), 0
-        batch = encode(table, rows, [at] * len(rows))
+        batch = encode(table, rows, [at] * len(rows), None, self.exclusions)
         written = self.loader.write(conn, batch, self.run_id, lag=self.lag)
         return written, self._mark_buried(conn, table, keys, at)
 

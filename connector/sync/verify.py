@@ -19,6 +19,7 @@ from connector.resources.resource import (
     Members,
     PerContact,
     Snapshot,
+    Table,
 )
 from connector.resources.selection import Selection
 from connector.sync import comparing
@@ -26,10 +27,11 @@ from connector.sync.comparing import Comparison, Verified
 from connector.sync.run import STOPS
 from connector.sync.tolerance import is_tolerated
 from connector.sync.workspace import check_same, opened_by
-from connector.warehouse import migrate, rights, state
+from connector.warehouse import excludable, migrate, pinning, rights, state
 from connector.warehouse.database import Database
 from connector.warehouse.exclusions import NONE, Exclusions
 from connector.warehouse.state import Progress
+from connector.warehouse.survey import BELOW
 
 __all__ = ["Verified", "verify"]
 
@@ -43,8 +45,9 @@ async def verify(
 ) -> dict[str, Verified]:
     """The outcome for each selected resource; writes nothing.
 
-    Raises what the client and the database raise, WrongWorkspaceError, AlreadyRunningError,
-    SettingsError where there is nothing to compare with.
+    Where the pinned exclusions are others than these, the pinned ones count; what is hashed with
+    another key cannot be compared. Raises what the client and the database raise,
+    WrongWorkspaceError, AlreadyRunningError, SettingsError where there is nothing to compare with.
     """
     selection = only if isinstance(only, Selection) else Selection(tuple(only) if only else None)
     workspace = await opened_by(client)
@@ -53,11 +56,17 @@ async def verify(
     database.lock()
     database.write(lambda conn: check_same(conn, workspace, database.schema))
     _check_migrated(database)
+    pinned = database.write(lambda conn: pinning.manners(conn, database.schema))
+    strange: list[str] = []
+    if pinned is not None:
+        exclusions, strange = excludable.restored(pinned, exclusions)
     found: dict[str, Verified] = {}
     for resource in RESOURCES:
         if selection.takes(resource):
             work = Comparison(client, database, resource, sample, exclusions)
-            found[resource.name] = await _verified(work, asked_for=selection.only is not None)
+            outcome = await _verified(work, asked_for=selection.only is not None)
+            _leave_out(outcome, _columns(resource.table, strange))
+            found[resource.name] = outcome
     return found
 
 
@@ -69,6 +78,21 @@ def _check_migrated(database: Database) -> None:
         )
     if not database.write(lambda conn: migrate.check(conn, schema)):
         raise SettingsError(f"schema {schema} is older: run 'intercom-warehouse migrate' first")
+
+
+def _columns(table: Table, names: Sequence[str]) -> set[str]:
+    """What differences call these fields, of which some stand in links or children."""
+    family = {part.name for part in table.family()} | {link.table for link in table.links}
+    told = [name.split(".")[:2] for name in names]
+    return {column if home == table.name else BELOW for home, column in told if home in family}
+
+
+def _leave_out(outcome: Verified, columns: set[str]) -> None:
+    for key, found in list(outcome.differences.items()):
+        outcome.differences[key] = [column for column in found if column not in columns]
+        if not outcome.differences[key]:
+            del outcome.differences[key]
+            outcome.equal += 1
 
 
 async def _verified(work: Comparison, *, asked_for: bool) -> Verified:

@@ -68,11 +68,15 @@ async def windows(work: Pass, reading: Search) -> None:
         await reader.read_open_windows()
         if await _is_short(work, reading, reader.missing):
             logger.warning("%s: search counts more than it lists", work.resource.name)
-    done = work.succeeded(began_at, full=True)
-    if since is None:
-        await ask(work, done)
-    else:
-        await work.store.do(done)
+    if since is not None:
+        await _nominate_older(work, since)
+    await ask(work, work.succeeded(began_at, full=True))
+
+
+async def _nominate_older(work: Pass, since: datetime) -> None:
+    """What is here and was last updated before the limit is in no window: it is asked for by id."""
+    older, now = Span(state.OPEN_LOWER, since), work.client.clock.safe_now()
+    await work.store.do(lambda conn: nominate(work, conn, [], now, older))
 
 
 async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
@@ -85,7 +89,7 @@ async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
     def begin(conn: sa.Connection) -> None:
         state.drop_windows(conn, name)
         state.replace_windows(conn, name, [], [plan.first_window(since)])
-        state.advance(conn, name, plan_began_at=began_at)
+        state.advance(conn, name, plan_began_at=began_at, plan_mapping=work.salt.hex())
 
     await work.store.do(begin)
     return began_at, since
@@ -220,7 +224,7 @@ class _Reader:
 
         def finish(conn: sa.Connection) -> None:
             state.finish_window(conn, work.resource.name, window.span)
-            if self.since is None and asked_at is not None:
+            if asked_at is not None:
                 nominate(work, conn, seen, asked_at, self._covered(window.span))
             if also:
                 also(conn)
@@ -289,10 +293,11 @@ class _Reader:
         return math.inf > left > min(plan.WINDOW_RECORDS * 3 // 2, everywhere / SHARES)
 
     async def _take(self, page: Page, seen: list[str]) -> None:
+        pages = await self.work.wanted([page])
         if not self.work.may_know and not self.reading.whole_by_id:
-            await self._write(Sifted([page]))  # at first sight without digests
+            await self._write(Sifted(list(pages)))  # at first sight without digests
             return
-        sifted = await self.work.sift([page])
+        sifted = await self.work.sift(pages)
         if self.work.may_know:
             seen += sifted.seen
         await self._write(sifted)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +21,7 @@ from connector.sync import plan
 from connector.sync.known import Sifted, sift
 from connector.sync.objects import Found, complete_lists, read_in_lots, read_objects
 from connector.sync.store import INDEX_LAG, Chunk, Store
-from connector.warehouse import absence, deletions, digests, state
+from connector.warehouse import absence, deletions, state
 from connector.warehouse.instants import instant
 from connector.warehouse.state import Progress, Tally
 
@@ -55,7 +54,8 @@ class Pass:
     lookback: timedelta
     sweep: timedelta  # everything that is read in turn is read again within so long
     timezone: str | None = None  # of the workspace: the days of its searches begin by it
-    circumstances: tuple[str, ...] = ()  # beside the mapping, what decides how rows are made
+    salt: bytes = b""  # what stands for how its rows are made
+    is_limited: bool = False  # it is part of what leaves older objects out: no full pass counts
     run_began_at: datetime | None = None  # by Intercom's clock
     leaves_out: tuple[Resource, ...] = ()  # resources over the same table that are not selected
     changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
@@ -77,13 +77,14 @@ class Pass:
         }
         if full:
             values |= {
-                "last_full_pass_at": began_at,
                 "mapping": self.salt.hex(),
                 "full_owed_since": None,
                 "full_reason": None,
                 "plan_began_at": None,
-                "plan_since": None,
+                "plan_mapping": None,
             }
+        if full and not self.is_limited:
+            values["last_full_pass_at"] = began_at
         name = self.resource.name
 
         def work(conn: sa.Connection) -> None:
@@ -109,15 +110,26 @@ class Pass:
 
     # -- what is known -----------------------------------------------------------------------
 
-    @cached_property
-    def salt(self) -> bytes:
-        """What tells digests of this mapping and its circumstances from others."""
-        return digests.salt(self.resource.table, *self.circumstances)
-
     @property
     def may_know(self) -> bool:
-        """Whether anything may have been merged before."""
-        return self.progress.last_full_pass_at is not None
+        """Whether anything may have been merged before: a first load has ended."""
+        return self.progress.cursor is not None
+
+    async def wanted(self, pages: Sequence[Page]) -> Sequence[Page]:
+        """The pages without what is older than the limit of ``backfill --since``, and not here."""
+        limit = self.progress.plan_since
+        if limit is None:
+            return pages
+        old = [str(h.id) for page in pages for h in page.heads if _is_before(h.updated_at, limit)]
+        if not old:
+            return pages
+        loader, table = self.store.loader, self.resource.table
+        here = await self.store.do(lambda conn: loader.present(conn, table, old, filled=True))
+        out = set(old) - here
+        return [
+            page.only([n for n, head in enumerate(page.heads) if str(head.id) not in out])
+            for page in pages
+        ]
 
     async def sift(self, pages: Sequence[Page]) -> Sifted:
         """The pages without what was merged before as it is now."""
@@ -357,6 +369,10 @@ def chunk_of(found: Found, ids: Iterable[str] | None = None) -> Chunk:
         record, read_at = found.records[key]
         chunk.add([record], read_at)
     return chunk
+
+
+def _is_before(updated_at: Any, limit: datetime) -> bool:
+    return type(updated_at) is int and updated_at < limit.timestamp()
 
 
 def _is_older(read: Any, announced: Any) -> bool:

@@ -56,24 +56,44 @@ def nominate(
     read_at: datetime,
     before: datetime,
     span: Span | None = None,
+    by: str = "",
 ) -> int:
     """Nominate the living rows that a list asked for at ``read_at`` omits; how many there are.
 
     Rows read since, created or changed after ``before`` are left out, and hidden ones that were
-    asked for not long ago. ``span``: the list shows only what was created in it. What ``seen``
-    names is hidden no more.
+    asked for not long ago. ``span``: the list shows only what falls into it by the column ``by``.
+    What ``seen`` names is hidden no more.
     """
     table = resource.table
     reveal(conn, table, seen)
-    query = _omitted(names, resource, span)
-    values = {"name": resource.name, "table": table.name, "seen": list(seen), "read_at": read_at}
-    values |= {"before": before, "rarely": read_at - RARELY}
-    if span:
-        values |= {"lower": span.lower, "upper": span.upper}
+    query = (
+        f"INSERT INTO {names.in_text('sync_nominees')} (resource, id)"
+        f" SELECT :name, t.id FROM {_omitted(names, resource, span, by)}"
+        " ORDER BY t.id ON CONFLICT DO NOTHING"
+    )
+    told = {"name": resource.name, "seen": list(seen)}
+    values = {**told, **_values(resource, read_at, before, span)}
     return conn.execute(sa.text(query), values).rowcount
 
 
-def _omitted(names: Names, resource: Resource, span: Span | None) -> str:
+def omitted(
+    conn: sa.Connection, names: Names, resource: Resource, now: datetime, span: Span, by: str
+) -> int:
+    """How many rows that fall into the span would be asked for by id, if a list omitted them."""
+    query = f"SELECT count(*) FROM {_omitted(names, resource, span, by)}"
+    values = {"seen": list[str](), **_values(resource, now, now, span)}
+    return int(conn.execute(sa.text(query), values).scalar_one())
+
+
+def _values(
+    resource: Resource, read_at: datetime, before: datetime, span: Span | None
+) -> dict[str, object]:
+    values: dict[str, object] = {"table": resource.table.name, "read_at": read_at}
+    values |= {"before": before, "rarely": read_at - RARELY}
+    return values | ({"lower": span.lower, "upper": span.upper} if span else {})
+
+
+def _omitted(names: Names, resource: Resource, span: Span | None, by: str) -> str:
     table = resource.table
     conditions = ["t._deleted_at IS NULL", "NOT t._placeholder"]
     conditions += [f"t.{quote(k)} = {literal(v)}" for k, v in resource.owns]
@@ -81,7 +101,7 @@ def _omitted(names: Names, resource: Resource, span: Span | None) -> str:
     moved = [c.name for c in table.columns if c.name in ("created_at", "updated_at")]
     conditions += [f"(t.{name} IS NULL OR t.{name} < :before)" for name in moved]
     if span:
-        cut = f"t.{quote(table.cut_by)}"
+        cut = f"t.{quote(by)}"
         within = f"{cut} >= :lower AND {cut} < :upper"
         # The first window also answers for rows of which that time is not known.
         conditions.append(f"({within} OR {cut} IS NULL)" if span.lower.year == 1 else within)
@@ -90,11 +110,7 @@ def _omitted(names: Names, resource: Resource, span: Span | None) -> str:
         f"NOT EXISTS (SELECT FROM {names.in_text('sync_hidden')} h WHERE h.table_name = :table"
         " AND h.id = t.id AND h.reads > 1 AND h.read_at > :rarely)",
     ]
-    return (
-        f"INSERT INTO {names.in_text('sync_nominees')} (resource, id)"
-        f" SELECT :name, t.id FROM {names.in_text(table.name)} t WHERE {' AND '.join(conditions)}"
-        " ORDER BY t.id ON CONFLICT DO NOTHING"
-    )
+    return f"{names.in_text(table.name)} t WHERE {' AND '.join(conditions)}"
 
 
 def nominees(conn: sa.Connection, resource: str, after: str, most: int) -> list[str]:

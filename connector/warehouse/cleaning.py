@@ -40,10 +40,12 @@ class _Place:
 
 
 def clean(database: Database, exclusions: Exclusions, command: str) -> None:
-    """Clean all rows, as a run of that command if there are any; the caller holds the lock."""
+    """Go on with a cleaning that was interrupted, as a run of that command, if there is one.
+
+    The caller holds the lock, and knows that these exclusions are those in force.
+    """
     names = Names(database.schema)
-    database.write(lambda conn: begin(conn, exclusions))
-    if not database.write(_is_due):
+    if not database.write(lambda conn: _is_due(conn, exclusions)):
         return
     run_id = database.write(lambda conn: state.start_run(conn, command))
     while database.write(lambda conn: step(conn, names, exclusions, run_id)):
@@ -51,26 +53,33 @@ def clean(database: Database, exclusions: Exclusions, command: str) -> None:
     database.write(lambda conn: state.finish_run(conn, run_id, "succeeded"))
 
 
-def _is_due(conn: sa.Connection) -> bool:
-    return (
-        conn.execute(sa.select(EXCLUSIONS).where(EXCLUSIONS.c.cleaned_at.is_(None))).first()
-        is not None
-    )
+def _is_due(conn: sa.Connection, exclusions: Exclusions) -> bool:
+    """Whether a cleaning was interrupted, and these exclusions are those that it is for."""
+    query = sa.select(EXCLUSIONS).where(EXCLUSIONS.c.cleaned_at.is_(None))
+    due = {row.name: row.manner for row in conn.execute(query)}
+    known = {rule.name: exclusions.manner(rule) for rule in exclusions.rules}
+    return bool(due) and due.items() <= known.items()
 
 
-def begin(conn: sa.Connection, exclusions: Exclusions) -> None:
-    """Note what is newly excluded, excluded in another manner, or excluded no more."""
+def begin(conn: sa.Connection, exclusions: Exclusions) -> list[str]:
+    """Note what is newly excluded, excluded in another manner, or excluded no more; its names."""
     stored = {row.name: row for row in conn.execute(sa.select(EXCLUSIONS))}
+    changed = []
     for rule in exclusions.rules:
         manner, before = exclusions.manner(rule), stored.pop(rule.name, None)
         if before is None or before.manner != manner:
             _note(conn, rule.name, manner, hashing=rule.hashed and before is None)
+            changed.append(rule.name)
     for name, before in stored.items():
+        if before.manner == LIFTED:
+            continue
+        changed.append(name)
         if before.manner == "null" and before.cleaned_at is not None:
             conn.execute(sa.delete(EXCLUSIONS).where(EXCLUSIONS.c.name == name))
-        elif before.manner != LIFTED:
+        else:
             lifted = {"manner": LIFTED, "position": sa.null(), "cleaned_at": sa.func.now()}
             conn.execute(sa.update(EXCLUSIONS).where(EXCLUSIONS.c.name == name).values(lifted))
+    return changed
 
 
 def _note(conn: sa.Connection, name: str, manner: str, *, hashing: bool) -> None:

@@ -49,8 +49,12 @@ def salt(table: Table, *circumstances: str) -> bytes:
 
     It changes with the declaration of the table, and so with every revision of the mapping.
     """
-    told = json.dumps([revision(table), *circumstances])
-    return sha256(told.encode()).digest()[:16]
+    return salted(revision(table), *circumstances)
+
+
+def salted(revision: str, *circumstances: str) -> bytes:
+    """The same of what stands for a mapping."""
+    return sha256(json.dumps([revision, *circumstances]).encode()).digest()[:16]
 
 
 @cache

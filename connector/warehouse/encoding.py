@@ -52,7 +52,7 @@ def make(
     """Records, decoded or as JSON text, as a batch, and what they tell of other tables."""
     decoded = [decode(one) if isinstance(one, bytes) else one for one in records]
     batch = encode(table, decoded, read_at, completed, exclusions)
-    return batch, told_by.batches(table, decoded, read_at)
+    return batch, told_by.batches(table, decoded, read_at, exclusions)
 
 
 class Encoding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -46,6 +46,26 @@ def parse(text: str, key: str = "", signatures: Signatures = INTERCOM) -> Exclus
     if any(rule.hashed for rule in rules.values()):
         _check_key(key)
     return Exclusions(rules.values(), key, signatures)
+
+
+def restored(manners: Mapping[str, str], given: Exclusions) -> tuple[Exclusions, list[str]]:
+    """Exclusions made again from how they are stored, by name, with the key of the given ones.
+
+    Also the names of those that are hashed with another key: they are only emptied. Fields that
+    are not declared any more are left out.
+    """
+    rules: list[Rule] = []
+    strange: list[str] = []
+    for name, manner in manners.items():
+        try:
+            rule = _rule(name, hashed=manner.startswith(HASHED))
+        except SettingsError:
+            continue
+        if given.manner(rule) != manner:
+            strange.append(name)
+            rule = replace(rule, hashed=False)
+        rules.append(rule)
+    return given.with_rules(rules), strange
 
 
 def _check_key(key: str) -> None:

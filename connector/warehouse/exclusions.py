@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -110,8 +110,15 @@ class Exclusions:
     def only(self, names: Iterable[str]) -> Exclusions:
         """Those of these names."""
         wanted = set(names)
-        rules = (rule for rule in self.rules if rule.name in wanted)
+        return self.with_rules(rule for rule in self.rules if rule.name in wanted)
+
+    def with_rules(self, rules: Iterable[Rule]) -> Exclusions:
+        """Others, hashed with the same key."""
         return Exclusions(rules, self._key.decode(), self.signatures)
+
+    def on(self, tables: Collection[str]) -> Exclusions:
+        """Those of fields of these tables."""
+        return self.only(rule.name for rule in self.rules if rule.table in tables)
 
     def records(self, table: Table, records: Sequence[Record]) -> Sequence[Record]:
         """The records as they may be stored; the given ones stay as they are."""

@@ -133,10 +133,13 @@ class Loader:
                 number += int((cursor.fetchone() or (0,))[0])
         return number
 
-    def present(self, conn: sa.Connection, table: Table, keys: Sequence[str]) -> set[str]:
-        """Which of these keys the table has rows for."""
+    def present(
+        self, conn: sa.Connection, table: Table, keys: Sequence[str], *, filled: bool = False
+    ) -> set[str]:
+        """Which of these keys the table has rows for; ``filled``: that are no placeholders."""
         cursor = cursor_of(conn)
-        cursor.execute(statements.present(self.names, table), [list(keys)])
+        query = statements.present(self.names, table) + (" AND NOT _placeholder" if filled else "")
+        cursor.execute(query, [list(keys)])
         return {key for (key,) in cursor.fetchall()}
 
     def all_living(self, conn: sa.Connection, resource: Resource) -> set[str]:
@@ -170,13 +173,15 @@ class Loader:
         tries: int,
         most: int,
         readers: Sequence[str] = (),
+        referring: Sequence[tuple[str, str]] | None = None,
     ) -> list[str]:
         """Placeholders that were asked for by id fewer than ``tries`` times, at most ``most``.
 
-        What is pending under one of the names of ``readers`` is left out.
+        What is pending under one of the names of ``readers`` is left out. ``referring``: only
+        those that one of these (table, column) refers to.
         """
         cursor, values = cursor_of(conn), [table.name, tries, list(readers), most]
-        cursor.execute(statements.unfilled(self.names, table), values)
+        cursor.execute(statements.unfilled(self.names, table, referring), values)
         return [key for (key,) in cursor.fetchall()]
 
     def note_tried(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ from connector.warehouse.state import READS
 from connector.warehouse.statements import Names, quote
 
 PAGE = 2_000
+EXPIRED = datetime(1970, 1, 1, tzinfo=UTC)
+"""When what is to be read again was read, whenever that was."""
 
 _ALIVE = "c._deleted_at IS NULL AND NOT c._placeholder"
 
@@ -47,26 +49,24 @@ class Turns:
     counted: tuple[str, str, str] | None = None
 
 
-def waiting(conn: sa.Connection, names: Names, resource: str, now: datetime) -> list[str]:
-    """Contacts that could not be read before and whose next try is due, by id."""
-    query = sa.text(
-        f"SELECT c.id FROM {names.in_text('contacts')} c"
-        f" JOIN {names.in_text('sync_pending')} p ON p.resource = :resource AND p.id = c.id"
-        f" WHERE {_ALIVE} AND p.not_before <= :now ORDER BY c.id"
-    )
-    return list(conn.execute(query, {"resource": resource, "now": now}).scalars())
-
-
 def never_read(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list[Turn]:
-    """Contacts that were never read, by id."""
-    return _turns(conn, names, turns, after, "r.id IS NULL", {})
+    """Contacts that were never read, nor tried in vain, by id."""
+    condition = f"r.id IS NULL AND NOT EXISTS ({_pending(names)})"
+    return _turns(conn, names, turns, after, condition, {})
+
+
+def _pending(names: Names) -> str:
+    return (
+        f"SELECT FROM {names.in_text('sync_pending')} p WHERE p.resource = :resource"
+        " AND p.id = c.id"
+    )
 
 
 def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list[Turn]:
     """Contacts that are due for a reason, by id."""
     reasons = [
-        f"EXISTS (SELECT FROM {names.in_text('sync_pending')} p WHERE p.resource = :resource"
-        " AND p.id = c.id AND p.not_before <= :began_at)"
+        "r.read_at = :expired",
+        f"EXISTS ({_pending(names)}{'' if turns.before else ' AND p.not_before <= :began_at'})",
     ]
     if turns.before is not None:
         reasons.append("r.read_at < :before")
@@ -82,7 +82,9 @@ def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list
             " AND k._deleted_at IS NULL)"
         )
     condition = "(" + ") OR (".join(reasons) + ")"
-    return _turns(conn, names, turns, after, condition, {"before": turns.before})
+    return _turns(
+        conn, names, turns, after, condition, {"before": turns.before, "expired": EXPIRED}
+    )
 
 
 def _turns(
@@ -201,6 +203,12 @@ def note(
         ),
         rows,
     )
+
+
+def expire(conn: sa.Connection, resource: str) -> None:
+    """All contacts, or groups, are due to be read again for this resource."""
+    old = (READS.c.resource == resource, READS.c.read_at != EXPIRED)
+    conn.execute(sa.update(READS).where(*old).values(read_at=EXPIRED))
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,11 @@ WORKSPACE = helper_table(
     plain("timezone", sa.Text(), "Timezone of the workspace, which bounds the days of its search"),
     plain("api_version", sa.Text(), "API version of the last sync; a change makes the next full"),
     plain("pinned_at", INSTANT, "When the first sync pinned the workspace"),
+    plain(
+        "exclusions_pinned_at",
+        INSTANT,
+        "When a whole run last pinned what CONNECTOR_EXCLUDE keeps out; null before the first",
+    ),
 )
 
 STATE = helper_table(
@@ -52,8 +57,23 @@ STATE = helper_table(
     plain("full_owed_since", INSTANT, "Since when a full pass is owed; null if none is"),
     plain("full_reason", sa.Text(), "Why it is owed: first, asked, mapping or due"),
     plain("plan_began_at", INSTANT, "When the full pass that is under way began; null if none is"),
-    plain("plan_since", INSTANT, "Limit of the plan: only objects updated since; null for none"),
-    plain("mapping", sa.Text(), "Mapping and API version of the last full pass that succeeded"),
+    plain(
+        "plan_since",
+        INSTANT,
+        "Limit of backfill --since: only objects updated since come in unasked; null for none",
+    ),
+    plain("limited_at", INSTANT, "When that limit was set, by Intercom's clock; null for none"),
+    plain(
+        "plan_mapping",
+        sa.Text(),
+        "How the full pass that is under way makes its rows, as mapping; null if none is",
+    ),
+    plain(
+        "mapping",
+        sa.Text(),
+        "How the last full pass that succeeded made its rows: declarations, API version and"
+        " exclusions; null if rows were written from anything else since",
+    ),
     plain("position", sa.Text(), "Page token from which a feed is read on"),
 )
 
@@ -164,6 +184,20 @@ FORGOTTEN = helper_table(
         comment="forgotten on demand, deleted at Intercom, or merged into another contact, which"
         " empties only its own row",
     ),
+    plain(
+        "rows_noted_at",
+        INSTANT,
+        "When its rows were noted in sync_forgotten_rows; null if they were not yet",
+    ),
+)
+
+FORGOTTEN_ROWS = helper_table(
+    "sync_forgotten_rows",
+    "What was about a forgotten contact: it stays empty, also where a merge gives it to another.",
+    key_column("table_name", "Table of the row"),
+    key_column("id", "Intercom's id of the object"),
+    key_column("about", "Column or link table that named the contact"),
+    key_column("contact_id", "The forgotten contact"),
 )
 
 RUNS = helper_table(
@@ -276,6 +310,8 @@ class Progress:
     full_reason: str | None = None
     plan_began_at: datetime | None = None
     plan_since: datetime | None = None
+    limited_at: datetime | None = None
+    plan_mapping: str | None = None
     mapping: str | None = None
     position: str | None = None
 
@@ -379,7 +415,10 @@ class Pending:
     first_seen_at: datetime
 
 
-STALE = "read by id it was older than search announced"  # the reason of what is no failure (yet)
+# Reasons of what is no failure (yet):
+STALE = "read by id it was older than search announced"
+REVIVED = "its contact is forgotten no more: what was emptied is read again"
+
 CONTRADICTION = "lists show it, and a read by id does not find it; not taken as deleted"
 
 FREE_ATTEMPTS = 2  # the next run tries at once; a hiccup shall not cost a day

@@ -9,7 +9,7 @@ server session. Their names carry a checksum of their shape, for sessions that o
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -285,17 +285,25 @@ def sample(names: Names, resource: Resource) -> str:
     )
 
 
-def unfilled(names: Names, table: Table) -> str:
+def unfilled(names: Names, table: Table, referring: Iterable[tuple[str, str]] | None) -> str:
     """Placeholders worth asking for, but those that are pending.
 
-    Parameters: the table, tries allowed, resources that read it by id, how many.
+    Parameters: the table, tries allowed, resources that read it by id, how many. ``referring``:
+    only those that one of these (table, column) refers to; None for all.
     """
+    some = ""
+    if referring is not None:
+        told = [
+            f"o.id IN (SELECT {quote(c)} FROM {names(t)} WHERE {quote(c)} IS NOT NULL)"
+            for t, c in referring
+        ]
+        some = f"AND ({' OR '.join(told) or 'false'})"
     return f"""
         SELECT o.id FROM {names(table.name)} o
         LEFT JOIN {names("sync_placeholders")} p ON p.table_name = %s AND p.id = o.id
         WHERE o._placeholder AND o._deleted_at IS NULL AND coalesce(p.attempts, 0) < %s
           AND NOT EXISTS (SELECT FROM {names("sync_pending")} w
-                          WHERE w.resource = ANY(%s) AND w.id = o.id)
+                          WHERE w.resource = ANY(%s) AND w.id = o.id) {some}
         ORDER BY p.attempts NULLS FIRST, o.id LIMIT %s"""
 
 

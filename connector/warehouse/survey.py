@@ -38,6 +38,7 @@ class Found:
     ids: list[str]
 
 
+BELOW = "links or children"  # what differences call what differs there
 Survey = Mapping[tuple[str, str], Found]  # by table and fate: new, changed, refused or omitted
 
 
@@ -70,7 +71,7 @@ def differences(names: Names, table: Table, staged: Outline) -> str:
     content = contents(names, table, dict(staged)[table.name], None)
     cases = [f"CASE WHEN o.{quote(table.key[0])} IS NULL THEN {literal('no row')} END"]
     cases += [f"CASE WHEN {c.differs} THEN {literal(name)} END" for name, c in content.items()]
-    cases.append(f"CASE WHEN r.touched THEN {literal('links or children')} END")
+    cases.append(f"CASE WHEN r.touched THEN {literal(BELOW)} END")
     return f"""WITH {results}
         SELECT {key_text(table, "s")}, array_remove(ARRAY[{", ".join(cases)}], NULL)
         FROM {stage(table.name)} s JOIN {quote(table.name + " rows")} r ON r.place = s.ctid

@@ -12,10 +12,14 @@ from connector.resources.lists import Record
 from connector.resources.resource import Table, Told
 from connector.warehouse.batch import Batch
 from connector.warehouse.encoder import encode, row_keys
+from connector.warehouse.exclusions import NONE, Exclusions
 
 
 def batches(
-    table: Table, records: Sequence[Record], read_at: Sequence[datetime]
+    table: Table,
+    records: Sequence[Record],
+    read_at: Sequence[datetime],
+    exclusions: Exclusions = NONE,
 ) -> list[tuple[Batch, list[str]]]:
     """For each kind of row that these records tell of: a batch, and the ids it tells of."""
     found = []
@@ -29,12 +33,12 @@ def batches(
                     rows.append({**element, told.owner: record.get("id")})
                     moments.append(moment)
         if rows:
-            found.append(_batch(told, rows, moments))
+            found.append(_batch(told, rows, moments, exclusions))
     return found
 
 
 def successions(
-    table: Table, merged: Mapping[str, str], at: datetime
+    table: Table, merged: Mapping[str, str], at: datetime, exclusions: Exclusions = NONE
 ) -> list[tuple[Batch, list[str]]]:
     """The same of objects that, asked for by id, were merged: survivors' ids by their own."""
     if not merged:
@@ -44,12 +48,14 @@ def successions(
             told,
             [{told.subject: key, told.owner: survivor} for key, survivor in sorted(merged.items())],
             [at] * len(merged),
+            exclusions,
         )
         for told in table.tells
     ]
 
 
 def _batch(
-    told: Told, rows: Sequence[Record], moments: Sequence[datetime]
+    told: Told, rows: Sequence[Record], moments: Sequence[datetime], exclusions: Exclusions
 ) -> tuple[Batch, list[str]]:
-    return encode(told.table, rows, moments), row_keys(told.table, rows)[0]
+    batch = encode(told.table, rows, moments, None, exclusions)
+    return batch, row_keys(told.table, rows)[0]
