@@ -23,13 +23,12 @@ from connector.warehouse import database as database_module
 from connector.warehouse import session
 from connector.warehouse.database import Database, conninfo
 from tests.harness import NOW, Harness
-from tests.postgres import Server, may_mount, pooled, small_disk, standby
+from tests.postgres import PGBOUNCER, Server, may_mount, pooled, small_disk, standby
 from tests.service import environment, served, start
 from tests.truth import differences
 
 FEW = {"events": 60, "tickets": 20, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
 DAY = 86_400.0
-PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 _numbers = itertools.count(1)
 
 
