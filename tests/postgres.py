@@ -81,8 +81,8 @@ PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sb
 
 
 @contextlib.contextmanager
-def pooled(server: Server, binary: str) -> Iterator[str]:
-    """The address of a PgBouncer in transaction mode before the server."""
+def pooled(server: Server, binary: str, size: int = 3) -> Iterator[str]:
+    """The address of a PgBouncer in transaction mode before the server, with so many servers."""
     directory, port = server.space("bouncer"), _free_port()
     configuration = directory / "pgbouncer.ini"
     configuration.write_text(
@@ -90,7 +90,8 @@ def pooled(server: Server, binary: str) -> Iterator[str]:
         f"* = host={server.socket} user=postgres\n"
         "[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 50\n"
+        "auth_type = any\npool_mode = transaction\nmax_client_conn = 50\n"
+        f"default_pool_size = {size}\n"
         "server_reset_query_always = 0\nignore_startup_parameters = extra_float_digits\n"
         f"logfile = {directory}/log\npidfile = {directory}/pid\n"
         "[users]\n"

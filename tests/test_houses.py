@@ -13,7 +13,7 @@ from alembic import command
 from psycopg.conninfo import make_conninfo
 
 from connector.errors import DatabaseRefusedError
-from connector.simulator import Workspace
+from connector.simulator import Simulator, Workspace
 from connector.sync import plan, windows
 from connector.warehouse import foreign_keys, rights, session, state
 from connector.warehouse.database import Database, conninfo
@@ -22,6 +22,7 @@ from tests import houses
 from tests.harness import NOW, Harness
 from tests.houses import HOUSES, POOLED, Applied, House, applied
 from tests.postgres import PGBOUNCER, pooled
+from tests.service import environment, served, start
 from tests.test_year import night_by_night
 from tests.truth import differences
 
@@ -232,6 +233,33 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
             database.close()
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize(("command", "told"), [("sync", "err"), ("check", "out")])
+def test_the_commands_refuse_such_a_database_before_anything_is_written(
+    database_url: str, command: str, told: str
+) -> None:
+    name, space = f"enc_{next(_numbers)}", Workspace.generate(3, contacts=5, **FEW)
+    url = make_conninfo(conninfo(database_url), dbname=name)
+    with (
+        psycopg.connect(conninfo(database_url), autocommit=True) as admin,
+        served(Simulator(space)) as address,
+    ):
+        admin.execute(
+            f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0"
+            " LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        try:
+            process = start(environment(address, url, "s"), command)
+            out, err = process.communicate(timeout=60)
+            with psycopg.connect(url, client_encoding="UTF8") as inside:
+                schemas = inside.execute("SELECT FROM pg_namespace WHERE nspname = 's'")
+                assert schemas.rowcount == 0
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert process.returncode == 2, out + err
+    assert "has the encoding LATIN1" in {"out": out, "err": err}[told]
+    assert "Traceback" not in out + err
 
 
 NIGHTLY = House("nightly", owns=False)
