@@ -16,14 +16,18 @@ from connector.simulator import Simulator, SimulatorTransport, Workspace
 from connector.sync.run import Options, Outcome, sync
 from connector.warehouse.database import Database, conninfo
 
+# Of the connection that looks, whatever the house around it sets.
+UNDISTURBED = {"timezone": "UTC", "datestyle": "ISO", "statement_timeout": "0", "lock_timeout": "0"}
 NOW = 1_780_000_000.0  # where tests begin; the clock moves only when they say so
 
 
 class Harness:
     """``await sync()``, change the workspace through ``control``, look at ``rows``."""
 
-    def __init__(self, database_url: str, schema: str) -> None:
+    def __init__(self, database_url: str, schema: str, outside: str = "", **options: Any) -> None:
         self.database_url, self.schema = database_url, schema
+        self.outside = outside  # who looks, if not the role that syncs
+        self.options = options  # of every sync
         self.now = NOW
         self.began = NOW  # when the last sync began
         self.waited: list[float] = []  # every pause the client made
@@ -65,7 +69,7 @@ class Harness:
 
     async def sync(self, client: Client | None = None, **options: Any) -> Outcome:
         """One run, with a database connection of its own, as a process would have."""
-        options.setdefault("lookback", timedelta(seconds=900))
+        options = {"lookback": timedelta(seconds=900)} | self.options | options
         self.began = self.now
         # Its connections are new ones each time; the statements that it compiled are kept.
         idle = self._idle.setdefault(self.database_url, [])
@@ -83,9 +87,13 @@ class Harness:
         """Rows of a query; the search path is the test's schema."""
         if self._reader is None:
             self._reader = psycopg.connect(
-                conninfo(self.database_url), autocommit=True, row_factory=dict_row
+                conninfo(self.outside or self.database_url),
+                autocommit=True,
+                row_factory=dict_row,
+                client_encoding="UTF8",
             )
-            self._reader.execute("SET timezone = 'UTC'")
+            for name, value in UNDISTURBED.items():
+                self._reader.execute(f"SET {name} = '{value}'")
             self._reader.execute(f'SET search_path = "{self.schema}"')
         done = self._reader.execute(statement, parameters or None)
         return done.fetchall() if done.description else []

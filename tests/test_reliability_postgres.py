@@ -23,13 +23,12 @@ from connector.warehouse import database as database_module
 from connector.warehouse import session
 from connector.warehouse.database import Database, conninfo
 from tests.harness import NOW, Harness
-from tests.postgres import Server, may_mount, pooled, small_disk, standby
+from tests.postgres import PGBOUNCER, Server, may_mount, pooled, small_disk, standby
 from tests.service import environment, served, start
 from tests.truth import differences
 
 FEW = {"events": 60, "tickets": 20, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
 DAY = 86_400.0
-PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 _numbers = itertools.count(1)
 
 
@@ -464,6 +463,44 @@ async def test_a_transaction_pooler_changes_nothing(
             assert ended.returncode == 0
     own.database_url = direct
     assert differences(own) == []
+
+
+@pytest.mark.skipif(not PGBOUNCER, reason="the program pgbouncer is not installed")
+@pytest.mark.chaos
+@pytest.mark.fault(
+    "a pooler with one server connection, which the run's own lock takes; SIGTERM meanwhile",
+    "exit code 5 names the shortage; SIGTERM ends the wait within seconds",
+    times=2,
+    rows=False,
+)
+async def test_a_pooler_with_too_few_connections_is_named(
+    own: Harness, server: Server, injected: Any
+) -> None:
+    assert PGBOUNCER
+    with (
+        pooled(server, PGBOUNCER, size=1) as url,
+        served(own.simulator) as address,
+    ):
+        environ = environment(address, url, own.schema)
+        process = start(environ, "sync")
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 5, out + err
+        assert "too few connections: a sync needs two" in err
+        assert "Traceback" not in err
+        injected()
+        process = start(environ, "sync")
+        _until(lambda: _locks(own) == 1)
+        began = time.monotonic()
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130, out + err
+        assert time.monotonic() - began < 15
+        injected()
+
+
+def _locks(harness: Harness) -> int:
+    query = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid > 0"
+    return int(harness.query(f"SELECT count(*) AS n FROM ({query}) l")[0]["n"])
 
 
 # -- restored, read-only ---------------------------------------------------------------------

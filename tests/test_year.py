@@ -51,6 +51,11 @@ def was_full(harness: Harness) -> bool:
 
 @pytest.mark.parametrize("nights", [61, pytest.param(365, marks=pytest.mark.chaos)])
 async def test_every_night_of_a_year_is_right(harness: Harness, nights: int) -> None:
+    await night_by_night(harness, nights)
+
+
+async def night_by_night(harness: Harness, nights: int) -> None:
+    """So many nights, in which all sorts of things happen; what they leave is right."""
     harness.simulate(small_workspace(7), index_lag=(60.0, 300.0), feed_lag=60.0, merges_move=True)
     life = Life(harness, 7)
     await harness.sync()

@@ -54,6 +54,7 @@ SETTINGS = (
 PATIENCE = 30.0  # seconds until a transaction begins: a pooler may have to wait for a server
 GRACE = 3.0  # seconds, where the run is to end
 SLICE = 0.1  # seconds between two looks at whether it is
+_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)  # epoll costs a file
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def ask(connection: psycopg.Connection[Any], statement: str, stopped: threading.
         waited = time.monotonic() - began
         if waited > (GRACE if stopped.is_set() else PATIENCE):
             raise ShortageError("no answer to the first statement of a transaction")
-        with selectors.DefaultSelector() as selector:
+        with _Selector() as selector:
             selector.register(pgconn.socket, ready)
             selector.select(SLICE)
 

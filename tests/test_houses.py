@@ -1,0 +1,328 @@
+"""The same rows in every house: whatever server, database, role and environment have set."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from psycopg.conninfo import make_conninfo
+
+from connector.errors import DatabaseRefusedError
+from connector.simulator import Simulator, Workspace
+from connector.sync import plan, windows
+from connector.warehouse import foreign_keys, rights, session, state
+from connector.warehouse.database import Database, conninfo
+from connector.warehouse.migrate import configuration, migrate
+from tests import houses
+from tests.harness import NOW, Harness
+from tests.houses import HOUSES, POOLED, Applied, House, applied
+from tests.postgres import PGBOUNCER, pooled
+from tests.service import environment, served, start
+from tests.test_year import night_by_night
+from tests.truth import differences
+
+DAY = 86_400.0
+FEW = {"events": 60, "tickets": 30, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def home(request: pytest.FixtureRequest) -> Iterator[Applied]:
+    """The house that is the test's parameter, around a schema."""
+    house: House = request.param
+    schema = f"home_{next(_numbers)}"
+    if not house.pooled:
+        with applied(house, request.getfixturevalue("database_url"), schema) as found:
+            yield found
+        return
+    if not PGBOUNCER:
+        pytest.skip("the program pgbouncer is not installed")
+    server = request.getfixturevalue("server")
+    with pooled(server, PGBOUNCER) as url, applied(house, server.url, schema, url) as found:
+        yield found
+
+
+@pytest.fixture
+def harness(home: Applied) -> Iterator[Harness]:
+    """A harness in that house."""
+    options = {} if home.house.owns else {"auto_migrate": False}
+    harness = Harness(home.url, home.schema, home.outside, **options)
+    yield harness
+    harness.close()
+
+
+# -- what is right in every house ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("home", houses.sampled(), indirect=True)
+async def test_load_night_and_full_pass_are_right_in_this_house(
+    harness: Harness, home: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print(f"{home.house.name}; HOUSES_SEED={houses.seed()}")
+    monkeypatch.setattr(windows, "LARGE", 50)  # so that foreign keys go and come back
+    sizes: dict[str, Any] = FEW | {"contacts": 200, "companies": 20, "conversations": 60}
+    harness.simulate(Workspace.generate(11, now=int(NOW), **sizes))
+    for night, full in enumerate((False, False, False, True)):
+        before = harness.versions() if night else {}
+        if night == 2:
+            harness.control.change(fraction=0.1, seed=5)
+        harness.pass_time(DAY)
+        outcome = await harness.sync(full=full)
+        assert outcome.exit_code == 0, outcome.error
+        assert differences(harness) == []
+        if night in (1, 3):
+            assert harness.versions() == before
+    assert any(not (row["name"] or "").isascii() for row in harness.rows("contacts").values())
+    keys = harness.query(
+        "SELECT 1 FROM pg_constraint WHERE contype = 'f' AND connamespace = %s::regnamespace",
+        harness.schema,
+    )
+    assert len(keys) == len(foreign_keys.declared())
+
+
+@pytest.mark.parametrize("home", houses.sampled(1), indirect=True)
+async def test_nights_are_right_in_this_house(harness: Harness, home: Applied) -> None:
+    print(f"{home.house.name}; HOUSES_SEED={houses.seed()}")
+    await night_by_night(harness, nights=8)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("home", houses.sampled(), indirect=True)
+async def test_two_months_are_right_in_this_house(harness: Harness) -> None:
+    await night_by_night(harness, nights=61)
+
+
+@pytest.mark.parametrize(
+    "home", [pytest.param(house, id=house.name) for house in (*HOUSES, POOLED)], indirect=True
+)
+def test_every_transaction_has_our_settings_in_this_house(home: Applied) -> None:
+    database = Database(home.url, home.schema)
+
+    def look(conn: sa.Connection) -> dict[str, str]:
+        names = [setting.name for setting in session.SETTINGS]
+        names += ["transaction_isolation", "transaction_read_only", "transaction_deferrable"]
+        query = sa.text("SELECT n, current_setting(n, true) FROM unnest(CAST(:n AS text[])) n")
+        found = dict(iter(conn.execute(query, {"n": names})))
+        return {name: value for name, value in found.items() if value is not None}
+
+    fixed = {setting.name: setting.value for setting in session.SETTINGS}
+    modes = {"transaction_isolation": "read committed", "transaction_deferrable": "off"}
+    newer = {"transaction_timeout"}
+    for found, read_only in (
+        (database.write(look), "off"),
+        (database.read(look), "on"),
+        (_locker(database, look), "off"),
+    ):
+        expected = fixed | modes | {"transaction_read_only": read_only}
+        assert found.keys() | newer == expected.keys()
+        assert found == {name: expected[name] for name in found}
+    database.close()
+
+
+def _locker(database: Database, look: Any) -> dict[str, str]:
+    database.lock()
+    assert database._locker is not None
+    found: dict[str, str] = look(database._locker)
+    return found
+
+
+def test_an_open_window_of_an_older_version_goes_on(database: Database, schema: str) -> None:
+    migrate(database)
+    old = "timestamptz '0001-01-01 00:00Z'", "timestamptz '9999-12-31 00:00Z'"
+
+    def back(conn: sa.Connection) -> None:
+        conn.execute(sa.select(sa.func.set_config("search_path", schema, True)))
+        config = configuration()
+        config.attributes["connection"] = conn
+        conn.dialect.default_schema_name = schema
+        command.downgrade(config, "0002")
+        conn.execute(
+            sa.text(
+                "INSERT INTO sync_windows VALUES"
+                f" ('users', {old[0]}, '2024-01-01Z'), ('users', '2024-01-01Z', {old[1]})"
+            )
+        )
+
+    database.write(back)
+    assert migrate(database)
+    [first, last] = database.read(lambda conn: state.windows(conn, "users"))
+    assert (first.lower, last.upper) == (state.OPEN_LOWER, state.OPEN_UPPER)
+    assert plan.first_window(None).lower == first.lower
+    database.write(lambda conn: state.finish_window(conn, "users", first))
+    assert database.read(lambda conn: state.windows(conn, "users", finished=False)) == [last]
+
+
+# -- what analysts see -----------------------------------------------------------------------
+
+ANALYSTS = (
+    {"timezone": "America/New_York", "datestyle": "German, DMY"},
+    {"timezone": "Asia/Kathmandu", "datestyle": "SQL, DMY", "intervalstyle": "iso_8601"},
+    {"extra_float_digits": "-15", "timezone_abbreviations": "India", "bytea_output": "escape"},
+    {"transform_null_equals": "on", "standard_conforming_strings": "off", "array_nulls": "off"},
+)
+
+
+async def test_views_show_the_same_values_in_every_session(database_url: str, schema: str) -> None:
+    harness = Harness(database_url, schema)
+    harness.simulate(Workspace.generate(11, now=int(NOW), contacts=200, conversations=60, **FEW))
+    assert (await harness.sync()).exit_code == 0
+    odd = ["2020-02-29", "2020-01-02T03:04:05Z", "2021-05-06 07:08:09.5+05:45", 1.6e9, "soon"]
+    for place, value in enumerate(odd):
+        harness.query(
+            "UPDATE contacts SET custom_attributes = (SELECT jsonb_object_agg(a.name, %s::jsonb)"
+            " FROM data_attributes a WHERE a.model = 'contact' AND a.custom)"
+            " WHERE id IN (SELECT id FROM contacts ORDER BY id OFFSET %s LIMIT 1)",
+            psycopg.types.json.Json(value),
+            place,
+        )
+    views = harness.query(
+        "SELECT relname, (SELECT string_agg(format(CASE WHEN atttypid = 'timestamptz'::regtype"
+        "   THEN 'extract(epoch FROM %%I)::text' ELSE '%%I::text' END, attname), ', ')"
+        "  FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0) AS columns"
+        " FROM pg_class c WHERE relkind = 'v' AND relnamespace = %s::regnamespace",
+        harness.schema,
+    )
+    assert len(views) > 20
+    shown = [_shown(harness, views, session) for session in ({}, *ANALYSTS)]
+    harness.close()
+    assert any("custom_" in view["columns"] for view in views)
+    for other in shown[1:]:
+        assert other == shown[0]
+
+
+def _shown(
+    harness: Harness, views: list[dict[str, Any]], settings: dict[str, str]
+) -> dict[str, list[Any]]:
+    with psycopg.connect(conninfo(harness.database_url), autocommit=True) as analyst:
+        for name, value in settings.items():
+            analyst.execute(f"SET {name} = '{value}'")
+        analyst.execute(f'SET search_path = "{harness.schema}"')
+        return {
+            view["relname"]: sorted(
+                map(repr, analyst.execute(f"SELECT {view['columns']} FROM {view['relname']}"))
+            )
+            for view in views
+        }
+
+
+# -- what is refused -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "WIN1252", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    database_url: str, encoding: str
+) -> None:
+    name = f"enc_{next(_numbers)}"
+    with psycopg.connect(conninfo(database_url), autocommit=True) as admin:
+        admin.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0"
+            " LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        try:
+            database = Database(make_conninfo(conninfo(database_url), dbname=name), "s")
+            with pytest.raises(DatabaseRefusedError, match=f"encoding {encoding}") as caught:
+                rights.require(database, rights.Needs(migrates=True, stages=True))
+            assert caught.value.exit_code == 2
+            schemas = sa.text("SELECT count(*) FROM pg_namespace WHERE nspname = 's'")
+            assert database.read(lambda conn: conn.scalar(schemas)) == 0
+            database.close()
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize(("command", "told"), [("sync", "err"), ("check", "out")])
+def test_the_commands_refuse_such_a_database_before_anything_is_written(
+    database_url: str, command: str, told: str
+) -> None:
+    name, space = f"enc_{next(_numbers)}", Workspace.generate(3, contacts=5, **FEW)
+    url = make_conninfo(conninfo(database_url), dbname=name)
+    with (
+        psycopg.connect(conninfo(database_url), autocommit=True) as admin,
+        served(Simulator(space)) as address,
+    ):
+        admin.execute(
+            f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0"
+            " LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        try:
+            process = start(environment(address, url, "s"), command)
+            out, err = process.communicate(timeout=60)
+            with psycopg.connect(url, client_encoding="UTF8") as inside:
+                schemas = inside.execute("SELECT FROM pg_namespace WHERE nspname = 's'")
+                assert schemas.rowcount == 0
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert process.returncode == 2, out + err
+    assert "has the encoding LATIN1" in {"out": out, "err": err}[told]
+    assert "Traceback" not in out + err
+
+
+NIGHTLY = House("nightly", owns=False)
+
+
+@pytest.mark.parametrize("home", [NIGHTLY], indirect=True, ids=["nightly"])
+@pytest.mark.parametrize(
+    ("statement", "reasons"),
+    [
+        ("REVOKE TEMPORARY ON DATABASE {role} FROM {role}", ["temporary tables", "GRANT TEMP"]),
+        ("REVOKE USAGE ON SCHEMA {schema} FROM {role}", ["GRANT USAGE ON SCHEMA"]),
+        ("REVOKE INSERT ON {schema}.contacts FROM {role}", ["INSERT on contacts", "GRANT INSERT"]),
+        ("REVOKE DELETE ON {schema}.contact_tags FROM {role}", ["DELETE on contact_tags"]),
+        ("REVOKE SELECT ON {schema}.sync_version FROM {role}", ["SELECT on sync_version"]),
+        (
+            "REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} FROM {role};"
+            " REVOKE TEMPORARY ON DATABASE {role} FROM {role}",
+            ["INSERT, UPDATE, DELETE on activity_logs, ", "more tables", "GRANT TEMPORARY"],
+        ),
+        (
+            "ALTER TABLE {schema}.contacts ENABLE ROW LEVEL SECURITY;"
+            " CREATE POLICY users_only ON {schema}.contacts TO {role} USING (role = 'user')",
+            ["policies hide rows of contacts", "BYPASSRLS"],
+        ),
+        (
+            "ALTER TABLE {schema}.contacts ENABLE ROW LEVEL SECURITY;"
+            " CREATE POLICY everything ON {schema}.contacts TO {role} USING (true)",
+            [],
+        ),
+        ("REVOKE CREATE ON DATABASE {role} FROM PUBLIC", []),
+    ],
+)
+def test_a_right_that_is_missing_is_named_with_what_gives_it(
+    home: Applied, statement: str, reasons: list[str]
+) -> None:
+    role, schema = home.role, home.schema
+    with psycopg.connect(home.outside, autocommit=True) as admin:
+        admin.execute(statement.format(role=role, schema=schema))
+    database = Database(home.url, schema)
+    found = database.read(
+        lambda conn: rights.missing(conn, schema, rights.Needs(migrates=True, stages=True))
+    )
+    database.close()
+    if not reasons:
+        assert found == []
+    for reason in reasons:
+        assert any(reason in sentence for sentence in found), found
+
+
+@pytest.mark.parametrize("home", [NIGHTLY], indirect=True, ids=["nightly"])
+def test_a_role_that_may_not_migrate_is_told_so_where_that_is_due(home: Applied) -> None:
+    with psycopg.connect(home.outside, autocommit=True) as admin:
+        admin.execute(f"UPDATE {home.schema}.sync_version SET version_num = '0001'")
+    database = Database(home.url, home.schema)
+    with pytest.raises(DatabaseRefusedError, match="GRANT CREATE ON SCHEMA"):
+        rights.require(database, rights.Needs(migrates=True))
+    database.close()
+
+
+def test_a_role_without_a_schema_is_told_what_makes_one(database_url: str) -> None:
+    with applied(House("plain"), database_url, "unused_home") as home:
+        database = Database(home.url, "not_there_yet")
+        with pytest.raises(DatabaseRefusedError, match=r"CREATE SCHEMA .* AUTHORIZATION"):
+            rights.require(database, rights.Needs(migrates=True))
+        rights.require(database, rights.Needs())
+        database.close()
