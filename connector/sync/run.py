@@ -38,7 +38,7 @@ from connector.resources.resource import (
 from connector.sync import due
 from connector.sync.ahead import together
 from connector.sync.columns import grow_views
-from connector.sync.holes import fill_holes, is_place
+from connector.sync.holes import fill_holes, is_object
 from connector.sync.passes import run_pass
 from connector.sync.store import Store
 from connector.sync.work import PLACEHOLDER_TRIES, Pass
@@ -278,6 +278,8 @@ class _Run:
 
     async def _whole_pass(self, resource: Resource) -> None:
         await self._resource(resource, self._pass)
+        if self._tally(resource).status == "succeeded":
+            await self._resource(resource, self._holes)  # before what is read of its objects
         self.reporter.ended(resource.name, self._tally(resource))
 
     def _is_selected(self, resource: Resource) -> bool:
@@ -435,17 +437,21 @@ class _Run:
         tally.truncated = found.truncated
         await self._record(resource, tally)
 
+    async def _holes(self, resource: Resource, tally: Tally) -> None:
+        """Try again what lists could not show before; every run does."""
+        holes = [entry.id for entry in await self._kept(resource) if hole_of(entry.id)]
+        if holes:
+            work = self._work(resource, tally, state.Progress())
+            await fill_holes(work, [key for key in holes if key not in work.tried])
+
     async def _pending(self, resource: Resource, tally: Tally) -> None:
-        """Try again what could not be read before: holes in lists always, objects that are due."""
+        """Try again what is due of the objects that could not be read before."""
         now, everything = self.client.clock.safe_now(), self.options.full
         work = self._work(resource, tally, state.Progress())
-        holes = [p.id for p in await self._kept(resource) if hole_of(p.id)]
-        await fill_holes(work, [key for key in holes if key not in work.tried])
         ids = [
             entry.id
             for entry in await self._kept(resource)
-            if not hole_of(entry.id)
-            and not is_place(entry.id)
+            if is_object(entry.id)
             and entry.id not in work.tried
             and (everything or entry.not_before <= now)
         ]
