@@ -51,21 +51,23 @@ def listed(harness: Harness, kind: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (str(row.get("created_at", "")), str(row["id"])))
 
 
-def spoil(harness: Harness, kind: str, key: str, path: str, **fault: Any) -> None:
+def spoil(harness: Harness, key: str, path: str, **fault: Any) -> None:
     """Every reply to these paths that holds the record is refused, for ever."""
-    quoted = any(isinstance(row["id"], int) for row in harness.control.truth(kind))
-    harness.control.fail(
-        {"path": path}, times=None, holds=f'"id":{key},' if quoted else key, **fault
-    )
+    harness.control.fail({"path": path}, times=None, holds=key, **fault)
 
 
 def others(harness: Harness, *bad: str) -> list[str]:
     """What differs from the truth but for these objects and what belongs to them."""
     apart = set(bad)
-    for kind, part in (("conversations", "conversation_parts"), ("tickets", "ticket_parts")):
+    parts = {
+        "conversations": ("conversation_parts", "conversation_parts"),
+        "tickets": ("ticket_parts", "ticket_parts"),
+        "contacts": ("notes", "data"),
+    }
+    for kind, (part, key) in parts.items():
         for row in harness.control.truth(kind):
             if str(row["id"]) in bad:
-                apart |= {str(one["id"]) for one in row[part][part]}
+                apart |= {str(one["id"]) for one in row[part][key]}
     return [one for one in differences(harness) if not any(f"'{key}'" in one for key in apart)]
 
 
@@ -147,7 +149,7 @@ async def test_a_404_is_never_an_empty_list(harness: Harness, resource: str, pat
 @pytest.mark.fault(
     "one record spoils every page of a list that it stands on, at any page size, for ever",
     "all others are read; it is pending and named, exit code 1; nothing is deleted; it heals",
-    times=20,
+    times=15,
 )
 @pytest.mark.parametrize("fault", SPOILS)
 @pytest.mark.parametrize("kind", ["contacts", "conversations", "tickets"])
@@ -155,14 +157,16 @@ async def test_a_record_spoils_its_searches(harness: Harness, kind: str, fault: 
     harness.simulate(space())
     rows = listed(harness, kind)
     bad = str(rows[len(fault) % len(rows)]["id"])
-    spoil(harness, kind, bad, f"^/{kind}", **SPOILS[fault])
+    spoil(harness, bad, f"^/{kind}", **SPOILS[fault])
     for options in ({}, ALWAYS, NEVER):
         outcome = await harness.sync(**options)
         assert is_named(outcome), outcome.error
         assert pending(harness)
         assert others(harness, bad) == []
         assert all(row["_deleted_at"] is None for row in harness.rows(kind).values())
-        full = harness.query("SELECT full_owed_since FROM sync_state WHERE full_owed_since > '1'")
+        full = harness.query(
+            "SELECT full_owed_since FROM sync_state WHERE full_owed_since IS NOT NULL"
+        )
         assert full == []  # the pass counts as done
         harness.pass_time(DAY)
     await heals(harness)
@@ -176,7 +180,7 @@ async def test_a_known_record_that_spoils_its_searches_is_named_by_its_id(
     harness.simulate(space())
     await harness.sync()
     bad = str(listed(harness, kind)[place]["id"])
-    spoil(harness, kind, bad, f"^/{kind}", status=404, code="not_found")
+    spoil(harness, bad, f"^/{kind}", status=404, code="not_found")
     for _ in range(3):
         harness.pass_time(DAY)
         outcome = await harness.sync(**ALWAYS)
@@ -191,7 +195,7 @@ async def test_what_only_searches_cannot_show_is_read_by_id(harness: Harness) ->
     harness.simulate(space())
     await harness.sync()
     bad = str(listed(harness, "conversations")[5]["id"])
-    spoil(harness, "conversations", bad, "^/conversations/search", status=500)
+    spoil(harness, bad, "^/conversations/search", status=500)
     harness.pass_time(DAY)
     outcome = await harness.sync(**ALWAYS)
     assert outcome.exit_code == 0, outcome.error
@@ -215,7 +219,7 @@ async def test_a_change_of_a_spoilt_record_holds_up_no_other_change(
         change(key)
         harness.pass_time(60)
     harness.pass_time(600)
-    spoil(harness, kind, keys[2], f"^/{kind}", status=500)
+    spoil(harness, keys[2], f"^/{kind}", status=500)
     for _ in range(2):
         outcome = await harness.sync(**NEVER)
         assert is_named(outcome), outcome.error
@@ -233,7 +237,7 @@ async def test_several_spoilt_records_leave_nothing_else_out(
     rows = listed(harness, kind)
     bad = [str(rows[place]["id"]) for place in (0, 7, 8, 20, len(rows) - 1)]
     for key in bad:
-        spoil(harness, kind, key, f"^/{kind}", status=404, code="not_found")
+        spoil(harness, key, f"^/{kind}", status=404, code="not_found")
     outcome = await harness.sync(harness.client(version=version))
     assert is_named(outcome)
     assert others(harness, *bad) == []
@@ -251,7 +255,7 @@ async def test_a_spoilt_record_among_many_costs_few_requests(harness: Harness) -
     harness.simulate(space(contacts=900, conversations=5))
     bad = next(r["id"] for r in listed(harness, "contacts")[400:] if r["role"] == "user")
     await harness.sync(only=("leads",))
-    spoil(harness, "contacts", bad, "^/contacts", status=404, code="not_found")
+    spoil(harness, bad, "^/contacts", status=404, code="not_found")
     outcome = await harness.sync(only=("users",))
     assert is_named(outcome)
     assert outcome.resources["users"].requests < 140
@@ -264,14 +268,14 @@ async def test_a_spoilt_record_among_many_costs_few_requests(harness: Harness) -
 @pytest.mark.fault(
     "one record spoils its pages of a list by page numbers, by cursor, or of the scroll",
     "all that the list can show is read; the place is pending and named; nothing is deleted",
-    times=8,
+    times=6,
 )
 @pytest.mark.parametrize("fault", ["404", "500", "garbage"])
 @pytest.mark.parametrize("kind", ["companies", "articles", "collections", "news_items", "calls"])
 async def test_a_record_spoils_its_lists(harness: Harness, kind: str, fault: str) -> None:
     harness.simulate(space())
     bad = str(listed(harness, kind)[1]["id"])
-    spoil(harness, kind, bad, f"/{kind}", **SPOILS[fault])
+    spoil(harness, bad, f"^/(help_center/|news/)?{kind}", **SPOILS[fault])
     for options in ({}, NEVER):
         outcome = await harness.sync(**options)
         assert is_named(outcome), outcome.error
@@ -287,7 +291,7 @@ async def test_what_is_known_of_a_spoilt_list_stays_and_is_named(harness: Harnes
     await harness.sync()
     for kind in ("companies", "articles", "macros"):
         bad = str(listed(harness, kind)[2]["id"])
-        spoil(harness, kind, bad, f"/{kind}", status=404, code="not_found")
+        spoil(harness, bad, f"^/{kind}", status=404, code="not_found")
         harness.pass_time(DAY)
         outcome = await harness.sync(**ALWAYS)
         assert is_named(outcome)
@@ -355,7 +359,7 @@ async def test_all_of_many_refused_is_a_missing_scope(harness: Harness) -> None:
     times=2,
 )
 async def test_one_list_of_one_contact_is_refused(harness: Harness, name: str, status: int) -> None:
-    harness.simulate(space(contacts=90))
+    harness.simulate(Workspace.generate(5, contacts=200, companies=30, now=int(NOW)))
     contact = next(
         row["id"]
         for row in listed(harness, "contacts")
@@ -416,7 +420,7 @@ async def test_a_member_that_spoils_its_searches_stays_a_member(harness: Harness
     members = harness.members()
     segment = max(members, key=lambda key: len(members[key]))
     bad = members[segment][1]
-    spoil(harness, "contacts", bad, "^/contacts/search", status=500)
+    spoil(harness, bad, "^/contacts/search", status=500)
     harness.pass_time(DAY)
     outcome = await harness.sync(**NEVER)
     assert is_named(outcome)
@@ -446,7 +450,7 @@ async def test_a_feed_of_deletions_never_passes_a_gap(harness: Harness) -> None:
         harness.control.delete_conversation(key)
         harness.pass_time(60)
     harness.pass_time(DAY)
-    spoil(harness, "conversations", gone[1], "^/conversations/deleted", status=500)
+    spoil(harness, gone[1], "^/conversations/deleted", status=500)
     outcome = await harness.sync(**NEVER)
     assert outcome.resources["deleted_conversations"].status == "failed"
     dead = {k for k, row in harness.rows("conversations").items() if row["_deleted_at"]}

@@ -242,7 +242,8 @@ async def _fetch_shrinking(
             size = params.get("per_page")
             if not walk.shrinks or not is_spoilt(error) or type(size) is not int:
                 raise
-            if number == 1 and not isinstance(error, RetryExhaustedError | BadAnswerError):
+            passing = isinstance(error, RetryExhaustedError | BadAnswerError)
+            if number == 1 and not passing and not getattr(walk.style, "skips", False):
                 raise  # the list itself is refused
             if size == 1:
                 raise error if number == 1 else as_spoilt(error) from error

@@ -170,6 +170,11 @@ def is_place(id: str) -> bool:
     return id.startswith(("place ", "GET "))
 
 
+def is_object(id: str) -> bool:
+    """Whether a pending id is an object's, to be asked for by it."""
+    return not is_place(id) and hole_of(id) is None
+
+
 async def doubt(work: Pass, error: IntercomError, then: Then) -> None:
     """Ask by id for what a list with a gap omits, and delete nothing; ``then`` commits last."""
     name, last, asked = work.resource.name, "", list[str]()

@@ -11,7 +11,7 @@ from connector.intercom.around import hole_of
 from connector.resources.resource import Resource
 from connector.sync import limits
 from connector.sync.contradictions import asked_again
-from connector.sync.holes import fill_holes, is_place
+from connector.sync.holes import fill_holes, is_object
 from connector.sync.work import PLACEHOLDER_TRIES, Pass
 from connector.warehouse import state
 from connector.warehouse.state import Pending
@@ -33,19 +33,22 @@ def of_resource(
     return list({entry.id: entry for entry in entries if entry.resource in names}.values())
 
 
+async def retry_holes(work: Pass) -> None:
+    """Try again what lists of the resource could not show: every run does."""
+    kept = await _left(work, [work.resource])
+    await fill_holes(work, [one.id for one in kept if hole_of(one.id)])
+
+
 async def retry(work: Pass, selected: Sequence[Resource], until: datetime | None) -> None:
-    """Read again what is pending: holes in lists always, objects that are due by then, or all.
+    """Read again the objects that are pending and due by then, or all (None).
 
     What belongs to resources left out is not read any more. What is not found is gone, unless a
     search for it still shows it.
     """
-    await fill_holes(work, [one.id for one in await _left(work, selected) if hole_of(one.id)])
     ids = [
         one.id
         for one in await _left(work, selected)
-        if not hole_of(one.id)
-        and not is_place(one.id)
-        and (until is None or one.not_before <= until)
+        if is_object(one.id) and (until is None or one.not_before <= until)
     ]
     if ids and work.resource.by_id:
         some = ids if until is None else ids[:PENDING_AT_ONCE]

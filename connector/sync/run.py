@@ -298,6 +298,8 @@ class _Run:
 
     async def _whole_pass(self, resource: Resource) -> None:
         await self._resource(resource, self._pass)
+        if self._tally(resource).status == "succeeded":
+            await self._resource(resource, self._holes)  # before what is read of its objects
         self.reporter.ended(resource.name, self._tally(resource))
 
     def _is_selected(self, resource: Resource) -> bool:
@@ -473,6 +475,10 @@ class _Run:
         tally.parts, tally.incomplete = found.parts, found.incomplete
         tally.truncated = found.truncated
         await self._record(resource, tally)
+
+    async def _holes(self, resource: Resource, tally: Tally) -> None:
+        """Try again what lists could not show before; every run does."""
+        await pending.retry_holes(self._work(resource, tally, state.Progress()))
 
     async def _pending(
         self, selected: Sequence[Resource], resource: Resource, tally: Tally
