@@ -257,6 +257,51 @@ def test_migrate_cleans_what_is_newly_excluded(terminal: Terminal, warehouse: Wa
     assert runs[-1] == {"command": "migrate", "status": "succeeded"}
 
 
+def test_a_shell_with_other_exclusions_can_do_no_harm(
+    terminal: Terminal, warehouse: Warehouse, simulator: Simulator
+) -> None:
+    key = next(c["id"] for c in simulator.control.truth("contacts") if c["role"] == "user")
+    excluded = {"CONNECTOR_EXCLUDE": "contacts.email"}
+    assert terminal.run("migrate", **excluded).code == 0  # on an empty schema it pins nothing
+    assert terminal.run("migrate").code == 0
+    assert terminal.run("sync", **excluded).code == 0
+
+    def looked() -> list[Any]:
+        counts = warehouse.query("SELECT count(email) AS n, count(name) AS m FROM contacts")
+        return [counts, warehouse.query("SELECT count(*) AS n FROM sync_runs")]
+
+    before = looked()
+    more = {"CONNECTOR_EXCLUDE": "contacts.email,contacts.name"}
+    writing = [
+        ["migrate"],
+        ["views"],
+        ["forget", key],
+        ["refetch", "users", key],
+        ["sync", "--only", "tags"],
+        ["sync", "--only", "tags", "--lift-exclusions"],
+    ]
+    for settings, said, commands in (
+        ({}, "no longer excluded: contacts.email", writing),
+        (more, "newly excluded: contacts.name", writing[-1:]),
+    ):
+        for words in commands:
+            ended = terminal.run(*words, **settings)
+            assert ended.code == 2, (words, ended.err)
+            assert said in ended.err
+            assert "nothing was changed" in ended.err
+    for words in (["status"], ["sql", "select 1"], ["verify"]):
+        ended = terminal.run(*words, **more)
+        assert ended.code == 0, ended.err
+        assert "newly excluded: contacts.name" in ended.err
+    checked = terminal.run("check")
+    assert checked.code == 0
+    assert "no longer excluded: contacts.email" in checked.out
+    assert terminal.run("sync").code == 2
+    assert looked() == before
+    assert terminal.run("backfill", "--lift-exclusions").code == 0
+    assert looked()[0][0]["n"] > 0
+
+
 def test_the_installed_command_is_the_same() -> None:
     script = Path(sys.executable).with_name("intercom-warehouse")
     ours = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
