@@ -19,6 +19,8 @@ WAIT = 2.0
 """Seconds that all statements of a block may wait together: analysts hold locks for hours."""
 SHORTEST = 0.02  # seconds for each statement, also when the others have waited all the time
 
+now = time.monotonic
+
 
 @contextmanager
 def briefly(conn: sa.Connection) -> Iterator[None]:
@@ -27,10 +29,12 @@ def briefly(conn: sa.Connection) -> Iterator[None]:
     What is locked first stays locked while the rest is waited for, so a limit for each would not
     do. Raises DBAPIError, see ``is_busy``, and nothing of the block is left.
     """
-    end = time.monotonic() + WAIT
+    end = now() + WAIT
 
-    def limit(_: Any, cursor: Any, *rest: Any) -> None:
-        left = max(SHORTEST, end - time.monotonic())
+    def limit(_: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith("ROLLBACK"):  # nothing else is taken then
+            return
+        left = max(SHORTEST, end - now())
         cursor.execute(f"SET LOCAL lock_timeout = {round(left * 1000)}")
 
     before = conn.execute(sa.text("SELECT current_setting('lock_timeout')")).scalar()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+import psycopg
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from connector.resources import TABLES
 from connector.resources.resource import Table
@@ -44,10 +46,19 @@ def _made(around: Around, name: str, table: Table) -> Made:
     stored = around.stored[name]
     view = _as_it_was(around, name, table)
     query = f"SELECT {', '.join(_columns(around, view, table, stored))} FROM {view.source}"
-    same = view_state.same_query(around.conn, stored.oid, query)
-    shown = view_state.fingerprint(around.conn, stored.oid) if same else ""
+    shown = view_state.fingerprint(around.conn, stored.oid) if _same(around, stored, query) else ""
     comments = dict(_comments(view, stored, table))
     return Made("v", view_state.portable(around.names, query), shown, comments)
+
+
+def _same(around: Around, stored: Stored, query: str) -> bool:
+    """Whether the view has this query; if that cannot be told now, it is asked when it grows."""
+    try:
+        return view_state.same_query(around.conn, stored.oid, query)
+    except DBAPIError as failure:
+        if isinstance(failure.orig, psycopg.errors.InsufficientPrivilege):
+            return False
+        raise
 
 
 def _as_it_was(around: Around, name: str, table: Table) -> View:

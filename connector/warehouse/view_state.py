@@ -126,7 +126,10 @@ def fingerprint(conn: sa.Connection, oid: int) -> str:
 
 
 def same_query(conn: sa.Connection, oid: int, query: str) -> bool:
-    """Whether the view has this query, however PostgreSQL shows it; leaves nothing behind."""
+    """Whether the view has this query, however PostgreSQL shows it; leaves nothing behind.
+
+    Raises DBAPIError where the role may not make temporary views.
+    """
     savepoint = conn.begin_nested()
     try:
         do(conn, f"CREATE TEMP VIEW {quote(_PROBE)} AS {query}")
@@ -134,7 +137,9 @@ def same_query(conn: sa.Connection, oid: int, query: str) -> bool:
         probe = conn.execute(find, {"name": f"pg_temp.{_PROBE}"}).scalar_one()
         return fingerprint(conn, oid) == fingerprint(conn, probe)
     except DBAPIError as failure:
-        if isinstance(failure.orig, psycopg.ProgrammingError):  # a column that is gone, no right
+        if isinstance(failure.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        if isinstance(failure.orig, psycopg.ProgrammingError):  # of a column that is gone
             return False
         raise
     finally:
