@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import configparser
 import re
+import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import yaml
 
 from bench import reliability
-from connector import settings
+from connector import __version__, settings
 from connector.cli import EPILOG, parser
-from connector.resources import RESOURCES
+from connector.commands.report import metrics, run_report
+from connector.resources import BY_NAME, RESOURCES
+from connector.sync.run import Outcome
 from connector.warehouse.database import Database
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema import metadata
@@ -64,6 +70,101 @@ def test_every_flag_in_the_readme_exists() -> None:
 def _commands() -> dict[str, argparse.ArgumentParser]:
     (action,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
     return dict(action.choices)
+
+
+def _blocks(document: Path, kind: str = "") -> list[str]:
+    """The code blocks of that kind, dedented."""
+    found = re.findall(
+        rf"^( *)```{kind}\n(.*?)^ *```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return [textwrap.dedent(text) for _, text in found]
+
+
+OPERATIONS = ROOT / "docs/operations.md"
+
+
+@pytest.mark.parametrize("document", [ROOT / "README.md", OPERATIONS], ids=lambda path: path.name)
+def test_every_command_line_is_one_that_the_parser_takes(document: Path) -> None:
+    lines = [
+        line
+        for kind in ("", "ini")
+        for block in _blocks(document, kind)
+        for line in block.splitlines()
+    ]
+    called = [
+        re.split(r"intercom-warehouse ", line)[-1]
+        for line in lines
+        if re.search(r"(^|=|/bin/|&& )intercom-warehouse [a-z]", line)
+        and "docker-compose" not in line
+    ]
+    assert called
+    for words in called:
+        parser().parse_args(shlex.split(re.split(r" *[>|]", words)[0]))
+
+
+def test_cron_lines_mail_nothing_on_a_good_night() -> None:
+    # What is printed on stdout goes elsewhere; that stderr is silent is test_night's to show.
+    lines = [
+        line
+        for document in (ROOT / "README.md", OPERATIONS)
+        for block in _blocks(document)
+        for line in block.splitlines()
+        if re.match(r"\d+ \d+ \* \* \*", line)
+    ]
+    assert len(lines) == 2
+    assert all(re.search(r"sync( --json)? >(/dev/null|>/\S+\.jsonl)$", line) for line in lines)
+    assert not any("2>" in line for line in lines)
+
+
+def test_the_systemd_units_hang_together_and_are_hardened() -> None:
+    units = []
+    for text in _blocks(OPERATIONS, "ini"):
+        unit = configparser.ConfigParser(strict=False, interpolation=None)
+        unit.optionxform = str  # type: ignore[assignment, method-assign]
+        unit.read_string(text)
+        units.append(unit)
+    sync, failed, timer = units
+    text = OPERATIONS.read_text("utf-8")
+    assert f"/etc/systemd/system/{sync['Unit']['OnFailure']}`" in text
+    assert failed["Service"]["Type"] == "oneshot"
+    assert timer["Timer"]["OnCalendar"]
+    for key in ("DynamicUser", "NoNewPrivileges", "ProtectHome", "PrivateDevices", "UMask"):
+        assert sync["Service"][key] in ("yes", "0077")
+    assert sync["Service"]["ExecStart"].endswith("/intercom-warehouse sync")
+
+
+def test_the_kubernetes_job_runs_this_version_as_the_images_user() -> None:
+    (job,) = [yaml.safe_load(text) for text in _blocks(OPERATIONS, "yaml")]
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"].endswith(f":{__version__}")
+    assert f"USER {pod['securityContext']['runAsUser']}:" in (ROOT / "Dockerfile").read_text()
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    parser().parse_args(container["args"])
+
+
+def test_the_freshness_query_for_dbt_runs(database: Database) -> None:
+    migrate(database)
+    (block,) = _blocks(ROOT / "README.md", "yaml")
+    (table,) = yaml.safe_load(block)["sources"][0]["tables"]
+    query = table["config"]["loaded_at_query"].replace("intercom.", f'"{database.schema}".')
+    named = re.findall(r"'(\w+)'", query)
+    assert {BY_NAME[name].table.name for name in named} == {table["name"]}
+    with database.transaction() as conn:
+        assert conn.exec_driver_sql(query).scalar() is None
+
+
+def test_the_documents_name_the_same_oldest_server() -> None:
+    oldest = {re.search(r"PostgreSQL (\d+) or newer", text).group(1)  # type: ignore[union-attr]
+              for text in (README, OPERATIONS.read_text("utf-8"))}  # fmt: skip
+    assert oldest == {"14"}
+
+
+def test_figures_named_for_alerts_are_written() -> None:
+    written = metrics(run_report("sync", "s", 0.0, Outcome(1), None))
+    named = set(re.findall(r"`(intercom_warehouse_\w+)", OPERATIONS.read_text("utf-8")))
+    assert len(named) >= 3
+    assert all(f"{name}{{" in written for name in named)
 
 
 def test_the_page_on_reliability_is_what_the_tests_say() -> None:

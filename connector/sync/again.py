@@ -54,7 +54,9 @@ async def read_again(work: Pass, ids: Sequence[str]) -> list[str]:
         return await read_contacts(work, resource.reading, ids)
     if isinstance(resource.reading, Members):
         known = await store.do(lambda conn: store.loader.filled(conn, resource.table, ids))
-        await read_groups(work, resource.reading, [key for key in ids if key in known])
+        groups = [key for key in ids if key in known]
+        await read_groups(work, resource.reading, groups)
+        await store.do(lambda conn: state.settle(conn, resource.name, groups))
     else:
         await work.read_in_chunks(dict.fromkeys(ids))
     await store.do(lambda conn: _settle_namesakes(conn, resource, ids))

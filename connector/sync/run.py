@@ -298,7 +298,8 @@ class _Run:
 
     async def _whole_pass(self, resource: Resource) -> None:
         await self._resource(resource, self._pass)
-        if self._tally(resource).status == "succeeded":
+        searched = isinstance(resource.reading, Search)
+        if searched and self._tally(resource).status == "succeeded":
             await self._resource(resource, self._holes)  # before what is read of its objects
         self.reporter.ended(resource.name, self._tally(resource))
 
