@@ -389,6 +389,17 @@ def postpone(
         )
 
 
+def doubt(
+    conn: sa.Connection, resource: str, ids: Iterable[str], reason: str, now: datetime
+) -> None:
+    """Note that the objects must be read, which nobody has tried; what is pending stays so."""
+    for key in sorted(set(ids)):
+        new = insert(PENDING).values(
+            resource=resource, id=key, reason=reason, not_before=now, first_seen_at=now
+        )
+        conn.execute(new.on_conflict_do_nothing())
+
+
 def settle(conn: sa.Connection, resources: Collection[str], ids: Iterable[str]) -> None:
     """The objects of these resources have been read, or are known to be gone."""
     keys = list(ids)
