@@ -16,7 +16,7 @@ from typing import TypeVar
 from dotenv import dotenv_values
 
 from connector.errors import SettingsError
-from connector.resources import BY_NAME, TABLE_BY_NAME
+from connector.resources import BY_NAME, TABLES
 from connector.resources.resource import Resource
 
 D = TypeVar("D", int, None)
@@ -203,7 +203,8 @@ def allowed_deletes(text: str | None) -> bool | tuple[str, ...]:
     """
     if text is None or text.strip() == "all":
         return text is not None
-    known = dict.fromkeys((*BY_NAME, *TABLE_BY_NAME))
+    tables = (part.name for table in TABLES for part in table.family())
+    known = dict.fromkeys((*BY_NAME, *tables))
     given = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in given if name not in known]
     if unknown or not given:

@@ -6,7 +6,7 @@ Everything happens in the caller's transaction, in which foreign keys are deferr
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -24,12 +24,17 @@ from connector.warehouse.transfer import Stages, Transfer, number
 
 @dataclass
 class Written:
-    """What a batch did: rows inserted, updated, unchanged, and copies refused as older."""
+    """What a batch did: rows inserted, updated, unchanged, and copies refused as older.
+
+    ``held`` are, by child table, the owners of which implausibly many children were omitted: none
+    was marked.
+    """
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     refused: tuple[str, ...] = ()
+    held: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Loader:
@@ -38,8 +43,10 @@ class Loader:
     ``scrubs_deleted``: of a contact that is deleted at Intercom, only the row stays, emptied.
     """
 
-    def __init__(self, schema: str, *, scrubs_deleted: bool = False) -> None:
-        self.names = Names(schema)
+    def __init__(
+        self, schema: str, *, scrubs_deleted: bool = False, fuse: Fuse | None = None
+    ) -> None:
+        self.names, self.fuse = Names(schema), fuse
         self.scrubs_deleted = scrubs_deleted
         self._stages = Stages()
 
@@ -60,12 +67,12 @@ class Loader:
         table, root = batch.table, batch.staged[batch.table.name]
         if not root.rows:
             return Written()
-        transfer = Transfer(self.names, self._stages, cursor_of(conn), batch)
+        transfer = Transfer(self.names, self._stages, cursor_of(conn), batch, self.fuse)
         found, refused = transfer.stage(by_id, lag).survey(by_id, lag)
         transfer.merge(found, run_id)
         inserted, updated = (number(found, table, fate) for fate in ("new", "changed"))
         unchanged = root.rows - len(refused) - inserted - updated
-        return Written(inserted, updated, unchanged, tuple(refused))
+        return Written(inserted, updated, unchanged, tuple(refused), transfer.held)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
         """For each record the columns in which its stored row differs, [] where none does."""

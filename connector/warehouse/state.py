@@ -351,6 +351,7 @@ class Pending:
 
 
 STALE = "read by id it was older than search announced"  # the reason of what is no failure (yet)
+HELD = "its list omits implausibly many; none of them was marked deleted"
 CONTRADICTION = "lists show it, and a read by id does not find it; not taken as deleted"
 
 FREE_ATTEMPTS = 2  # the next run tries at once; a hiccup shall not cost a day
