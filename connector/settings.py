@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from connector.errors import SettingsError
+from connector.resources import TABLES
 from connector.resources.selection import Selection, called, select
 from connector.sources import Source
 
@@ -223,11 +224,15 @@ def check_schema(name: str) -> str:
 
 
 def allowed_deletes(text: str | None) -> bool | tuple[str, ...]:
-    """What --allow-deletes opens: nothing, all, or the resources that it names.
+    """What --allow-deletes opens: nothing, all, or the resources and tables that it names.
 
     SettingsError for a name that is no resource and no table.
     """
     if text is None or text.strip() in ("", "all"):
         return text is not None
-    names = [name for name in text.split(",") if name.strip()]
-    return tuple(r.name for name in names for r in called(name, "--allow-deletes"))
+    tables = {part.name for table in TABLES for part in table.family()}
+    found = list[str]()
+    for name in filter(None, (word.strip() for word in text.split(","))):
+        known = name in tables
+        found += [name] if known else [one.name for one in called(name, "--allow-deletes")]
+    return tuple(found)

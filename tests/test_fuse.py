@@ -451,3 +451,38 @@ async def test_a_snapshot_that_lost_much_marks_nothing_and_small_ones_may_go(
     outcome = await harness.sync(allow_deletes=("tags",))
     assert outcome.exit_code == 0, outcome.error
     assert dead(harness, "tags") == set(tags[:21])
+
+
+# -- parts and notes -------------------------------------------------------------------------
+
+
+async def test_parts_that_most_conversations_lost_are_not_marked_until_allowed(
+    harness: Harness,
+) -> None:
+    harness.simulate(workspace(conversations=40))
+    await harness.sync()
+    talks = ids(harness, "conversations")
+    before = {k for k, row in harness.rows("conversation_parts").items() if not row["_deleted_at"]}
+    assert len(before) > 60
+    for key in talks:
+        harness.control.reply(key)
+    harness.pass_time(DAY)
+
+    harness.control.cut_lists("conversation_parts", 0)
+    outcome = await harness.sync(**NEVER)
+    assert outcome.exit_code == 1
+    assert "rows of conversation_parts would be" in (outcome.resources["conversations"].error or "")
+    assert len(before & dead(harness, "conversation_parts")) <= 20
+    harness.control.cut_lists("conversation_parts", None)
+    harness.pass_time(DAY)
+    outcome = await harness.sync(**NEVER)
+    assert outcome.exit_code == 0, outcome.error
+    assert not before & dead(harness, "conversation_parts")
+    assert differences(harness) == []
+    for key in talks:
+        harness.control.reply(key)
+    harness.control.cut_lists("conversation_parts", 0)
+    harness.pass_time(DAY)
+    outcome = await harness.sync(allow_deletes=("conversation_parts",), **NEVER)
+    assert outcome.exit_code == 0, outcome.error
+    assert before & dead(harness, "conversation_parts")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from connector.errors import TooManyDeletesError
 from connector.resources import BY_NAME
 from connector.warehouse.encoder import encode
+from connector.warehouse.fuse import Fuse
 from connector.warehouse.signatures import INTERCOM
 from connector.warehouse.survey import outline, survey
 from connector.warehouse.transfer import KEPT
@@ -625,10 +626,10 @@ def test_the_same_content_revives_a_deleted_row_too(warehouse):
     assert warehouse.one("contacts", "1")["_deleted_at"] is None
 
 
-def absent(warehouse: Warehouse, present: list[str], began: float, **options: bool) -> int:
+def absent(warehouse: Warehouse, present: list[str], began: float, *, allow: bool = False) -> int:
     with warehouse.database.transaction() as conn:
         return warehouse.loader.mark_absent(
-            conn, BY_TABLE["tags"], [{"id": key} for key in present], at(began), 7, **options
+            conn, BY_TABLE["tags"], [{"id": key} for key in present], at(began), 7, fuse=Fuse(allow)
         )
 
 

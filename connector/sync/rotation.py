@@ -235,7 +235,7 @@ async def _write(work: Pass, reading: PerContact, found: Read) -> None:
         reads.note(conn, name, read, short=lacks)
         state.settle(conn, [name], read)
         state.postpone(conn, name, doubted, state.CONTRADICTION, now)
-        state.postpone(conn, persons().name, doubted, state.CONTRADICTION, now)
+        state.doubt(conn, persons().name, doubted, state.CONTRADICTION, now)
         for key, error in found.failed.items():
             state.postpone(conn, name, [key], str(error), now)
 

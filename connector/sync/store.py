@@ -131,6 +131,7 @@ class Store:
             database.schema,
             scrubs_deleted=privacy.scrubs_deleted,
             signatures=self.exclusions.signatures,
+            fuse=self.fuse,
         )
         # While Postgres works on one chunk the next is encoded.
         self._encoding = Encoding(self.exclusions)
@@ -252,10 +253,13 @@ class Store:
             buried = self._bury(conn, told, max(chunk.read_at, default=None))
             for then in [merge.then for merge in merges if merge.then]:
                 then(conn)
+            self._read_again(conn, table, written, max(chunk.read_at, default=None))
             return written, buried
 
         batch, told = await asyncio.get_running_loop().run_in_executor(self._encoder, made)
         written, buried = await self.do(work)
+        for name in written.held:
+            tally.status, tally.error = "failed", self.fuse.error(name)
         tally.deleted += buried
         tally.fetched += len(chunk)
         tally.inserted += written.inserted
@@ -265,6 +269,16 @@ class Store:
         tally.warnings += warnings.total()
         for what, times in warnings.items():
             tally.misfits[what] = tally.misfits.get(what, 0) + times
+
+    def _read_again(
+        self, conn: sa.Connection, table: Table, written: Written, now: datetime | None
+    ) -> None:
+        """Whose children were held back is no known copy, and pending."""
+        for name, owners in written.held.items():
+            assert now is not None
+            digests.forget(conn, table, owners)
+            waits_under = deletions.reads_children(table, name)
+            state.doubt(conn, waits_under, owners, state.HELD, now)
 
     async def digests(self, table: Table, ids: Sequence[str]) -> dict[str, int]:
         """The stored digests of these objects, and perhaps of others that are asked for too."""

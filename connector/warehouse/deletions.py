@@ -11,6 +11,8 @@ What convicts, and what does not:
 - An object that a list shows and a read by id does not find is a contradiction: pending, and no
   candidate, until the lists have caught up. A list asked for no later than the lag of Intercom's
   index after the object was found to be gone is stale: it neither contradicts nor revives.
+- Children that are kept for ever (parts, notes) are marked as the lists that omit them come, by the
+  same fuse: beyond it no more of them are, and their owners are read again until that is allowed.
 - A candidate goes when a read by id, or a list later than that, shows its object.
 
 With the mark goes all that waited for the object: pending reads of it and of what hangs on it.
@@ -82,6 +84,16 @@ def keyed_by(table: Table) -> tuple[str, ...]:
 def _hangs_on(resource: Resource, table: Table) -> bool:
     """Whether it is read contact by contact, and these are the contacts."""
     return isinstance(resource.reading, PerContact) and table.holds_persons
+
+
+@cache
+def reads_children(table: Table, child: str) -> str:
+    """Under which name the owner of children is pending whose list must be read again."""
+    for resource in RESOURCES:
+        reading = resource.reading
+        if isinstance(reading, PerContact) and reading.counted and reading.counted[0] == child:
+            return resource.name
+    return table.name
 
 
 # -- candidates ------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Whatever marks rows deleted asks here first, so that what all sources of a run f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from connector.errors import TooManyDeletesError
 
@@ -19,6 +19,8 @@ class Fuse:
     def __init__(self, opened: bool | Collection[str] = False) -> None:
         self._opened = opened
         self._marked = Counter[str]()
+        self._alive: dict[str, int] = {}
+        self.held = Counter[str]()
 
     def is_open(self, *names: str) -> bool:
         """Whether any number of deletions was allowed, by one of these names."""
@@ -39,6 +41,26 @@ class Fuse:
         """TooManyDeletesError if so many are implausible; ``name`` is what would allow them."""
         if self.is_blown(table, gone, alive):
             raise too_many(table, gone, alive, name or table)
+
+    def holds(
+        self, table: str, names: Collection[str], gone: int, alive: Callable[[], int]
+    ) -> bool:
+        """Whether so many rows, omitted by lists that come one by one, must not be marked.
+
+        It is open by the table or one of ``names``. ``alive`` counts the living rows; it is asked
+        once a run, where that matters. ``held`` sums up what was held back.
+        """
+        if self.is_open(table, *names) or self._marked[table] + gone <= FUSE_ROWS:
+            return False
+        if table not in self._alive:
+            self._alive[table] = alive() + self._marked[table]
+        blown = self.is_blown(table, gone, self._alive[table] - self._marked[table])
+        self.held[table] += gone if blown else 0
+        return blown
+
+    def error(self, table: str) -> str:
+        """What a resource says of whose rows some were held back."""
+        return str(too_many(table, self.held[table], self._alive[table], table))
 
     def note(self, table: str, marked: int) -> None:
         """So many rows of the table were marked."""

@@ -28,6 +28,8 @@ class Written:
     """What a batch did: rows inserted, updated, unchanged, and copies refused as older.
 
     ``keys`` are those of the rows that were written, by table, where anything in it did not fit.
+    ``held`` are, by child table, the owners of which implausibly many children were omitted: none
+    was marked.
     """
 
     inserted: int = 0
@@ -35,6 +37,7 @@ class Written:
     unchanged: int = 0
     refused: tuple[str, ...] = ()
     keys: Mapping[str, Collection[str]] = field(default_factory=dict)
+    held: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def add(self, other: Written) -> None:
         """What another batch did as well."""
@@ -52,9 +55,14 @@ class Loader:
     """
 
     def __init__(
-        self, schema: str, *, scrubs_deleted: bool = False, signatures: Signatures = INTERCOM
+        self,
+        schema: str,
+        *,
+        scrubs_deleted: bool = False,
+        signatures: Signatures = INTERCOM,
+        fuse: Fuse | None = None,
     ) -> None:
-        self.names = Names(schema)
+        self.names, self.fuse = Names(schema), fuse
         self.scrubs_deleted, self.signatures = scrubs_deleted, signatures
         self._stages = Stages()
 
@@ -89,7 +97,7 @@ class Loader:
         inserted, updated = (number(found, table, fate) for fate in ("new", "changed"))
         unchanged = root.rows - len(refused) - inserted - updated
         keys = written_keys(found) if batch.misfits else {}
-        return Written(inserted, updated, unchanged, tuple(refused), keys)
+        return Written(inserted, updated, unchanged, tuple(refused), keys, transfer.held)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
         """For each record's key the columns in which its row differs, [] where none does."""
@@ -99,7 +107,8 @@ class Loader:
         return transfer.stage(by_id=True, lag=timedelta(0)).differences()
 
     def _transfer(self, conn: sa.Connection, batch: Batch) -> Transfer:
-        return Transfer(self.names, self._stages, cursor_of(conn), batch, self.signatures)
+        cursor = cursor_of(conn)
+        return Transfer(self.names, self._stages, cursor, batch, self.signatures, self.fuse)
 
     def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
         """Ids of so many living rows of the resource, chosen by chance."""

@@ -167,18 +167,31 @@ def _keys(table: Table, parent: Family | None) -> str:
     return ", ".join(f"s.{quote(name)}" for name in key_of(table, parent))
 
 
+def _omitted(child: Child) -> str:
+    """The condition that a stored child ``o`` of some owners is omitted by its list."""
+    own, key = quote(child.parent), "position" if child.table.positioned else "id"
+    return f"""o.{own} = ANY(%(owners)s) AND o.{own} = p.id
+              AND p.{quote("_whole_" + child.table.name)}
+              AND NOT EXISTS (SELECT FROM {stage(child.table.name)} s
+                              WHERE s.{own} = o.{own} AND s.{key} = o.{key})"""
+
+
+@cache
+def count_children(names: Names, parent: Table, child: Child) -> str:
+    """How many living children the lists of some rows omit. Parameter: owners."""
+    return (
+        f"SELECT count(*) FROM {names(child.table.name)} o, {stage(parent.name)} p"
+        f" WHERE {_omitted(child)} AND o._deleted_at IS NULL"
+    )
+
+
 @cache
 def remove_children(names: Names, parent: Table, child: Child) -> str:
     """Mark (or, if they can be fetched again, delete) what the lists of some rows omit.
 
     Parameters: owners, run_id.
     """
-    target, own = names(child.table.name), quote(child.parent)
-    key = "position" if child.table.positioned else "id"
-    omitted = f"""o.{own} = ANY(%(owners)s) AND o.{own} = p.id
-              AND p.{quote("_whole_" + child.table.name)}
-              AND NOT EXISTS (SELECT FROM {stage(child.table.name)} s
-                              WHERE s.{own} = o.{own} AND s.{key} = o.{key})"""
+    target, omitted = names(child.table.name), _omitted(child)
     if not child.permanent:
         return f"DELETE FROM {target} o USING {stage(parent.name)} p WHERE {omitted}"
     return f"""

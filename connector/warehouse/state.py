@@ -419,6 +419,7 @@ class Pending:
 STALE = "read by id it was older than search announced"
 REVIVED = "its contact is forgotten no more: what was emptied is read again"
 
+HELD = "its list omits implausibly many; none of them was marked deleted"
 CONTRADICTION = "lists show it, and a read by id does not find it; not taken as deleted"
 
 FREE_ATTEMPTS = 2  # the next run tries at once; a hiccup shall not cost a day
@@ -455,6 +456,17 @@ def postpone(
             .where(PENDING.c.resource == resource, PENDING.c.id == key)
             .values(not_before=now + delay(attempts))
         )
+
+
+def doubt(
+    conn: sa.Connection, resource: str, ids: Iterable[str], reason: str, now: datetime
+) -> None:
+    """Note that the objects must be read, which nobody has tried; what is pending stays so."""
+    for key in sorted(set(ids)):
+        new = insert(PENDING).values(
+            resource=resource, id=key, reason=reason, not_before=now, first_seen_at=now
+        )
+        conn.execute(new.on_conflict_do_nothing())
 
 
 def settle(conn: sa.Connection, resources: Collection[str], ids: Iterable[str]) -> None:

@@ -263,6 +263,11 @@ def alive(names: Names, resource: Resource) -> str:
     return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
 
 
+def children_alive(names: Names, child: Table) -> str:
+    """How many rows of a child table live."""
+    return f"SELECT count(*) FROM {names(child.name)} WHERE _deleted_at IS NULL"
+
+
 def cut(names: Names, resource: Resource, link: Link) -> str:
     """How many of its living rows have more links than are embedded in a record.
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import psycopg
 
-from connector.resources.resource import Link, Table
+from connector.resources.resource import Child, Link, Table
 from connector.warehouse import erasure, merging, statements
 from connector.warehouse import survey as surveying
 from connector.warehouse.batch import Batch
 from connector.warehouse.content import Family
+from connector.warehouse.fuse import Fuse
 from connector.warehouse.signatures import Signatures
 from connector.warehouse.statements import Names
 from connector.warehouse.survey import Found, Survey
@@ -55,9 +56,11 @@ class Transfer:
         cursor: psycopg.Cursor[Any],
         batch: Batch,
         signatures: Signatures,
+        fuse: Fuse | None = None,
     ) -> None:
         self.names, self.stages, self.cursor, self.batch = names, stages, cursor, batch
-        self.signatures = signatures
+        self.signatures, self.fuse = signatures, fuse or Fuse()
+        self.held: dict[str, list[str]] = {}
 
     def stage(self, by_id: bool, lag: timedelta) -> Transfer:
         """Put the batch into its stages, and take out of them what is about forgotten contacts."""
@@ -135,10 +138,27 @@ class Transfer:
             self._merge_links(table, link, found)
         for child in table.children:
             self._merge(child.table, found, run_id, (table, child))
-            if omitted := found.get((child.table.name, "omitted")):
+            omitted = found.get((child.table.name, "omitted"))
+            if omitted and not (child.permanent and self._holds(table, child, omitted.ids)):
                 query = merging.remove_children(self.names, table, child)
                 self.cursor.execute(query, {"owners": omitted.ids, "run_id": run_id})
         self._merge_rows(table, found, run_id, parent)
+
+    def _holds(self, table: Table, child: Child, owners: list[str]) -> bool:
+        """Whether these owners' lists omit too many children that are kept for ever."""
+        name, cursor = child.table.name, self.cursor
+        cursor.execute(merging.count_children(self.names, table, child), {"owners": owners})
+        gone = int((cursor.fetchone() or (0,))[0])
+
+        def alive() -> int:
+            cursor.execute(statements.children_alive(self.names, child.table), ())
+            return int((cursor.fetchone() or (0,))[0])
+
+        if self.fuse.holds(name, (table.name,), gone, alive):
+            self.held[name] = owners
+            return True
+        self.fuse.note(name, gone)
+        return False
 
     def _merge_rows(self, table: Table, found: Survey, run_id: int, parent: Family | None) -> None:
         staged = self.batch.staged[table.name]

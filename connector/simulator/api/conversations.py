@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from connector.simulator.api.searching import Searchable, listing, search
@@ -66,12 +67,16 @@ def get_conversation(call: Call) -> Response:
     item = call.space.conversations.get(call.params[0])
     if item is None or item.group not in _shown(call).groups:
         raise not_found()
-    return call.reply(with_parts(item, MAX_PARTS))
+    newest = item.owned[-MAX_PARTS:]
+    return call.reply(_with(item, call.shortage.left("conversation_parts", newest)))
 
 
 def with_parts(item: Item, most: int | None) -> bytes:
     """A rendered conversation with its newest parts, oldest of them first."""
-    parts = item.owned if most is None else item.owned[-most:]
+    return _with(item, item.owned if most is None else item.owned[-most:])
+
+
+def _with(item: Item, parts: Sequence[bytes]) -> bytes:
     return b"".join(
         (
             item.body[:-1],
