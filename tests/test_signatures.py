@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector.errors import SettingsError
+from connector.settings import load
 from connector.warehouse.database import conninfo
 from connector.warehouse.loader import Loader
 from connector.warehouse.signatures import INTERCOM, KEPT, Signatures
@@ -142,6 +144,20 @@ def test_a_setting_adds_hosts_and_all_below_them(connection):
         assert in_sql(connection, text, signatures) == text[:-4]
     for host in ("example.com", "filesXexample.com", "otherfiles.example.com"):
         assert signatures.unsigned(f"https://{host}/a?x=1") == f"https://{host}/a?x=1"
+
+
+def test_the_setting_takes_names_of_hosts_and_nothing_else(tmp_path):
+    def hosts(text: str) -> tuple[str, ...]:
+        return load({"CONNECTOR_FILE_HOSTS": text}, tmp_path).file_hosts
+
+    assert hosts("") == ()
+    assert hosts("Files.Example.com, *.cdn.example.org\nfiles.example.com") == (
+        "files.example.com",
+        "cdn.example.org",
+    )
+    for wrong in ("https://a.example", "a.example/b", "a.example:1", "*", "com", "a..b", "a.(b|c)"):
+        with pytest.raises(SettingsError, match="CONNECTOR_FILE_HOSTS"):
+            hosts(wrong)
 
 
 PIECES = st.sampled_from(
