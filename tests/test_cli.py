@@ -347,6 +347,7 @@ def test_a_denied_scope_exits_1_and_is_named(terminal: Terminal, simulator: Simu
         (["verify"], {"CONNECTOR_EXCLUDE": "hash:contacts.email"}, "CONNECTOR_HASH_KEY"),
         (["refetch", "users", "1"], {"CONNECTOR_EXCLUDE": "contacts"}, "table.column"),
         (["sync"], {"CONNECTOR_ON_DELETE": "shred"}, "CONNECTOR_ON_DELETE"),
+        (["sync"], {"CONNECTOR_FILE_HOSTS": "https://a.example/b"}, "CONNECTOR_FILE_HOSTS"),
         (["forget"], {}, "--list"),
         (["forget", "1", "--list"], {}, "--list"),
         (["sync"], {"CONNECTOR_AUTO_MIGRATE": "0"}, "migrate"),

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connector.jsontext import decode, split
 from connector.resources.resource import Kind, Table
 from connector.warehouse.encoder import encode
 from tests.test_values import JSON_VALUES
@@ -104,6 +105,11 @@ SPOILT: list[tuple[str, Any, Any, Any]] = [
     ("custom_attributes", "x", None, "x"),
     ("owner_id", {"id": "1"}, None, {"id": "1"}),
     ("email", math.nan, None, "nan"),
+    ("created_at", "9999-12-31T23:59:59-01:00", None, "9999-12-31T23:59:59-01:00"),
+    ("created_at", True, None, True),
+    ("browser", True, None, True),
+    ("role", {}, None, {}),
+    ("role", [], None, []),
 ]
 
 
@@ -156,6 +162,26 @@ def test_inside_a_map_only_the_entry_that_does_not_fit_is_cleaned_and_named(ware
         }
     }
     assert warned("contacts", record) == {"contacts.custom_attributes: value does not fit": 4}
+
+
+def test_numbers_that_no_double_holds_are_kept_as_they_were_sent(warehouse):
+    text = b"""{"id": "1", "monthly_spend": 1e400, "size": -1e999, "created_at": 1e400,
+        "custom_attributes": {"good": 1.5, "huge": 1e400, "deep": [1e400]}, "later": 1e400}"""
+    warehouse.write("companies", decode(text))
+    [again] = split(b'{"data": [' + text + b"]}", ("data",), ())[1] or []
+    warehouse.write("companies", decode(again) | {"id": "2"})
+    kept = {
+        "monthly_spend": "1e400",
+        "size": "-1e999",
+        "created_at": "1e400",
+        "custom_attributes": {"huge": "1e400", "deep": ["1e400"]},
+        "later": "1e400",
+    }
+    for row in warehouse.rows("companies").values():
+        assert (row["monthly_spend"], row["size"], row["created_at"]) == (None, None, None)
+        assert row["custom_attributes"] == {"good": 1.5, "huge": None, "deep": [None]}
+        assert row["extra"] == kept
+    assert sum(warned("companies", decode(text)).values()) == 5
 
 
 def test_a_number_past_64_bits_is_no_misfit_in_a_map(warehouse):

@@ -190,6 +190,81 @@ def test_an_older_schema_is_brought_up_to_date(database, database_url, schema):
     assert views[0]["n"] > 0
 
 
+def at_0002(database: Database, database_url: str) -> None:
+    """The schema as 0.1.0 left it, with two parts, one of which has tags."""
+    migrate(database)
+    drop_views(database_url, database.schema)
+    run(database, command.downgrade, "0002")
+    with database.transaction() as conn:
+        conn.execute(sa.text(f'SET LOCAL search_path TO "{database.schema}"'))
+        tags = (
+            '[{"id": "1", "name": "old", "applied_at": 5, "applied_by": {"id": "9"}},'
+            ' {"id": 2}, {"id": null}, {"id": ""}, {}, 3, {"id": "1"}]'
+        )
+        statements = [
+            "INSERT INTO conversations (id) VALUES ('c')",
+            "INSERT INTO tags (id, name) VALUES ('1', 'VIP')",
+            "INSERT INTO conversation_parts (id, conversation_id, tags, _changed_at) VALUES"
+            f" ('p', 'c', '{tags}', 'epoch'), ('q', 'c', '[]', 'epoch'), ('r', 'c', NULL, 'epoch'),"
+            """ ('s', 'c', '{"type": "tag.list", "tags": [{"id": "2"}]}', 'epoch'),"""
+            """ ('t', 'c', '"odd"', 'epoch')""",
+        ]
+        for statement in statements:
+            conn.exec_driver_sql(statement)
+
+
+def links(database: Database) -> list[tuple[str, str]]:
+    with database.transaction() as conn:
+        query = f'SELECT part_id, tag_id FROM "{database.schema}".conversation_part_tags'
+        return sorted((part, tag) for part, tag in conn.exec_driver_sql(query))
+
+
+WAS_KEPT = [("p", "1"), ("p", "2"), ("s", "2")]
+
+
+def test_tags_of_parts_become_links_and_no_row_is_written_for_it(database, database_url, schema):
+    at_0002(database, database_url)
+    versions = f'SELECT id, ctid::text, xmin::text FROM "{schema}".conversation_parts ORDER BY 1'
+    before = look(database_url, versions)
+    assert migrate(database) is True
+    assert look(database_url, versions) == before
+    assert links(database) == WAS_KEPT
+    [one] = look(
+        database_url,
+        f'SELECT * FROM "{schema}".conversation_part_tags WHERE applied_at IS NOT NULL',
+    )
+    assert (one["applied_at"].timestamp(), one["applied_by_id"]) == (5, "9")
+    names = look(database_url, f'SELECT id, name, _placeholder FROM "{schema}".tags ORDER BY 1')
+    assert [tuple(row.values()) for row in names] == [("1", "VIP", False), ("2", None, True)]
+    columns = catalog(database_url, schema, "columns")
+    assert ("conversation_parts", "tags") not in [(c["relname"], c["attname"]) for c in columns]
+
+
+@pytest.mark.parametrize("held", ["a view of others", "a reader"])
+def test_tags_stay_as_an_empty_column_where_others_hang_on_it(database, database_url, schema, held):
+    at_0002(database, database_url)
+    reader = psycopg.connect(conninfo(database_url), row_factory=dict_row)
+    query = f'SELECT id, tags FROM "{schema}".conversation_parts'
+    if held == "a view of others":
+        reader.execute(f'CREATE VIEW "{schema}".theirs AS {query}')
+        reader.commit()
+    else:
+        reader.execute(query)  # and leaves its transaction open
+    assert migrate(database) is True
+    reader.commit()
+    assert links(database) == WAS_KEPT
+    kept = reader.execute(query).fetchall()
+    reader.close()
+    assert {row["tags"] for row in kept} == {None}
+    [comment] = [
+        row["comment"]
+        for row in catalog(database_url, schema, "columns")
+        if (row["relname"], row["attname"]) == ("conversation_parts", "tags")
+    ]
+    assert "conversation_part_tags" in comment
+    drop_views(database_url, schema)  # or the schema could not be dropped
+
+
 def test_the_migrations_are_one_line_without_branches():
     config = migrations.configuration()
     script = migrations.ScriptDirectory.from_config(config)

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector.errors import SettingsError
+from connector.settings import load
 from connector.warehouse.database import conninfo
 from connector.warehouse.loader import Loader
 from connector.warehouse.signatures import INTERCOM, KEPT, Signatures
@@ -40,6 +42,8 @@ AROUND = [
     "&quot;{}&quot; &lt;{}&gt; &#39;{}&#39; &amp;quot;{}&amp;quot;",
     "{},{}",
     "{}\n{}\t{}",
+    "file:{} file={}",
+    r"\n{}\r\n{}\u000b{}",
     r"{{\"url\":\"{}\",\"next\":\"{}\"}}",
     r"\u003cimg src=\u0022{}\u0022\u003e",
     "https://shop.example/?token=5 {} https://shop.example/?token=6",
@@ -69,6 +73,10 @@ OTHERS = [
     "https://shop.example/downloads.intercomcdn.com/a?x=1",
     "https://shop.example/r?to=https://downloads.intercomcdn.com/a?x=1&id=7",
     "https://shop.example/r?to=//downloads.intercomcdn.com/a?x=1&id=7",
+    "https://shop.example/r?src=https://downloads.intercomcdn.com/a?x=1&id=7",
+    "https://shop.example/proxy/https://downloads.intercomcdn.com/a?x=1&id=7",
+    r"https:\/\/shop.example\/r?to=https:\/\/downloads.intercomcdn.com\/a?x=1&id=7",
+    r"https://shop.example/r?to\u003dhttps://downloads.intercomcdn.com/a?x=1&id=7",
     "https://shop.example/#/r?to=https://downloads.intercomcdn.com/a?x=1&id=7",
     "https://app.intercom.com/a?x=1",
     f"Is it {FILE}? Yes",
@@ -142,6 +150,20 @@ def test_a_setting_adds_hosts_and_all_below_them(connection):
         assert in_sql(connection, text, signatures) == text[:-4]
     for host in ("example.com", "filesXexample.com", "otherfiles.example.com"):
         assert signatures.unsigned(f"https://{host}/a?x=1") == f"https://{host}/a?x=1"
+
+
+def test_the_setting_takes_names_of_hosts_and_nothing_else(tmp_path):
+    def hosts(text: str) -> tuple[str, ...]:
+        return load({"CONNECTOR_FILE_HOSTS": text}, tmp_path).file_hosts
+
+    assert hosts("") == ()
+    assert hosts("Files.Example.com, *.cdn.example.org\nfiles.example.com") == (
+        "files.example.com",
+        "cdn.example.org",
+    )
+    for wrong in ("https://a.example", "a.example/b", "a.example:1", "*", "com", "a..b", "a.(b|c)"):
+        with pytest.raises(SettingsError, match="CONNECTOR_FILE_HOSTS"):
+            hosts(wrong)
 
 
 PIECES = st.sampled_from(

@@ -45,6 +45,9 @@ class Written:
         self.updated += other.updated
         self.unchanged += other.unchanged
         self.refused += other.refused
+        self.held = {**self.held, **other.held}
+        both = {*self.keys, *other.keys}
+        self.keys = {name: {*self.keys.get(name, ()), *other.keys.get(name, ())} for name in both}
 
 
 class Loader:
