@@ -280,7 +280,7 @@ class Client:
 
         A slow reply puts the clock back, and what is asked for later would seem the older copy.
         """
-        at = self.clock.at(sent)
+        at = self.clock.stamp(sent)
         at = min(max(at, earlier), at + SLOWEST)
         self._latest_request = max(self._latest_request, at)
         return at
@@ -291,7 +291,8 @@ class Client:
             if response.status != 429:
                 return  # a proxy's page: neither its clock nor its silence on limits is Intercom's
         else:
-            self.clock.observe(headers.get("date"), response.sent, response.received)
+            sent, received = response.sent, response.received
+            self.clock.observe(headers.get("date"), sent, received, headers.get("age"))
         limit, reset = _number(headers, "limit"), _number(headers, "reset")
         if response.status == 429:
             after = self._retry_after(headers)

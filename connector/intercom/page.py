@@ -85,6 +85,8 @@ async def fetch(
         version=version,
         retry=retry,
     )
+    if not client.clock.is_borne_out:
+        client.clock.witness(head.updated_at for head in page.heads)
     return page
 
 

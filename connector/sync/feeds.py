@@ -46,8 +46,9 @@ async def deletions(work: Pass, reading: Deletions, *, full: bool) -> None:
 
 
 async def _bound(work: Pass) -> datetime:
-    if work.progress.cursor is not None:
-        return work.progress.cursor - work.lookback
+    bound = work.since()
+    if bound is not None:
+        return bound
     loader, table = work.store.loader, work.resource.table
     oldest = await work.store.do(lambda conn: loader.oldest_read(conn, table))
     return (oldest or work.began_at()) - INDEX_LAG

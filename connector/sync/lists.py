@@ -78,9 +78,9 @@ async def catalogue(work: Pass, reading: Catalogue) -> None:
 
 async def log(work: Pass, reading: Log, *, full: bool) -> None:
     """What was added since the cursor; everything on a full pass."""
-    since = 0
-    if not full and work.progress.cursor is not None:
-        since = int((work.progress.cursor - work.lookback).timestamp())
+    since, bound = 0, work.since()
+    if not full and bound is not None:
+        since = int(bound.timestamp())
     style = NumberedPages(reading.path, reading.key, None, params={reading.since: since})
     async for group in grouped(ahead(pages(work.client, style), pages=4), CHUNK_RECORDS):
         await work.write(group)

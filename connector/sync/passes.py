@@ -61,8 +61,8 @@ async def run_pass(work: Pass, *, full: bool) -> None:
 
 async def changes(work: Pass, reading: Search) -> None:
     """What was updated since the cursor, with the lookback that Intercom's index lag asks for."""
-    assert work.progress.cursor is not None
-    bound = work.progress.cursor - work.lookback
+    bound = work.since()
+    assert bound is not None
     body = plan.changes_query(reading, work.client.version, bound)
     by_day = plan.granularity(reading, work.client.version) == "day"
     for attempt in range(CURSOR_RESTARTS + 1):

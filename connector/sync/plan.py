@@ -150,11 +150,6 @@ def instant(value: Any) -> datetime | None:
         return None
 
 
-def local_instant(seconds: float) -> datetime:
-    """A local time in Unix seconds as an instant."""
-    return datetime.fromtimestamp(max(0.0, seconds), UTC)
-
-
 class Order:
     """Watches whether records come newest first, and when all of a page is older than a bound."""
 

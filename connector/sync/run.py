@@ -191,6 +191,8 @@ async def _run(
         await store.do(lambda conn: _pin(conn, workspace, pinned))
         await store.do(lambda conn: state.forget_runs(conn, options.keep_runs))
         await store.do(lambda conn: _mend(conn, store.loader.names))
+        if known := await store.do(state.latest):
+            client.clock.prove(known)
         await store.clean()
         await work(_Run(client, store, options, reporter, outcome, workspace.timezone))
         status = "failed" if outcome.exit_code else "succeeded"
@@ -252,7 +254,7 @@ class _Run:
 
     async def everything(self) -> None:
         """A pass over each selected resource, then what is pending, then placeholders."""
-        options, now = self.options, self.client.clock.safe_now()
+        options, now = self.options, self.client.clock.likely_now()
         selected = [resource for resource in RESOURCES if self._is_selected(resource)]
         await self.store.do(
             lambda conn: due.owe(conn, selected, self._circumstances, options.full, options.since)
@@ -270,7 +272,7 @@ class _Run:
         await grow_views(self.store)
         for resource in [r for r in done if r.has_parts]:
             await self._measure(resource)
-        now = self.client.clock.safe_now()
+        now = self.client.clock.likely_now()
         left = await self.store.do(lambda conn: state.pending(conn))
         self.outcome.overdue = [entry for entry in left if is_overdue(entry, now)]
 
@@ -405,7 +407,7 @@ class _Run:
 
     async def _pending(self, resource: Resource, tally: Tally) -> None:
         """Try again what is due of the objects that could not be read before."""
-        now = self.client.clock.safe_now()
+        now = self.client.clock.likely_now()
         due = await self.store.do(lambda conn: state.pending(conn, due=now))
         ids = [entry.id for entry in due if entry.resource == resource.name][:PENDING_AT_ONCE]
         if ids and resource.by_id:

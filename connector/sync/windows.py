@@ -251,7 +251,7 @@ class _Reader:
             span,
             page.total or 0,
             earliest=earliest,
-            now=client.clock.now(),
+            now=client.clock.likely_now(),
             unit=plan.granularity(self.reading, client.version),
             target=plan.target(self.work.tally.expected, ABOUT, by_id),
         )

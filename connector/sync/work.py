@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from connector.intercom.client import Client
 from connector.intercom.paging import CursorSearch, Page
 from connector.resources.resource import Resource, Search
-from connector.sync import plan
 from connector.sync.known import Sifted, sift
 from connector.sync.objects import Found, complete_lists, read_in_lots, read_objects
 from connector.sync.store import INDEX_LAG, Chunk, Store
@@ -26,6 +25,7 @@ from connector.warehouse.state import Progress, Tally
 CHUNK_RECORDS = 750  # five pages: what one transaction takes
 CHUNK_OBJECTS = 75  # whole conversations can be large
 PLACEHOLDER_TRIES = 3
+TOO_FAR = timedelta(days=1)  # before now, where a cursor lies in the future
 
 Then = Callable[[sa.Connection], None]
 """What commits in the same transaction as a write."""
@@ -52,11 +52,23 @@ class Pass:
 
     def began_at(self) -> datetime:
         """When the pass began, by Intercom's clock as all replies so far bear it out."""
-        clock = self.client.clock
-        return min(clock.at(self.began), plan.local_instant(self.began))
+        return self.client.clock.safe_at(self.began)
+
+    def since(self) -> datetime | None:
+        """From when on changes are to be read; None before the first load.
+
+        A cursor that lies in Intercom's future skipped what it should not have: a day is read.
+        """
+        cursor, began_at = self.progress.cursor, self.began_at()
+        if cursor is None:
+            return None
+        if cursor > began_at and self.client.clock.is_borne_out:
+            cursor = began_at - TOO_FAR
+        return cursor - self.lookback
 
     def succeeded(self, began_at: datetime, *, full: bool) -> Then:
         """Moves the cursor, in the transaction that writes the last rows of the pass."""
+        self.client.clock.warn_if_untold()
         values: dict[str, Any] = {
             "cursor": began_at - INDEX_LAG,
             "fresh_as_of": began_at,

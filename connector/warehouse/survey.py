@@ -48,7 +48,7 @@ def outline(batch: Batch) -> Outline:
 
 @lru_cache(maxsize=256)  # payloads vary in what they leave out
 def survey(names: Names, table: Table, staged: Outline) -> str:
-    """The fates of what is staged: name, fate, number, places, ids. Parameters: by_id, lag.
+    """The fates of what is staged: name, fate, number, places, ids. Parameters: by_id, lag, run_id.
 
     Of refused rows come their ids, of links and children that are omitted those of their owners.
     What belongs to rows that are new themselves, and so all new, is not looked at.
