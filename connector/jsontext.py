@@ -87,7 +87,12 @@ def _split_patiently(
     if not isinstance(listed, list):
         return fields, None
     # Escaped, what the fast decoder refuses can be read again by the patient one.
-    return fields, [json.dumps(element).encode() for element in listed]
+    return fields, [escaped(element) for element in listed]
+
+
+def escaped(value: Any) -> bytes:
+    """The value as JSON text, also what ``encode`` refuses."""
+    return json.dumps(value).encode()
 
 
 def head(record: bytes) -> Head:

@@ -5,12 +5,14 @@ Whatever form ``pages.next`` takes, only its token or query is used: the request
 configured address, to the style's own path.
 """
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from connector.errors import BadRequestError
+from connector.errors import BadRequestError, ReplyTooLargeError
 from connector.intercom.client import Client
+from connector.intercom.memory import listing
 from connector.intercom.page import Page, Trail, fetch, next_params
 from connector.intercom.retry import Retry
 from connector.intercom.scroll import Scroll
@@ -83,7 +85,7 @@ class CursorList:
 
     def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
         """The pages; CursorRefusedError when Intercom no longer takes its own page token."""
-        return _walk(client, _Walk("GET", self), retry)
+        return _walk(client, _Walk("GET", self, resizable=True), retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ class _Walk:
     style: _Listed
     numbered: bool = False
     opaque: bool = False
+    resizable: bool = False  # whether the next page may have another size
 
     def first_params(self) -> dict[str, Any]:
         sized = {} if self.style.per_page is None else {"per_page": self.style.per_page}
@@ -198,21 +201,51 @@ async def _walk(client: Client, walk: _Walk, retry: Retry | None) -> AsyncIterat
 async def _fetch(
     client: Client, walk: _Walk, params: Mapping[str, Any], number: int, retry: Retry | None
 ) -> Page:
-    style = walk.style
     try:
-        return await fetch(
-            client,
-            walk.method,
-            style.path,
-            style.key,
-            params=params,
-            version=style.version,
-            retry=retry,
-        )
+        if walk.resizable and walk.style.per_page:
+            return await _fetch_fitting(client, walk, params, retry)
+        return await _ask(client, walk, params, retry)
     except BadRequestError as error:
         if number > 1 and is_cursor_refused(error):
             raise as_cursor_refused(error) from error
         raise
+
+
+async def _fetch_fitting(
+    client: Client, walk: _Walk, params: Mapping[str, Any], retry: Retry | None
+) -> Page:
+    """The page, with fewer records than are wanted where these are large."""
+    memory, name = client.memory, listing(walk.method, walk.style.path)
+    while True:
+        number = memory.per_page(name, int(params["per_page"]))
+        most = 2 * memory.reply if number > 1 else math.inf
+        try:
+            page = await _ask(client, walk, {**params, "per_page": number}, retry, most)
+        except ReplyTooLargeError as error:
+            memory.learn(name, number, 2 * error.size)
+        else:
+            memory.learn(name, len(page), page.weight)
+            return page
+
+
+async def _ask(
+    client: Client,
+    walk: _Walk,
+    params: Mapping[str, Any],
+    retry: Retry | None,
+    most: float = math.inf,
+) -> Page:
+    style = walk.style
+    return await fetch(
+        client,
+        walk.method,
+        style.path,
+        style.key,
+        params=params,
+        version=style.version,
+        retry=retry,
+        most=most,
+    )
 
 
 def _next_number(listing: Mapping[str, Any], number: int) -> dict[str, str] | None:

@@ -5,6 +5,7 @@ It knows page sizes and page tokens, not what is searched for. Intercom answers 
 """
 
 import logging
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +15,11 @@ from connector.errors import (
     BadRequestError,
     CursorRefusedError,
     PagingError,
+    ReplyTooLargeError,
     RetryExhaustedError,
 )
 from connector.intercom.client import Client
+from connector.intercom.memory import listing
 from connector.intercom.page import Page, Trail, fetch, next_params
 from connector.intercom.retry import TWICE, Retry
 
@@ -57,10 +60,15 @@ class CursorSearch:
     async def _fetch(
         self, client: Client, size: "_Size", token: str | None, retry: Retry | None
     ) -> Page:
+        memory, name = client.memory, listing("POST", self.path)
         while True:
-            patience = TWICE if size.now > 1 else retry
+            patience, number = TWICE if size.now > 1 else retry, memory.per_page(name, size.now)
             try:
-                page = await self._ask(client, size.now, token, patience)
+                page = await self._ask(client, number, token, patience)
+            except ReplyTooLargeError as error:
+                # Not even so many bytes are all there are, so the next guess may be too large too.
+                memory.learn(name, number, 2 * error.size)
+                log.debug("%s; asking for fewer a page", error)
             except (RetryExhaustedError, BadAnswerError) as error:
                 if size.now == 1 or error.status == 429:
                     error.message += f" (at {size.now} a page, after page token {token!r})"
@@ -68,6 +76,7 @@ class CursorSearch:
                 size.halve()
                 log.warning("%s; asking for %d a page", error, size.now)
             else:
+                memory.learn(name, len(page), page.weight)
                 size.succeeded()
                 return page
 
@@ -85,6 +94,7 @@ class CursorSearch:
                 json=body,
                 version=self.version,
                 retry=retry,
+                most=2 * client.memory.reply if per_page > 1 else math.inf,
             )
         except BadRequestError as error:
             if token is not None and is_cursor_refused(error):

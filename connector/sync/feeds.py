@@ -40,6 +40,7 @@ async def deletions(work: Pass, reading: Deletions, *, full: bool) -> None:
     style = NumberedPages(reading.path, reading.key, reading.per_page)
     async for page in ahead(pages(work.client, style), 2):
         await _delete(work, _times(page, reading.at))
+        page.release()
         if order.is_past([record.get(reading.at) for record in page.records]):
             break
     await work.store.do(work.succeeded(began_at, full=full))
@@ -105,6 +106,7 @@ async def _read_on(work: Pass, reading: Activities, position: str | None) -> boo
     number = 0
     async for page in ahead(pages(work.client, style), 4):
         await _apply(work, _news(page, reading), len(page), page.requested_at, position)
+        page.release()
         position, number = _next_token(page) or position, number + 1
         if number == MOST_PAGES:
             return False

@@ -27,7 +27,7 @@ from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.absence import convict, nominate
 from connector.sync.ahead import ahead
 from connector.sync.store import Chunk
-from connector.sync.work import CHUNK_RECORDS, Pass, size
+from connector.sync.work import Pass
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +37,13 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
     chunk, present = Chunk(), list[Record]()
     for part in reading.parts:
         style = WholeList(part.path or reading.path, reading.key, dict(part.params))
-        async for page in pages(work.client, style):
-            records = [_told(record, part) for record in page.records]
-            chunk.add(records, page.requested_at)
-            present += records
-            work.tally.warnings += page.bad
+        with work.client.memory.urgently():  # it holds one part while it asks for the next
+            async for page in pages(work.client, style):
+                records = [_told(record, part) for record in page.records]
+                chunk.add(records, page.requested_at, page.weight)
+                present += records
+                work.tally.warnings += page.bad
+                page.release()
     await work.write_chunk(chunk)
     began_at, table = work.began_at(), work.resource.table
     done = work.succeeded(began_at, full=True)
@@ -82,7 +84,7 @@ async def log(work: Pass, reading: Log, *, full: bool) -> None:
     if not full and bound is not None:
         since = int(bound.timestamp())
     style = NumberedPages(reading.path, reading.key, None, params={reading.since: since})
-    async for group in grouped(ahead(pages(work.client, style), pages=4), CHUNK_RECORDS):
+    async for group in work.grouped(ahead(pages(work.client, style), pages=4)):
         await work.write(group)
     await work.store.do(work.succeeded(work.began_at(), full=full))
 
@@ -102,7 +104,7 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
     # The reader runs ahead of the writer: a scroll that waits a minute for Postgres expires.
     seen: list[str] = []
     asked_at: datetime | None = None
-    async for group in grouped(ahead(source, run_ahead), CHUNK_RECORDS):
+    async for group in work.grouped(ahead(source, run_ahead)):
         asked_at = asked_at or group[0].requested_at
         seen += await work.write_changed(group)
     began_at = work.began_at()
@@ -110,15 +112,3 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
         first = asked_at
         await work.store.do(lambda conn: nominate(work, conn, seen, first))
     await convict(work, work.succeeded(began_at, full=True))
-
-
-async def grouped(source: AsyncIterator[Page], least: int) -> AsyncIterator[list[Page]]:
-    """Pages in groups of at least so many records; the last group may hold fewer."""
-    group: list[Page] = []
-    async for page in source:
-        group.append(page)
-        if size(group) >= least:
-            yield group
-            group = []
-    if group:
-        yield group

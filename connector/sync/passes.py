@@ -6,7 +6,8 @@ are in ``windows``, lists in ``lists``, reading in turn in ``rotation``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,7 +30,7 @@ from connector.sync.feeds import activities, deletions
 from connector.sync.lists import catalogue, log, snapshot, sweep
 from connector.sync.rotation import members, per_contact
 from connector.sync.windows import windows
-from connector.sync.work import CHUNK_RECORDS, Pass, announced, size
+from connector.sync.work import Pass, announced, release
 
 CURSOR_RESTARTS = 3
 
@@ -78,21 +79,24 @@ async def changes(work: Pass, reading: Search) -> None:
 async def _read_changes(
     work: Pass, reading: Search, body: dict[str, Any], order: plan.Order | None
 ) -> None:
-    source = pages(work.client, work.search(reading, body))
-    group: list[Page] = []
-    async for page in ahead(source, pages=1 if order else 4):
-        group.append(page)
-        if size(group) >= CHUNK_RECORDS:
-            await _write_group(work, reading, group)
-            group = []
-        if order and order.is_past([head.updated_at for head in page.heads]):
-            break
-    await _write_group(work, reading, group)
+    source = ahead(pages(work.client, work.search(reading, body)), pages=1 if order else 4)
+    async for group in work.grouped(_until(source, order)):
+        await _write_group(work, reading, group)
+
+
+async def _until(
+    source: AsyncGenerator[Page, None], order: plan.Order | None
+) -> AsyncGenerator[Page, None]:
+    """The pages up to the one that is past what is asked for."""
+    async with aclosing(source):
+        async for page in source:
+            past = order and order.is_past([head.updated_at for head in page.heads])
+            yield page
+            if past:
+                return
 
 
 async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> None:
-    if not group:
-        return
     sifted = await work.sift(group)
     listed = announced(sifted.pages)
     if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
@@ -107,6 +111,7 @@ async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> No
         or not _is_known(plan.instant(stamp), known.get(key), work.lookback)
     }
     if reading.whole_by_id:
+        release(group)  # what follows has its own bytes
         await work.read_in_chunks(changed, seen=sifted.digests)
     else:
         known_lists = listed.keys() - changed.keys()

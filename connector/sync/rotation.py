@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from connector.errors import IntercomError, MergedError, NotFoundError
+from connector.intercom.memory import Share
 from connector.intercom.paging import (
     CursorSearch,
     EventPages,
@@ -25,15 +27,18 @@ from connector.intercom.paging import (
     pages,
 )
 from connector.intercom.retry import QUICK
+from connector.jsontext import decode
 from connector.resources.resource import Members, PerContact
-from connector.sync.ahead import ahead, side_by_side
+from connector.sync.ahead import ahead, gathered, side_by_side
+from connector.sync.ids import Ids
 from connector.sync.objects import AT_ONCE, MANY, UNREADABLE
 from connector.sync.store import Chunk, Store
-from connector.sync.work import Pass
+from connector.sync.work import CHUNK_BYTES, Pass
 from connector.warehouse import reads, state
 from connector.warehouse.reads import Turn, Turns
 
 LOT = 100  # contacts whose answers are written together
+PIECE = 1 << 19  # bytes of one contact's rows that are written before its list has ended
 FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
 GROUPS_AT_ONCE = 4  # the ids of all their members are held
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
@@ -116,21 +121,37 @@ async def _began_at(work: Pass, full: bool) -> datetime:
 
 
 class _Read:
-    """What a number of contacts answered: their lists, and those that could not be read."""
+    """What a number of contacts answered: their lists, and those that could not be read.
+
+    ``lists`` hold what is not written yet, as JSON texts; ``shares`` the bytes in flight that they
+    take.
+    """
 
     def __init__(self) -> None:
-        self.lists: dict[str, tuple[list[Any], datetime]] = {}
+        self.lists: dict[str, tuple[list[bytes], datetime]] = {}
         self.gone: list[str] = []
         self.failed: dict[str, IntercomError] = {}
+        self.shares: list[Share] = []
 
     def __len__(self) -> int:
         return len(self.lists) + len(self.gone) + len(self.failed)
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the lists."""
+        return sum(len(text) for texts, _ in self.lists.values() for text in texts)
 
     def add(self, other: _Read) -> None:
         """What the others answered as well."""
         self.lists |= other.lists
         self.gone += other.gone
         self.failed |= other.failed
+        self.shares += other.shares
+
+    def release(self) -> None:
+        """Give back the bytes in flight that the lists take."""
+        for share in self.shares:
+            share.release()
 
 
 async def _read_all(
@@ -141,14 +162,18 @@ async def _read_all(
             for key in some:
                 yield key
 
-    lot = _Read()
-    async for one in side_by_side(ids(), lambda key: _read_one(work, reading, key), AT_ONCE):
-        lot.add(one)
-        if len(lot) >= LOT:
+    def is_full(lot: list[_Read]) -> bool:
+        return len(lot) >= LOT or sum(one.weight for one in lot) >= CHUNK_BYTES
+
+    each = side_by_side(ids(), lambda key: _read_one(work, reading, key), AT_ONCE)
+    async for some in gathered(each, is_full, work.client.memory.short):
+        lot = _Read()
+        for one in some:
+            lot.add(one)
+        try:
             yield _checked(lot)
-            lot = _Read()
-    if len(lot):
-        yield _checked(lot)
+        finally:
+            lot.release()
 
 
 def _checked(lot: _Read) -> _Read:
@@ -159,19 +184,42 @@ def _checked(lot: _Read) -> _Read:
 
 async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
     found = _Read()
-    elements: list[Any] = []
+    texts: list[bytes] = []
     read_at: datetime | None = None
+    memory = work.client.memory
     try:
-        async for page in pages(work.client, _style(reading, key), retry=QUICK):
-            elements += page.records
-            read_at = read_at or page.requested_at
+        with ExitStack() as stack:
+            async for page in pages(work.client, _style(reading, key), retry=QUICK):
+                if read_at is None:
+                    read_at = page.requested_at
+                    # Who holds the beginning of a list must not wait for room for the rest.
+                    stack.enter_context(memory.urgently())
+                texts += page.texts
+                found.shares += [page.share] if page.share else []
+                if not reading.within and (sum(map(len, texts)) >= PIECE or memory.short.is_set()):
+                    await _write_piece(work, reading, key, texts, page.requested_at)
+                    texts = []
+                    found.release()
     except (NotFoundError, MergedError):
         found.gone.append(key)  # the passes over contacts say what became of it
     except UNREADABLE as error:
         found.failed[key] = error
     else:
-        found.lists[key] = (elements, read_at or work.client.clock.now())
+        found.lists[key] = (texts, read_at or work.client.clock.now())
     return found
+
+
+async def _write_piece(
+    work: Pass, reading: PerContact, key: str, texts: Sequence[bytes], read_at: datetime
+) -> None:
+    """Rows of a long list: they are right whatever becomes of the rest.
+
+    That the list was read is noted with its last ones.
+    """
+    chunk = Chunk()
+    chunk.add(_records(reading, key, texts), read_at, sum(map(len, texts)))
+    await work.store.merge(work.resource.table, chunk, work.tally)
+    work.changed()
 
 
 def _style(reading: PerContact, key: str) -> Style:
@@ -187,8 +235,8 @@ def _style(reading: PerContact, key: str) -> Style:
 
 async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
     chunk = Chunk()
-    for key, (elements, read_at) in found.lists.items():
-        chunk.add(_records(reading, key, elements), read_at)
+    for key, (texts, read_at) in found.lists.items():
+        chunk.add(_records(reading, key, texts), read_at, sum(map(len, texts)))
     name, now = work.resource.name, work.client.clock.safe_now()
     read = {key: read_at for key, (_, read_at) in found.lists.items()}
     read |= dict.fromkeys(found.gone, now)
@@ -203,8 +251,9 @@ async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
     work.changed()
 
 
-def _records(reading: PerContact, key: str, elements: Sequence[Any]) -> list[Mapping[str, Any]]:
+def _records(reading: PerContact, key: str, texts: Sequence[bytes]) -> list[Mapping[str, Any]]:
     """Rows of their own with the contact's id, or a record of the contact that holds the list."""
+    elements = [decode(text) for text in texts]
     if reading.within:
         return [_holding(key, reading.within, elements)]
     return [{**element, "contact_id": key} for element in elements]
@@ -245,19 +294,25 @@ async def _read_group(work: Pass, reading: Members, key: str) -> None:
         "query": {"field": reading.field, "operator": "=", "value": key},
         "sort": {"field": "created_at", "order": "ascending"},
     }
-    ids: list[dict[str, Any]] = []
+    ids, nameless = Ids(), 0
     read_at: datetime | None = None
     style = CursorSearch(reading.path, reading.key, body)
     async for page in ahead(pages(work.client, style), 2):
         read_at = read_at or page.requested_at
-        ids += [{"id": head.id} for head in page.heads]
+        ids.add(str(head.id) for head in page.heads if type(head.id) in (str, int))
+        nameless += sum(type(head.id) not in (str, int) for head in page.heads) + page.bad
+        page.release()
     assert read_at is not None
     name, asked_at = work.resource.name, read_at
-    chunk = Chunk()
-    chunk.add([_holding(key, reading.within, ids)], asked_at)
-    await work.store.merge(
+
+    def record(some: Sequence[str | None]) -> Mapping[str, Any]:
+        return _holding(key, reading.within, [{"id": one} for one in some])
+
+    await work.store.merge_list(
         work.resource.table,
-        chunk,
+        record,
+        [*ids, *[None] * nameless],
+        asked_at,
         work.tally,
         then=lambda conn: reads.note(conn, name, {key: asked_at}, len(ids)),
     )

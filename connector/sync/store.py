@@ -7,7 +7,7 @@ finished, also when the run is interrupted. Knows no HTTP.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from connector.errors import MergedError, NotFoundError
+from connector.jsontext import head
 from connector.resources import TABLE_BY_NAME
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
@@ -24,13 +25,15 @@ from connector.warehouse import absence, cleaning, digests, erasure, foreign_key
 from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
-from connector.warehouse.encoder import encode, row_keys
+from connector.warehouse.encoder import encode, encode_list, row_keys
 from connector.warehouse.encoding import Encoding, Made
 from connector.warehouse.exclusions import Privacy
 from connector.warehouse.loader import Loader, Written
+from connector.warehouse.values import tidy
 
 MOST_RECORDS = 3_000  # of several chunks in one transaction
 MOST_OBJECTS = 150  # the same of whole conversations, which can be large
+MOST_BYTES = 8 << 20  # and of their texts: encoding takes a multiple of them for a while
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
 
 T = TypeVar("T")
@@ -46,26 +49,54 @@ class Chunk:
 
     ``completed`` holds complete lists read beside a record, by (record id, link table).
     ``digests`` are what lists showed of the records, by id; None takes a stored digest away.
+    ``weight`` is the size of the records in bytes.
     """
 
     records: list[Record | bytes] = field(default_factory=list)
     read_at: list[datetime] = field(default_factory=list)
     completed: dict[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
     digests: dict[str, int | None] = field(default_factory=dict)
+    weight: int = 0
 
-    def add(self, records: Sequence[Record | bytes], read_at: datetime) -> None:
-        """More records, all asked for at the same time."""
+    def add(self, records: Sequence[Record | bytes], read_at: datetime, weight: int = 0) -> None:
+        """More records of so many bytes, all asked for at the same time."""
+        self.weight += weight
         self.records.extend(records)
         self.read_at.extend([read_at] * len(records))
 
     def take_in(self, other: Chunk) -> None:
         """The other's records too; of two digests of one record neither is known to hold."""
+        self.weight += other.weight
         self.records.extend(other.records)
         self.read_at.extend(other.read_at)
         self.completed |= other.completed
         for key, digest in other.digests.items():
             same = self.digests.get(key, digest) == digest
             self.digests[key] = digest if same else None
+
+    def pieces(self, weight: int, most: int) -> Iterator[Chunk]:
+        """The chunk, or as many as it takes that each has no more than so many bytes and records.
+
+        A single record may have more. All copies of one record stand in their order.
+        """
+        if self.weight <= weight and len(self) <= most:
+            yield self
+            return
+        piece, each = Chunk(), self.weight // max(len(self), 1)
+        for record, read_at in zip(self.records, self.read_at, strict=True):
+            size = len(record) if isinstance(record, bytes) else each
+            if piece.records and (piece.weight + size > weight or len(piece) >= most):
+                yield piece
+                piece = Chunk()
+            piece.add([record], read_at, size)
+            key = _id_of(record)
+            piece.digests |= {key: self.digests[key]} if key in self.digests else {}
+            piece.completed |= {pair: self.completed[pair] for pair in self._lists(key)}
+        piece.digests |= {key: None for key in self.digests if self.digests[key] is None}
+        yield piece
+
+    def _lists(self, key: str) -> Iterator[tuple[str, str]]:
+        return (pair for pair in self.completed if pair[0] == key)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -141,16 +172,45 @@ class Store:
 
         Chunks of one table that wait at the same time are merged in one transaction.
         """
-        await self._merges(_Merge(table, chunk, tally, by_id, then))
+        *first, last = chunk.pieces(MOST_BYTES, MOST_RECORDS)
+        for piece in first:
+            await self._merges(_Merge(table, piece, tally, by_id, None))
+        await self._merges(_Merge(table, last, tally, by_id, then))
+
+    async def merge_list(
+        self,
+        table: Table,
+        record: Callable[[Sequence[str | None]], Record],
+        elements: Collection[str | None],
+        read_at: datetime,
+        tally: state.Tally,
+        *,
+        then: Work[None],
+    ) -> None:
+        """Merge one record that ``record`` makes of its list, however long; see ``encode_list``."""
+        chunk = Chunk()
+        chunk.add([{}], read_at)
+
+        def made() -> Made:
+            return encode_list(table, record, elements, read_at, self.exclusions), []
+
+        await self._write(made, chunk, [_Merge(table, chunk, tally, False, then)])
 
     async def _merge(self, merges: Sequence[_Merge]) -> None:
-        table, tally, by_id = merges[0].table, merges[0].tally, merges[0].by_id
-        chunk = Chunk()
+        table, chunk = merges[0].table, Chunk()
         for merge in merges:
             chunk.take_in(merge.chunk)
 
         def made() -> Made:
             return self._encoding.make(table, chunk.records, chunk.read_at, chunk.completed)
+
+        await self._write(made, chunk, merges)
+
+    async def _write(
+        self, made: Callable[[], Made], chunk: Chunk, merges: Sequence[_Merge]
+    ) -> None:
+        """Write what ``made`` makes of a chunk, and what commits with it."""
+        table, tally, by_id = merges[0].table, merges[0].tally, merges[0].by_id
 
         def work(conn: sa.Connection) -> tuple[Written, int]:
             written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=INDEX_LAG)
@@ -306,9 +366,15 @@ def _may_join(chosen: Sequence[_Merge], other: _Merge) -> bool:
     alike = other.tally is first.tally and other.table is first.table
     most = MOST_OBJECTS if first.by_id else MOST_RECORDS
     small = sum(len(merge.chunk) for merge in (*chosen, other)) <= most
+    light = sum(merge.chunk.weight for merge in (*chosen, other)) <= MOST_BYTES
     # Of two complete lists of one record nobody would know which is the newer.
     apart = all(merge.chunk.completed.keys().isdisjoint(other.chunk.completed) for merge in chosen)
-    return alike and other.by_id == first.by_id and small and apart
+    return alike and other.by_id == first.by_id and small and light and apart
+
+
+def _id_of(record: Record | bytes) -> str:
+    key = head(record).id if isinstance(record, bytes) else record.get("id")
+    return str(tidy(str(key)))
 
 
 def _subjects(telling: Table) -> Table:

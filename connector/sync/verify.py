@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.intercom.client import Client
+from connector.jsontext import decode
 from connector.resources import RESOURCES
 from connector.resources.resource import Catalogue, Resource
 from connector.sync import plan
@@ -71,7 +72,8 @@ async def _verify(
     outcome.unread = {key: str(error) for key, error in read.failed.items()}
     outcome.differences = {key: ["gone at Intercom"] for key in read.gone}
     fresh: list[tuple[Any, Any]] = []
-    for key, (record, read_at) in read.records.items():
+    for key, (text, read_at) in read.records.items():
+        record = decode(text)
         updated_at = plan.instant(record.get("updated_at"))
         before = stored.get(key, (None, None))[0]
         if updated_at and before and updated_at > before:

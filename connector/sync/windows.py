@@ -13,6 +13,7 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,7 +25,7 @@ from connector.sync import plan
 from connector.sync.absence import convict, nominate
 from connector.sync.ahead import Room, beside
 from connector.sync.known import Sifted
-from connector.sync.work import Pass, Then, announced
+from connector.sync.work import Pass, Then, announced, release
 from connector.warehouse import state
 from connector.warehouse.state import Span
 
@@ -165,11 +166,12 @@ class _Reader:
                         if updated:
                             # Cut by one time, sorted by the other: each part from its beginning.
                             self._put([window.span])
+                            page.release()
                             self._room.leave()
                             return
                         # The page that counted the window begins its first part.
                         end = plan.Passing(window.span.upper)
-                go_on(self._take(page, seen), self._room.leave)
+                go_on(self._take(page, seen), partial(self._leave, page))
                 if end and end.is_past([head.created_at for head in page.heads]):
                     break
                 del page  # not to be held until the next one comes
@@ -209,6 +211,11 @@ class _Reader:
         """Whether a window with so many records left would be read when all others are done."""
         everywhere = (self.work.tally.expected or 0) - self._read_so_far
         return math.inf > left > min(plan.WINDOW_RECORDS * 3 // 2, everywhere / SHARES)
+
+    def _leave(self, page: Page) -> None:
+        """A page is written: give back its place, and the bytes that it took."""
+        page.release()
+        self._room.leave()
 
     async def _take(self, page: Page, seen: list[str]) -> None:
         if not self.work.may_know and not self.reading.whole_by_id:
@@ -264,6 +271,8 @@ class _Reader:
     async def _write(self, sifted: Sifted, then: Then | None = None) -> None:
         """Write what is not known yet, read by id where search shows only a part of it."""
         if self.reading.whole_by_id:
-            await self.work.read_in_chunks(announced(sifted.pages), then, sifted.digests)
+            listed = announced(sifted.pages)
+            release(sifted.pages)  # what follows has its own bytes
+            await self.work.read_in_chunks(listed, then, sifted.digests)
         else:
             await self.work.write(sifted.pages, then, sifted.digests)

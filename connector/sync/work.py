@@ -5,7 +5,16 @@ Rows commit together with what they justify, be it a window, a pending entry or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,14 +24,17 @@ import sqlalchemy as sa
 
 from connector.intercom.client import Client
 from connector.intercom.paging import CursorSearch, Page
+from connector.jsontext import head
 from connector.resources.resource import Resource, Search
+from connector.sync.ahead import gathered
 from connector.sync.known import Sifted, sift
-from connector.sync.objects import Found, complete_lists, read_in_lots, read_objects
+from connector.sync.objects import Found, complete_lists, read_in_lots
 from connector.sync.store import INDEX_LAG, Chunk, Store
 from connector.warehouse import digests, state
 from connector.warehouse.state import Progress, Tally
 
 CHUNK_RECORDS = 750  # five pages: what one transaction takes
+CHUNK_BYTES = 4 << 20  # what one transaction takes, however few records that are
 CHUNK_OBJECTS = 75  # whole conversations can be large
 PLACEHOLDER_TRIES = 3
 TOO_FAR = timedelta(days=1)  # before now, where a cursor lies in the future
@@ -106,6 +118,16 @@ class Pass:
             params=dict(self.resource.params),
         )
 
+    async def grouped(self, source: AsyncIterator[Page]) -> AsyncGenerator[list[Page], None]:
+        """Pages in groups that are worth a transaction, released when the next one is asked for."""
+        groups = gathered(source, _is_enough, self.client.memory.short)
+        async with aclosing(groups):
+            async for group in groups:
+                try:
+                    yield group
+                finally:
+                    release(group)
+
     # -- what is known -----------------------------------------------------------------------
 
     @cached_property
@@ -148,7 +170,7 @@ class Pass:
         """
         chunk = Chunk(digests=dict(seen or {}))
         for page in pages:
-            chunk.add(page.texts, page.requested_at)
+            chunk.add(page.texts, page.requested_at, page.weight)
             self.tally.warnings += page.bad
         await self.write_chunk(chunk, then=then, known_lists=known_lists)
 
@@ -166,9 +188,10 @@ class Pass:
         ``settles`` are pending objects that the chunk brings, or shows to be gone.
         """
         table, name = self.resource.table, self.resource.name
-        chunk.completed, failed = await complete_lists(
-            self.client, table, chunk.records, known_lists
-        )
+        with self.client.memory.urgently():  # who holds records must not wait for room
+            chunk.completed, failed = await complete_lists(
+                self.client, table, chunk.records, known_lists
+            )
         settled = [key for key in settles if key not in failed]
         chunk.digests |= dict.fromkeys(failed)
         now = self.client.clock.safe_now()
@@ -197,7 +220,8 @@ class Pass:
         ``seen`` are digests of what search showed of them.
         """
         left = len(announced)
-        async for found in read_in_lots(self.client, self.resource, announced, CHUNK_OBJECTS):
+        lots = read_in_lots(self.client, self.resource, announced, CHUNK_OBJECTS, CHUNK_BYTES)
+        async for found in lots:
             left -= len(found)
             await self._write_found(found, announced, None if left else then, seen or {})
         if not announced and then:
@@ -214,7 +238,7 @@ class Pass:
         stale = [
             key
             for key, (record, _) in found.records.items()
-            if _is_older(record.get("updated_at"), announced.get(key))
+            if _is_older(head(record).updated_at, announced.get(key))
         ]
         chunk = chunk_of(found)
         chunk.digests |= {key: seen.get(key) for key in found.records if key not in stale}
@@ -237,7 +261,11 @@ class Pass:
 
     async def fill(self, ids: Iterable[str]) -> None:
         """Read placeholders by id; those that Intercom does not show stay, and count a try."""
-        found = await read_objects(self.client, self.resource, ids)
+        lots = read_in_lots(self.client, self.resource, ids, CHUNK_OBJECTS, CHUNK_BYTES)
+        async for found in lots:
+            await self._fill(found)
+
+    async def _fill(self, found: Found) -> None:
         store, table, now = self.store, self.resource.table, self.client.clock.safe_now()
 
         def also(conn: sa.Connection) -> None:
@@ -256,7 +284,7 @@ def chunk_of(found: Found, ids: Iterable[str] | None = None) -> Chunk:
     chunk = Chunk(digests=dict.fromkeys(wanted))
     for key in wanted:
         record, read_at = found.records[key]
-        chunk.add([record], read_at)
+        chunk.add([record], read_at, len(record))
     return chunk
 
 
@@ -272,6 +300,16 @@ def announced(group: Iterable[Page]) -> dict[str, Any]:
         for head in page.heads
         if type(head.id) in (str, int)
     }
+
+
+def release(group: Iterable[Page]) -> None:
+    """Give back the bytes in flight that the pages take."""
+    for page in group:
+        page.release()
+
+
+def _is_enough(group: list[Page]) -> bool:
+    return size(group) >= CHUNK_RECORDS or sum(page.weight for page in group) >= CHUNK_BYTES
 
 
 def size(group: Iterable[Page]) -> int:

@@ -6,7 +6,7 @@ does not fit where it belongs, goes to the row's ``extra``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -23,6 +23,9 @@ from connector.warehouse.newest import newest
 from connector.warehouse.objects import Levels, Lists, absent, levels, lists, residue
 from connector.warehouse.shape import Shape
 from connector.warehouse.values import CONVERT, NULL, MisfitError, document, leftovers, tidy
+
+PIECE = 10_000
+"""Elements of one list that are encoded at a time."""
 
 
 def encode(
@@ -48,6 +51,34 @@ def encode(
     rows = [record for record, _ in kept.values()]
     stamps = _stamps([moment for _, moment in kept.values()])
     _encode_rows(batch, table, list(kept), rows, {"_read_at": stamps}, completed or {})
+    return batch
+
+
+def encode_list(
+    table: Table,
+    record: Callable[[Sequence[str | None]], Record],
+    elements: Collection[str | None],
+    read_at: datetime,
+    exclusions: Exclusions = NONE,
+) -> Batch:
+    """One record whose list may have a million elements, as a batch.
+
+    ``record`` makes it of some elements. It is encoded piece by piece: of all but the first only
+    the links count. None is an element that names nothing, so that the list is not known whole.
+    """
+    named = sorted({element for element in elements if element is not None})
+    nameless: list[str | None] = [None] if None in elements else []
+    batch = encode(table, [record([*nameless, *named[:PIECE]])], [read_at], exclusions=exclusions)
+    texts = {name: [staged.data] for name, staged in batch.staged.items()}
+    for start in range(PIECE, len(named), PIECE):
+        some = [record(named[start : start + PIECE])]
+        piece = encode(table, some, [read_at], exclusions=exclusions)
+        for link in table.links:
+            staged = piece.staged[link.table]
+            texts[link.table].append(staged.data)
+            batch.staged[link.table].rows += staged.rows
+    for name, staged in batch.staged.items():
+        staged.data = b"".join(texts[name])
     return batch
 
 
