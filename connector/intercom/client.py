@@ -28,7 +28,7 @@ from connector.errors import (
 )
 from connector.intercom.address import check_base_url, check_version, origin
 from connector.intercom.budget import Budget, Ticket
-from connector.intercom.clock import Clock
+from connector.intercom.clock import Clock, parse_date
 from connector.intercom.memory import Memory, Share, listing
 from connector.intercom.replies import Reply, failure
 from connector.intercom.retry import Retry, Tries
@@ -329,18 +329,21 @@ class Client:
             sent, received = response.sent, response.received
             self.clock.observe(headers.get("date"), sent, received, headers.get("age"))
         limit, reset = _number(headers, "limit"), _number(headers, "reset")
+        date = parse_date(headers.get("date"))
         if response.status == 429:
             after = self._retry_after(headers)
-            self.budget.refused(ticket, limit=limit, reset=reset, retry_after=after)
+            self.budget.refused(ticket, limit=limit, reset=reset, retry_after=after, date=date)
         elif limit is not None or response.status < 500:
-            self.budget.observe(ticket, limit, _number(headers, "remaining"), reset)
+            self.budget.observe(ticket, limit, _number(headers, "remaining"), reset, date)
 
     def _retry_after(self, headers: Mapping[str, str]) -> float | None:
         value = headers.get("retry-after", "").strip()
         try:
             if value.isdigit():
                 return float(value)
-            return parsedate_to_datetime(value).timestamp() - self.clock.edge_now()
+            date = parse_date(headers.get("date"))
+            until = parsedate_to_datetime(value).timestamp()
+            return until - (self.clock.edge_now() if date is None else date)
         except (ValueError, OverflowError):
             return None
 
