@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +69,15 @@ class Served:
 
 @contextmanager
 def simulated(
-    workspace: dict[str, Any], *, latency: float | str = 0.0, rate_limit: int | None = None
+    workspace: dict[str, Any],
+    *,
+    latency: float | str = 0.0,
+    rate_limit: int | None = None,
+    swells: Sequence[dict[str, Any]] = (),
 ) -> Iterator[Served]:
     """A simulated workspace, served for as long as the context lasts."""
     spec = {"workspace": workspace, "latency": latency, "rate_limit": rate_limit}
+    spec["swells"] = list(swells)
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.simulated", json.dumps(spec)],
         stdout=subprocess.PIPE,

@@ -1,7 +1,8 @@
 """A simulator for benchmarks, in a process of its own: ``python -m bench.simulated SPEC``.
 
 SPEC is JSON: ``workspace`` (arguments of ``Workspace.generate``), ``rate_limit``, ``latency`` in
-seconds, or ``"recorded"`` for a distribution like that of Intercom's replies. Prints its address.
+seconds, or ``"recorded"`` for a distribution like that of Intercom's replies; ``swells`` (arguments
+of ``Swell``) make answers large. Prints its address.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from connector.simulator import Simulator, Workspace
 from connector.simulator import run as serve
+from connector.simulator.bulk import Swell
 
 MEDIAN, NINETIETH = 0.149, 0.484
 """Seconds that Intercom's replies take: the median and the 90th percentile of recorded traffic."""
@@ -29,7 +31,8 @@ def recorded(dice: random.Random) -> float:
 def main(spec: dict[str, Any]) -> None:
     """Serve until terminated."""
     space = Workspace.generate(1, **spec["workspace"])
-    simulator = Simulator(space, rate_limit=spec.get("rate_limit"))
+    swells = [Swell(**one) for one in spec.get("swells", ())]
+    simulator = Simulator(space, rate_limit=spec.get("rate_limit"), swells=swells)
     latency = spec.get("latency", 0.0)
     if latency == "recorded":
         dice = random.Random(1)

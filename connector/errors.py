@@ -21,6 +21,7 @@
         ├── TokenRefusedError        3  stop: the token opens nothing
         ├── NotPermittedError           fail this resource: a scope or the plan is missing
         ├── RetryExhaustedError         try later: everything temporary, after bounded retries
+        │   └── ReplyTooLargeError      ask for fewer records: so many do not fit into memory
         ├── NotFoundError               skip this object: Intercom itself says it does not exist
         ├── MergedError                 skip this object: it lives on as ``merged_into``
         ├── BadRequestError             fail this resource: asking again gives the same answer
@@ -171,6 +172,12 @@ class RetryExhaustedError(IntercomError):
     hint = "temporary: try again later"
     attempts = 1
     retry_after = 0.0
+
+
+class ReplyTooLargeError(RetryExhaustedError):
+    """A reply was not read to its end, for fewer records can be asked for; ``size`` in bytes."""
+
+    size = 0
 
 
 class NotFoundError(IntercomError):

@@ -108,7 +108,12 @@ def _split_patiently(
     if not isinstance(listed, list):
         return fields, None
     # Escaped, what the fast decoder refuses can be read again by the patient one.
-    return fields, [_HUGE.sub(r"\1", json.dumps(element)).encode() for element in listed]
+    return fields, [escaped(element) for element in listed]
+
+
+def escaped(value: Any) -> bytes:
+    """The value as JSON text, also what ``encode`` refuses."""
+    return _HUGE.sub(r"\1", json.dumps(value)).encode()
 
 
 def head(record: bytes) -> Head:

@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from connector.intercom.budget import LEARNING, Budget, Ticket
-from connector.intercom.clock import Clock
+from connector.intercom.clock import Clock, parse_date
 
 START = 1_779_000_000.0
 
@@ -60,13 +60,16 @@ class Intercom:
     ahead: float = 0.0
     others: Callable[[int], int] = lambda window: 0
     headers: bool = True
+    clocks: tuple[float | None, ...] = (0.0,)
+    by_limiter: bool = False
     window: int = 0
     count: int = 0
     served: int = 0
     refused: int = 0
     by_window: dict[int, int] = field(default_factory=dict)
+    dice: random.Random = field(default_factory=lambda: random.Random(7))
 
-    def answer(self) -> tuple[int, int | None, int | None, float | None, str]:
+    def answer(self) -> tuple[int, int | None, int | None, float | None, str | None]:
         now = self.time.now + self.ahead
         if int(now // 10) != self.window:
             self.window = int(now // 10)
@@ -76,11 +79,13 @@ class Intercom:
         self.served += status == 200
         self.refused += status == 429
         self.by_window[self.window] = self.by_window.get(self.window, 0) + (status == 200)
-        date = formatdate(int(now), usegmt=True)
+        off = self.dice.choice(self.clocks)
+        date = None if off is None else formatdate(int(now + off), usegmt=True)
         if not self.headers:
             return status, None, None, None, date
         left = max(0, self.limit - self.count + 1)
-        return status, self.limit, left, self.window * 10.0 + 16.0, date
+        off = 0.0 if self.by_limiter else off or 0.0
+        return status, self.limit, left, (now + off) // 10 * 10.0 + 16.0, date
 
 
 class World:
@@ -105,9 +110,9 @@ class World:
             self.budget.release(ticket)
         self.clock.observe(date, sent, self.time.now)
         if status == 429:
-            self.budget.refused(ticket, limit=limit, reset=reset)
+            self.budget.refused(ticket, limit=limit, reset=reset, date=parse_date(date))
         else:
-            self.budget.observe(ticket, limit, remaining, reset)
+            self.budget.observe(ticket, limit, remaining, reset, parse_date(date))
 
     async def worker(self) -> None:
         while True:
@@ -128,6 +133,40 @@ async def test_the_whole_budget_is_used_and_hardly_a_request_refused(
     could = min(limit * 12, 50 / 0.225 * 120)
     assert world.server.served >= 0.85 * could
     assert world.server.refused <= 0.01 * world.server.served + 12
+
+
+FRONT_ENDS: list[tuple[float | None, ...]] = [
+    (0.0, 15.0),
+    (0.0, -15.0),
+    (0.0, 15.0, -15.0),
+    (0.0, 5.0),
+    (0.0, 0.0, 0.0, 0.0, -7200.0),
+    (0.0, 3.0, 4e6, -4e8),
+    (None,),
+    (None, 7.0),
+    (5.0,),
+    (15.0,),
+]
+
+
+@pytest.mark.parametrize("clocks", FRONT_ENDS)
+@pytest.mark.parametrize("limit", [50, 400, 1667])
+@pytest.mark.parametrize("by_limiter", [False, True])
+async def test_clocks_of_front_ends_that_differ_lift_no_block(
+    clocks: tuple[float | None, ...], limit: int, by_limiter: bool
+) -> None:
+    world = World(limit=limit, clocks=clocks, by_limiter=by_limiter)
+    await world.run(300)
+    could = min(limit * 30, 50 / 0.225 * 300)
+    print(
+        clocks,
+        limit,
+        by_limiter,
+        world.server.served / could,
+        world.server.refused / world.server.served,
+    )
+    assert world.server.served >= 0.6 * could
+    assert world.server.refused <= 0.01 * world.server.served + 50
 
 
 async def test_windows_are_not_waited_out_until_the_reset_they_name() -> None:

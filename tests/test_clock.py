@@ -1,6 +1,7 @@
 """Intercom's time, seen through Date headers that are cut to seconds and come late."""
 
 import logging
+import time
 from datetime import UTC, datetime
 from email.utils import formatdate
 
@@ -23,12 +24,90 @@ def clock(now: float = NOW) -> Clock:
     return Clock(local=lambda: now)
 
 
-def test_without_any_date_the_local_time_counts() -> None:
+def test_without_any_date_nothing_is_taken_from_the_local_time() -> None:
     seen = clock()
     for header in (None, "", "yesterday", "Mon, 99 Foo 2026"):
         seen.observe(header, NOW, NOW)
-    assert seen.offset == 0.0
+    assert not seen.is_borne_out
+    assert seen.now() == seen.safe_now() == datetime(2011, 8, 1, tzinfo=UTC)
+    assert seen.likely_now() == datetime.fromtimestamp(NOW, UTC)
+
+
+def test_without_any_date_what_has_changed_is_a_lower_bound() -> None:
+    seen = clock()
+    seen.witness([None, "x", NOW - 500, *(int(NOW) - 100 * n for n in range(50, 30, -1))])
+    # The tenth of the newest: a few that bear times in the future prove nothing.
+    assert seen.now() == datetime.fromtimestamp(NOW - 4000, UTC)
+    seen.witness(int(NOW) + 86_400 * n for n in range(9))
+    assert seen.now() == datetime.fromtimestamp(NOW - 3100, UTC)
+    seen.witness(int(NOW) + 86_400 * n for n in range(9, 20))
+    assert seen.now() == datetime.fromtimestamp(NOW, UTC)  # never beyond the local clock
+
+
+def test_without_any_date_what_was_known_before_is_a_lower_bound() -> None:
+    now = [NOW]
+    seen = Clock(lambda: now[0])
+    seen.prove(datetime.fromtimestamp(NOW - 300, UTC))
+    now[0] += 20
+    assert seen.now() == seen.safe_now() == datetime.fromtimestamp(NOW - 280, UTC)
+    seen.observe(date(NOW + 20), NOW + 20, NOW + 20)
+    assert seen.now() == datetime.fromtimestamp(NOW + 20, UTC)
+
+
+@pytest.mark.parametrize("local", [0.0, 3e6, 3.8e9])
+def test_a_machine_in_another_decade_believes_what_replies_say(local: float) -> None:
+    seen = Clock(lambda: local)
+    seen.witness(int(NOW) - 3600 * n for n in range(20))
+    for _ in range(3):
+        seen.observe(date(NOW), local, local)
+    assert seen.is_borne_out
     assert seen.now() == datetime.fromtimestamp(NOW, UTC)
+    assert datetime.fromtimestamp(NOW - 40_000, UTC) <= seen.safe_now() <= seen.now()
+
+
+@pytest.mark.parametrize("wrong", [-7200.0, -900_000.0, -1.7e9, 15.0, 50_000.0])
+@pytest.mark.parametrize("first", [0, 1, 4])
+def test_one_date_in_five_moves_no_time_of_a_read(wrong: float, first: int) -> None:
+    now = [NOW]
+    seen, stamps = Clock(lambda: now[0]), []
+    for n in range(200):
+        now[0] += 0.3
+        said = now[0] + (wrong if n % 5 == first else 0.0)
+        seen.observe(date(said), now[0] - 0.1, now[0])
+        stamps.append(seen.stamp(now[0]).timestamp())
+    assert all(abs(stamp - NOW - 0.3 * (n + 1)) <= 2 for n, stamp in enumerate(stamps) if n > 4)
+    assert abs(seen.edge_offset) <= 1.1
+    # The cursor believes what lies a few hours back, and no wrong year.
+    assert seen.offset == pytest.approx(min(0.0, wrong if wrong > -86_400 else 0.0), abs=1.1)
+
+
+@pytest.mark.parametrize("jump", [-10_000.0, 10_000.0])
+def test_dates_that_jump_during_a_run_move_no_time_of_a_read(jump: float) -> None:
+    now = [NOW]
+    seen, stamps = Clock(lambda: now[0]), []
+    for n in range(400):
+        now[0] += 0.1
+        seen.observe(date(now[0] + (jump if n > 100 else 0.0)), now[0], now[0])
+        stamps.append(seen.stamp(now[0]).timestamp() - now[0])
+    assert max(stamps[40:]) - min(stamps[40:]) <= 1.0
+    assert seen.offset <= min(jump, 0.0) + 1
+
+
+def test_the_age_that_a_cache_tells_is_added() -> None:
+    seen = clock()
+    seen.observe(date(NOW - 500), NOW, NOW, "500")
+    seen.observe(date(NOW), NOW, NOW, "a while")
+    assert seen.offset == seen.edge_offset == 0.0
+
+
+def test_what_is_between_two_readings_is_measured_by_a_clock_that_nobody_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = Clock()
+    before = seen.local()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert 0 <= seen.local() - before < 60
+    assert abs(Clock().local()) < 60
 
 
 @given(
@@ -53,7 +132,8 @@ def test_a_date_a_day_ahead_is_not_believed(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.WARNING):
         seen.observe(date(NOW + 90_000), NOW, NOW)
         seen.observe(date(NOW + 90_000), NOW, NOW)
-    assert seen.offset == seen.edge_offset == 0.0
+    assert not seen.is_borne_out
+    assert seen.edge_offset == 0.0
     assert len(caplog.records) == 1
 
 
@@ -76,7 +156,9 @@ def test_a_clock_that_is_set_is_noticed_by_the_edges() -> None:
 
 
 def test_times_are_never_before_the_epoch() -> None:
-    assert clock(-5.0).now() == datetime.fromtimestamp(0, UTC)
+    seen = clock(-5.0)
+    seen.observe(date(0), -5.0, 1.0)
+    assert seen.now() == datetime.fromtimestamp(0, UTC)
     assert parse_date("Thu, 01 Jan 1970 00:00:10 -0000") == 10.0
 
 

@@ -773,7 +773,7 @@ def test_stored_rows_are_looked_up_by_their_index_however_few_statistics_there_a
     with warehouse.database.transaction() as conn:
         warehouse.loader.compare(conn, batch)  # makes and fills the stages
         cursor = conn.connection.driver_connection.cursor()
-        values = {"by_id": False, "lag": timedelta(0), "signed": INTERCOM.expression}
+        values = {"by_id": False, "lag": timedelta(0), "run_id": 1, "signed": INTERCOM.expression}
         cursor.execute(query, values)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "using contacts_pkey on contacts" in plan

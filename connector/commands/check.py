@@ -205,7 +205,7 @@ async def _probe(client: Client, resource: Resource) -> None:
 
 
 def _yesterday(client: Client) -> int:
-    return int(client.clock.now().timestamp()) - 86_400
+    return int(client.clock.likely_now().timestamp()) - 86_400
 
 
 # -- the warehouse ---------------------------------------------------------------------------

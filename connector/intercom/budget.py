@@ -28,6 +28,12 @@ LONGEST = 60.0
 """No refusal holds us longer than this many seconds, whatever its headers say."""
 ROUNDING = 3.0
 """Reset times of one window may differ by rounding, those of two windows by ten seconds."""
+ASTRAY = 5.0
+"""A front end whose Date is so many seconds off names reset times by its own clock."""
+AHEAD = 20.0
+"""Reset times lie no further ahead; others are of a clock that nobody knows."""
+SLACK = 6
+"""So many windows the estimate may go back without the clock having been set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ class Budget:
         self._learned = False
         self._in_flight = 0
         self._flying = 0
-        self._blocked_until = 0.0
+        self._blocked = (0.0, 0.0)  # from when until when, by the local clock
         self._struck: int | None = None
         self._reset = 0.0
         self._old_reset = 0.0
@@ -142,7 +148,7 @@ class Budget:
     def _is_free(self) -> bool:
         now = self.clock.edge_now()
         self._roll(now)
-        if now < self._blocked_until:
+        if self._left() > 0:
             return False
         if not self._learned and self._in_flight >= LEARNING:
             return False
@@ -164,9 +170,15 @@ class Budget:
             await self._sleep(self._pause())
 
     def _pause(self) -> float:
-        until = max(self._blocked_until, self._boundary() if self._spent() else 0.0)
-        ahead = min(max(until - self.clock.edge_now(), 0.0), LONGEST)
+        spent = self._boundary() - self.clock.edge_now() if self._spent() else 0.0
+        ahead = min(max(self._left(), spent, 0.0), LONGEST)
         return ahead + 0.02 + 0.08 * self._rng()
+
+    def _left(self) -> float:
+        """Seconds that a refusal still holds us: durations, whatever clocks of front ends say."""
+        since, until = self._blocked
+        now = self.clock.local()
+        return until - now if since <= now else 0.0
 
     def _spent(self) -> bool:
         used_up = self.limit is not None and self._used + self._foreign >= self.limit
@@ -186,10 +198,8 @@ class Budget:
 
     def _roll(self, now: float) -> None:
         window = int(now // WINDOW)
-        if window == self._window:
-            return
-        if window < self._window:
-            self._blocked_until = 0.0  # the clock was set back
+        if self._window - SLACK <= window <= self._window:
+            return  # a better estimate, at the most
         self._open(window)
 
     def _open(self, window: int) -> None:
@@ -210,9 +220,18 @@ class Budget:
     # Learning from replies
 
     def observe(
-        self, ticket: Ticket, limit: int | None, remaining: int | None, reset: float | None
+        self,
+        ticket: Ticket,
+        limit: int | None,
+        remaining: int | None,
+        reset: float | None,
+        date: float | None = None,
     ) -> None:
-        """Learn from a reply that was not refused; None for headers that were not sent."""
+        """Learn from a reply that was not refused; None for headers that were not sent.
+
+        ``date`` and ``reset`` are Unix seconds by the clock of the front end that answered.
+        """
+        reset = self._by_our_clock(reset, date)
         self._learned = True
         self._changed.set()
         if ticket.window == self._window:
@@ -255,6 +274,7 @@ class Budget:
         limit: int | None = None,
         reset: float | None = None,
         retry_after: float | None = None,
+        date: float | None = None,
     ) -> None:
         """Learn from a 429: this window is spent, and perhaps the clock is not what it seems.
 
@@ -266,6 +286,7 @@ class Budget:
         self._learned = True
         self._changed.set()
         now = self.clock.edge_now()
+        reset = self._by_our_clock(reset, date)
         self._roll(now)
         if limit is not None and limit > 0:
             self.limit = limit
@@ -276,7 +297,21 @@ class Budget:
         until = self._refused_until(reset)
         if retry_after is not None:
             until = max(until, now + retry_after)
-        self._blocked_until = max(self._blocked_until, min(until, now + LONGEST))
+        local = self.clock.local()
+        self._blocked = (local, local + max(self._left(), min(until - now, LONGEST)))
+
+    def _by_our_clock(self, reset: float | None, date: float | None) -> float | None:
+        """A reset time as our estimate of Intercom's clock shows it; None if it cannot be one.
+
+        Clocks of front ends differ. Of one that is astray, Date and reset are off alike.
+        """
+        if reset is None:
+            return None
+        now = self.clock.edge_now()
+        bases = [now] if date is None else [now, date]
+        if date is not None and abs(date - now) > ASTRAY:
+            bases.reverse()
+        return next((now + reset - base for base in bases if 0 < reset - base <= AHEAD), None)
 
     def _refused_until(self, reset: float | None) -> float:
         boundary = self._boundary()

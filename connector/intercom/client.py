@@ -6,6 +6,7 @@ It knows authentication, versions, the request budget, retries and errors; ``wir
 import asyncio
 import importlib.metadata
 import logging
+import math
 import platform
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,13 +21,15 @@ from connector.errors import (
     BadRequestError,
     IntercomError,
     NotPermittedError,
+    ReplyTooLargeError,
     RetryExhaustedError,
     SettingsError,
     TokenRefusedError,
 )
 from connector.intercom.address import check_base_url, check_version, origin
 from connector.intercom.budget import Budget, Ticket
-from connector.intercom.clock import Clock
+from connector.intercom.clock import Clock, parse_date
+from connector.intercom.memory import Memory, Share, listing
 from connector.intercom.replies import Reply, failure
 from connector.intercom.retry import Retry, Tries
 from connector.intercom.wire import Response, Timeouts, Transport, Wire
@@ -49,6 +52,7 @@ class _Request:
     params: Mapping[str, Any]
     body: bytes | None
     version: str
+    most: float = math.inf
 
 
 class Client:
@@ -75,6 +79,7 @@ class Client:
         user_agent: str | None = None,
         retry: Retry = DEFAULT_RETRY,
         allow_http: bool = False,
+        memory: Memory | None = None,
     ) -> None:
         """Send nothing yet; SettingsError for a token, address, version or CA bundle of no use."""
         self.base_url = check_base_url(base_url, allow_http)
@@ -83,6 +88,7 @@ class Client:
             raise ValueError("the budget must go by the client's clock")
         self.clock = clock or (budget.clock if budget else Clock())
         self.budget = budget or Budget(clock=self.clock, sleep=sleep, rng=rng)
+        self.memory = memory or Memory()
         self.retry = retry
         self.sleep = sleep
         self.rng = rng
@@ -141,19 +147,31 @@ class Client:
         json: Any = None,
         version: str | None = None,
         retry: Retry | None = None,
+        hold: bool = False,
+        most: float = math.inf,
     ) -> tuple[T, Reply]:
         """What ``read`` makes of the reply, and the reply; raises like ``request``.
 
         ``read`` may raise ValueError (no whole JSON text) or BadAnswerError (not the promised
-        shape): both are repeated like a lost connection.
+        shape): both are repeated like a lost connection. ``hold``: this waits for room in memory,
+        and the caller gives the reply's share back when it is done with what came. A reply of more
+        than ``most`` bytes raises ReplyTooLargeError.
         """
-        request = self._build(method, path, params, json, version)
+        request = self._build(method, path, params, json, version, most)
+        share = await self.memory.begin(listing(method, path), wait=hold)
         try:
-            return await self._persist(request, read, retry or self.retry)
+            value, reply = await self._persist(request, read, retry or self.retry, share)
         except NotPermittedError as error:
+            share.release()
             if error.status == 401:
                 await self._tell_if_refused(path, error)
             raise
+        except BaseException:
+            share.release()
+            raise
+        if not hold:
+            share.release()
+        return value, reply
 
     # Layers, outermost first, each with one job
 
@@ -164,12 +182,14 @@ class Client:
         params: Mapping[str, Any] | None,
         json: Any,
         version: str | None,
+        most: float,
     ) -> _Request:
         if not path.startswith("/") or path.startswith("//"):
             raise ValueError(f"not a path: {path!r}")
         body = None if json is None else encode(json)
         version = check_version(version) if version else self.version
-        return _Request(method, path, self.base_url + path, dict(params or {}), body, version)
+        url = self.base_url + path
+        return _Request(method, path, url, dict(params or {}), body, version, most)
 
     async def _tell_if_refused(self, path: str, error: NotPermittedError) -> None:
         # Intercom answers 401 to a dead token and to a missing scope alike; /me needs no scope.
@@ -182,7 +202,7 @@ class Client:
                 raise _as_token_refused(refusal) from error
 
     async def _persist(
-        self, request: _Request, read: Callable[[Reply], T], retry: Retry
+        self, request: _Request, read: Callable[[Reply], T], retry: Retry, share: Share
     ) -> tuple[T, Reply]:
         tries = Tries(retry, self.rng)
         while True:
@@ -190,7 +210,9 @@ class Client:
                 ticket = await self.budget.acquire()
                 started = self.clock.local()
                 try:
-                    return await self._once(request, read, ticket)
+                    return await self._once(request, read, ticket, share)
+                except ReplyTooLargeError:
+                    raise
                 except (RetryExhaustedError, BadAnswerError) as error:
                     delay = tries.delay_after(error, self.clock.local() - started)
                     log.debug("%s: again in %.1f s", error, delay)
@@ -199,14 +221,16 @@ class Client:
             await self.sleep(delay)
 
     async def _once(
-        self, request: _Request, read: Callable[[Reply], T], ticket: Ticket
+        self, request: _Request, read: Callable[[Reply], T], ticket: Ticket, share: Share
     ) -> tuple[T, Reply]:
         status: int | None = None
         try:
-            reply = await self._follow(request, ticket)
+            reply = await self._follow(request, ticket, share)
             status = reply.status
             self._check(request, reply)
-            return read(reply), reply
+            value = read(reply)
+            share.read(len(reply.body))
+            return value, reply
         except IntercomError as error:
             error.method, error.path = request.method, request.path
             self._hide_token(error)
@@ -236,10 +260,10 @@ class Client:
         if error is not None:
             raise error
 
-    async def _follow(self, request: _Request, ticket: Ticket) -> Reply:
+    async def _follow(self, request: _Request, ticket: Ticket, share: Share) -> Reply:
         url, params = request.url, request.params
         for _ in range(REDIRECTS + 1):
-            reply = await self._send(request, url, params, ticket)
+            reply = await self._send(request, url, params, ticket, share)
             if reply.status not in (301, 302, 303, 307, 308):
                 return reply
             url, params = self._redirected(request, url, reply), {}
@@ -259,7 +283,12 @@ class Client:
         return target
 
     async def _send(
-        self, request: _Request, url: str, params: Mapping[str, Any], ticket: Ticket
+        self,
+        request: _Request,
+        url: str,
+        params: Mapping[str, Any],
+        ticket: Ticket,
+        share: Share,
     ) -> Reply:
         headers = {
             "Authorization": f"Bearer {self._token}",
@@ -269,18 +298,24 @@ class Client:
             headers["Content-Type"] = "application/json"
         earlier = self._latest_request
         response = await self._wire.send(
-            request.method, url, params=params, headers=headers, body=request.body
+            request.method,
+            url,
+            params=params,
+            headers=headers,
+            body=request.body,
+            share=share,
+            most=request.most,
         )
         self._learn(response, ticket)
         requested_at = self._requested_at(response.sent, earlier)
-        return Reply(response.status, response.body, response.headers, requested_at)
+        return Reply(response.status, response.body, response.headers, requested_at, share)
 
     def _requested_at(self, sent: float, earlier: datetime) -> datetime:
         """When a request was sent, by Intercom's clock: not before any that was answered by then.
 
         A slow reply puts the clock back, and what is asked for later would seem the older copy.
         """
-        at = self.clock.at(sent)
+        at = self.clock.stamp(sent)
         at = min(max(at, earlier), at + SLOWEST)
         self._latest_request = max(self._latest_request, at)
         return at
@@ -291,20 +326,24 @@ class Client:
             if response.status != 429:
                 return  # a proxy's page: neither its clock nor its silence on limits is Intercom's
         else:
-            self.clock.observe(headers.get("date"), response.sent, response.received)
+            sent, received = response.sent, response.received
+            self.clock.observe(headers.get("date"), sent, received, headers.get("age"))
         limit, reset = _number(headers, "limit"), _number(headers, "reset")
+        date = parse_date(headers.get("date"))
         if response.status == 429:
             after = self._retry_after(headers)
-            self.budget.refused(ticket, limit=limit, reset=reset, retry_after=after)
+            self.budget.refused(ticket, limit=limit, reset=reset, retry_after=after, date=date)
         elif limit is not None or response.status < 500:
-            self.budget.observe(ticket, limit, _number(headers, "remaining"), reset)
+            self.budget.observe(ticket, limit, _number(headers, "remaining"), reset, date)
 
     def _retry_after(self, headers: Mapping[str, str]) -> float | None:
         value = headers.get("retry-after", "").strip()
         try:
             if value.isdigit():
                 return float(value)
-            return parsedate_to_datetime(value).timestamp() - self.clock.edge_now()
+            date = parse_date(headers.get("date"))
+            until = parsedate_to_datetime(value).timestamp()
+            return until - (self.clock.edge_now() if date is None else date)
         except (ValueError, OverflowError):
             return None
 

@@ -4,6 +4,7 @@ Records stay JSON text until somebody asks for their values: most of a full pass
 and need not be decoded.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import Any, Self
 from connector.errors import BadAnswerError, PagingError
 from connector.intercom.address import link_query
 from connector.intercom.client import Client
+from connector.intercom.memory import Share
 from connector.intercom.replies import Reply
 from connector.intercom.retry import Retry
 from connector.jsontext import Head, decode, head, split
@@ -30,7 +32,8 @@ class Page:
     ``total`` is what Intercom says the whole list holds (it drifts while one reads), ``bad``
     counts elements that are no objects and were left out of ``texts``. ``restarted`` marks the
     first page after a scroll began again: from here on everything comes once more. ``gap`` stands
-    on an empty page in the place of a record that the list cannot show.
+    on an empty page in the place of a record that the list cannot show. ``share`` are the bytes in
+    flight that it takes.
     """
 
     requested_at: datetime
@@ -40,6 +43,7 @@ class Page:
     bad: int = 0
     restarted: bool = False
     gap: Any = None
+    share: Share | None = None
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
@@ -56,6 +60,16 @@ class Page:
         if len(wanted) == len(self.texts):
             return self
         return replace(self, texts=[self.texts[place] for place in wanted])
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the records."""
+        return sum(map(len, self.texts))
+
+    def release(self) -> None:
+        """Its records are written, or of no use: give back the bytes in flight that it takes."""
+        if self.share:
+            self.share.release()
 
     @property
     def is_empty(self) -> bool:
@@ -76,8 +90,12 @@ async def fetch(
     json: Any = None,
     version: str | None = None,
     retry: Retry | None = None,
+    most: float = math.inf,
 ) -> Page:
-    """One page whose list stands under ``key`` (or ``data``); raises what the client raises."""
+    """One page whose list stands under ``key`` (or ``data``); raises what the client raises.
+
+    Who takes it releases it. ``most`` bytes it may have, else ReplyTooLargeError is raised.
+    """
     page, _ = await client.ask(
         method,
         path,
@@ -86,7 +104,11 @@ async def fetch(
         json=json,
         version=version,
         retry=retry,
+        hold=True,
+        most=most,
     )
+    if not client.clock.is_borne_out:
+        client.clock.witness(head.updated_at for head in page.heads)
     return page
 
 
@@ -105,6 +127,7 @@ def read_page(reply: Reply, key: str) -> Page:
         total=total if type(total) is int else None,
         envelope=envelope,
         bad=len(listed) - len(texts),
+        share=reply.share,
     )
 
 

@@ -5,6 +5,7 @@ Whatever form ``pages.next`` takes, only its token or query is used: the request
 configured address, to the style's own path.
 """
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,10 +14,12 @@ from connector.errors import (
     BadAnswerError,
     BadRequestError,
     IntercomError,
+    ReplyTooLargeError,
     RetryExhaustedError,
     SpoiltPageError,
 )
 from connector.intercom.client import Client
+from connector.intercom.memory import listing
 from connector.intercom.page import Page, Trail, fetch, next_params
 from connector.intercom.refusals import is_spoilt
 from connector.intercom.retry import TWICE, Retry
@@ -177,7 +180,7 @@ class _Walk:
     style: _Listed
     numbered: bool = False
     opaque: bool = False
-    shrinks: bool = False
+    shrinks: bool = False  # whether the next page may have another size
 
     def first_params(self) -> dict[str, Any]:
         sized = {} if self.style.per_page is None else {"per_page": self.style.per_page}
@@ -290,21 +293,51 @@ def _has_ended(walk: _Walk, page: Page, number: int, base_url: str) -> bool:
 async def _fetch(
     client: Client, walk: _Walk, params: Mapping[str, Any], number: int, retry: Retry | None
 ) -> Page:
-    style = walk.style
     try:
-        return await fetch(
-            client,
-            walk.method,
-            style.path,
-            style.key,
-            params=params,
-            version=style.version,
-            retry=retry,
-        )
+        if walk.shrinks and walk.style.per_page:
+            return await _fetch_fitting(client, walk, params, retry)
+        return await _ask(client, walk, params, retry)
     except BadRequestError as error:
         if number > 1 and is_cursor_refused(error):
             raise as_cursor_refused(error) from error
         raise
+
+
+async def _fetch_fitting(
+    client: Client, walk: _Walk, params: Mapping[str, Any], retry: Retry | None
+) -> Page:
+    """The page, with fewer records than are wanted where these are large."""
+    memory, name = client.memory, listing(walk.method, walk.style.path)
+    while True:
+        number = memory.per_page(name, int(params["per_page"]))
+        most = 2 * memory.reply if number > 1 else math.inf
+        try:
+            page = await _ask(client, walk, {**params, "per_page": number}, retry, most)
+        except ReplyTooLargeError as error:
+            memory.learn(name, number, 2 * error.size)
+        else:
+            memory.learn(name, len(page), page.weight)
+            return page
+
+
+async def _ask(
+    client: Client,
+    walk: _Walk,
+    params: Mapping[str, Any],
+    retry: Retry | None,
+    most: float = math.inf,
+) -> Page:
+    style = walk.style
+    return await fetch(
+        client,
+        walk.method,
+        style.path,
+        style.key,
+        params=params,
+        version=style.version,
+        retry=retry,
+        most=most,
+    )
 
 
 def _next_number(listing: Mapping[str, Any], number: int) -> dict[str, str] | None:

@@ -20,6 +20,7 @@ from connector.errors import (
     RetryExhaustedError,
     ScrollExistsError,
 )
+from connector.intercom.memory import Share
 from connector.jsontext import decode
 
 _MERGED_LINK = re.compile(r"</contacts/([^/>?]+)[^>]*>\s*;\s*rel=\"?canonical", re.IGNORECASE)
@@ -30,13 +31,15 @@ _MESSAGE_LENGTH = 300
 class Reply:
     """A reply read to its end; ``requested_at`` is when it was asked for, by Intercom's clock.
 
-    ``headers`` has lower-case names.
+    ``headers`` has lower-case names. ``share`` are the bytes in flight that it takes; they are
+    given back by who asked, if he said so, else already.
     """
 
     status: int
     body: bytes
     headers: Mapping[str, str]
     requested_at: datetime
+    share: Share | None = None
 
     def json(self) -> Any:
         """The body as a value; ValueError if it is not JSON."""

@@ -6,6 +6,7 @@ cannot show at all spoils every page that it would stand on, with whatever statu
 """
 
 import logging
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -16,10 +17,12 @@ from connector.errors import (
     CursorRefusedError,
     IntercomError,
     PagingError,
+    ReplyTooLargeError,
     RetryExhaustedError,
     SpoiltPageError,
 )
 from connector.intercom.client import Client
+from connector.intercom.memory import listing
 from connector.intercom.page import Page, Trail, fetch, next_params
 from connector.intercom.refusals import is_spoilt
 from connector.intercom.retry import ONCE, QUICK, TWICE, Retry
@@ -73,21 +76,28 @@ class CursorSearch:
         self, client: Client, size: "_Size", token: str | None, retry: Retry | None
     ) -> Page:
         works = self.proven or token is not None
+        memory, name = client.memory, listing("POST", self.path)
         while True:
+            number = memory.per_page(name, size.now)
             try:
-                page = await self._ask(client, size.now, token, self._patience(size.now, retry))
+                page = await self._ask(client, number, token, self._patience(number, retry))
+            except ReplyTooLargeError as error:
+                # Not even so many bytes are all there are, so the next guess may be too large too.
+                memory.learn(name, number, 2 * error.size)
+                log.debug("%s; asking for fewer a page", error)
             except IntercomError as error:
                 if not is_spoilt(error):
                     raise
-                if size.now == 1:
+                if number == 1:
                     raise await self._alone(client, error, token) from error
                 if not works and not isinstance(error, RetryExhaustedError | BadAnswerError):
                     works = await self._works(client)
                     if not works:
                         raise  # the request itself is refused
-                size.halve()
+                size.halve(number)
                 log.info("%s; asking for %d a page", error, size.now)
             else:
+                memory.learn(name, len(page), page.weight)
                 size.succeeded()
                 return page
 
@@ -112,7 +122,8 @@ class CursorSearch:
         wanted = query["value"] if query.get("operator") == "AND" else [query]
         body = {**self.body, "query": {"operator": "AND", "value": [*wanted, never]}}
         try:
-            await replace(self, body=body)._ask(client, self.per_page, None, TWICE)
+            page = await replace(self, body=body)._ask(client, self.per_page, None, TWICE)
+            page.release()
         except IntercomError:
             return False
         return True
@@ -131,6 +142,7 @@ class CursorSearch:
                 json=body,
                 version=self.version,
                 retry=retry,
+                most=2 * client.memory.reply if per_page > 1 else math.inf,
             )
         except BadRequestError as error:
             if token is not None and is_cursor_refused(error):
@@ -187,8 +199,8 @@ class _Size:
         self.now = min(self._largest, first or self._largest)
         self._calm = 0
 
-    def halve(self) -> None:
-        self.now = max(1, self.now // 2)
+    def halve(self, asked: int) -> None:
+        self.now = max(1, asked // 2)
         self._calm = 0
 
     def succeeded(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from random import Random
 
 from connector.simulator.messages import ApiError, Request
 
@@ -46,9 +48,12 @@ class Gate:
     app_version: str
     revoked: bool = False
     denials: list[Denial] = field(default_factory=list)
+    # What the clocks of the front ends are ahead by, in seconds; None sends no Date.
+    clocks: Sequence[float | None] = (0.0,)
+    ahead: float | None = 0.0
+    random: Random = field(default_factory=lambda: Random(0))
     _window: int = -1
     _used: int = 0
-    _date: tuple[int, str] = (-1, "")
 
     def authenticate(self, request: Request) -> None:
         """401 unless the token is the right one and still valid."""
@@ -68,7 +73,7 @@ class Gate:
         # The first request of a window is told that the whole limit remains.
         remaining = self.rate_limit - self._used
         self._used += 1
-        headers = self._headers(now, max(0, remaining))
+        headers = self._headers(now + (self.ahead or 0.0), max(0, remaining))
         if remaining <= 0:
             message = f"Exceeded rate limit of {self.rate_limit} in 10_seconds"
             raise ApiError(429, "rate_limit_exceeded", message, headers=headers)
@@ -102,12 +107,15 @@ class Gate:
             if denial.path.search(request.path):
                 raise denial.error()
 
-    def date(self, now: float) -> str:
-        """The Date header by the simulator's clock."""
-        second = int(now)
-        if self._date[0] != second:
-            self._date = (second, formatdate(second, usegmt=True))
-        return self._date[1]
+    def choose(self) -> None:
+        """Let one of the front ends answer the request that comes now."""
+        self.ahead = self.clocks[0] if len(self.clocks) == 1 else self.random.choice(self.clocks)
+
+    def date(self, now: float) -> dict[str, str]:
+        """The Date header by the clock of the front end that answers, if it sends one."""
+        if self.ahead is None:
+            return {}
+        return {"Date": formatdate(max(0, int(now + self.ahead)), usegmt=True)}
 
     def _headers(self, now: float, remaining: int) -> dict[str, str]:
         if not self.rate_headers:

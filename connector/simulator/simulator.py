@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from random import Random
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from uuid import UUID
 
 from connector.simulator.api import ROUTER
 from connector.simulator.api.scroll import Scroll
+from connector.simulator.bulk import Swell, swell
 from connector.simulator.call import Call, MalformedBodyError, not_found
 from connector.simulator.control import Control
 from connector.simulator.encoding import signer, unsign
@@ -54,6 +55,8 @@ class Simulator:
     not). `merges_inherited` is whether a contact's merge history tells of what was merged into
     the contacts that were merged into it. With `merges_move` a merge puts the survivor into the
     conversations and tickets of the contact that goes, and their updated_at does not tell.
+    `swells` make answers large as they leave. `clocks` are the errors, in seconds, of the clocks of
+    the front ends, one of which answers each request; None is one that sends no Date.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class Simulator:
         archived_by_id: Literal["missing", "marked", "shown"] = "missing",
         merges_inherited: bool = True,
         merges_move: bool = False,
+        swells: Sequence[Swell] = (),
+        clocks: Sequence[float | None] = (0.0,),
     ) -> None:
         self.workspace = workspace
         self.clock = clock
@@ -89,9 +94,10 @@ class Simulator:
         self.archived_by_id = archived_by_id
         self.merges_inherited = merges_inherited
         self.merges_move = merges_move
+        self.swells = list(swells)
         if tickets_in_conversations:
             show_as_conversations(workspace)
-        self.gate = Gate(token, rate_limit, rate_headers, app_version)
+        self.gate = Gate(token, rate_limit, rate_headers, app_version, clocks=clocks)
         self.faults = Faults()
         self.hooks = Hooks()
         self.shortage = Shortage()
@@ -122,6 +128,7 @@ class Simulator:
 
     def _respond(self, request: Request) -> Response:
         now = self.now()
+        self.gate.choose()
         self._requests += 1
         request_id = str(UUID(int=(self._requests * 0x9E3779B97F4A7C15F39CC0605CEDC834) % 2**128))
         found = ROUTER.find(request.method, request.path)
@@ -137,7 +144,7 @@ class Simulator:
                 response = self._instead(rule, request_id)
             elif rule is not None:
                 response = rule.spoil(response)
-        response.headers["Date"] = self.gate.date(now)
+        response.headers.update(self.gate.date(now))
         response.headers["X-Request-Id"] = request_id
         self.stats.count(endpoint, response.status, now)
         return response
@@ -179,6 +186,7 @@ class Simulator:
             headers["Intercom-Version"] = version
             self.gate.allow(request)
             response = self._handle(request, version, now)
+            swell(self.swells, request, response)
         except ApiError as error:
             body = error_body(error.code, error.message, request_id, error.field)
             response = Response(error.status, body, {"Content-Type": _JSON, **error.headers})

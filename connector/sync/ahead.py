@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def ahead(source: AsyncIterator[A], pages: int) -> AsyncIterator[A]:
+def ahead(source: AsyncIterator[A], pages: int) -> AsyncGenerator[A, None]:
     """The items of ``source`` in order, up to ``pages`` of them fetched before they are taken.
 
     What ``source`` raises is raised here, after the items before it. Leaving early ends it.
@@ -30,7 +30,7 @@ def ahead(source: AsyncIterator[A], pages: int) -> AsyncIterator[A]:
 
 def side_by_side(
     items: AsyncIterator[A], read: Callable[[A], Awaitable[B]], most: int
-) -> AsyncIterator[B]:
+) -> AsyncGenerator[B, None]:
     """What ``read`` makes of each item, in the order in which it is done.
 
     ``most`` are read at the same time, and none waits for the slowest of its lot. As many results
@@ -42,7 +42,7 @@ def side_by_side(
 
 async def _read(
     source: AsyncIterator[A], read: Callable[[A], Awaitable[B]], readers: int, room: int
-) -> AsyncIterator[B]:
+) -> AsyncGenerator[B, None]:
     results: asyncio.Queue[tuple[bool, B | BaseException | None]] = asyncio.Queue(room)
     turn = asyncio.Lock()
 
@@ -79,6 +79,58 @@ async def _read(
         close = getattr(source, "aclose", None)
         if close:
             await close()
+
+
+async def gathered(
+    source: AsyncIterator[A], is_full: Callable[[list[A]], bool], short: asyncio.Event
+) -> AsyncGenerator[list[A], None]:
+    """The items of ``source`` in lots that are full, the last one apart.
+
+    While ``short`` is set nothing is kept back: a lot goes on as soon as the next item must be
+    waited for. Leaving early ends ``source``.
+    """
+    lot: list[A] = []
+    coming: asyncio.Task[A] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(_next(source))
+            if lot and await _is_first(short, coming):
+                yield lot
+                lot = []
+            try:
+                lot.append(await coming)
+            except StopAsyncIteration:
+                break
+            finally:
+                coming = None
+            if is_full(lot):
+                yield lot
+                lot = []
+        if lot:
+            yield lot
+    finally:
+        if coming:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+        close = getattr(source, "aclose", None)
+        if close:
+            await close()
+
+
+async def _next(source: AsyncIterator[A]) -> A:
+    return await anext(source)
+
+
+async def _is_first(short: asyncio.Event, coming: asyncio.Task[A]) -> bool:
+    """Wait for either; whether it is the event, and the item is still to come."""
+    if coming.done():
+        return False
+    event = asyncio.ensure_future(short.wait())
+    try:
+        await asyncio.wait({event, coming}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        event.cancel()
+    return not coming.done()
 
 
 class Room:

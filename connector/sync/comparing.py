@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from connector.intercom.client import Client
 from connector.intercom.paging import CursorList, NumberedPages, Page, pages
+from connector.jsontext import decode
 from connector.resources.lists import Record
 from connector.resources.resource import (
     Activities,
@@ -27,11 +28,11 @@ from connector.resources.resource import (
 )
 from connector.sync.ahead import side_by_side
 from connector.sync.feeds import news_of
-from connector.sync.lists import catalogue_style, grouped, snapshot_pages
+from connector.sync.lists import catalogue_style, snapshot_pages
 from connector.sync.objects import AT_ONCE, complete_lists, read_objects
 from connector.sync.rotation import Read, as_records, read_members, read_one
 from connector.sync.store import INDEX_LAG
-from connector.sync.work import CHUNK_RECORDS
+from connector.sync.work import CHUNK_RECORDS, release, size
 from connector.warehouse import keys, reads
 from connector.warehouse.database import Database
 from connector.warehouse.encoder import encode
@@ -142,7 +143,9 @@ async def by_id(work: Comparison) -> None:
     read = await read_objects(work.client, work.resource, ids)
     work.outcome.unread |= {key: str(error) for key, error in read.failed.items()}
     work.outcome.differences |= {key: [GONE] for key in read.gone}
-    await work.compare(list(read.records.values()), work.changed_after(stored))
+    dated = [(decode(text), at) for text, at in read.records.values()]
+    await work.compare(dated, work.changed_after(stored))
+    read.release()
 
 
 # -- lists -----------------------------------------------------------------------------------
@@ -153,6 +156,7 @@ async def snapshot(work: Comparison, reading: Snapshot) -> None:
     dated: list[tuple[Mapping[str, Any], datetime]] = []
     async for page, records in snapshot_pages(work.client, reading):
         dated += [(record, page.requested_at) for record in records]
+        page.release()
     await work.compare(dated, work.changed_after({}))
     table = work.resource.table
     listed = {keys.shown(table, record) for record, _ in dated}
@@ -164,7 +168,7 @@ async def catalogue(work: Comparison, reading: Catalogue) -> None:
     """The whole list; a sample of what it omits is asked for by id, as a sync does."""
     listed: set[str] = set()
     source = pages(work.client, catalogue_style(reading))
-    async for group in grouped(source, CHUNK_RECORDS):
+    async for group in _grouped(source):
         dated = _dated(group)
         ids = [keys.shown(work.resource.table, record) for record, _ in dated]
         listed.update(ids)
@@ -183,6 +187,7 @@ async def log(work: Comparison, reading: Log) -> None:
     async for page in pages(work.client, style):
         dated = _dated([page])[: most - number]
         await work.compare(dated, work.came_later)
+        page.release()
         number += len(dated)
         if number >= most:
             break
@@ -196,6 +201,7 @@ async def merges(work: Comparison, reading: Activities) -> None:
     async for page in pages(work.client, style):
         merged = [(record, page.requested_at) for record in news_of(page, reading).merged]
         await work.compare(merged, _merged_later(work))
+        page.release()
         number += 1
         if number == FEED_PAGES:
             break
@@ -218,12 +224,13 @@ async def per_contact(work: Comparison, reading: PerContact) -> None:
     read_at = await work.do(lambda conn: reads.sample(conn, names, resource.name, work.sample))
     async for found in _read(work.client, reading, read_at):
         work.outcome.unread |= {key: str(error) for key, error in found.failed.items()}
-        for key, (elements, asked_at) in found.lists.items():
-            records = as_records(reading, key, elements)
-            newest = max(map(_stamp, elements), default=None)
+        for key, (texts, asked_at) in found.lists.items():
+            records = as_records(reading, key, texts)
+            newest = max((_stamp(decode(text)) for text in texts), default=None)
             since = newest is not None and newest > read_at[key] - INDEX_LAG
             dated = [(record, asked_at) for record in records]
             await work.compare(dated, _always if since else _never)
+        found.release()
 
 
 async def _read(
@@ -264,6 +271,20 @@ def _never(record: Record, exists: bool) -> bool:
 
 
 # -- helpers ---------------------------------------------------------------------------------
+
+
+async def _grouped(source: AsyncIterator[Page]) -> AsyncIterator[list[Page]]:
+    """Pages in groups that are worth a comparison, released when the next one is asked for."""
+    group: list[Page] = []
+    async for page in source:
+        group.append(page)
+        if size(group) >= CHUNK_RECORDS:
+            yield group
+            release(group)
+            group = []
+    if group:
+        yield group
+        release(group)
 
 
 def _dated(group: Sequence[Page]) -> Dated:

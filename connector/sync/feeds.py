@@ -45,6 +45,7 @@ async def deletions(work: Pass, reading: Deletions, *, full: bool) -> None:
     async for page in ahead(pages(work.client, style), 2):
         gaps += [page.gap] if page.gap else []
         await _delete(work, _times(page, reading.at), page.requested_at)
+        page.release()
         if order.is_past([record.get(reading.at) for record in page.records]):
             break
     if gaps:  # the cursor stays, so that the next run reads this again
@@ -53,8 +54,9 @@ async def deletions(work: Pass, reading: Deletions, *, full: bool) -> None:
 
 
 async def _bound(work: Pass) -> datetime:
-    if work.progress.cursor is not None:
-        return work.progress.cursor - work.lookback
+    bound = work.since()
+    if bound is not None:
+        return bound
     loader, table = work.store.loader, work.resource.table
     oldest = await work.store.do(lambda conn: loader.oldest_read(conn, table))
     return (oldest or work.began_at()) - INDEX_LAG
@@ -110,6 +112,7 @@ async def _read_on(work: Pass, reading: Activities, position: str | None) -> boo
     number = 0
     async for page in ahead(pages(work.client, style), 4):
         await _apply(work, news_of(page, reading), len(page), page.requested_at, position)
+        page.release()
         position, number = _next_token(page) or position, number + 1
         if number == MOST_PAGES:
             return False

@@ -52,6 +52,7 @@ async def read_around(
     )
     async for page in around.read(hole, first):
         await take(page)
+        page.release()
     left = Left([*around.seen])
     for found in around.holes.values():
         ids = await _may_be(work, reading, found, around.seen)

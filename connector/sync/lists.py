@@ -31,7 +31,7 @@ from connector.sync.absence import ask, nominate
 from connector.sync.ahead import ahead
 from connector.sync.holes import doubt, keep_gaps
 from connector.sync.store import Chunk
-from connector.sync.work import CHUNK_RECORDS, Pass, size
+from connector.sync.work import Pass
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +41,12 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
     chunk, present, failed = Chunk(), list[Record](), dict[str, IntercomError]()
     for part in reading.parts:
         try:
-            async for page, records in snapshot_pages(work.client, reading, [part]):
-                chunk.add(records, page.requested_at)
-                present += records
-                work.tally.warnings += page.bad
+            with work.client.memory.urgently():  # it holds one part while it asks for the next
+                async for page, records in snapshot_pages(work.client, reading, [part]):
+                    chunk.add(records, page.requested_at, page.weight)
+                    present += records
+                    work.tally.warnings += page.bad
+                    page.release()
         except IntercomError as error:
             if len(reading.parts) == 1 or meaning(error, Asked.BESIDE) is Meaning.STOP:
                 raise
@@ -113,14 +115,14 @@ def catalogue_style(reading: Catalogue, *, skips: bool = False) -> Style:
 
 async def log(work: Pass, reading: Log, *, full: bool) -> None:
     """What was added since the cursor; on a full pass everything, or what the limit allows."""
-    since = int(work.progress.plan_since.timestamp()) if work.progress.plan_since else 0
-    if not full and work.progress.cursor is not None:
-        since = int((work.progress.cursor - work.lookback).timestamp())
+    since, bound = 0, work.progress.plan_since if full else work.since()
+    if bound is not None:
+        since = int(bound.timestamp())
     style = NumberedPages(
         reading.path, reading.key, None, params={reading.since: since}, skips=True
     )
     gaps: list[Gap] = []
-    async for group in grouped(ahead(pages(work.client, style), pages=4), CHUNK_RECORDS):
+    async for group in work.grouped(ahead(pages(work.client, style), pages=4)):
         gaps += [page.gap for page in group if page.gap]
         await work.write(group)
     if gaps:  # the cursor stays, so that the next run reads this again
@@ -149,7 +151,7 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
     seen: list[str] = []
     gaps: list[Gap] = []
     asked_at: datetime | None = None
-    async for group in grouped(ahead(source, run_ahead), CHUNK_RECORDS):
+    async for group in work.grouped(ahead(source, run_ahead)):
         asked_at = asked_at or group[0].requested_at
         gaps += [page.gap for page in group if page.gap]
         seen += await work.write_changed(group)
@@ -174,15 +176,3 @@ def _named(gaps: Sequence[Gap]) -> dict[str, IntercomError]:
         f"place {gap.place} of the list{' and after' if gap.rest else ''}": gap.error
         for gap in gaps
     }
-
-
-async def grouped(source: AsyncIterator[Page], least: int) -> AsyncIterator[list[Page]]:
-    """Pages in groups of at least so many records; the last group may hold fewer."""
-    group: list[Page] = []
-    async for page in source:
-        group.append(page)
-        if size(group) >= least:
-            yield group
-            group = []
-    if group:
-        yield group

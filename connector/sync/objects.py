@@ -6,6 +6,7 @@ pending. Only when Intercom fails for all of many objects is that a failure of t
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,14 +15,15 @@ from urllib.parse import quote
 
 from connector.errors import BadAnswerError, IntercomError, MergedError, NotFoundError
 from connector.intercom.client import Client
+from connector.intercom.memory import Share
 from connector.intercom.paging import NumberedPages, Style, WholeList, pages
 from connector.intercom.refusals import MANY, Asked, Meaning, meaning
 from connector.intercom.replies import Reply
 from connector.intercom.retry import QUICK
-from connector.jsontext import decode
+from connector.jsontext import decode, escaped, head, is_complete
 from connector.resources.lists import Record, incomplete_links, may_be_cut
 from connector.resources.resource import Complete, Link, Resource, Table
-from connector.sync.ahead import side_by_side, together
+from connector.sync.ahead import gathered, side_by_side, together
 
 AT_ONCE = 50  # objects that one reader reads at the same time
 
@@ -30,13 +32,15 @@ AT_ONCE = 50  # objects that one reader reads at the same time
 class Found:
     """What reading objects by id came to, by their ids.
 
-    ``archived`` are those among ``records`` that say of themselves that they were archived.
+    ``records`` are their JSON texts and when they were asked for; ``archived`` are those among them
+    that say of themselves that they were archived; ``shares`` the bytes in flight that they take.
     """
 
-    records: dict[str, tuple[Mapping[str, Any], datetime]] = field(default_factory=dict)
+    records: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     archived: set[str] = field(default_factory=set)
     gone: dict[str, NotFoundError | MergedError] = field(default_factory=dict)
     failed: dict[str, IntercomError] = field(default_factory=dict)
+    shares: list[Share] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.records) + len(self.gone) + len(self.failed)
@@ -47,7 +51,7 @@ class Found:
 
     def without(self, accepts: Callable[[Mapping[str, Any]], bool]) -> list[str]:
         """Leave out the records that are not accepted; their ids."""
-        left_out = [key for key, (record, _) in self.records.items() if not accepts(record)]
+        left_out = [key for key, (record, _) in self.records.items() if not accepts(decode(record))]
         for key in left_out:
             del self.records[key]
         self.archived -= set(left_out)
@@ -59,6 +63,17 @@ class Found:
         self.archived |= other.archived
         self.gone |= other.gone
         self.failed |= other.failed
+        self.shares += other.shares
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the records."""
+        return sum(len(record) for record, _ in self.records.values())
+
+    def release(self) -> None:
+        """Give back the bytes in flight that they take."""
+        for share in self.shares:
+            share.release()
 
 
 async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -> Found:
@@ -67,36 +82,46 @@ async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -
     Raises TokenRefusedError as the client does.
     """
     found = Found()
-    async for some in read_in_lots(client, resource, ids, 1):
-        found.add(some)
+    with client.memory.urgently():  # it holds all that came
+        async for some in read_in_lots(client, resource, ids, 1):
+            found.add(some)
     _give_up_on_all(found.failed, len(found))
     return found
 
 
 async def read_in_lots(
-    client: Client, resource: Resource, ids: Iterable[str], size: int, *, patient: bool = False
+    client: Client,
+    resource: Resource,
+    ids: Iterable[str],
+    size: int,
+    weight: float = math.inf,
+    *,
+    patient: bool = False,
 ) -> AsyncIterator[Found]:
     """The objects, read side by side and handed over in lots of that size as they come.
 
-    Raises like ``read_objects``, if Intercom fails for each of one lot; not if ``patient``.
+    A lot of so many bytes is complete too, and each one where memory is short. Its bytes in flight
+    are given back when the next one is asked for. Raises like ``read_objects``, if Intercom fails
+    for each of one lot; not if ``patient``.
     """
 
     async def wanted() -> AsyncIterator[str]:
         for key in dict.fromkeys(ids):
             yield key
 
-    lot = Found()
-    async for one in side_by_side(
-        wanted(), lambda key: _read_object(client, resource, key), AT_ONCE
-    ):
-        lot.add(one)
-        if len(lot) >= size:
-            _give_up_on_all(lot.failed, 0 if patient else len(lot))
-            yield lot
-            lot = Found()
-    if len(lot):
+    def is_full(lot: list[Found]) -> bool:
+        return len(lot) >= size or sum(one.weight for one in lot) >= weight
+
+    each = side_by_side(wanted(), lambda key: _read_object(client, resource, key), AT_ONCE)
+    async for some in gathered(each, is_full, client.memory.short):
+        lot = Found()
+        for one in some:
+            lot.add(one)
         _give_up_on_all(lot.failed, 0 if patient else len(lot))
-        yield lot
+        try:
+            yield lot
+        finally:
+            lot.release()
 
 
 async def _read_object(client: Client, resource: Resource, key: str) -> Found:
@@ -104,11 +129,14 @@ async def _read_object(client: Client, resource: Resource, key: str) -> Found:
     path = resource.by_id.format(id=quote(key, safe=""))
     try:
         params = dict(resource.params)
-        record, reply = await client.ask("GET", path, _read_record, params=params, retry=QUICK)
-        if record.get("archived") is True and not resource.table.has_column("archived"):
-            found.archived.add(key)
-            record = {name: value for name, value in record.items() if name != "archived"}
+        record, reply = await client.ask(
+            "GET", path, _read_record, params=params, retry=QUICK, hold=True
+        )
+        if b'"archived"' in record and not resource.table.has_column("archived"):
+            record, archived = _without_archived(record)
+            found.archived |= {key} if archived else set()
         found.records[key] = (record, reply.requested_at)
+        found.shares += [reply.share] if reply.share else []
     except (NotFoundError, MergedError) as error:
         found.gone[key] = error
     except IntercomError as error:
@@ -123,11 +151,25 @@ def _pending(error: IntercomError, asked: Asked) -> IntercomError:
     raise error
 
 
-def _read_record(reply: Reply) -> Mapping[str, Any]:
-    record = reply.json()
-    if type(record) is not dict or "id" not in record:
+def _read_record(reply: Reply) -> bytes:
+    try:
+        known = head(reply.body).id is not None
+    except ValueError:
+        if not is_complete(reply.body):
+            raise
+        known = False
+    if not known:
         raise BadAnswerError("the reply is no object with an id", status=reply.status)
-    return record
+    return reply.body
+
+
+def _without_archived(text: bytes) -> tuple[bytes, bool]:
+    """The record without what it says of its archiving, and whether it was archived."""
+    record = decode(text)
+    if record.get("archived") is not True:
+        return text, False
+    del record["archived"]
+    return escaped(record), True
 
 
 @dataclass

@@ -6,7 +6,8 @@ are in ``windows``, lists in ``lists``, reading in turn in ``rotation``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,7 +35,7 @@ from connector.sync.holes import keep, read_around
 from connector.sync.lists import catalogue, log, snapshot, sweep
 from connector.sync.rotation import members, per_contact
 from connector.sync.windows import windows
-from connector.sync.work import CHUNK_RECORDS, Pass, announced, size
+from connector.sync.work import Pass, announced, release
 from connector.warehouse.instants import instant
 
 CURSOR_RESTARTS = 3
@@ -67,8 +68,8 @@ async def run_pass(work: Pass, *, full: bool) -> None:
 
 async def changes(work: Pass, reading: Search) -> None:
     """What was updated since the cursor, with the lookback that Intercom's index lag asks for."""
-    assert work.progress.cursor is not None
-    bound = work.progress.cursor - work.lookback
+    bound = work.since()
+    assert bound is not None
     body = plan.changes_query(reading, work.client.version, bound)
     by_day = plan.granularity(reading, work.client.version) == "day"
     holes: list[Hole] = []
@@ -104,21 +105,24 @@ async def _read_around(work: Pass, reading: Search, bound: datetime) -> list[Hol
 async def _read_changes(
     work: Pass, reading: Search, body: dict[str, Any], order: plan.Order | None
 ) -> None:
-    source = pages(work.client, work.search(reading, body))
-    group: list[Page] = []
-    async for page in ahead(source, pages=1 if order else 4):
-        group.append(page)
-        if size(group) >= CHUNK_RECORDS:
-            await _write_group(work, reading, group)
-            group = []
-        if order and order.is_past([head.updated_at for head in page.heads]):
-            break
-    await _write_group(work, reading, group)
+    source = ahead(pages(work.client, work.search(reading, body)), pages=1 if order else 4)
+    async for group in work.grouped(_until(source, order)):
+        await _write_group(work, reading, group)
+
+
+async def _until(
+    source: AsyncGenerator[Page, None], order: plan.Order | None
+) -> AsyncGenerator[Page, None]:
+    """The pages up to the one that is past what is asked for."""
+    async with aclosing(source):
+        async for page in source:
+            past = order and order.is_past([head.updated_at for head in page.heads])
+            yield page
+            if past:
+                return
 
 
 async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> None:
-    if not group:
-        return
     sifted = await work.sift(await work.wanted(group))
     listed = announced(sifted.pages)
     if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
@@ -133,6 +137,7 @@ async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> No
     }
     if reading.whole_by_id:
         told = contradictions.listed(min(page.requested_at for page in group))
+        release(group)  # what follows has its own bytes
         await work.read_in_chunks(changed, seen=sifted.digests, contradicted=told)
     else:
         known_lists = listed.keys() - changed.keys()

@@ -143,11 +143,6 @@ def covered(span: Span, unit: search.Granularity, timezone: str | None) -> Span:
     return Span(midnight(span.lower), midnight(span.upper))
 
 
-def local_instant(seconds: float) -> datetime:
-    """A local time in Unix seconds as an instant."""
-    return datetime.fromtimestamp(max(0.0, seconds), UTC)
-
-
 def _seconds(time: Any) -> float | None:
     found = instant(time)
     return None if found is None else found.timestamp()

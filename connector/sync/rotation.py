@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,9 +18,16 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from connector.errors import IntercomError, MergedError, NotFoundError, SpoiltPageError
+from connector.errors import (
+    IntercomError,
+    MergedError,
+    NotFoundError,
+    RowRefusedError,
+    SpoiltPageError,
+)
 from connector.intercom.around import Around, Hole
 from connector.intercom.client import Client
+from connector.intercom.memory import Share
 from connector.intercom.paging import (
     CursorSearch,
     EventPages,
@@ -32,12 +40,14 @@ from connector.intercom.paging import (
 from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
 from connector.intercom.retry import QUICK
 from connector.intercom.search import Window
+from connector.jsontext import decode
 from connector.resources.resource import Members, PerContact
 from connector.sync import plan
-from connector.sync.ahead import ahead, side_by_side
+from connector.sync.ahead import ahead, gathered, side_by_side
+from connector.sync.ids import Ids
 from connector.sync.objects import AT_ONCE
 from connector.sync.store import Chunk, Store
-from connector.sync.work import Pass
+from connector.sync.work import CHUNK_BYTES, Pass
 from connector.warehouse import absence, deletions, reads, state
 from connector.warehouse.erasure import persons
 from connector.warehouse.reads import Short, Turn, Turns
@@ -45,6 +55,7 @@ from connector.warehouse.reads import Short, Turn, Turns
 logger = logging.getLogger(__name__)
 
 LOT = 100  # contacts whose answers are written together
+PIECE = 1 << 19  # bytes of one contact's rows that are written before its list has ended
 FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
 GROUPS_AT_ONCE = 4  # the ids of all their members are held
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
@@ -144,21 +155,38 @@ async def _began_at(work: Pass, full: bool) -> datetime:
 
 
 class Read:
-    """What a number of contacts answered: their lists, and those that could not be read."""
+    """What a number of contacts answered: their lists, and those that could not be read.
+
+    ``lists`` hold what is not written yet, as JSON texts; ``numbers`` are how many elements each
+    list had, ``shares`` the bytes in flight that the texts take.
+    """
 
     def __init__(self) -> None:
-        self.lists: dict[str, tuple[list[Any], datetime]] = {}
+        self.lists: dict[str, tuple[list[bytes], datetime]] = {}
+        self.numbers: dict[str, int] = {}
         self.gone: dict[str, IntercomError] = {}
         self.failed: dict[str, IntercomError] = {}
+        self.shares: list[Share] = []
 
     def __len__(self) -> int:
         return len(self.lists) + len(self.gone) + len(self.failed)
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the lists."""
+        return sum(len(text) for texts, _ in self.lists.values() for text in texts)
 
     def add(self, other: Read) -> None:
         """What the others answered as well."""
         self.lists |= other.lists
         self.gone |= other.gone
         self.failed |= other.failed
+        self.shares += other.shares
+
+    def release(self) -> None:
+        """Give back the bytes in flight that the lists take."""
+        for share in self.shares:
+            share.release()
 
 
 async def _read_all(
@@ -169,14 +197,23 @@ async def _read_all(
             for key in some:
                 yield key
 
-    lot = Read()
-    async for one in side_by_side(ids(), lambda key: read_one(work.client, reading, key), AT_ONCE):
-        lot.add(one)
-        if len(lot) >= LOT:
+    def is_full(lot: list[Read]) -> bool:
+        return len(lot) >= LOT or sum(one.weight for one in lot) >= CHUNK_BYTES
+
+    async def read(key: str) -> Read:
+        write = None if reading.within else partial(_write_piece, work, reading, key)
+        return await read_one(work.client, reading, key, write)
+
+    async for some in gathered(
+        side_by_side(ids(), read, AT_ONCE), is_full, work.client.memory.short
+    ):
+        lot = Read()
+        for one in some:
+            lot.add(one)
+        try:
             yield _checked(lot)
-            lot = Read()
-    if len(lot):
-        yield _checked(lot)
+        finally:
+            lot.release()
 
 
 def _checked(lot: Read) -> Read:
@@ -186,15 +223,32 @@ def _checked(lot: Read) -> Read:
     return lot
 
 
-async def read_one(client: Client, reading: PerContact, key: str) -> Read:
-    """What one contact answers."""
+Write = Callable[[Sequence[bytes], datetime], Awaitable[None]]
+
+
+async def read_one(
+    client: Client, reading: PerContact, key: str, write: Write | None = None
+) -> Read:
+    """What one contact answers; a long list is given to ``write`` piece by piece as it comes."""
     found = Read()
-    elements: list[Any] = []
+    texts: list[bytes] = []
+    number = 0
     read_at: datetime | None = None
+    memory = client.memory
     try:
-        async for page in pages(client, _style(reading, key), retry=QUICK):
-            elements += page.records
-            read_at = read_at or page.requested_at
+        with ExitStack() as stack:
+            async for page in pages(client, _style(reading, key), retry=QUICK):
+                if read_at is None:
+                    read_at = page.requested_at
+                    # Who holds the beginning of a list must not wait for room for the rest.
+                    stack.enter_context(memory.urgently())
+                texts += page.texts
+                number += len(page)
+                found.shares += [page.share] if page.share else []
+                if write and (sum(map(len, texts)) >= PIECE or memory.short.is_set()):
+                    await write(texts, page.requested_at)
+                    texts = []
+                    found.release()
     except (NotFoundError, MergedError) as error:
         found.gone[key] = error
     except IntercomError as error:
@@ -202,8 +256,22 @@ async def read_one(client: Client, reading: PerContact, key: str) -> Read:
             raise
         found.failed[key] = error
     else:
-        found.lists[key] = (elements, read_at or client.clock.now())
+        found.lists[key] = (texts, read_at or client.clock.now())
+        found.numbers[key] = number
     return found
+
+
+async def _write_piece(
+    work: Pass, reading: PerContact, key: str, texts: Sequence[bytes], read_at: datetime
+) -> None:
+    """Rows of a long list: they are right whatever becomes of the rest.
+
+    That the list was read is noted with its last ones.
+    """
+    chunk, name = Chunk(), work.resource.name
+    chunk.add(as_records(reading, key, texts), read_at, sum(map(len, texts)))
+    await work.store.merge(work.resource.table, chunk, work.tally, resource=name)
+    work.changed()
 
 
 def _style(reading: PerContact, key: str) -> Style:
@@ -225,8 +293,9 @@ async def _write(work: Pass, reading: PerContact, found: Read) -> None:
     name, now = work.resource.name, work.client.clock.safe_now()
     short = await _short(work, reading, found, now)
     chunk = Chunk()
-    for key, (elements, read_at) in found.lists.items():
-        chunk.add(as_records(reading, key, elements, short.get(key)), read_at)
+    for key, (texts, read_at) in found.lists.items():
+        records = as_records(reading, key, texts, short.get(key))
+        chunk.add(records, read_at, sum(map(len, texts)))
     read = {key: read_at for key, (_, read_at) in found.lists.items()}
     doubted = await _doubted(work, found, now)
 
@@ -272,8 +341,9 @@ async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) ->
     if not reading.counted or not found.lists:
         return {}
     names, name, column = work.store.loader.names, work.resource.name, reading.counted[2]
-    lengths = {key: len(elements) for key, (elements, _) in found.lists.items()}
-    lacking = await work.store.do(lambda conn: reads.shortages(conn, names, name, column, lengths))
+    lacking = await work.store.do(
+        lambda conn: reads.shortages(conn, names, name, column, found.numbers)
+    )
     if lacking:
         logger.warning("%s: %d lists are shorter than Intercom counts", name, len(lacking))
     return {
@@ -291,9 +361,10 @@ def _again_after(before: int) -> timedelta:
 
 
 def as_records(
-    reading: PerContact, key: str, elements: Sequence[Any], lack: _Lack | None = None
+    reading: PerContact, key: str, texts: Sequence[bytes], lack: _Lack | None = None
 ) -> list[Mapping[str, Any]]:
     """Rows of their own with the contact's id, or a record of the contact that holds the list."""
+    elements = [decode(text) for text in texts]
     if reading.within:
         return [_holding(key, reading.within, elements, lack.counted if lack else None)]
     return [{**element, "contact_id": key} for element in elements]
@@ -360,16 +431,23 @@ async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError |
         refusal, now = error, work.client.clock.safe_now()
         await work.store.do(lambda c: state.postpone(c, name, [key], str(refusal), now))
         return error
-    record, read_at, _ = _as_record(work.client, reading, key, members)
-    chunk = Chunk()
-    chunk.add([record], read_at)
-    await work.store.merge(
-        work.resource.table,
-        chunk,
-        work.tally,
-        then=lambda conn: _note_group(work, conn, key, members),
-        resource=name,
-    )
+    missing: list[str | None] = [None] if members.missing or members.nameless else []
+
+    def record(some: Sequence[str | None]) -> Mapping[str, Any]:
+        return _holding(key, reading.within, [{"id": one} for one in some])
+
+    try:
+        await work.store.merge_list(
+            work.resource.table,
+            record,
+            [*members.ids, *missing],
+            members.read_at or work.client.clock.now(),
+            work.tally,
+            then=lambda conn: _note_group(work, conn, key, members),
+        )
+    except RowRefusedError as error:
+        reason, now = str(error), work.client.clock.safe_now()
+        await work.store.do(lambda c: state.postpone(c, name, [key], reason, now))
     work.changed()
     return None
 
@@ -378,14 +456,19 @@ async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError |
 class _Members:
     """The members of a group, and how many of them no page shows."""
 
-    ids: list[dict[str, Any]] = field(default_factory=list)
+    ids: Ids = field(default_factory=Ids)
+    nameless: int = 0
     read_at: datetime | None = None
     missing: int = 0
     reason: str = ""
 
     def add(self, page: Page) -> None:
+        """Of what the page shows only the ids are kept."""
         self.read_at = self.read_at or page.requested_at
-        self.ids += [{"id": head.id} for head in page.heads]
+        named = [str(head.id) for head in page.heads if type(head.id) in (str, int)]
+        self.ids.add(named)
+        self.nameless += len(page.heads) - len(named) + page.bad
+        page.release()
 
 
 async def _members(client: Client, reading: Members, key: str) -> _Members:
@@ -423,12 +506,7 @@ async def read_members(
     client: Client, reading: Members, key: str
 ) -> tuple[Mapping[str, Any], datetime, int]:
     """A record of the group that holds its members, when it was asked for, and how many."""
-    return _as_record(client, reading, key, await _members(client, reading, key))
-
-
-def _as_record(
-    client: Client, reading: Members, key: str, members: _Members
-) -> tuple[Mapping[str, Any], datetime, int]:
-    number = len(members.ids) + members.missing
-    record = _holding(key, reading.within, members.ids, number)
-    return record, members.read_at or client.clock.now(), number
+    found = await _members(client, reading, key)
+    number = len(found.ids) + found.missing + found.nameless
+    record = _holding(key, reading.within, [{"id": one} for one in found.ids], number)
+    return record, found.read_at or client.clock.now(), number

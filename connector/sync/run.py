@@ -205,9 +205,11 @@ async def _run(
         await store.do(lambda conn: _pin(conn, workspace, pinned))
         await store.do(lambda conn: state.forget_runs(conn, options.keep_runs))
         await store.do(lambda conn: _mend(conn, store.loader.names))
+        if known := await store.do(state.latest):
+            client.clock.prove(known)
         await store.clean(pins=not options.partial)
         await store.find_doubts()
-        began_at = client.clock.safe_now()
+        began_at = client.clock.likely_now()
         await work(_Run(client, store, options, reporter, outcome, workspace.timezone, began_at))
         status = "failed" if outcome.exit_code else "succeeded"
         await store.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
@@ -275,7 +277,7 @@ class _Run:
 
     async def everything(self) -> None:
         """A pass over each selected resource, then what is pending, then placeholders."""
-        options, now = self.options, self.client.clock.safe_now()
+        options, now = self.options, self.client.clock.likely_now()
         selected = [resource for resource in RESOURCES if self._is_selected(resource)]
         demand = limits.Demand(options.full, options.since, now)
         await self.store.do(lambda conn: due.owe(conn, selected, self._inputs, demand))
@@ -292,7 +294,7 @@ class _Run:
         await grow_views(self.store)
         for resource in [r for r in done if r.has_parts]:
             await self._measure(resource)
-        now, names = self.client.clock.safe_now(), pending.names_of(selected)
+        now, names = self.client.clock.likely_now(), pending.names_of(selected)
         left = await self.store.do(lambda conn: state.pending(conn))
         self.outcome.overdue = [e for e in left if pending.is_overdue(e, names, now)]
 
@@ -485,7 +487,7 @@ class _Run:
         self, selected: Sequence[Resource], resource: Resource, tally: Tally
     ) -> None:
         """Try again what could not be read before."""
-        until = None if self.options.full else self.client.clock.safe_now()
+        until = None if self.options.full else self.client.clock.likely_now()
         await pending.retry(self._work(resource, tally, state.Progress()), selected, until)
 
     async def _placeholders(self, resource: Resource, tally: Tally) -> None:

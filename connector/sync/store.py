@@ -7,7 +7,7 @@ finished, also when the run is interrupted. Knows no HTTP.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from connector.errors import MergedError, NotFoundError, RowRefusedError
 from connector.intercom.refusals import MANY
-from connector.jsontext import decode
+from connector.jsontext import decode, head
 from connector.resources import TABLES
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
@@ -35,14 +35,16 @@ from connector.warehouse import (
 from connector.warehouse import told as told_by
 from connector.warehouse.batch import Batch
 from connector.warehouse.database import Database
-from connector.warehouse.encoder import encode, row_keys
+from connector.warehouse.encoder import encode, encode_list, row_keys
 from connector.warehouse.encoding import Encoding, Made
 from connector.warehouse.exclusions import Privacy
 from connector.warehouse.fuse import Fuse
 from connector.warehouse.loader import Loader, Written
+from connector.warehouse.values import tidy
 
 MOST_RECORDS = 3_000  # of several chunks in one transaction
 MOST_OBJECTS = 150  # the same of whole conversations, which can be large
+MOST_BYTES = 8 << 20  # and of their texts: encoding takes a multiple of them for a while
 LONGEST_KEY = 500  # characters of a key that is no id of Intercom's
 GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
 
@@ -59,21 +61,25 @@ class Chunk:
 
     ``completed`` holds complete lists read beside a record, by (its place, link table).
     ``digests`` are what lists showed of the records, by id; None takes a stored digest away.
+    ``weight`` is the size of the records in bytes.
     """
 
     records: list[Record | bytes] = field(default_factory=list)
     read_at: list[datetime] = field(default_factory=list)
     completed: dict[tuple[int, str], Sequence[Any]] = field(default_factory=dict)
     digests: dict[str, int | None] = field(default_factory=dict)
+    weight: int = 0
 
-    def add(self, records: Sequence[Record | bytes], read_at: datetime) -> None:
-        """More records, all asked for at the same time."""
+    def add(self, records: Sequence[Record | bytes], read_at: datetime, weight: int = 0) -> None:
+        """More records of so many bytes, all asked for at the same time."""
+        self.weight += weight
         self.records.extend(records)
         self.read_at.extend([read_at] * len(records))
 
     def take_in(self, other: Chunk) -> None:
         """The other's records too; of two digests of one record neither is known to hold."""
         before = len(self.records)
+        self.weight += other.weight
         self.records.extend(other.records)
         self.read_at.extend(other.read_at)
         for (place, name), elements in other.completed.items():
@@ -87,14 +93,36 @@ class Chunk:
         middle = len(self) // 2
         return self._part(0, middle), self._part(middle, len(self))
 
-    def _part(self, first: int, end: int) -> Chunk:
+    def pieces(self, weight: int, most: int) -> Iterator[Chunk]:
+        """The chunk, or as many as it takes that each has no more than so many bytes and records.
+
+        A single record may have more. All copies of one record stand in their order.
+        """
+        if self.weight <= weight and len(self) <= most:
+            yield self
+            return
+        first, held, each = 0, 0, self.weight // max(len(self), 1)
+        for place, record in enumerate(self.records):
+            size = len(record) if isinstance(record, bytes) else each
+            if place > first and (held + size > weight or place - first >= most):
+                yield self._part(first, place, held)
+                first, held = place, 0
+            held += size
+        last = self._part(first, len(self), held)
+        last.digests |= {key: None for key, digest in self.digests.items() if digest is None}
+        yield last
+
+    def _part(self, first: int, end: int, weight: int = 0) -> Chunk:
+        """The records at these places, with what belongs to them."""
         lists = {
             (place - first, name): elements
             for (place, name), elements in self.completed.items()
             if first <= place < end
         }
-        records, read_at = self.records[first:end], self.read_at[first:end]
-        return replace(self, records=records, read_at=read_at, completed=lists)
+        records = self.records[first:end]
+        ids = {_id_of(record) for record in records}
+        digests = {key: digest for key, digest in self.digests.items() if key in ids}
+        return Chunk(records, self.read_at[first:end], lists, digests, weight)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -191,7 +219,33 @@ class Store:
         that Postgres refuses becomes pending under the resource's name (by default the table's);
         RowRefusedError if it refuses many and takes none.
         """
-        await self._merges(_Merge(table, chunk, tally, by_id, then, resource or table.name))
+        name = resource or table.name
+        *first, last = chunk.pieces(MOST_BYTES, MOST_RECORDS)
+        for piece in first:
+            await self._merges(_Merge(table, piece, tally, by_id, None, name))
+        await self._merges(_Merge(table, last, tally, by_id, then, name))
+
+    async def merge_list(
+        self,
+        table: Table,
+        record: Callable[[Sequence[str | None]], Record],
+        elements: Collection[str | None],
+        read_at: datetime,
+        tally: state.Tally,
+        *,
+        then: Work[None],
+    ) -> None:
+        """Merge one record that ``record`` makes of its list, however long; see ``encode_list``.
+
+        RowRefusedError where Postgres does not take it.
+        """
+        chunk = Chunk()
+        chunk.add([{}], read_at)
+
+        def made() -> Made:
+            return encode_list(table, record, elements, read_at, self.exclusions), []
+
+        await self._write(made, chunk, [_Merge(table, chunk, tally, False, then)])
 
     async def _merge(self, merges: Sequence[_Merge]) -> None:
         try:
@@ -239,13 +293,20 @@ class Store:
         return taken
 
     async def _merge_together(self, merges: Sequence[_Merge]) -> None:
-        table, tally, by_id = merges[0].table, merges[0].tally, merges[0].by_id
-        chunk = Chunk()
+        table, chunk = merges[0].table, Chunk()
         for merge in merges:
             chunk.take_in(merge.chunk)
 
         def made() -> Made:
             return self._encoding.make(table, chunk.records, chunk.read_at, chunk.completed)
+
+        await self._write(made, chunk, merges)
+
+    async def _write(
+        self, made: Callable[[], Made], chunk: Chunk, merges: Sequence[_Merge]
+    ) -> None:
+        """Write what ``made`` makes of a chunk, and what commits with it."""
+        table, tally, by_id = merges[0].table, merges[0].tally, merges[0].by_id
 
         def work(conn: sa.Connection) -> tuple[Written, int]:
             written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=self.lag)
@@ -471,4 +532,10 @@ def _may_join(chosen: Sequence[_Merge], other: _Merge) -> bool:
     alike = other.tally is first.tally and other.table is first.table
     most = MOST_OBJECTS if first.by_id else MOST_RECORDS
     small = sum(len(merge.chunk) for merge in (*chosen, other)) <= most
-    return alike and other.by_id == first.by_id and small
+    light = sum(merge.chunk.weight for merge in (*chosen, other)) <= MOST_BYTES
+    return alike and other.by_id == first.by_id and small and light
+
+
+def _id_of(record: Record | bytes) -> str:
+    key = head(record).id if isinstance(record, bytes) else record.get("id")
+    return str(tidy(str(key)))

@@ -13,6 +13,7 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,7 +33,7 @@ from connector.sync.ahead import Room, beside
 from connector.sync.contradictions import listed
 from connector.sync.holes import keep, read_around
 from connector.sync.known import Sifted
-from connector.sync.work import Pass, Then, announced
+from connector.sync.work import Pass, Then, announced, release
 from connector.warehouse import state
 from connector.warehouse.instants import instant
 from connector.warehouse.state import Span
@@ -104,6 +105,7 @@ async def _is_short(work: Pass, reading: Search, missing: int) -> bool:
         page = await anext(pages(work.client, work.search(reading, everything, per_page=1)))
     except SpoiltPageError:
         return False  # the first of all cannot be shown, and that is known
+    page.release()
     stored = await work.store.do(lambda conn: work.store.loader.alive(conn, work.resource))
     return stored + missing < (page.total or 0)
 
@@ -202,11 +204,12 @@ class _Reader:
                         if updated:
                             # Cut by one time, sorted by the other: each part from its beginning.
                             self._put([window.span])
+                            page.release()
                             self._room.leave()
                             return
                         # The page that counted the window begins its first part.
                         end = plan.Passing(window.span.upper)
-                go_on(self._take(page, seen), self._room.leave)
+                go_on(self._take(page, seen), partial(self._leave, page))
                 if end and end.is_past([head.created_at for head in page.heads]):
                     break
                 del page  # not to be held until the next one comes
@@ -258,6 +261,7 @@ class _Reader:
             page = await anext(pages(self.work.client, style))
         except SpoiltPageError:
             return False
+        page.release()
         if not await self._divide(window, page.only(())):
             return False
         self._put([window.span])
@@ -291,6 +295,11 @@ class _Reader:
         """Whether a window with so many records left would be read when all others are done."""
         everywhere = (self.work.tally.expected or 0) - self._read_so_far
         return math.inf > left > min(plan.WINDOW_RECORDS * 3 // 2, everywhere / SHARES)
+
+    def _leave(self, page: Page) -> None:
+        """A page is written: give back its place, and the bytes that it took."""
+        page.release()
+        self._room.leave()
 
     async def _take(self, page: Page, seen: list[str]) -> None:
         pages = await self.work.wanted([page])
@@ -334,7 +343,7 @@ class _Reader:
             span,
             page.total or 0,
             earliest=earliest,
-            now=client.clock.now(),
+            now=client.clock.likely_now(),
             unit=plan.granularity(self.reading, client.version),
             target=plan.target(self.work.tally.expected, ABOUT, by_id),
         )
@@ -349,6 +358,7 @@ class _Reader:
         if self.reading.whole_by_id:
             asked_at = min((page.requested_at for page in sifted.pages), default=None)
             heads, told = announced(sifted.pages), listed(asked_at)
+            release(sifted.pages)  # what follows has its own bytes
             await self.work.read_in_chunks(heads, then, sifted.digests, told)
         else:
             await self.work.write(sifted.pages, then, sifted.digests)

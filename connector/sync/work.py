@@ -5,7 +5,17 @@ Rows commit together with what they justify, be it a window, a pending entry or 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,19 +25,22 @@ import sqlalchemy as sa
 from connector.errors import MergedError
 from connector.intercom.client import Client
 from connector.intercom.paging import CursorSearch, Page
+from connector.jsontext import head
 from connector.resources import RESOURCES
 from connector.resources.resource import Resource, Search
-from connector.sync import plan
+from connector.sync.ahead import gathered
 from connector.sync.known import Sifted, sift
-from connector.sync.objects import Found, complete_lists, read_in_lots, read_objects
+from connector.sync.objects import Found, complete_lists, read_in_lots
 from connector.sync.store import INDEX_LAG, Chunk, Store
 from connector.warehouse import absence, deletions, state
 from connector.warehouse.instants import instant
 from connector.warehouse.state import Progress, Tally
 
 CHUNK_RECORDS = 750  # five pages: what one transaction takes
+CHUNK_BYTES = 4 << 20  # what one transaction takes, however few records that are
 CHUNK_OBJECTS = 75  # whole conversations can be large
 PLACEHOLDER_TRIES = 3
+TOO_FAR = timedelta(days=1)  # before now, where a cursor lies in the future
 
 Then = Callable[[sa.Connection], None]
 """What commits in the same transaction as a write."""
@@ -65,11 +78,23 @@ class Pass:
 
     def began_at(self) -> datetime:
         """When the pass began, by Intercom's clock as all replies so far bear it out."""
-        clock = self.client.clock
-        return min(clock.at(self.began), plan.local_instant(self.began))
+        return self.client.clock.safe_at(self.began)
+
+    def since(self) -> datetime | None:
+        """From when on changes are to be read; None before the first load.
+
+        A cursor that lies in Intercom's future skipped what it should not have: a day is read.
+        """
+        cursor, began_at = self.progress.cursor, self.began_at()
+        if cursor is None:
+            return None
+        if cursor > began_at and self.client.clock.is_borne_out:
+            cursor = began_at - TOO_FAR
+        return cursor - self.lookback
 
     def succeeded(self, began_at: datetime, *, full: bool) -> Then:
         """Moves the cursor, in the transaction that writes the last rows of the pass."""
+        self.client.clock.warn_if_untold()
         values: dict[str, Any] = {
             "cursor": began_at - INDEX_LAG,
             "fresh_as_of": began_at,
@@ -107,6 +132,16 @@ class Pass:
             per_page or reading.per_page,
             params=dict(self.resource.params),
         )
+
+    async def grouped(self, source: AsyncIterator[Page]) -> AsyncGenerator[list[Page], None]:
+        """Pages in groups that are worth a transaction, released when the next one is asked for."""
+        groups = gathered(source, _is_enough, self.client.memory.short)
+        async with aclosing(groups):
+            async for group in groups:
+                try:
+                    yield group
+                finally:
+                    release(group)
 
     # -- what is known -----------------------------------------------------------------------
 
@@ -164,7 +199,7 @@ class Pass:
         """
         chunk = Chunk(digests=dict(seen or {}))
         for page in pages:
-            chunk.add(page.texts, page.requested_at)
+            chunk.add(page.texts, page.requested_at, page.weight)
             self.tally.warnings += page.bad
         await self.write_chunk(chunk, then=then, known_lists=known_lists)
 
@@ -182,7 +217,8 @@ class Pass:
         ``settles`` are pending objects that the chunk brings, or shows to be gone.
         """
         table, name = self.resource.table, self.resource.name
-        lists = await complete_lists(self.client, table, chunk.records, known_lists)
+        with self.client.memory.urgently():  # who holds records must not wait for room
+            lists = await complete_lists(self.client, table, chunk.records, known_lists)
         chunk.completed, failed = lists.lists, lists.failed
         asked_at = min(chunk.read_at, default=None)
         missing = await self.contradicted(lists.missing, asked_at) if lists.missing else ()
@@ -217,7 +253,8 @@ class Pass:
         ``seen`` are digests of what search showed of them.
         """
         left = len(announced)
-        async for found in read_in_lots(self.client, self.resource, announced, CHUNK_OBJECTS):
+        lots = read_in_lots(self.client, self.resource, announced, CHUNK_OBJECTS, CHUNK_BYTES)
+        async for found in lots:
             left -= len(found)
             last = None if left else then
             await self.write_found(found, announced, last, seen or {}, contradicted)
@@ -237,7 +274,7 @@ class Pass:
         stale = [
             key
             for key, (record, _) in found.records.items()
-            if _is_older(record.get("updated_at"), announced.get(key))
+            if _is_older(head(record).updated_at, announced.get(key))
         ]
         chunk = chunk_of(found)
         chunk.digests |= {key: seen.get(key) for key in found.records if key not in stale}
@@ -350,8 +387,12 @@ class Pass:
         So do those that belong to resources which are not selected. What cannot be read becomes
         pending.
         """
-        found = await read_objects(self.client, self.resource, ids)
-        left_out = found.without(self.accepts)
+        lots = read_in_lots(self.client, self.resource, ids, CHUNK_OBJECTS, CHUNK_BYTES)
+        async for found in lots:
+            await self._fill(found)
+
+    async def _fill(self, found: Found) -> None:
+        left_out = found.without(self.accepts) if self.leaves_out else []
         table, loader = self.resource.table, self.store.loader
 
         def also(conn: sa.Connection) -> None:
@@ -367,7 +408,7 @@ def chunk_of(found: Found, ids: Iterable[str] | None = None) -> Chunk:
     chunk = Chunk(digests=dict.fromkeys(wanted))
     for key in wanted:
         record, read_at = found.records[key]
-        chunk.add([record], read_at)
+        chunk.add([record], read_at, len(record))
     return chunk
 
 
@@ -388,6 +429,16 @@ def announced(group: Iterable[Page]) -> dict[str, Any]:
         for head in page.heads
         if type(head.id) in (str, int)
     }
+
+
+def release(group: Iterable[Page]) -> None:
+    """Give back the bytes in flight that the pages take."""
+    for page in group:
+        page.release()
+
+
+def _is_enough(group: list[Page]) -> bool:
+    return size(group) >= CHUNK_RECORDS or sum(page.weight for page in group) >= CHUNK_BYTES
 
 
 def size(group: Iterable[Page]) -> int:

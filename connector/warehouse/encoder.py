@@ -7,7 +7,7 @@ does not fit where it belongs, goes to the row's ``extra``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -28,6 +28,9 @@ from connector.warehouse.shape import Shape
 from connector.warehouse.values import CONVERT, NULL, MisfitError, document, leftovers, tidy
 
 Owner = Callable[[int], tuple[str, str]]
+
+PIECE = 10_000
+"""Elements of one list that are encoded at a time."""
 
 
 def encode(
@@ -100,6 +103,34 @@ def _encode(
         kept.lists,
         lambda row: (table.name, shown(table, rows[row])),
     )
+    return batch
+
+
+def encode_list(
+    table: Table,
+    record: Callable[[Sequence[str | None]], Record],
+    elements: Collection[str | None],
+    read_at: datetime,
+    exclusions: Exclusions = NONE,
+) -> Batch:
+    """One record whose list may have a million elements, as a batch.
+
+    ``record`` makes it of some elements. It is encoded piece by piece: of all but the first only
+    the links count. None is an element that names nothing, so that the list is not known whole.
+    """
+    named = sorted({element for element in elements if element is not None})
+    nameless: list[str | None] = [None] if None in elements else []
+    batch = encode(table, [record([*nameless, *named[:PIECE]])], [read_at], exclusions=exclusions)
+    texts = {name: [staged.data] for name, staged in batch.staged.items()}
+    for start in range(PIECE, len(named), PIECE):
+        some = [record(named[start : start + PIECE])]
+        piece = encode(table, some, [read_at], exclusions=exclusions)
+        for link in table.links:
+            staged = piece.staged[link.table]
+            texts[link.table].append(staged.data)
+            batch.staged[link.table].rows += staged.rows
+    for name, staged in batch.staged.items():
+        staged.data = b"".join(texts[name])
     return batch
 
 

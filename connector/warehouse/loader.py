@@ -95,7 +95,7 @@ class Loader:
         if not root.rows:
             return Written()
         transfer = self._transfer(conn, batch)
-        found, refused = transfer.stage(by_id, lag).survey(by_id, lag)
+        found, refused = transfer.stage(by_id, lag).survey(by_id, lag, run_id)
         transfer.merge(found, run_id)
         inserted, updated = (number(found, table, fate) for fate in ("new", "changed"))
         unchanged = root.rows - len(refused) - inserted - updated

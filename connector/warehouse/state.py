@@ -324,6 +324,13 @@ def progress(conn: sa.Connection, resource: str) -> Progress:
     return Progress(**row) if row else Progress()
 
 
+def latest(conn: sa.Connection) -> datetime | None:
+    """An instant, by Intercom's clock, that lies behind; the latest that is known here."""
+    known = sa.func.greatest(STATE.c.cursor, STATE.c.fresh_as_of, STATE.c.last_success_at)
+    found: datetime | None = conn.execute(sa.select(sa.func.max(known))).scalar()
+    return found
+
+
 def advance(conn: sa.Connection, resource: str, **values: Any) -> None:
     """Record progress; neither the cursor nor the freshness goes backwards."""
     statement = insert(STATE).values(resource=resource, **values)

@@ -51,7 +51,7 @@ def outline(batch: Batch) -> Outline:
 def survey(names: Names, table: Table, staged: Outline) -> str:
     """The fates of what is staged: name, fate, number, places, ids.
 
-    Parameters: by_id, lag, signed; named, for the ids of all children too. Of refused rows come
+    Parameters: by_id, lag, run_id, signed; named, for ids of all children too. Of refused rows come
     their ids, of links and children that are omitted those of their owners. What belongs to rows
     that are new themselves, and so all new, is not looked at.
     """
@@ -64,7 +64,7 @@ def survey(names: Names, table: Table, staged: Outline) -> str:
 def differences(names: Names, table: Table, staged: Outline) -> str:
     """The names of the columns in which each staged row differs from the stored one, by key.
 
-    Parameters: by_id, lag, signed.
+    Parameters: by_id, lag, run_id, signed.
     """
     made = dict(_results(names, table, dict(staged)))
     results = ",\n".join(f"{quote(name)} AS MATERIALIZED ({query})" for name, query in made.items())

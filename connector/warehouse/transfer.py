@@ -75,23 +75,23 @@ class Transfer:
 
     # -- what would change -------------------------------------------------------------------
 
-    def survey(self, by_id: bool, lag: timedelta) -> tuple[Survey, list[str]]:
+    def survey(self, by_id: bool, lag: timedelta, run_id: int) -> tuple[Survey, list[str]]:
         """What the batch would change, and the keys of copies older than what is stored.
 
         Those, and all that came with them, are staged no more.
         """
         table = self.batch.table
-        found = self._found(by_id, lag)
+        found = self._found(by_id, lag, run_id)
         refused = found.get((table.name, "refused"))
         if not refused:
             return found, []
         self.cursor.execute(merging.drop_places(table), {"places": refused.places})
         self._drop_staged(table, refused.ids)
-        return self._found(by_id, lag), refused.ids
+        return self._found(by_id, lag, run_id), refused.ids
 
-    def _found(self, by_id: bool, lag: timedelta) -> Survey:
+    def _found(self, by_id: bool, lag: timedelta, run_id: int) -> Survey:
         query = surveying.survey(self.names, self.batch.table, surveying.outline(self.batch))
-        values = self._asked(by_id, lag) | {"named": bool(self.batch.misfits)}
+        values = self._asked(by_id, lag, run_id) | {"named": bool(self.batch.misfits)}
         self.cursor.execute(query, values)
         return {(name, fate): Found(*rest) for name, fate, *rest in self.cursor.fetchall()}
 
@@ -108,12 +108,13 @@ class Transfer:
     def differences(self) -> dict[str, list[str]]:
         """For each record the columns in which its stored row differs, [] where none does."""
         query = surveying.differences(self.names, self.batch.table, surveying.outline(self.batch))
-        self.cursor.execute(query, self._asked(by_id=True, lag=timedelta(0)))
+        self.cursor.execute(query, self._asked(by_id=True, lag=timedelta(0), run_id=None))
         return dict(self.cursor.fetchall())
 
-    def _asked(self, by_id: bool, lag: timedelta) -> dict[str, Any]:
+    def _asked(self, by_id: bool, lag: timedelta, run_id: int | None) -> dict[str, Any]:
         """The parameters of what is asked of staged and stored rows."""
-        return {"by_id": by_id, "lag": lag, "signed": self.signatures.expression}
+        signed = self.signatures.expression
+        return {"by_id": by_id, "lag": lag, "run_id": run_id, "signed": signed}
 
     # -- writing it --------------------------------------------------------------------------
 
