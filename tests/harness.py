@@ -17,7 +17,13 @@ from connector.sync.run import Options, Outcome, sync
 from connector.warehouse.database import Database, conninfo
 
 # Of the connection that looks, whatever the house around it sets.
-UNDISTURBED = {"timezone": "UTC", "datestyle": "ISO", "statement_timeout": "0", "lock_timeout": "0"}
+UNDISTURBED = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_session_timeout": "0",
+}
 NOW = 1_780_000_000.0  # where tests begin; the clock moves only when they say so
 
 
