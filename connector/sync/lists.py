@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from connector.errors import IntercomError, ScrollBrokenError, ScrollExistsError
 from connector.intercom.paging import (
     CursorList,
+    Gap,
     NumberedPages,
     Page,
     Scroll,
@@ -23,7 +24,6 @@ from connector.intercom.paging import (
     pages,
 )
 from connector.intercom.refusals import Asked, Meaning, is_spoilt, meaning
-from connector.intercom.skipping import Gap
 from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.absence import convict, nominate

@@ -57,6 +57,16 @@ async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     await work.store.do(work.succeeded(began_at, full=full))
 
 
+async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> None:
+    """Read the lists of these contacts, whoever's turn it is."""
+
+    async def named() -> AsyncIterator[list[str]]:
+        yield list(ids)
+
+    async for found in _read_all(work, reading, named()):
+        await _write(work, reading, found)
+
+
 async def _turns(
     work: Pass, reading: PerContact, began_at: datetime, full: bool
 ) -> AsyncIterator[list[str]]:
@@ -128,6 +138,7 @@ class _Read:
 
     def __init__(self) -> None:
         self.lists: dict[str, tuple[list[Any], datetime]] = {}
+        self.parts: dict[str, tuple[list[Any], datetime]] = {}  # what could be had of the failed
         self.gone: list[str] = []
         self.failed: dict[str, IntercomError] = {}
 
@@ -137,6 +148,7 @@ class _Read:
     def add(self, other: _Read) -> None:
         """What the others answered as well."""
         self.lists |= other.lists
+        self.parts |= other.parts
         self.gone += other.gone
         self.failed |= other.failed
 
@@ -176,6 +188,8 @@ async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
         async for page in pages(work.client, _style(reading, key), retry=QUICK):
             elements += page.records
             read_at = read_at or page.requested_at
+            if page.gap:
+                found.failed[key] = page.gap.error
     except IntercomError as error:
         match meaning(error, Asked.BESIDE):
             case Meaning.GONE:
@@ -184,8 +198,10 @@ async def _read_one(work: Pass, reading: PerContact, key: str) -> _Read:
                 found.failed[key] = error
             case _:
                 raise
-    else:
+    if key not in found.failed and key not in found.gone:
         found.lists[key] = (elements, read_at or work.client.clock.now())
+    elif read_at and not reading.within:  # rows of their own: the others need not wait
+        found.parts[key] = (elements, read_at)
     return found
 
 
@@ -202,7 +218,7 @@ def _style(reading: PerContact, key: str) -> Style:
 
 async def _write(work: Pass, reading: PerContact, found: _Read) -> None:
     chunk = Chunk()
-    for key, (elements, read_at) in found.lists.items():
+    for key, (elements, read_at) in (found.lists | found.parts).items():
         chunk.add(_records(reading, key, elements), read_at)
     name, now = work.resource.name, work.client.clock.safe_now()
     read = {key: read_at for key, (_, read_at) in found.lists.items()}
@@ -265,6 +281,12 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
     if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
         raise failed[0]  # for each of many, or not permitted at all: no matter of the groups
     await work.store.do(work.succeeded(began_at, full=full))
+
+
+async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
+    """Read the members of these groups, whoever's turn it is."""
+    for key in ids:
+        await _read_group(work, reading, key)
 
 
 async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError | None:

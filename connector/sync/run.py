@@ -36,6 +36,7 @@ from connector.resources.resource import (
     Table,
 )
 from connector.sync import due
+from connector.sync.again import can_read_again, read_again
 from connector.sync.ahead import together
 from connector.sync.columns import grow_views
 from connector.sync.holes import fill_holes, is_object
@@ -159,9 +160,10 @@ async def refetch(
 ) -> Outcome:
     """One run that reads the named objects by id, and nothing else; raises like ``sync``.
 
-    Raises SettingsError for a resource whose objects Intercom does not show one by one.
+    Whatever id is pending under the resource can be named. Raises SettingsError for a resource
+    whose objects Intercom does not show one by one.
     """
-    if not resource.by_id:
+    if not resource.by_id and not can_read_again(resource, ids):
         raise SettingsError(f"Intercom does not show {resource.name} one by one")
 
     async def work(run: _Run) -> None:
@@ -304,8 +306,8 @@ class _Run:
         """The named objects by id."""
 
         async def read(resource: Resource, tally: Tally) -> None:
-            work = self._work(resource, tally, state.Progress())
-            await work.read_in_chunks(dict.fromkeys(ids))
+            progress = await self._progress(resource)
+            await read_again(self._work(resource, tally, progress), list(dict.fromkeys(ids)))
 
         await self._resource(resource, read)
         left = await self.store.do(lambda conn: state.pending(conn))
@@ -384,7 +386,7 @@ class _Run:
         fails, for it shows them too.
         """
         has_changes = isinstance(resource.reading, Search) and progress.cursor is not None
-        first = has_changes and not await self._is_cheap(resource)
+        first = has_changes and not await self._is_cheap(resource, progress)
         try:
             if first:
                 await run_pass(self._work(resource, tally, progress), full=False)
@@ -405,11 +407,13 @@ class _Run:
     async def _progress(self, resource: Resource) -> state.Progress:
         return await self.store.do(lambda conn: state.progress(conn, resource.name))
 
-    async def _is_cheap(self, resource: Resource) -> bool:
+    async def _is_cheap(self, resource: Resource, progress: state.Progress) -> bool:
         """Whether a full pass of a search takes no more requests than are made at every run."""
-        assert isinstance(resource.reading, Search)
+        reading = resource.reading
+        assert isinstance(reading, Search)
         rows = await self.store.do(lambda conn: self.store.loader.alive(conn, resource))
-        return rows / resource.reading.per_page < due.AT_EVERY_RUN
+        each = reading.whole_by_id and progress.full_reason != due.DUE  # nothing is taken as known
+        return rows / (1 if each else reading.per_page) < due.AT_EVERY_RUN
 
     def _work(self, resource: Resource, tally: Tally, progress: state.Progress) -> Pass:
         return Pass(
