@@ -23,7 +23,10 @@ from connector.errors import (
 )
 from connector.intercom.around import hole_of
 from connector.intercom.refusals import Asked, Meaning, meaning
+from connector.resources import BY_NAME
 from connector.simulator import Workspace
+from connector.sync.run import refetch
+from connector.warehouse.database import Database
 from tests.harness import NOW, Harness
 from tests.truth import differences
 
@@ -188,6 +191,20 @@ async def test_a_known_record_that_spoils_its_searches_is_named_by_its_id(
         assert bad in [key for _, key in pending(harness)]
         assert harness.rows(kind)[bad]["_deleted_at"] is None
         assert others(harness, bad) == []
+    await heals(harness)
+
+
+async def test_a_404_by_id_deletes_nothing_while_a_search_stumbles(harness: Harness) -> None:
+    harness.simulate(space())
+    await harness.sync()
+    bad = str(listed(harness, "conversations")[5]["id"])
+    spoil(harness, bad, "^/conversations", status=404, code="conversation_not_found")
+    for options in (ALWAYS, NEVER, NEVER, {"full": True}):
+        harness.pass_time(DAY)
+        outcome = await harness.sync(**options)
+        assert is_named(outcome)
+        assert bad in [key for _, key in pending(harness)]
+        assert harness.rows("conversations")[bad]["_deleted_at"] is None
     await heals(harness)
 
 
@@ -393,6 +410,29 @@ async def test_the_events_of_one_contact_are_refused(harness: Harness, status: i
     await heals(harness)
 
 
+@pytest.mark.parametrize("status", [404, 500])
+async def test_one_event_spoils_its_pages(harness: Harness, status: int) -> None:
+    simulator = harness.simulate(space())
+    contact = listed(harness, "contacts")[0]["id"]
+    for number in range(6):
+        harness.pass_time(3_600)
+        harness.control.track_event(contact, f"event {number}")
+    harness.pass_time(DAY)
+    harness.control.fail(
+        {"path": "^/events"}, times=None, status=status, holds='"event_name":"event 3"'
+    )
+    for _ in range(2):
+        outcome = await harness.sync()
+        assert is_named(outcome), outcome.error
+        assert pending(harness) == [("events", contact)]
+        query = "SELECT event_name FROM events WHERE event_name LIKE 'event %%' ORDER BY 1"
+        stored = [row["event_name"] for row in harness.query(query)]
+        assert stored == [f"event {number}" for number in (0, 1, 2, 4, 5)]
+        assert outcome.resources["events"].requests < 200
+    assert simulator.faults.struck
+    await heals(harness)
+
+
 @pytest.mark.fault(
     "the search for one segment's members fails",
     "the others' members are read; the segment is pending and named, exit code 1; it heals",
@@ -577,3 +617,52 @@ async def test_a_row_that_a_constraint_refuses_is_pending_alone(
         harness.pass_time(DAY)
     harness.control.update_contact(rows[3]["id"], name="Fine again")
     await heals(harness)
+
+
+async def test_a_broken_database_is_not_taken_for_a_refused_row(harness: Harness) -> None:
+    harness.simulate(space())
+    await harness.sync()
+    harness.query(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$"
+    )
+    harness.query(
+        "CREATE TRIGGER t BEFORE UPDATE ON contacts FOR EACH ROW EXECUTE FUNCTION full_disk()"
+    )
+    harness.control.update_contact(listed(harness, "contacts")[0]["id"], name="New")
+    harness.pass_time(DAY)
+    with pytest.raises(DatabaseError):
+        await harness.sync()
+
+
+async def test_whatever_is_pending_can_be_named_to_refetch(harness: Harness) -> None:
+    simulator = harness.simulate(space())
+    members = harness.members()
+    segment = max(members, key=lambda key: len(members[key]))
+    contact = max(simulator.workspace.events, key=lambda key: len(simulator.workspace.events[key]))
+    spoil(harness, str(listed(harness, "conversations")[5]["id"]), "^/conversations", status=500)
+    spoil(harness, str(listed(harness, "articles")[2]["id"]), "^/articles", status=500)
+    harness.control.fail({"path": "^/conversations/attributes"}, times=None, status=500)
+    harness.control.fail(
+        {"path": "^/contacts/search", "body": json.dumps(segment)}, times=None, status=500
+    )
+    harness.control.fail(
+        {"path": "^/events"}, times=None, status=500, holds=f'"intercom_user_id":"{contact}"'
+    )
+    await harness.sync()
+    kept = pending(harness)
+    assert {name for name, _ in kept} == {
+        "conversations", "articles", "data_attributes", "contact_segments", "events"
+    }  # fmt: skip
+    for wanted in (1, 0):
+        for name, key in kept:
+            database = Database(harness.database_url, harness.schema)
+            try:
+                async with harness.client() as client:
+                    outcome = await refetch(client, database, BY_NAME[name], [key])
+            finally:
+                database.close()
+            assert outcome.exit_code == wanted, (name, key, outcome.error)
+        harness.control.clear_faults()
+    assert pending(harness) == []
+    assert differences(harness) == []

@@ -101,22 +101,6 @@ async def test_a_missing_scope_fails_its_resource_and_no_other(
     assert differences(harness) == []
 
 
-async def test_a_list_that_intercom_does_not_have_is_said_and_fails_nothing(
-    harness: Harness,
-) -> None:
-    harness.simulate(small())
-    harness.control.fail({"path": "^/tickets/search"}, times=None, status=404, code="not_found")
-    outcome = await harness.sync()
-    assert outcome.exit_code == 0, outcome.error
-    assert outcome.resources["tickets"].status == "failed"
-    assert "not_found" in (outcome.resources["tickets"].error or "")
-    assert (await harness.sync(only=("tickets",))).exit_code == 1
-    harness.control.clear_faults()
-    assert (await harness.sync()).exit_code == 0
-    harness.control.fail({"path": "^/tickets/search"}, times=None, status=404, code="not_found")
-    assert (await harness.sync()).exit_code == 1  # it could be read before
-
-
 async def test_a_401_with_a_living_token_is_a_missing_scope(harness: Harness) -> None:
     harness.simulate(small())
     harness.control.deny("^/conversations", 401)

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
 
-from connector.errors import BadAnswerError, PagingError
+from connector.errors import BadAnswerError, IntercomError, PagingError
 from connector.intercom.address import link_query
 from connector.intercom.client import Client
 from connector.intercom.memory import Share
@@ -42,7 +42,7 @@ class Page:
     envelope: dict[str, Any]
     bad: int = 0
     restarted: bool = False
-    gap: Any = None
+    gap: "Gap | None" = None
     share: Share | None = None
 
     @cached_property
@@ -147,6 +147,20 @@ def next_params(page: Page, base_url: str) -> dict[str, str] | None:
         token = following.get("starting_after")
         return None if token is None or token == "" else {"starting_after": str(token)}
     raise ValueError(f"pages.next is a {type(following).__name__}")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A record that a list cannot show: its place, from 1; ``rest``: and all that come after it."""
+
+    place: int
+    error: IntercomError
+    rest: bool = False
+
+
+def gap_page(gap: Gap, at: datetime) -> Page:
+    """A page that shows nothing but the gap."""
+    return Page(requested_at=at, texts=[], total=None, envelope={}, gap=gap)
 
 
 class Trail:

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from connector.errors import SettingsError
 from connector.resources import RESOURCES
 from connector.resources.resource import Members, PerContact, Resource
+from connector.sync.holes import fill_holes, is_object, is_place
+from connector.sync.passes import run_pass
 from connector.sync.rotation import read_contacts, read_groups
 from connector.sync.work import Pass
 from connector.warehouse import state
@@ -17,8 +19,13 @@ from connector.warehouse.loader import Loader
 Shares = dict[Resource, list[str]]
 
 
-def check_readable(resources: Sequence[Resource]) -> None:
-    """SettingsError for a resource whose objects Intercom does not show one by one."""
+def check_readable(resources: Sequence[Resource], ids: Sequence[str]) -> None:
+    """SettingsError for a resource whose objects Intercom does not show one by one.
+
+    What is pending and no object's id, but a place in a list, can be read again of any.
+    """
+    if not any(map(is_object, ids)):
+        return
     for resource in resources:
         if not (resource.by_id or isinstance(resource.reading, PerContact | Members)):
             raise SettingsError(
@@ -48,19 +55,24 @@ def shares(
 
 
 async def read_again(work: Pass, ids: Sequence[str]) -> list[str]:
-    """Read and merge the objects; the ids that neither Intercom nor the warehouse knows."""
+    """Read what these ids name: objects, the list of a contact or group, a place in a list.
+
+    Returns the ids that neither Intercom nor the warehouse knows.
+    """
     resource, store = work.resource, work.store
+    objects = [key for key in ids if is_object(key)]
+    if any(map(is_place, ids)):
+        await run_pass(work, full=False)  # such lists are read whole
+    await fill_holes(work, [key for key in ids if not is_object(key) and not is_place(key)])
     if isinstance(resource.reading, PerContact):
-        return await read_contacts(work, resource.reading, ids)
+        return await read_contacts(work, resource.reading, objects)
     if isinstance(resource.reading, Members):
-        known = await store.do(lambda conn: store.loader.filled(conn, resource.table, ids))
-        groups = [key for key in ids if key in known]
-        await read_groups(work, resource.reading, groups)
-        await store.do(lambda conn: state.settle(conn, resource.name, groups))
-    else:
-        await work.read_in_chunks(dict.fromkeys(ids))
-    await store.do(lambda conn: _settle_namesakes(conn, resource, ids))
-    return await store.do(lambda conn: _nowhere(conn, store.loader, resource, ids))
+        known = await store.do(lambda conn: store.loader.filled(conn, resource.table, objects))
+        await read_groups(work, resource.reading, [key for key in objects if key in known])
+    elif objects:
+        await work.read_in_chunks(dict.fromkeys(objects))
+    await store.do(lambda conn: _settle_namesakes(conn, resource, objects))
+    return await store.do(lambda conn: _nowhere(conn, store.loader, resource, objects))
 
 
 def _settle_namesakes(conn: sa.Connection, resource: Resource, ids: Sequence[str]) -> None:

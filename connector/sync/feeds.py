@@ -15,9 +15,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from connector.errors import BadRequestError, CursorRefusedError
-from connector.intercom.paging import CursorList, NumberedPages, Page, pages
+from connector.intercom.paging import CursorList, Gap, NumberedPages, Page, pages
 from connector.intercom.shrinking import is_cursor_refused
-from connector.intercom.skipping import Gap
 from connector.resources.lists import Record
 from connector.resources.resource import Activities, Deletions
 from connector.sync import plan

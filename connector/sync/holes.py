@@ -77,15 +77,17 @@ async def _ask_by_id(work: Pass, hole: Hole, ids: Sequence[str]) -> bool:
     """Ask for what a hole may hold; whether that is all of it, so that no hole need be kept.
 
     What cannot be read, or is said not to be there although a list stumbles over it, is pending
-    under its own id.
+    under its own id; what is said not to be there only as long as the hole is.
     """
     if not ids or len(ids) > MOST_BY_ID:
         return False
     error = hole.error or IntercomError("a list cannot show it")
+    gone = 0
     async for found in read_in_lots(work.client, work.resource, ids, CHUNK_OBJECTS, patient=True):
         await _write_found(work, found, error)
+        gone += len(found.gone) + len(found.archived)
     work.tried.update(ids)
-    return hole.number is not None and len(ids) == hole.number
+    return not gone and hole.number == len(ids)
 
 
 async def _write_found(work: Pass, found: Found, error: IntercomError) -> None:

@@ -16,6 +16,7 @@ from connector.errors import IntercomError, ScrollBrokenError, ScrollExistsError
 from connector.intercom.client import Client
 from connector.intercom.paging import (
     CursorList,
+    Gap,
     NumberedPages,
     Page,
     Scroll,
@@ -24,7 +25,6 @@ from connector.intercom.paging import (
     pages,
 )
 from connector.intercom.refusals import Asked, Meaning, is_spoilt, meaning
-from connector.intercom.skipping import Gap
 from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.absence import ask, nominate

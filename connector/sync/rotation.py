@@ -163,6 +163,7 @@ class Read:
 
     def __init__(self) -> None:
         self.lists: dict[str, tuple[list[bytes], datetime]] = {}
+        self.parts: dict[str, tuple[list[bytes], datetime]] = {}  # what could be had of the failed
         self.numbers: dict[str, int] = {}
         self.gone: dict[str, IntercomError] = {}
         self.failed: dict[str, IntercomError] = {}
@@ -179,6 +180,8 @@ class Read:
     def add(self, other: Read) -> None:
         """What the others answered as well."""
         self.lists |= other.lists
+        self.parts |= other.parts
+        self.numbers |= other.numbers
         self.gone |= other.gone
         self.failed |= other.failed
         self.shares += other.shares
@@ -242,6 +245,8 @@ async def read_one(
                     read_at = page.requested_at
                     # Who holds the beginning of a list must not wait for room for the rest.
                     stack.enter_context(memory.urgently())
+                if page.gap:
+                    found.failed[key] = page.gap.error
                 texts += page.texts
                 number += len(page)
                 found.shares += [page.share] if page.share else []
@@ -255,9 +260,11 @@ async def read_one(
         if meaning(error, Asked.BESIDE) is not Meaning.PENDING:
             raise
         found.failed[key] = error
-    else:
+    if key not in found.failed and key not in found.gone:
         found.lists[key] = (texts, read_at or client.clock.now())
         found.numbers[key] = number
+    elif read_at and not reading.within:  # rows of their own: the others need not wait
+        found.parts[key] = (texts, read_at)
     return found
 
 
@@ -293,7 +300,7 @@ async def _write(work: Pass, reading: PerContact, found: Read) -> None:
     name, now = work.resource.name, work.client.clock.safe_now()
     short = await _short(work, reading, found, now)
     chunk = Chunk()
-    for key, (texts, read_at) in found.lists.items():
+    for key, (texts, read_at) in (found.lists | found.parts).items():
         records = as_records(reading, key, texts, short.get(key))
         chunk.add(records, read_at, sum(map(len, texts)))
     read = {key: read_at for key, (_, read_at) in found.lists.items()}

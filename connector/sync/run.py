@@ -169,11 +169,11 @@ async def refetch(
 ) -> Outcome:
     """One run that reads the named objects, and nothing else; raises like ``sync``.
 
-    Of several resources of one table each id belongs to one. Raises SettingsError for a resource
-    whose objects Intercom does not show one by one.
+    Of several resources of one table each id belongs to one; whatever id is pending can be named.
+    Raises SettingsError for a resource whose objects Intercom does not show one by one.
     """
     named = (resources,) if isinstance(resources, Resource) else tuple(resources)
-    check_readable(named)
+    check_readable(named, ids)
 
     async def work(run: _Run) -> None:
         await run.again(named, ids)
@@ -328,7 +328,8 @@ class _Run:
         for resource, keys in found.items():
 
             async def read(resource: Resource, tally: Tally, keys: list[str] = keys) -> None:
-                missing.extend(await read_again(self._work(resource, tally, Progress()), keys))
+                work = self._work(resource, tally, await self._progress(resource))
+                missing.extend(await read_again(work, keys))
 
             await self._resource(resource, read)
             if resource.by_id:
@@ -419,7 +420,7 @@ class _Run:
         fails, for it shows them too.
         """
         has_changes = isinstance(resource.reading, Search) and progress.cursor is not None
-        first = has_changes and not await self._is_cheap(resource)
+        first = has_changes and not await self._is_cheap(resource, progress)
         try:
             if first:
                 await run_pass(self._work(resource, tally, progress), full=False)
@@ -440,11 +441,13 @@ class _Run:
     async def _progress(self, resource: Resource) -> state.Progress:
         return await self.store.do(lambda conn: state.progress(conn, resource.name))
 
-    async def _is_cheap(self, resource: Resource) -> bool:
+    async def _is_cheap(self, resource: Resource, progress: state.Progress) -> bool:
         """Whether a full pass of a search takes no more requests than are made at every run."""
-        assert isinstance(resource.reading, Search)
+        reading = resource.reading
+        assert isinstance(reading, Search)
         rows = await self.store.do(lambda conn: self.store.loader.alive(conn, resource))
-        return rows / resource.reading.per_page < due.AT_EVERY_RUN
+        each = reading.whole_by_id and progress.full_reason != due.DUE  # nothing is taken as known
+        return rows / (1 if each else reading.per_page) < due.AT_EVERY_RUN
 
     def _work(self, resource: Resource, tally: Tally, progress: state.Progress) -> Pass:
         return Pass(

@@ -55,7 +55,11 @@ STATE = helper_table(
     plain("last_full_pass_at", INSTANT, "When the last full pass that succeeded began"),
     plain("last_success_at", INSTANT, "When the last pass that succeeded ended"),
     plain("full_owed_since", INSTANT, "Since when a full pass is owed; null if none is"),
-    plain("full_reason", sa.Text(), "Why it is owed: first, asked, mapping or due"),
+    plain(
+        "full_reason",
+        sa.Text(),
+        "Why it is owed: first, asked, mapping or due; tried if it failed since, whatever it was",
+    ),
     plain("plan_began_at", INSTANT, "When the full pass that is under way began; null if none is"),
     plain(
         "plan_since",
@@ -98,9 +102,9 @@ WINDOWS = helper_table(
 
 PENDING = helper_table(
     "sync_pending",
-    "Objects that must be read again, one by one; a row goes when its object was read.",
+    "What must be read again, one by one; a row goes when its object was read.",
     key_column("resource", "Name of the resource"),
-    key_column("id", "Intercom's id of the object"),
+    key_column("id", "Intercom's id of the object, or where in its list it stands if that is all"),
     plain("reason", sa.Text(), "Why it must be read again"),
     sa.Column(
         "attempts",
