@@ -158,7 +158,13 @@ async def test_clocks_of_front_ends_that_differ_lift_no_block(
     world = World(limit=limit, clocks=clocks, by_limiter=by_limiter)
     await world.run(300)
     could = min(limit * 30, 50 / 0.225 * 300)
-    print(clocks, limit, by_limiter, world.server.served / could, world.server.refused / world.server.served)
+    print(
+        clocks,
+        limit,
+        by_limiter,
+        world.server.served / could,
+        world.server.refused / world.server.served,
+    )
     assert world.server.served >= 0.6 * could
     assert world.server.refused <= 0.01 * world.server.served + 50
 
