@@ -27,19 +27,20 @@ SMALL = {"contacts": 50, "companies": 5, "tags": 5, "activity_logs": 0, **NOTHIN
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of large workspace: its usual size, what is loaded, and what is swollen."""
+    """One kind of large workspace: its usual size, what is loaded, and what is swollen.
+
+    ``made`` is how many of each kind the simulator generates for one of the size.
+    """
 
     size: int
     only: str
-    kind: str
+    made: dict[str, float]
     swells: list[dict[str, Any]] = field(default_factory=list)
-    each: float = 1.0  # of what is generated for each object of the size
 
     def workspace(self, size: int) -> dict[str, Any]:
         """What the simulator generates."""
-        return (
-            SMALL | {self.kind: int(size * self.each)} | ({"segments": 1} if self.each != 1 else {})
-        )
+        made = {kind: int(size * each) for kind, each in self.made.items()}
+        return SMALL | made | ({"segments": 1} if "contact_segments" in self.only else {})
 
 
 def _search(kind: str, **more: Any) -> dict[str, Any]:
@@ -54,34 +55,39 @@ PARTS = "ticket_parts.ticket_parts"
 TALK = "conversation_parts.conversation_parts"
 CASES = {
     "tickets": Case(
-        3_000, "tickets", "tickets", [_search("tickets", parts=PARTS, number=50, length=5_000)]
+        3_000, "tickets", {"tickets": 1},
+        [_search("tickets", parts=PARTS, number=50, length=5_000)],
     ),
     "conversations": Case(
-        2_000, "conversations", "conversations",
+        2_000, "conversations", {"conversations": 1},
         [_one("conversations", parts=TALK, number=500, length=4_000)],
     ),
-    "segment": Case(300_000, "segments,contact_segments", "contacts", each=2.5),
-    "contacts": Case(1_000_000, "leads,users", "contacts"),
+    # Two contacts in five are in the segment.
+    "segment": Case(300_000, "segments,contact_segments", {"contacts": 2.5}),
+    "contacts": Case(1_000_000, "leads,users", {"contacts": 1}),
     "pages": Case(
-        600, "tickets", "tickets", [_search("tickets", parts=PARTS, number=3, length=350_000)]
+        600, "tickets", {"tickets": 1},
+        [_search("tickets", parts=PARTS, number=3, length=350_000)],
     ),
     "object": Case(
-        40, "conversations", "conversations",
-        [_one("conversations", parts=TALK, number=500, length=120_000, every=20)],
+        60, "conversations", {"conversations": 1},
+        [_one("conversations", parts=TALK, number=500, length=120_000, every=10),
+         _one("conversations")],
     ),
     "macros": Case(
-        600, "macros", "macros",
+        600, "macros", {"macros": 1},
         [{"method": "GET", "path": "/macros", "key": "data", "length": 1_000_000}],
     ),
     "articles": Case(
-        600, "articles", "articles",
+        600, "articles", {"articles": 1},
         [{"method": "GET", "path": "/articles", "key": "data", "length": 1_000_000}],
     ),
     "companies": Case(
-        3_000, "companies", "companies",
+        3_000, "companies", {"companies": 1, "contacts": 3},
         [{"method": "GET", "path": "/companies/scroll", "key": "data", "length": 200_000,
           "field": "notes_text"}],
     ),
+    "events": Case(100_000, "events", {"events": 1, "contacts": 0.00001}),
 }  # fmt: skip
 
 

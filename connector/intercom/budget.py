@@ -32,6 +32,8 @@ ASTRAY = 5.0
 """A front end whose Date is so many seconds off names reset times by its own clock."""
 AHEAD = 20.0
 """Reset times lie no further ahead; others are of a clock that nobody knows."""
+UNTRIED = 4
+"""The first windows of a run, -1 among them, begin warily."""
 SLACK = 6
 """So many windows the estimate may go back without the clock having been set."""
 
@@ -100,6 +102,7 @@ class Budget:
         self._old_reset = 0.0
         self._shared_until = 0
         self._foreign = 0
+        self._opened = 0
         self._use = WindowUse(0.0)
         self._window = -1
         self._open(-1)
@@ -208,8 +211,11 @@ class Budget:
         most = self._flying if self.limit is None else min(self._flying, self.limit // 2)
         self._carried_from, self._carried = self._window, most
         self._window, self._used, self._flying = window, most, 0
-        if self._foreign > 1 or self._use.refused:
-            self._shared_until = window + REMEMBERED
+        self._opened += 1
+        # Whether windows begin where we think they do is not known before some have.
+        if self._foreign > 1 or self._use.refused or 1 < self._opened <= UNTRIED:
+            known = self._foreign > 1 or self._use.refused
+            self._shared_until = window + (REMEMBERED if known else 1)
         self._heard = False
         self._foreign = 0
         self._newest = 0

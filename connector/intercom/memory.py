@@ -24,7 +24,7 @@ TOTAL = 64 << 20
 REPLY = 8 << 20
 """Bytes that one reply should hold at most, where fewer records can be asked for."""
 STEP = 1 << 20
-"""What is taken ahead of a reply that does not tell its size."""
+"""What is taken ahead, at most, of a reply that does not tell its size."""
 FADING = 0.7
 """What a large reply still counts for the guess after the next one."""
 PATIENCE = 60.0
@@ -39,6 +39,7 @@ class Memory:
 
     def __init__(self, total: int = TOTAL, reply: int = REPLY) -> None:
         self.total, self.reply = total, reply
+        self.step = min(STEP, total // 16)
         self.in_use = self.peak = 0
         self.short = asyncio.Event()
         """Set while somebody waits: who holds what came, and waits for more, should hand it on."""
@@ -65,7 +66,7 @@ class Memory:
         self._loop = asyncio.get_running_loop()
         share = Share(self, listing)
         if not wait or _urgent.get():
-            share.whole = True  # whom nobody waits for
+            share.urgent = share.whole = True
             self._whole += 1
             return share
         while listing not in self._typical:
@@ -73,7 +74,7 @@ class Memory:
                 self._first[listing] = asyncio.Event()
                 break
             await self._first[listing].wait()
-        guess = int(self._typical.get(listing, STEP))
+        guess = int(self._typical.get(listing, self.step))
         try:
             await self._take(share, guess, self._asking)
         except BaseException:
@@ -185,12 +186,12 @@ class Memory:
 
 
 class Share:
-    """The bytes that one reply takes; ``held`` so many."""
+    """The bytes that one reply takes: ``held`` so many; ``urgent`` if it waits for no room."""
 
     def __init__(self, memory: Memory, listing: str) -> None:
         self.memory, self.listing = memory, listing
         self.held = 0
-        self.whole = self._over = False
+        self.whole = self.urgent = self._over = False
 
     async def grow(self, size: int) -> None:
         """Wait until the reply may be so large."""
@@ -224,6 +225,7 @@ class _Remains(Share):
     def __init__(self, share: Share) -> None:
         super().__init__(share.memory, share.listing)
         self.held, self.whole, self._over = share.held, share.whole, True
+        self.urgent = share.urgent
 
 
 def listing(method: str, path: str) -> str:

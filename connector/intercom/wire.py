@@ -21,7 +21,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from connector.errors import ReplyTooLargeError, RetryExhaustedError, SettingsError
-from connector.intercom.memory import STEP, Share
+from connector.intercom.memory import Share
 
 Transport = httpx.AsyncBaseTransport
 
@@ -73,7 +73,7 @@ class _Room:
             size += len(part)
             parts.append(part)
             if size > self.share.held:
-                await self._grow(size, size + STEP)
+                await self._grow(size, size + self.share.memory.step)
         return b"".join(parts)
 
     async def _grow(self, size: int, room: int) -> None:
