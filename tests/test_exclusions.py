@@ -266,11 +266,36 @@ def test_the_elements_of_lists_that_are_ids_stay() -> None:
     assert "t1\t1\nt1\t2" in said
 
 
+@pytest.mark.parametrize("wrap", [lambda tags: tags, lambda tags: {"tags": tags}])
+def test_what_is_told_of_a_tag_of_a_part_can_be_excluded(wrap: Any) -> None:
+    tag = {"id": "t1", "name": "x", "applied_by": {"id": MARK, "type": "admin"}, "applied_at": 1}
+    part = {"id": "p", "tags": wrap([tag])}
+    record = {"id": "c1", "conversation_parts": {"conversation_parts": [part]}}
+    exclusions = parse("conversation_part_tags.applied_by_id")
+    batch = encode(BY_TABLE["conversations"], [record], [at(0)], None, exclusions)
+    assert MARK not in repr(batch)
+    assert b"p\tt1\t1970" in batch.staged["conversation_part_tags"].data
+
+
+@pytest.mark.parametrize("query", ["expires=1&signature=2", "expires=3&signature=4"])
+def test_a_hash_is_of_content_so_another_signature_has_the_same(query: str) -> None:
+    exclusions = parse("hash:conversation_parts.body", KEY)
+    body = f'<img src="https://downloads.intercomcdn.com/a.png?{query}">'
+    part = {"id": "p", "body": body}
+    record = {"id": "c1", "conversation_parts": {"conversation_parts": [part]}}
+    batch = encode(BY_TABLE["conversations"], [record], [at(0)], None, exclusions)
+    told = '<img src="https://downloads.intercomcdn.com/a.png">'
+    digest = hmac.new(KEY.encode(), told.encode(), hashlib.sha256).hexdigest()
+    assert digest.encode() in batch.staged["conversation_parts"].data
+    [rule] = exclusions.rules
+    assert exclusions.stored(rule, body) == digest
+
+
 def test_complete_lists_read_beside_a_record_are_searched_too() -> None:
     record = {"id": "c1", "tags": {"data": [], "has_more": True}}
     tag = {"id": "t1", "name": MARK, "applied_by": {"id": MARK, "type": "admin"}, "applied_at": 1}
     exclusions = parse("tags.name,contact_tags.applied_by_id")
-    lists = {("c1", "contact_tags"): [tag, MARK]}
+    lists = {(0, "contact_tags"): [tag, MARK]}
     batch = encode(BY_TABLE["contacts"], [record], [at(0)], lists, exclusions)
     assert MARK not in repr(batch)
     assert b"c1\tt1\t" in batch.staged["contact_tags"].data

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from connector.errors import TooManyDeletesError
 from connector.resources import BY_NAME
+from connector.sync.store import Chunk
 from connector.warehouse.encoder import encode
 from connector.warehouse.fuse import Fuse
 from connector.warehouse.signatures import INTERCOM
@@ -355,6 +356,21 @@ def test_the_complete_list_of_an_older_copy_gives_way_to_the_list_of_a_newer_one
         completed = {(place, "contact_tags"): elements}
         warehouse.write("contacts", *records, completed=completed)
         assert warehouse.links("contact_tags") == {("1", "n")}
+
+
+def test_lists_keep_to_their_records_when_chunks_are_joined():
+    chunk, other = Chunk(), Chunk()
+    chunk.add([contact("1"), contact("2")], at(0))
+    chunk.completed[1, "contact_tags"] = ["b"]
+    other.add([contact("1"), contact("3")], at(1))
+    other.completed |= {(0, "contact_tags"): ["a"], (1, "contact_tags"): ["c"]}
+    chunk.take_in(other)
+    assert {chunk.records[place]["id"] for place, _ in chunk.completed} == {"1", "2", "3"}
+    assert chunk.completed == {
+        (1, "contact_tags"): ["b"],
+        (2, "contact_tags"): ["a"],
+        (3, "contact_tags"): ["c"],
+    }
 
 
 # -- placeholders ----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -77,3 +78,16 @@ def test_a_window_is_taken_as_it_is_where_days_do_not_matter_or_are_not_known() 
     assert plan.covered(span, "day", None) == span
     assert plan.covered(span, "day", "Atlantis/Capital") == span
     assert plan.covered(span, "day", "../etc/passwd") == span
+
+
+@pytest.mark.parametrize("spell", [lambda t: t, lambda t: t * 1000, lambda t: str(t), float])
+def test_the_order_of_records_is_seen_in_whatever_unit_their_times_come(
+    spell: Callable[[int], object],
+) -> None:
+    bound = int(NOON.timestamp())
+    order, end = plan.Order(NOON), plan.Passing(NOON)
+    assert not order.is_past([spell(bound + 5), spell(bound + 1)])
+    assert order.is_past([spell(bound - 1), spell(bound - 2)])
+    assert not end.is_past([spell(bound - 1)])
+    assert end.is_past([spell(bound), spell(bound + 1)])
+    assert not plan.Order(NOON).is_past([None, spell(bound - 1)])
