@@ -1,12 +1,12 @@
 """Comments: where pending objects stand, and full passes that were tried
 
-Revision: 0003, after 0002.
+Revision: 0008, after 0007.
 """
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
