@@ -36,3 +36,19 @@ def upgrade() -> None:
         existing_comment="Why it is owed: first, asked, mapping or due",
         existing_nullable=True,
     )
+
+
+def downgrade() -> None:
+    op.alter_column(
+        "sync_state",
+        "full_reason",
+        comment="Why it is owed: first, asked, mapping or due",
+        existing_nullable=True,
+    )
+    op.alter_column(
+        "sync_pending", "id", comment="Intercom's id of the object", existing_nullable=False
+    )
+    op.create_table_comment(
+        "sync_pending",
+        "Objects that must be read again, one by one; a row goes when its object was read.",
+    )
