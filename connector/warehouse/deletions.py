@@ -175,7 +175,7 @@ def _owner(table: Table) -> str:
 
 @dataclass
 class Verdict:
-    """What was decided: how many were marked, by the resource that found them, and the rest.
+    """What was decided: how many were marked, by resource, and the rest.
 
     ``held`` are those that the fuse holds back, by the resource they belong to; ``alive`` rows
     live in the table.
@@ -210,10 +210,16 @@ def decide(
     else:
         free += bound
     marked = set(_mark(conn, loader, table, free, run_id, lag))
-    found_by = (c.resource if c.resource in BY_NAME else c.owner for c in free if c.id in marked)
-    verdict.marked = Counter(found_by)
+    verdict.marked = Counter(_counted_by(table, c) for c in free if c.id in marked)
     fuse.note(table.name, len(marked))
     return verdict
+
+
+def _counted_by(table: Table, found: Candidate) -> str:
+    """The feed that told of it, else the resource that lists it."""
+    listing = {owner.name for owner in owners(table)}
+    told = found.resource in BY_NAME and found.resource not in listing
+    return found.resource if told else found.owner
 
 
 def _alive(conn: sa.Connection, names: Names, table: Table) -> int:
