@@ -264,10 +264,14 @@ class Collector:
             yield from self._object(child, found, (), element)
 
 
-def uncopied(table: str, prefix: str, elements: list[Any]) -> list[Any]:
+def uncopied(table: str, prefix: str, value: Any) -> Any:
     """References without what they copy from the rows of the table."""
-    copied = {f"{prefix}{key}" for key in BY_TABLE[table].top_keys() - {"id"}}
-    return [{k: v for k, v in element.items() if k not in copied} for element in elements or []]
+    if isinstance(value, list):
+        return [uncopied(table, prefix, element) for element in value]
+    if not isinstance(value, dict) or f"{prefix}id" not in value:
+        return value
+    copied = {f"{prefix}{key}" for key in {*BY_TABLE[table].top_keys(), "url"} - {"id"}}
+    return {key: inner for key, inner in value.items() if key not in copied}
 
 
 def without_wrapping(value: Any) -> Any:

@@ -19,6 +19,7 @@ from connector.warehouse.columns import Fields, documents, fields, flags, table_
 from connector.warehouse.copies import without_copies
 from connector.warehouse.exclusions import NONE, Exclusions
 from connector.warehouse.keys import id_texts, row_key, shown
+from connector.warehouse.keys import row_keys as row_ids
 from connector.warehouse.leftovers import Leftovers
 from connector.warehouse.links import stage_link
 from connector.warehouse.newest import Lists as CompleteLists
@@ -57,9 +58,10 @@ def encode(
         return _encode(table, records, read_at, lists)
     copies = sorted(set(range(len(records))).difference(beside))
     beside.sort(key=read_at.__getitem__)
+    ids = row_ids(table, [records[place] for place in beside])
+    if not copies or set(ids).isdisjoint(row_ids(table, [records[place] for place in copies])):
+        return _encode(table, *_chosen([*copies, *beside], records, read_at, lists))
     after = _encode(table, *_chosen(beside, records, read_at, lists))
-    if not copies:
-        return after
     batch = _encode(table, *_chosen(copies, records, read_at, lists))
     batch.beside = after
     for row, counted in after.misfits.items():
