@@ -62,6 +62,7 @@ class Intercom:
     headers: bool = True
     clocks: tuple[float | None, ...] = (0.0,)
     by_limiter: bool = False
+    liars: float = 0.0
     window: int = 0
     count: int = 0
     served: int = 0
@@ -84,6 +85,8 @@ class Intercom:
         if not self.headers:
             return status, None, None, None, date
         left = max(0, self.limit - self.count + 1)
+        if self.dice.random() < self.liars:
+            left = self.dice.choice([0, self.limit, self.dice.randint(0, self.limit)])
         off = 0.0 if self.by_limiter else off or 0.0
         return status, self.limit, left, (now + off) // 10 * 10.0 + 16.0, date
 
@@ -158,15 +161,44 @@ async def test_clocks_of_front_ends_that_differ_lift_no_block(
     world = World(limit=limit, clocks=clocks, by_limiter=by_limiter)
     await world.run(300)
     could = min(limit * 30, 50 / 0.225 * 300)
-    print(
-        clocks,
-        limit,
-        by_limiter,
-        world.server.served / could,
-        world.server.refused / world.server.served,
-    )
     assert world.server.served >= 0.6 * could
     assert world.server.refused <= 0.01 * world.server.served + 50
+
+
+@pytest.mark.parametrize("liars", [0.05, 0.5])
+@pytest.mark.parametrize("limit", [200, 1667])
+async def test_front_ends_that_contradict_each_other_do_not_starve_us(
+    liars: float, limit: int
+) -> None:
+    world = World(limit=limit, liars=liars)
+    await world.run(120)
+    could = min(limit * 12, 50 / 0.225 * 120)
+    assert world.server.served >= 0.5 * could
+    assert world.server.refused <= 0.01 * world.server.served + 50
+
+
+async def test_a_limit_that_changes_during_a_run_is_kept() -> None:
+    world = World(limit=400)
+    work = asyncio.gather(*[world.worker() for _ in range(50)])
+
+    async def lower() -> None:
+        await world.time.sleep(63.0)
+        world.server.limit = 40
+
+    await world.time.run(asyncio.gather(work, lower()), START + 200)
+    assert world.server.refused <= 80
+    assert world.server.served >= 0.8 * (6 * 400 + 13 * 40)
+
+
+@pytest.mark.parametrize("off", [-1e6, -100.0, 100.0, 1e9])
+async def test_a_reset_in_the_far_past_or_future_is_not_awaited(off: float) -> None:
+    time = Time(START + 4)
+    budget, ticket = await ready(time)
+    for strike in range(3):
+        budget.refused(ticket, limit=10, reset=START + off, date=START + 4)
+        at = await acquired_at(time, budget)
+        assert at <= 10 * (strike + 3) + 0.2
+        ticket = Ticket(int(time.now // 10), 1)
 
 
 async def test_windows_are_not_waited_out_until_the_reset_they_name() -> None:
