@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from connector import __version__
 from connector import settings as settings_module
@@ -31,6 +31,7 @@ from connector.commands.connect import (
 )
 from connector.commands.interruption import Interruption
 from connector.commands.logs import say
+from connector.commands.parsing import Parser, number
 from connector.commands.progress import Progress, name_failures, outcome_as_json, print_outcome
 from connector.commands.report import reported
 from connector.errors import ConnectorError, SettingsError
@@ -259,21 +260,6 @@ def _demo(arguments: argparse.Namespace) -> int:
 # -- parsing ---------------------------------------------------------------------------------
 
 
-class UsageError(SettingsError):
-    """The command line is not one that the parser knows; the message says what would be."""
-
-
-class Parser(argparse.ArgumentParser):
-    """One that knows no abbreviations and raises what is wrong, for ``main`` to say."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{"allow_abbrev": False, **options})
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError."""
-        raise UsageError(f"{message}; see '{self.prog} --help'")
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = Parser(
@@ -300,7 +286,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         _json_option(_add(commands, name, sentence, command))
     sample = _add(commands, "verify", "compare a sample of rows with Intercom", _verify)
-    sample.add_argument("--sample", type=_number, default=20, help="rows per resource (20)")
+    sample.add_argument("--sample", type=number, default=20, help="rows per resource (20)")
     sample.add_argument(
         "--only",
         metavar="NAMES",
@@ -371,12 +357,6 @@ def _sync_options(sub: Any) -> None:
 
 def _json_option(sub: Any) -> None:
     sub.add_argument("--json", action="store_true", help="one JSON object on stdout, nothing else")
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000000")
-    return int(text)
 
 
 def _date(text: str) -> datetime:

@@ -105,7 +105,8 @@ def _start() -> subprocess.Popen[bytes]:
         [sys.executable, "-c", f"from {__name__} import serve; serve()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        stderr=subprocess.DEVNULL,  # what fails there is done again here, and said then
+        env={"PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
         pipesize=PIPE,
         process_group=0,  # what a terminal interrupts is its parent
     )
