@@ -480,14 +480,15 @@ def doubt(
         conn.execute(new.on_conflict_do_nothing())
 
 
-def settle(conn: sa.Connection, resources: Collection[str], ids: Iterable[str]) -> None:
-    """The objects of these resources have been read, or are known to be gone."""
+def settle(conn: sa.Connection, resources: str | Collection[str], ids: Iterable[str]) -> None:
+    """The objects of this resource, or of these, have been read, or are known to be gone."""
+    names = [resources] if isinstance(resources, str) else list(resources)
     keys = list(ids)
     if not keys:
         return
     conn.execute(
         sa.delete(PENDING).where(
-            PENDING.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
+            PENDING.c.resource == sa.any_(sa.literal(names, TEXTS)),
             PENDING.c.id == sa.any_(sa.literal(keys, TEXTS)),
         )
     )
