@@ -438,11 +438,14 @@ async def test_one_event_spoils_its_pages(harness: Harness, status: int) -> None
     "the others' members are read; the segment is pending and named, exit code 1; it heals",
     times=2,
 )
+@pytest.mark.parametrize("place", [0, 5, -1])
 @pytest.mark.parametrize("status", [403, 404, 500])
-async def test_the_members_of_one_segment_are_refused(harness: Harness, status: int) -> None:
+async def test_the_members_of_one_segment_are_refused(
+    harness: Harness, status: int, place: int
+) -> None:
     harness.simulate(space())
     members = harness.members()
-    segment = max(members, key=lambda key: len(members[key]))
+    segment = sorted(members)[place]
     body = {"path": "^/contacts/search", "body": json.dumps(segment)}
     harness.control.fail(body, times=None, status=status, code="not_found")
     for _ in range(2):

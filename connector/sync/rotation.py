@@ -411,9 +411,9 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
 
     failed: list[IntercomError] = []
     read = 0
-    async for error in side_by_side(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
-        read += error is None
-        failed += [error] if error else []
+    async for errors in side_by_side(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
+        read += not errors
+        failed += errors
         if not read and len(failed) == MANY:
             break
     if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
@@ -427,7 +427,7 @@ async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
         await _read_group(work, reading, key)
 
 
-async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError | None:
+async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomError]:
     """Read the members of one group; the error if they cannot be read, and it is pending then."""
     name = work.resource.name
     try:
@@ -437,7 +437,7 @@ async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError |
             raise
         refusal, now = error, work.client.clock.safe_now()
         await work.store.do(lambda c: state.postpone(c, name, [key], str(refusal), now))
-        return error
+        return [error]
     missing: list[str | None] = [None] if members.missing or members.nameless else []
 
     def record(some: Sequence[str | None]) -> Mapping[str, Any]:
@@ -456,7 +456,7 @@ async def _read_group(work: Pass, reading: Members, key: str) -> IntercomError |
         reason, now = str(error), work.client.clock.safe_now()
         await work.store.do(lambda c: state.postpone(c, name, [key], reason, now))
     work.changed()
-    return None
+    return []
 
 
 @dataclass
