@@ -60,8 +60,9 @@ FIRST_READS = 10_000  # requests that a run after the first spends on contacts n
 GROUPS_AT_ONCE = 4  # the ids of all their members are held
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
 AGAIN = timedelta(hours=20)  # else a night must lie between
-DOUBTED_READS = 2  # so often a list that is shorter than counted is not believed to be complete
-SOON = timedelta(0)  # the next run asks again
+DOUBTED_READS = 1  # so often a list that is shorter than counted is not believed to be complete
+READS_SOON = 2  # so often the very next run asks for it again, then ever more rarely
+READS_MOST = 6  # after so many the count is taken to be wrong
 
 
 # -- contacts --------------------------------------------------------------------------------
@@ -334,12 +335,10 @@ async def _doubted(work: Pass, found: Read, now: datetime) -> Collection[str]:
 
 @dataclass(frozen=True)
 class _Lack:
-    """A list that is shorter than Intercom counts.
+    """A list that is shorter than Intercom counts; ``believed`` once it said so again."""
 
-    ``counted`` is the count while the list is not believed, None once it is.
-    """
-
-    counted: int | None
+    counted: int
+    believed: bool
     noted: Short
 
 
@@ -354,17 +353,15 @@ async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) ->
     if lacking:
         logger.warning("%s: %d lists are shorter than Intercom counts", name, len(lacking))
     return {
-        key: _Lack(
-            counted if before < DOUBTED_READS else None,
-            Short(before + 1, now + _again_after(before)),
-        )
+        key: _Lack(counted, before >= DOUBTED_READS, Short(before + 1, now + _again_after(before)))
         for key, (counted, before) in lacking.items()
+        if before < READS_MOST
     }
 
 
 def _again_after(before: int) -> timedelta:
     """When a list that was too short so often before is asked for again: soon, then rarely."""
-    return timedelta(days=2.0 ** (before - DOUBTED_READS)) if before >= DOUBTED_READS else SOON
+    return timedelta(days=2.0 ** (before - READS_SOON)) if before >= READS_SOON else timedelta()
 
 
 def as_records(
@@ -373,16 +370,18 @@ def as_records(
     """Rows of their own with the contact's id, or a record of the contact that holds the list."""
     elements = [decode(text) for text in texts]
     if reading.within:
-        return [_holding(key, reading.within, elements, lack.counted if lack else None)]
+        return [_holding(key, reading.within, elements, lack)]
     return [{**element, "contact_id": key} for element in elements]
 
 
 def _holding(
-    key: str, path: str, elements: Sequence[Any], counted: int | None = None
+    key: str, path: str, elements: Sequence[Any], lack: _Lack | None = None
 ) -> Mapping[str, Any]:
-    """A record that holds the list; with more ``counted`` than it has it is no complete one."""
+    """A record that holds the list; shorter than counted, it is complete only if believed."""
     *outer, last = path.split(".")
-    value: dict[str, Any] = {last: list(elements), "total_count": counted or len(elements)}
+    value: dict[str, Any] = {last: list(elements), "total_count": len(elements)}
+    if lack:
+        value |= {"total_count": lack.counted, "has_more": not lack.believed}
     for step in reversed(outer):
         value = {step: value}
     return {"id": key, **value}
