@@ -300,6 +300,23 @@ def test_who_was_merged_into_a_forgotten_contact_is_forgotten_too(warehouse: War
     assert warehouse.database.write(lambda c: erasure.remember(c, names, ["c3"])) == 4
 
 
+def test_who_was_merged_into_a_contact_that_lives_again_is_whole_with_it(
+    warehouse: Warehouse,
+) -> None:
+    load(warehouse)
+    row = {"source_contact_id": "c1", "target_contact_id": "c2"}
+    warehouse.write("contact_merges", row)
+    mark_deleted(warehouse, "c1", merged=True)
+    mark_deleted(warehouse, "c2")
+    assert warehouse.one("conversation_parts", "p1")["body"] is None
+    warehouse.write("contacts", contact("c2", "0ther", 25), read=60, by_id=True)
+    warehouse.write("conversations", conversation(written("c1", "p1", MARK), moment=50), read=70)
+    assert warehouse.one("conversation_parts", "p1")["body"] == f"<p>{MARK}</p>"
+    assert warehouse.one("contacts", "c1")["email"] is None
+    reasons = warehouse.query("SELECT contact_id, reason FROM sync_forgotten")
+    assert reasons == [{"contact_id": "c1", "reason": "merged"}]
+
+
 def test_every_personal_column_says_whose_it_is() -> None:
     named = {(part.table.name, name) for part in erasure.personal() for name in part.columns}
     assert ("contacts", "email") in named

@@ -50,8 +50,10 @@ async def test_settings_that_change_at_night_lose_and_leak_nothing(
         harness.pass_time(DAY)
         outcome = await _run(harness, settings)
     assert outcome.exit_code == 0, f"seed {seed}: {outcome.error}\n{settings.log}"
+    cut = _past_the_newest(harness)
     found = differences(harness, began=harness.began, after_full=True)
-    assert found == [], f"seed {seed}: {settings.log}\n{life.told()}"
+    found = [line for line in found if not any(part in line for part in cut)]
+    assert found == [], f"seed {seed}: {found}\n{settings.log}\n{life.told()}"
 
 
 async def _run(harness: Harness, settings: Settings) -> Outcome:
@@ -81,3 +83,12 @@ def _remember_everybody(harness: Harness) -> None:
     names = Names(harness.schema)
     database.write(lambda conn: erasure.remember(conn, names, ids))
     database.close()
+
+
+def _past_the_newest(harness: Harness) -> list[str]:
+    """Parts that Intercom shows no more: what was taken out of them cannot come back."""
+    rows = harness.query(
+        "SELECT p.id FROM (SELECT id, row_number() OVER (PARTITION BY conversation_id"
+        " ORDER BY created_at DESC, id DESC) AS place FROM conversation_parts) p WHERE place > 500"
+    )
+    return [f"conversation_parts ('{row['id']}',)" for row in rows]

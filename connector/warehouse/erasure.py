@@ -185,6 +185,7 @@ def empty_staged(
         cursor.execute(_revive(names, table), {"by_id": by_id, "lag": lag})
         revived = [key for (key,) in cursor.fetchall()]
         if revived:
+            revived += _only_merged(cursor, names, revived)
             forgotten_rows.drop(cursor, names, revived)
             look_again(cursor, names, revived, themselves=False)
     filled = set(staged)
@@ -205,6 +206,16 @@ def _revive(names: Names, table: Table) -> str:
         WHERE f.contact_id = s.id AND f.reason <> {literal(FORGOTTEN)}
           AND (%(by_id)s OR s._read_at > f.forgotten_at + %(lag)s)
         RETURNING f.contact_id"""
+
+
+def _only_merged(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> list[str]:
+    """Who was emptied with these, because it was merged into them: it lives on in them again."""
+    cursor.execute(
+        f"UPDATE {names('sync_forgotten')} SET reason = {literal(MERGED)}"
+        f" WHERE reason = {literal(DELETED)} AND contact_id = ANY(%s) RETURNING contact_id",
+        [_with_merged(cursor, names, ids)],
+    )
+    return [key for (key,) in cursor.fetchall()]
 
 
 def _staged_about(names: Names, part: Personal) -> str:
