@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 def nominate(
     work: Pass,
     conn: sa.Connection,
-    seen: Sequence[str],
+    seen: Iterable[str],
     asked_at: datetime,
     span: Span | None = None,
 ) -> None:

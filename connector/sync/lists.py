@@ -26,6 +26,7 @@ from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.absence import convict, nominate
 from connector.sync.ahead import ahead
+from connector.sync.ids import Ids
 from connector.sync.store import Chunk
 from connector.sync.work import Pass
 
@@ -102,11 +103,11 @@ async def sweep(work: Pass, reading: Sweep) -> None:
 async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 200) -> None:
     """A list to its end; what it omits is asked for by id, and deleted if that says so."""
     # The reader runs ahead of the writer: a scroll that waits a minute for Postgres expires.
-    seen: list[str] = []
+    seen = Ids()
     asked_at: datetime | None = None
     async for group in work.grouped(ahead(source, run_ahead)):
         asked_at = asked_at or group[0].requested_at
-        seen += await work.write_changed(group)
+        seen.add(await work.write_changed(group))
     began_at = work.began_at()
     if asked_at is not None:
         first = asked_at

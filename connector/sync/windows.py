@@ -24,6 +24,7 @@ from connector.resources.resource import Search
 from connector.sync import plan
 from connector.sync.absence import convict, nominate
 from connector.sync.ahead import Room, beside
+from connector.sync.ids import Ids
 from connector.sync.known import Sifted
 from connector.sync.work import Pass, Then, announced, release
 from connector.warehouse import state
@@ -155,7 +156,7 @@ class _Reader:
         """Read one window to its end; if it is too large only its first part."""
         work, updated = self.work, self.since is not None
         body = plan.window_query(self.reading, work.client.version, window.span, updated=updated)
-        seen: list[str] = []
+        seen = Ids()
         asked_at: datetime | None = None
         end: plan.Passing | None = None
         async with beside() as go_on:
@@ -217,13 +218,13 @@ class _Reader:
         page.release()
         self._room.leave()
 
-    async def _take(self, page: Page, seen: list[str]) -> None:
+    async def _take(self, page: Page, seen: Ids) -> None:
         if not self.work.may_know and not self.reading.whole_by_id:
             await self._write(Sifted([page]))  # at first sight without digests
             return
         sifted = await self.work.sift([page])
         if self.work.may_know:
-            seen += sifted.seen
+            seen.add(sifted.seen)
         await self._write(sifted)
 
     async def _divide(self, window: _Window, page: Page) -> bool:

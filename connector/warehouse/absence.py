@@ -5,7 +5,7 @@ Absence only nominates; the reads by id that convict are no business of this mod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -40,7 +40,7 @@ def nominate(
     conn: sa.Connection,
     names: Names,
     resource: Resource,
-    seen: Sequence[str],
+    seen: Iterable[str],
     read_at: datetime,
     before: datetime,
     span: Span | None = None,
@@ -123,7 +123,7 @@ def drop(conn: sa.Connection, resource: str, ids: Sequence[str] | None = None) -
     conn.execute(statement)
 
 
-def reveal(conn: sa.Connection, table: Table, ids: Sequence[str] | None = None) -> None:
+def reveal(conn: sa.Connection, table: Table, ids: Iterable[str] | None = None) -> None:
     """These, or all of a table, count as hidden no more: gone, or to be asked for again."""
     statement = sa.delete(HIDDEN).where(HIDDEN.c.table_name == table.name)
     if ids is not None:
