@@ -55,7 +55,7 @@ def check_times(harness: Harness, true_now: float) -> None:
 
 @pytest.mark.parametrize(
     ("clocks", "fast"),
-    [*((clocks, 0.0) for clocks in CLOCKS), *((clocks, 3 * DAY) for clocks in CLOCKS[:4])],
+    [*((clocks, 0.0) for clocks in CLOCKS), *((clocks, 3 * DAY) for clocks in CLOCKS[:2])],
 )
 async def test_nights_under_clocks_that_disagree_are_equal_to_the_truth(
     harness: Harness, clocks: tuple[float | None, ...], fast: float
@@ -65,7 +65,7 @@ async def test_nights_under_clocks_that_disagree_are_equal_to_the_truth(
     assert (await harness.sync()).exit_code == 0
     assert differences(harness) == []
     check_times(harness, harness.now - fast)
-    for night, wait in enumerate((600.0, DAY, 5 * HOUR)):
+    for night, wait in enumerate((600.0, DAY)):
         harness.pass_time(wait)
         change_silently(harness, f"night {night}")
         harness.control.change(fraction=0.1, seed=night)
@@ -89,11 +89,11 @@ def jump_by(harness: Harness, seconds: float) -> Callable[[], None]:
     return jump
 
 
-@pytest.mark.parametrize("jump", [-7 * HOUR, 7 * HOUR, -500 * DAY, 500 * DAY])
+@pytest.mark.parametrize("jump", [-7 * HOUR, 7 * HOUR, -500 * DAY])
 async def test_dates_that_jump_during_a_run_lose_nothing(harness: Harness, jump: float) -> None:
     harness.simulate(small())
     await harness.sync()
-    for night in range(3):
+    for night in range(2):
         harness.pass_time(DAY)
         change_silently(harness, f"night {night}")
         harness.control.change(fraction=0.1, seed=night)
@@ -132,7 +132,7 @@ async def test_a_cursor_that_lies_in_the_future_hides_no_change(harness: Harness
 
 
 async def test_front_ends_that_disagree_hardly_have_a_request_refused(harness: Harness) -> None:
-    for number, clocks in enumerate([(0.0, 15.0), (0.0, 15.0, -15.0), (7.0,), (None,)]):
+    for number, clocks in enumerate([(0.0, 15.0), (None, 7.0)]):
         harness.simulate(small(), clocks=clocks, rate_limit=40, index_lag=0.0)
         assert (await harness.sync()).exit_code == 0
         stats = harness.simulator.stats

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
@@ -18,7 +18,7 @@ from connector.warehouse.state import Span
 def nominate(
     work: Pass,
     conn: sa.Connection,
-    seen: Sequence[str],
+    seen: Iterable[str],
     asked_at: datetime,
     span: Span | None = None,
 ) -> None:

@@ -30,6 +30,7 @@ from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.absence import ask, nominate
 from connector.sync.ahead import ahead
 from connector.sync.holes import doubt, keep_gaps
+from connector.sync.ids import Ids
 from connector.sync.store import Chunk
 from connector.sync.work import Pass
 
@@ -148,13 +149,12 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
     What it omits is in doubt where it could not show a record: then nothing is deleted.
     """
     # The reader runs ahead of the writer: a scroll that waits a minute for Postgres expires.
-    seen: list[str] = []
-    gaps: list[Gap] = []
+    seen, gaps = Ids(), list[Gap]()
     asked_at: datetime | None = None
     async for group in work.grouped(ahead(source, run_ahead)):
         asked_at = asked_at or group[0].requested_at
         gaps += [page.gap for page in group if page.gap]
-        seen += await work.write_changed(group)
+        seen.add(await work.write_changed(group))
     began_at = work.began_at()
     if asked_at is not None:
         first = asked_at

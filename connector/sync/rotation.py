@@ -437,7 +437,6 @@ async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomEr
         refusal, now = error, work.client.clock.safe_now()
         await work.store.do(lambda c: state.postpone(c, name, [key], str(refusal), now))
         return [error]
-    missing: list[str | None] = [None] if members.missing or members.nameless else []
 
     def record(some: Sequence[str | None]) -> Mapping[str, Any]:
         return _holding(key, reading.within, [{"id": one} for one in some])
@@ -446,7 +445,7 @@ async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomEr
         await work.store.merge_list(
             work.resource.table,
             record,
-            [*members.ids, *missing],
+            [*members.ids, *members.unknown],
             members.read_at or work.client.clock.now(),
             work.tally,
             then=lambda conn: _note_group(work, conn, key, members),
@@ -467,6 +466,11 @@ class _Members:
     read_at: datetime | None = None
     missing: int = 0
     reason: str = ""
+
+    @property
+    def unknown(self) -> list[None]:
+        """What stands for members that are not known by id, so that the list is not whole."""
+        return [None] if self.missing or self.nameless else []
 
     def add(self, page: Page) -> None:
         """Of what the page shows only the ids are kept."""
@@ -513,6 +517,6 @@ async def read_members(
 ) -> tuple[Mapping[str, Any], datetime, int]:
     """A record of the group that holds its members, when it was asked for, and how many."""
     found = await _members(client, reading, key)
-    number = len(found.ids) + found.missing + found.nameless
-    record = _holding(key, reading.within, [{"id": one} for one in found.ids], number)
-    return record, found.read_at or client.clock.now(), number
+    ids = [*found.ids, *found.unknown]
+    record = _holding(key, reading.within, [{"id": one} for one in ids])
+    return record, found.read_at or client.clock.now(), len(ids)

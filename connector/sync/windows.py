@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,6 +32,7 @@ from connector.sync.absence import ask, nominate
 from connector.sync.ahead import Room, beside
 from connector.sync.contradictions import listed
 from connector.sync.holes import keep, read_around
+from connector.sync.ids import Ids
 from connector.sync.known import Sifted
 from connector.sync.work import Pass, Then, announced, release
 from connector.warehouse import state
@@ -193,7 +194,7 @@ class _Reader:
         """Read one window to its end; if it is too large only its first part."""
         work, updated = self.work, self.since is not None
         body = plan.window_query(self.reading, work.client.version, window.span, updated=updated)
-        seen: list[str] = []
+        seen = Ids()
         asked_at: datetime | None = None
         end: plan.Passing | None = None
         async with beside() as go_on:
@@ -218,7 +219,7 @@ class _Reader:
     async def _finish(
         self,
         window: _Window,
-        seen: Sequence[str],
+        seen: Iterable[str],
         asked_at: datetime | None,
         also: Then | None = None,
     ) -> None:
@@ -243,7 +244,7 @@ class _Reader:
             return
 
         async def take(page: Page) -> None:
-            await self._take(page, [])
+            await self._take(page, Ids())
 
         hole = Hole(name, plan.window(window.span))
         left = await read_around(work, self.reading, hole, take)
@@ -301,14 +302,14 @@ class _Reader:
         page.release()
         self._room.leave()
 
-    async def _take(self, page: Page, seen: list[str]) -> None:
+    async def _take(self, page: Page, seen: Ids) -> None:
         pages = await self.work.wanted([page])
         if not self.work.may_know and not self.reading.whole_by_id:
             await self._write(Sifted(list(pages)))  # at first sight without digests
             return
         sifted = await self.work.sift(pages)
         if self.work.may_know:
-            seen += sifted.seen
+            seen.add(sifted.seen)
         await self._write(sifted)
 
     async def _divide(self, window: _Window, page: Page) -> bool:

@@ -6,7 +6,7 @@ Nothing is marked deleted here: candidates wait, with what was found out about t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -52,7 +52,7 @@ def nominate(
     conn: sa.Connection,
     names: Names,
     resource: Resource,
-    seen: Sequence[str],
+    seen: Iterable[str],
     read_at: datetime,
     before: datetime,
     span: Span | None = None,
@@ -230,7 +230,7 @@ def drop_unanswered(conn: sa.Connection, resource: str, ids: Sequence[str]) -> N
     )
 
 
-def reveal(conn: sa.Connection, table: Table, ids: Sequence[str] | None = None) -> None:
+def reveal(conn: sa.Connection, table: Table, ids: Iterable[str] | None = None) -> None:
     """These, or all of a table, count as hidden no more: gone, or to be asked for again."""
     statement = sa.delete(HIDDEN).where(HIDDEN.c.table_name == table.name)
     if ids is not None:
