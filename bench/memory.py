@@ -71,8 +71,7 @@ CASES = {
     ),
     "object": Case(
         60, "conversations", {"conversations": 1},
-        [_one("conversations", parts=TALK, number=500, length=120_000, every=10),
-         _one("conversations")],
+        [_one("conversations", parts=TALK, number=500, length=120_000, every=10)],
     ),
     "macros": Case(
         600, "macros", {"macros": 1},

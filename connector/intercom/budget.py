@@ -32,8 +32,6 @@ ASTRAY = 5.0
 """A front end whose Date is so many seconds off names reset times by its own clock."""
 AHEAD = 20.0
 """Reset times lie no further ahead; others are of a clock that nobody knows."""
-DOUBTFUL, DOUBTS = 5, 3
-"""So many requests, so many times, may the share of others shrink before it is doubted."""
 UNTRIED = 4
 """The first windows of a run, -1 among them, begin warily."""
 SLACK = 6
@@ -104,8 +102,7 @@ class Budget:
         self._old_reset = 0.0
         self._shared_until = 0
         self._foreign = 0
-        self._opened = self._doubts = 0
-        self._told: deque[int] = deque(maxlen=5)  # others' share as the last replies told it
+        self._opened = 0
         self._use = WindowUse(0.0)
         self._window = -1
         self._open(-1)
@@ -221,7 +218,6 @@ class Budget:
             self._shared_until = window + (REMEMBERED if known else 1)
         self._heard = False
         self._foreign = 0
-        self._told.clear()
         self._newest = 0
         self._old_reset = max(self._old_reset, self._reset)
         self._use = WindowUse(window * WINDOW, limit=self.limit)
@@ -264,12 +260,7 @@ class Budget:
         if ticket.window == self._window and ticket.place > self._newest:
             self._newest = ticket.place
             others = max(others, consumed - ticket.place)
-        self._told.append(others)
-        # What is used up grows. Where a newer reply tells of much less, front ends contradict each
-        # other: then the one that tells of least is believed, a refusal tells if that is wrong.
-        self._doubts += others + 2 * self._in_flight + DOUBTFUL < self._foreign
-        believed = max(self._foreign, others)
-        self._foreign = believed if self._doubts < DOUBTS else max(0, min(self._told))
+        self._foreign = max(self._foreign, others)
 
     def _uncarry(self, ticket: Ticket) -> None:
         if self._carried and ticket.window == self._carried_from:
