@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from connector import __version__
 from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.database import Database
@@ -218,7 +219,7 @@ def test_json_prints_one_object_also_where_the_run_cannot_begin(terminal: Termin
 
 def test_version_and_no_abbreviations(terminal: Terminal) -> None:
     ended = terminal.run("--version")
-    assert (ended.code, ended.out, ended.err) == (0, "intercom-warehouse 0.1.0\n", "")
+    assert (ended.code, ended.out, ended.err) == (0, f"intercom-warehouse {__version__}\n", "")
     for words in (["--vers"], ["sync", "--ful"], ["sync", "--allow-del"], ["status", "--js"],
                   ["simulate", "--por", "1"], ["verify", "--samp", "1"]):  # fmt: skip
         ended = terminal.run(*words)
