@@ -16,6 +16,7 @@ TESTS = Path(__file__).parents[1] / "tests"
 HEADINGS = {
     "test_reliability_intercom.py": "Intercom",
     "test_sync_faults.py": "Intercom, one fault at a time",
+    "test_refusals.py": "What cannot be read: one record, one object, one list",
     "test_reliability_process.py": "The process",
     "test_kills.py": "The process, in a larger load",
     "test_reliability_postgres.py": "Postgres",
