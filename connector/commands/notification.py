@@ -106,7 +106,7 @@ def shown(url: str) -> str:
     """Scheme and host of a URL, and nothing of what may be secret in it."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host = (parts.hostname or "").encode("utf-8", "backslashreplace").decode()
     except ValueError:
         host = None
     return f"{parts.scheme}://{host}" if host else "the address in CONNECTOR_NOTIFY_URL"
