@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from psycopg.conninfo import make_conninfo
 
 from connector.errors import DatabaseRefusedError
@@ -17,8 +16,8 @@ from connector.simulator import Simulator, Workspace
 from connector.sync import plan, windows
 from connector.warehouse import foreign_keys, rights, session, state
 from connector.warehouse.database import Database, conninfo
-from connector.warehouse.migrate import configuration, migrate
-from tests import houses
+from connector.warehouse.migrate import migrate
+from tests import houses, older
 from tests.harness import NOW, Harness
 from tests.houses import HOUSES, POOLED, Applied, House, applied
 from tests.postgres import PGBOUNCER, pooled
@@ -131,24 +130,16 @@ def _locker(database: Database, look: Any) -> dict[str, str]:
     return found
 
 
-def test_an_open_window_of_an_older_version_goes_on(database: Database, schema: str) -> None:
-    migrate(database)
+def test_an_open_window_of_an_older_version_goes_on(
+    database: Database, database_url: str, schema: str
+) -> None:
+    older.build(database_url, schema)
     old = "timestamptz '0001-01-01 00:00Z'", "timestamptz '9999-12-31 00:00Z'"
-
-    def back(conn: sa.Connection) -> None:
-        conn.execute(sa.select(sa.func.set_config("search_path", schema, True)))
-        config = configuration()
-        config.attributes["connection"] = conn
-        conn.dialect.default_schema_name = schema
-        command.downgrade(config, "0002")
-        conn.execute(
-            sa.text(
-                "INSERT INTO sync_windows VALUES"
-                f" ('users', {old[0]}, '2024-01-01Z'), ('users', '2024-01-01Z', {old[1]})"
-            )
-        )
-
-    database.write(back)
+    query = (
+        f'INSERT INTO "{schema}".sync_windows VALUES'
+        f" ('users', {old[0]}, '2024-01-01Z'), ('users', '2024-01-01Z', {old[1]})"
+    )
+    database.write(lambda conn: conn.execute(sa.text(query)))
     assert migrate(database)
     [first, last] = database.read(lambda conn: state.windows(conn, "users"))
     assert (first.lower, last.upper) == (state.OPEN_LOWER, state.OPEN_UPPER)
