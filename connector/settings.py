@@ -228,11 +228,15 @@ def allowed_deletes(text: str | None) -> bool | tuple[str, ...]:
 
     SettingsError for a name that is no resource and no table.
     """
-    if text is None or text.strip() in ("", "all"):
+    if text is None or text.strip() == "all":
         return text is not None
     tables = {part.name for table in TABLES for part in table.family()}
     found = list[str]()
     for name in filter(None, (word.strip() for word in text.split(","))):
         known = name in tables
         found += [name] if known else [one.name for one in called(name, "--allow-deletes")]
+    if not found:
+        raise SettingsError(
+            "--allow-deletes names nothing: give names of resources or tables, or none"
+        )
     return tuple(found)
