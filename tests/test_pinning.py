@@ -44,7 +44,7 @@ def lively(harness: Harness) -> str:
     """A workspace with something in every excluded field; the contact that has most."""
     small = {"events": 30, "tickets": 6, "articles": 4, "macros": 3, "calls": 4, "news_items": 3}
     harness.simulate(
-        Workspace.generate(1, contacts=40, companies=8, conversations=12, **small, now=int(NOW))
+        Workspace.generate(1, contacts=40, companies=24, conversations=12, **small, now=int(NOW))
     )
     control = harness.control
     key = next(c["id"] for c in control.truth("contacts") if c["role"] == "user")
