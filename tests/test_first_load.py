@@ -88,7 +88,7 @@ async def test_a_first_load_that_fails_has_its_foreign_keys_again(
     monkeypatch.setattr(windows, "LARGE", 100)
     before = migrated(harness)
     harness.simulate(space())
-    harness.control.fail({"path": "/contacts/search"}, kind="status", status=400, after=4)
+    harness.control.fail({"path": "/contacts/search"}, status=400, after=4, times=None)
     outcome = await harness.sync()
     assert outcome.exit_code == 1
     assert keys(harness) == before

@@ -114,11 +114,17 @@ async def test_a_pending_lead_that_became_a_user_is_settled(harness: Harness) ->
     assert differences(harness) == []
 
 
-async def test_a_contact_whose_lists_are_not_found_is_asked_for_itself(harness: Harness) -> None:
+@pytest.mark.parametrize("others", ["some", "only users", "none"])
+async def test_a_contact_whose_lists_are_not_found_is_asked_for_itself(
+    harness: Harness, others: str
+) -> None:
     harness.simulate(workspace(), index_lag=0)
     harness.control.deny("^/contacts/activities")
+    key, *rest = contacts(harness, "user")
+    others_die = {"some": [], "only users": contacts(harness, "lead")}
+    for one in others_die.get(others, [*rest, *contacts(harness, "lead")]):
+        harness.control.delete_contact(one)
     await harness.sync()
-    key = contacts(harness, "user")[0]
     harness.control.track_event(key, "opened", {}, server_side=False)
     harness.pass_time(DAY)
     harness.control.when({"path": "^/contacts/search"}, "delete_contact", {"id": key}, times=1)

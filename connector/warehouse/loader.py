@@ -120,6 +120,12 @@ class Loader:
         cursor.execute(statements.sample(self.names, resource), [*values, size])
         return [key for (key,) in cursor.fetchall()]
 
+    def others(self, conn: sa.Connection, table: Table, ids: Sequence[str], size: int) -> list[str]:
+        """Ids of so many living rows of the table, chosen by chance, that are not among these."""
+        cursor = cursor_of(conn)
+        cursor.execute(statements.others(self.names, table), [list(ids), size])
+        return [key for (key,) in cursor.fetchall()]
+
     def known(
         self, conn: sa.Connection, table: Table, ids: Sequence[str]
     ) -> dict[str, tuple[datetime | None, datetime | None]]:

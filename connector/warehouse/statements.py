@@ -290,6 +290,14 @@ def sample(names: Names, resource: Resource) -> str:
     )
 
 
+def others(names: Names, table: Table) -> str:
+    """Ids of living rows of the table by chance. Parameters: ids that are left out, how many."""
+    return (
+        f"SELECT id FROM {names(table.name)} WHERE {_ALIVE} AND id <> ALL (%s)"
+        " ORDER BY random() LIMIT %s"
+    )
+
+
 def unfilled(names: Names, table: Table, referring: Iterable[tuple[str, str]] | None) -> str:
     """Placeholders worth asking for, but those that are pending.
 
