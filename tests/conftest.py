@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import subprocess
@@ -16,8 +17,22 @@ import sqlalchemy as sa
 from connector.warehouse.database import Database, conninfo
 from tests.harness import Harness
 from tests.postgres import Server
+from tests.template import Template
 
 _numbers = itertools.count(1)
+
+# Begun first, each by a worker of its own, so that none waits for one of them at the end.
+LONGEST = (
+    "refusals", "nothing_is_lost", "night", "year", "sync", "cli", "fuse", "sync_faults",
+    "reliability_intercom", "kills", "completeness", "clocks", "reliability_postgres", "pinning",
+    "theirs", "houses", "demo", "reliability_process",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files in order of how long they take, as far as that matters."""
+    order = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -144,9 +159,38 @@ def _as_often_as_said(request: pytest.FixtureRequest, injected: Injected) -> Ite
         assert injected.times + struck >= mark.kwargs.get("times", 1)
 
 
+@pytest.fixture(scope="session")
+def template(database_url: str) -> Iterator[Template | None]:
+    """A database with a schema as ``migrate`` leaves it; None where this role may make none."""
+    made = Template.make(database_url, f"t_{os.getpid()}")
+    yield made
+    if made:
+        made.drop()
+
+
+def _asked(request: pytest.FixtureRequest) -> set[str]:
+    return set(inspect.signature(request.function).parameters)
+
+
 @pytest.fixture
-async def harness(database_url: str, schema: str) -> AsyncIterator[Harness]:
-    """A simulated Intercom, a warehouse, and the sync between them."""
-    harness = Harness(database_url, schema)
-    yield harness
-    harness.close()
+async def harness(
+    request: pytest.FixtureRequest, template: Template | None
+) -> AsyncIterator[Harness]:
+    """A simulated Intercom, a warehouse, and the sync between them.
+
+    The schema is there already, in a database of the test's own, copied from one: migrations take
+    longer than most tests. A test marked ``bare``, or one that asks for ``schema`` as well, begins
+    without one, in the database that all share.
+    """
+    bare = request.node.get_closest_marker("bare") or "schema" in _asked(request)
+    if template is None or bare:
+        harness = Harness(
+            request.getfixturevalue("database_url"), request.getfixturevalue("schema")
+        )
+        yield harness
+        harness.close()
+    else:
+        with template.copy() as url:
+            harness = Harness(url, template.schema)
+            yield harness
+            harness.close()

@@ -717,7 +717,7 @@ async def test_a_view_that_is_being_read_grows_at_the_next_run(
 
 
 async def test_a_role_without_ddl_syncs_and_migrate_appends(
-    synced: Harness, database_url: str, caplog: pytest.LogCaptureFixture
+    synced: Harness, caplog: pytest.LogCaptureFixture
 ):
     role = f"sync_{os.getpid()}"
     synced.query(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
@@ -730,7 +730,9 @@ async def test_a_role_without_ddl_syncs_and_migrate_appends(
         synced.control.create_data_attribute("contact", "Region")
         owner, synced.database_url = (
             synced.database_url,
-            psycopg.conninfo.make_conninfo(conninfo(database_url), user=role, password="secret"),
+            psycopg.conninfo.make_conninfo(
+                conninfo(synced.database_url), user=role, password="secret"
+            ),
         )
         assert (await synced.sync()).exit_code == 0
         synced.database_url = owner
@@ -796,7 +798,7 @@ def test_a_rebuild_does_not_wait_for_readers(warehouse, database_url, monkeypatc
     monkeypatch.setattr(locks, "WAIT", 0.05)
     list_attributes(warehouse, attribute("a"))
     list_attributes(warehouse, attribute("a", archived=True))
-    with psycopg.connect(conninfo(database_url)) as reader:
+    with psycopg.connect(conninfo(synced.database_url)) as reader:
         reader.execute(f'SELECT count(*) FROM "{warehouse.schema}".leads')
         with pytest.raises(ViewsInUseError, match="others are reading"):
             command.run(warehouse.database, rebuild=True)

@@ -762,13 +762,13 @@ def test_all_locks_of_a_block_are_waited_for_together(house: House, monkeypatch)
 
 
 async def test_a_house_full_of_others_things_syncs_grows_rebuilds(
-    harness: Harness, caplog: pytest.LogCaptureFixture, database_url: str
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.WARNING)
     space = Workspace.generate(7, contacts=40, companies=6, conversations=8, now=int(NOW))
     harness.simulate(space)
     assert (await harness.sync()).exit_code == 0
-    house = House(database_url, harness.schema)
+    house = House(harness.database_url, harness.schema)
     house.do(
         "CREATE VIEW open_conversations AS SELECT * FROM conversations_live WHERE open",
         "CREATE MATERIALIZED VIEW tiers AS SELECT custom_plan_tier, count(*) FROM users GROUP BY 1",
