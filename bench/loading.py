@@ -30,12 +30,14 @@ from connector.simulator import Workspace
 from connector.simulator.api.conversations import with_parts
 from connector.simulator.encoding import decode
 from connector.sync.store import Chunk, Store
-from connector.warehouse import embedded, foreign_keys, state, statements
-from connector.warehouse.batch import Batch
-from connector.warehouse.database import Database
-from connector.warehouse.encoder import encode
-from connector.warehouse.loader import Loader
+from connector.warehouse import state
+from connector.warehouse.encode.batch import Batch
+from connector.warehouse.encode.encoder import encode
+from connector.warehouse.merge.loader import Loader
 from connector.warehouse.migrate import migrate
+from connector.warehouse.schema import foreign_keys
+from connector.warehouse.sql import embedded, names
+from connector.warehouse.sql.database import Database
 
 SCHEMA, FIRST, WHOLE = "loading", "loading_first", "loading_whole"
 PAGE = 150
@@ -159,7 +161,7 @@ def bare(database: Database, table: Table, schema: str, *, keys: bool) -> Merge:
     def copy(conn: sa.Connection, batch: Batch) -> None:
         raw: Any = conn.connection.driver_connection
         for name, staged in batch.staged.items():
-            columns = ", ".join(map(statements.quote, staged.columns))
+            columns = ", ".join(map(names.quote, staged.columns))
             into = f'COPY {schema}."{name}" ({columns}) FROM STDIN'
             if staged.rows:
                 with raw.cursor().copy(into) as stream:
@@ -209,19 +211,19 @@ def load(
 
     Taking off the foreign keys of a table, and putting them on again, is included too.
     """
-    names = statements.Names(database.schema)
+    qualified = names.Names(database.schema)
     with database.transaction() as conn:
         process = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
     began = cpu(process)
     if without_keys_of:
         with database.transaction() as conn:
-            foreign_keys.lift(conn, names, without_keys_of)
+            foreign_keys.lift(conn, qualified, without_keys_of)
     for batch in parts:
         with database.transaction() as conn:
             merge(conn, batch)
     if without_keys_of:
         with database.transaction() as conn:
-            foreign_keys.mend(conn, names)
+            foreign_keys.mend(conn, qualified)
     return cpu(process) - began
 
 

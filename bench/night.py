@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.simulator import Simulator, Workspace
-from connector.warehouse import embedded
+from connector.warehouse.sql import embedded
 from tests.harness import Harness
 from tests.service import environment, served, start
 from tests.truth import differences

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connector.warehouse import embedded
+from connector.warehouse.sql import embedded
 from tests.service import environment
 
 RATE_LIMIT = 1667

@@ -39,8 +39,9 @@ from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
 from connector.sync.run import Options, Outcome, prepare, refetch, sync
 from connector.sync.verify import verify
-from connector.warehouse import cleaning, pinning, rights
-from connector.warehouse.database import Database
+from connector.warehouse import rights
+from connector.warehouse.privacy import cleaning, pinning
+from connector.warehouse.sql.database import Database
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

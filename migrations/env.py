@@ -5,7 +5,7 @@ The connection comes with its search path set to that schema, so migrations name
 
 from alembic import context
 
-from connector.warehouse.schema import metadata
+from connector.warehouse.schema.tables import metadata
 
 config = context.config
 context.configure(

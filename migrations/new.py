@@ -11,9 +11,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 
-from connector.warehouse import embedded
-from connector.warehouse.database import Database
 from connector.warehouse.migrate import configuration
+from connector.warehouse.sql import embedded
+from connector.warehouse.sql.database import Database
 
 SCHEMA = "new_migration"
 

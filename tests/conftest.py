@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from connector.warehouse.database import Database, conninfo
+from connector.warehouse.sql.database import Database, conninfo
 from tests.harness import Harness
 from tests.postgres import Server
 from tests.template import Template
@@ -86,7 +86,7 @@ def _container() -> Iterator[str]:
 
 
 def _embedded(directory: Path) -> Iterator[str]:
-    from connector.warehouse import embedded
+    from connector.warehouse.sql import embedded
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

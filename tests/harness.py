@@ -14,7 +14,7 @@ from connector.intercom.client import Client
 from connector.intercom.clock import Clock
 from connector.simulator import Simulator, SimulatorTransport, Workspace
 from connector.sync.run import Options, Outcome, sync
-from connector.warehouse.database import Database, conninfo
+from connector.warehouse.sql.database import Database, conninfo
 
 # Of the connection that looks, whatever the house around it sets.
 UNDISTURBED = {

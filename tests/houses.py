@@ -18,8 +18,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from connector.warehouse.database import Database, conninfo
 from connector.warehouse.migrate import migrate
+from connector.warehouse.sql.database import Database, conninfo
 
 PASSWORD = "of-the-house"
 SAMPLED = 3  # houses in a run of the suite; all of them with -m chaos

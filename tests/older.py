@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from connector.warehouse import migrate as migrations
-from connector.warehouse.database import Database, conninfo
+from connector.warehouse.sql.database import Database, conninfo
 
 REVISION = "0002"
 VIEWS = Path(__file__).parent / "views_of_0_1_0.sql"

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from connector.warehouse import embedded
+from connector.warehouse.sql import embedded
 
 _numbers = itertools.count(1)
 

@@ -13,8 +13,8 @@ from random import Random
 from typing import Any
 
 from connector.resources import RESOURCES
-from connector.warehouse.excludable import parse
-from connector.warehouse.exclusions import Privacy
+from connector.warehouse.encode.exclusions import Privacy
+from connector.warehouse.privacy.excludable import parse
 from tests.harness import Harness
 
 FIELDS = (

@@ -12,8 +12,8 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from connector.warehouse.database import Database, conninfo
 from connector.warehouse.migrate import migrate
+from connector.warehouse.sql.database import Database, conninfo
 
 
 @dataclass

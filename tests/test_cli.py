@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 
 from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
-from connector.warehouse.database import Database, conninfo
+from connector.warehouse.sql.database import Database, conninfo
 from tests.service import environment, served
 
 TOKEN = "tok_5ecret-of-the-tests"

@@ -13,7 +13,7 @@ from connector.resources import BY_NAME
 from connector.simulator import Workspace
 from connector.sync.run import Outcome, refetch
 from connector.sync.verify import Verified, verify
-from connector.warehouse.database import Database
+from connector.warehouse.sql.database import Database
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from connector.commands import views as command
 from connector.errors import ViewsInUseError
 from connector.simulator import Workspace
-from connector.warehouse import custom_columns, locks
-from connector.warehouse.casts import sql_type
-from connector.warehouse.custom_columns import LONGEST, Attribute, CustomColumn, choose, fold
-from connector.warehouse.database import conninfo
 from connector.warehouse.migrate import migrate
+from connector.warehouse.sql import locks
+from connector.warehouse.sql.database import conninfo
+from connector.warehouse.views import custom_columns
+from connector.warehouse.views.casts import sql_type
+from connector.warehouse.views.custom_columns import LONGEST, Attribute, CustomColumn, choose, fold
 from tests.harness import NOW, Harness
 from tests.warehouse import Warehouse, opened
 
@@ -751,7 +752,7 @@ async def test_a_role_without_ddl_syncs_and_migrate_appends(
 
 @contextlib.contextmanager
 def opened_at(harness: Harness) -> Iterator[Any]:
-    from connector.warehouse.database import Database
+    from connector.warehouse.sql.database import Database
 
     database = Database(harness.database_url, harness.schema)
     try:

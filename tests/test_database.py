@@ -22,9 +22,9 @@ from connector.errors import (
     DatabaseUnreachableError,
     SettingsError,
 )
-from connector.warehouse import database as module
-from connector.warehouse import refusals, session
-from connector.warehouse.database import Database, conninfo
+from connector.warehouse.sql import database as module
+from connector.warehouse.sql import refusals, session
+from connector.warehouse.sql.database import Database, conninfo
 
 SECRET = "s3cr3t-pass"
 

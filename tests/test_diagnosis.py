@@ -11,8 +11,8 @@ import pytest
 from connector import settings
 from connector.commands import check, status
 from connector.simulator import Simulator, Workspace
-from connector.warehouse.database import Database
 from connector.warehouse.migrate import migrate
+from connector.warehouse.sql.database import Database
 from tests.harness import Harness
 from tests.service import environment, served, start
 
@@ -194,7 +194,7 @@ async def test_check_looks_at_a_bounded_part_of_a_table(
 ) -> None:
     assert place.sync() == 0
     place.harness.query("UPDATE contacts SET extra = '{\"new_field\": 1}'")
-    monkeypatch.setattr("connector.warehouse.unclaimed.SAMPLE", 7)
+    monkeypatch.setattr("connector.warehouse.reports.unmapped.SAMPLE", 7)
     _, text = await place.check()
     assert "extra of contacts: of 7 rows looked at, so many hold what no column does:" in text
     assert "new_field (7)" in text

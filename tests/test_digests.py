@@ -13,8 +13,8 @@ from connector.jsontext import decode, head, split
 from connector.resources.companies import TABLE as COMPANIES
 from connector.resources.contacts import TABLE as CONTACTS
 from connector.resources.lists import may_be_cut
-from connector.warehouse.digests import digest, salt
-from connector.warehouse.signatures import Signatures
+from connector.warehouse.state.digests import digest, salt
+from connector.warehouse.values.signatures import Signatures
 
 SALT = salt(CONTACTS, "2.16")
 JSON = st.recursive(

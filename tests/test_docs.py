@@ -19,9 +19,9 @@ from connector.cli import EPILOG, parser
 from connector.commands.report import metrics, run_report
 from connector.resources import BY_NAME, RESOURCES
 from connector.sync.run import Outcome
-from connector.warehouse.database import Database
 from connector.warehouse.migrate import migrate
-from connector.warehouse.schema import metadata
+from connector.warehouse.schema.tables import metadata
+from connector.warehouse.sql.database import Database
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

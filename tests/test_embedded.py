@@ -18,7 +18,7 @@ import pytest
 
 from connector.errors import SettingsError
 from connector.simulator import Simulator, Workspace
-from connector.warehouse import embedded
+from connector.warehouse.sql import embedded
 from tests.conftest import left_over
 from tests.service import environment, served, start
 

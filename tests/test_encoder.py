@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from connector.jsontext import decode, split
 from connector.resources.resource import Kind, Table
-from connector.warehouse.encoder import encode
+from connector.warehouse.encode.encoder import encode
 from tests.test_values import JSON_VALUES
 from tests.warehouse import BY_TABLE, T0, Warehouse, at, opened, unix
 

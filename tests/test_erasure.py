@@ -12,10 +12,10 @@ from connector.commands import forget as command
 from connector.resources import BY_NAME
 from connector.sync.run import refetch
 from connector.sync.verify import verify
-from connector.warehouse import erasure
-from connector.warehouse.database import Database
-from connector.warehouse.exclusions import Privacy
-from connector.warehouse.loader import Loader
+from connector.warehouse.encode.exclusions import Privacy
+from connector.warehouse.merge.loader import Loader
+from connector.warehouse.privacy import erasure
+from connector.warehouse.sql.database import Database
 from tests.harness import Harness
 from tests.truth import differences
 from tests.warehouse import BY_TABLE, Warehouse, at, opened, unix

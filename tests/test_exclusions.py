@@ -16,12 +16,12 @@ from connector.resources import BY_NAME, TABLES
 from connector.resources.resource import Kind, Table
 from connector.sync.run import refetch
 from connector.sync.verify import verify
-from connector.warehouse import cleaning, excludable, pinning
-from connector.warehouse.database import Database
-from connector.warehouse.encoder import encode
-from connector.warehouse.excludable import parse
-from connector.warehouse.exclusions import Exclusions, Privacy
-from connector.warehouse.statements import Names
+from connector.warehouse.encode.encoder import encode
+from connector.warehouse.encode.exclusions import Exclusions, Privacy
+from connector.warehouse.privacy import cleaning, excludable, pinning
+from connector.warehouse.privacy.excludable import parse
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.names import Names
 from tests.harness import Harness
 from tests.warehouse import BY_TABLE, Warehouse, at, opened, unix
 

@@ -17,13 +17,15 @@ import pytest
 from connector.resources.contacts import TABLE as CONTACTS
 from connector.resources.resource import Table
 from connector.simulator import Workspace
-from connector.sync import windows
+from connector.sync.readings import search_full
 from connector.sync.store import Chunk, Store
-from connector.warehouse import encoding, foreign_keys, locks
-from connector.warehouse.database import Database, conninfo
-from connector.warehouse.encoding import Encoding, make
+from connector.warehouse.encode import worker
+from connector.warehouse.encode.worker import Encoding, make
 from connector.warehouse.migrate import migrate
-from connector.warehouse.statements import Names
+from connector.warehouse.schema import foreign_keys
+from connector.warehouse.sql import locks
+from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.names import Names
 from tests.harness import NOW, Harness
 from tests.service import environment, served, start
 from tests.truth import differences
@@ -61,7 +63,7 @@ def migrated(harness: Harness) -> set[tuple[Any, ...]]:
 async def test_a_large_first_load_has_every_foreign_key_afterwards(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "LARGE", 100)
+    monkeypatch.setattr(search_full, "LARGE", 100)
     before, least = migrated(harness), [10**6]
     write = Store.merge
 
@@ -85,7 +87,7 @@ async def test_a_large_first_load_has_every_foreign_key_afterwards(
 async def test_a_first_load_that_fails_has_its_foreign_keys_again(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "LARGE", 100)
+    monkeypatch.setattr(search_full, "LARGE", 100)
     before = migrated(harness)
     harness.simulate(space())
     harness.control.fail({"path": "/contacts/search"}, status=400, after=4, times=None)
@@ -131,22 +133,22 @@ def test_foreign_keys_stay_where_others_read(
 async def test_leads_and_users_fill_their_table_side_by_side(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "LARGE", 100)
+    monkeypatch.setattr(search_full, "LARGE", 100)
     before, told, without = migrated(harness), list[str](), list[bool]()
-    write, read = Store.merge, windows._Reader.read_open_windows
+    write, read = Store.merge, search_full._Reader.read_open_windows
 
     async def merge(store: Store, table: Table, chunk: Chunk, *rest: Any, **more: Any) -> None:
         await write(store, table, chunk, *rest, **more)
         if len(chunk):
             without.append(len(keys(harness)) < len(before))
 
-    async def reading(reader: windows._Reader) -> None:
+    async def reading(reader: search_full._Reader) -> None:
         told.append("begun")
         await read(reader)
         told.append("done")
 
     monkeypatch.setattr(Store, "merge", merge)
-    monkeypatch.setattr(windows._Reader, "read_open_windows", reading)
+    monkeypatch.setattr(search_full._Reader, "read_open_windows", reading)
     simulator = harness.simulate(space())
     outcome = await harness.sync(only=("leads", "users"))
     assert outcome.exit_code == 0, outcome.error
@@ -183,10 +185,10 @@ def texts() -> list[bytes]:
 
 
 def test_what_is_encoded_beside_is_what_is_encoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "WORTH_IT", 1)
+    monkeypatch.setattr(worker, "WORTH_IT", 1)
     records, moments = texts(), [T0] * MANY["contacts"]
     completed = {(0, "contact_tags"): [{"id": "7", "name": "x"}]}
-    beside = Encoding(encoding.NONE)
+    beside = Encoding(worker.NONE)
     try:
         for _ in range(2):
             batch, others = beside.make(CONTACTS, records, moments, completed)
@@ -202,9 +204,9 @@ def test_what_is_encoded_beside_is_what_is_encoded_here(monkeypatch: pytest.Monk
 def test_a_process_beside_that_is_killed_costs_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(encoding, "WORTH_IT", 1)
+    monkeypatch.setattr(worker, "WORTH_IT", 1)
     records, moments = texts(), [T0] * MANY["contacts"]
-    beside = Encoding(encoding.NONE)
+    beside = Encoding(worker.NONE)
     beside.make(CONTACTS, records, moments, {})
     assert beside._beside is not None
     os.kill(beside._beside.pid, signal.SIGKILL)
@@ -250,7 +252,7 @@ def test_the_process_beside_is_told_no_secret_and_ends_with_its_parent(
 def test_a_load_beyond_what_is_worth_a_process_equals_the_truth(
     harness: Harness, database_url: str, schema: str
 ) -> None:
-    size = encoding.WORTH_IT * 2
+    size = worker.WORTH_IT * 2
     harness.simulate(
         Workspace.generate(
             5, contacts=size, companies=30, conversations=0, events=0, tickets=0, articles=0

@@ -12,10 +12,10 @@ from connector.settings import allowed_deletes
 from connector.simulator import Workspace
 from connector.sync.run import Outcome, refetch
 from connector.warehouse import state
-from connector.warehouse.database import Database
-from connector.warehouse.deletions import keyed_by, owners, sources
-from connector.warehouse.exclusions import Privacy
-from connector.warehouse.fuse import Fuse
+from connector.warehouse.encode.exclusions import Privacy
+from connector.warehouse.merge.deletions import keyed_by, owners, sources
+from connector.warehouse.merge.fuse import Fuse
+from connector.warehouse.sql.database import Database
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

@@ -13,10 +13,13 @@ from psycopg.conninfo import make_conninfo
 
 from connector.errors import DatabaseRefusedError
 from connector.simulator import Simulator, Workspace
-from connector.sync import plan, windows
-from connector.warehouse import foreign_keys, rights, session, state
-from connector.warehouse.database import Database, conninfo
+from connector.sync import plan
+from connector.sync.readings import search_full
+from connector.warehouse import rights, state
 from connector.warehouse.migrate import migrate
+from connector.warehouse.schema import foreign_keys
+from connector.warehouse.sql import session
+from connector.warehouse.sql.database import Database, conninfo
 from tests import houses, older
 from tests.harness import NOW, Harness
 from tests.houses import HOUSES, POOLED, Applied, House, applied
@@ -63,7 +66,7 @@ async def test_load_night_and_full_pass_are_right_in_this_house(
     harness: Harness, home: Applied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     print(f"{home.house.name}; HOUSES_SEED={houses.seed()}")
-    monkeypatch.setattr(windows, "LARGE", 50)  # so that foreign keys go and come back
+    monkeypatch.setattr(search_full, "LARGE", 50)  # so that foreign keys go and come back
     sizes: dict[str, Any] = FEW | {"contacts": 200, "companies": 20, "conversations": 60}
     harness.simulate(Workspace.generate(11, now=int(NOW), **sizes))
     for night, full in enumerate((False, False, False, True)):

@@ -17,9 +17,9 @@ import pytest
 
 from connector.resources.data_attributes import DATA_ATTRIBUTES
 from connector.resources.resource import Snapshot
-from connector.sync.lists import _told
-from connector.warehouse import statements
-from connector.warehouse.encoder import encode
+from connector.sync.readings.lists import _told
+from connector.warehouse.encode.encoder import encode
+from connector.warehouse.merge import staging
 from tests.warehouse import BY_TABLE, T0, Warehouse, opened
 
 DATA = Path(__file__).parent / "data"
@@ -475,7 +475,7 @@ def test_a_leaf_whose_column_is_no_longer_declared_is_in_extra_and_lost_without_
     warehouse, monkeypatch
 ):
     # One process knows one declaration of a table; the other one goes when the test ends.
-    monkeypatch.setattr(statements, "_registry", dict(statements._registry))
+    monkeypatch.setattr(staging, "_registry", dict(staging._registry))
     table = BY_TABLE["contacts"]
     poorer = dataclasses.replace(
         table, columns=tuple(column for column in table.columns if column.name != "email")

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from connector.errors import TooManyDeletesError
 from connector.resources import BY_NAME
 from connector.sync.store import Chunk
-from connector.warehouse.encoder import encode
-from connector.warehouse.fuse import Fuse
-from connector.warehouse.signatures import INTERCOM
-from connector.warehouse.survey import outline, survey
-from connector.warehouse.transfer import KEPT
+from connector.warehouse.encode.encoder import encode
+from connector.warehouse.merge.batch_merge import KEPT
+from connector.warehouse.merge.diff import outline, survey
+from connector.warehouse.merge.fuse import Fuse
+from connector.warehouse.values.signatures import INTERCOM
 from tests.warehouse import BY_TABLE, Warehouse, at, opened, unix
 
 

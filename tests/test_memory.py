@@ -12,7 +12,7 @@ import pytest
 from connector.intercom.memory import Memory, Share, listing
 from connector.simulator import Workspace
 from connector.simulator.bulk import Swell
-from connector.sync.ids import Ids
+from connector.sync.tools.ids import Ids
 from tests.harness import NOW, Harness
 from tests.truth import differences
 
@@ -264,7 +264,7 @@ async def test_a_contact_with_very_many_events_is_written_in_pieces(
     for n in range(700):
         harness.control.track_event(contact, f"event {n}", metadata={"text": "x" * 100})
     harness.pass_time(1_000)
-    monkeypatch.setattr("connector.sync.rotation.PIECE", 20_000)
+    monkeypatch.setattr("connector.sync.readings.rotation.PIECE", 20_000)
     memory = Watched(60_000, 20_000)
     await sync(harness, memory)
     assert memory.most <= memory.total + memory.largest
@@ -275,7 +275,7 @@ async def test_a_contact_with_very_many_events_is_written_in_pieces(
 async def test_the_members_of_a_large_segment_are_encoded_in_pieces(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.warehouse.encoder.PIECE", 7)
+    monkeypatch.setattr("connector.warehouse.encode.encoder.PIECE", 7)
     harness.simulate(space(conversations=5, tickets=0, segments=2))
     await sync(harness, Watched(60_000, 20_000))
     assert differences(harness) == []

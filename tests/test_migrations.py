@@ -18,9 +18,9 @@ from psycopg.rows import dict_row
 
 from connector.errors import DatabaseError, SchemaTooNewError
 from connector.warehouse import migrate as migrations
-from connector.warehouse.database import Database, conninfo
 from connector.warehouse.migrate import migrate
-from connector.warehouse.schema import metadata
+from connector.warehouse.schema.tables import metadata
+from connector.warehouse.sql.database import Database, conninfo
 from tests.warehouse import opened
 
 _numbers = itertools.count(1)

@@ -16,7 +16,7 @@ import pytest
 from connector import __version__
 from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
-from connector.warehouse.database import Database
+from connector.warehouse.sql.database import Database
 from tests.service import environment, served
 from tests.test_cli import FEW, TOKEN, Ended, Terminal, Warehouse
 

@@ -11,11 +11,12 @@ from connector.resources import BY_NAME, RESOURCES
 from connector.simulator import Workspace
 from connector.sync.run import Outcome, refetch
 from connector.sync.verify import verify
-from connector.warehouse import cleaning, mapping, pinning
-from connector.warehouse.database import Database
-from connector.warehouse.excludable import parse
-from connector.warehouse.exclusions import Exclusions, Privacy
-from connector.warehouse.statements import Names
+from connector.warehouse.encode.exclusions import Exclusions, Privacy
+from connector.warehouse.privacy import cleaning, pinning
+from connector.warehouse.privacy.excludable import parse
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.names import Names
+from connector.warehouse.state import mapping
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

@@ -9,7 +9,7 @@ import pytest
 
 from connector.intercom import search
 from connector.sync import plan
-from connector.warehouse.state import Span
+from connector.warehouse.state.partitions import Span
 
 NOON = datetime(2026, 5, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -26,7 +26,7 @@ from connector.intercom.refusals import Asked, Meaning, meaning
 from connector.resources import BY_NAME
 from connector.simulator import Workspace
 from connector.sync.run import refetch
-from connector.warehouse.database import Database
+from connector.warehouse.sql.database import Database
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from connector.resources.resource import Kind
 from connector.simulator import SimulatorTransport, Workspace
-from connector.warehouse.encoder import encode
+from connector.warehouse.encode.encoder import encode
 from tests.harness import NOW, Harness
 from tests.test_leaves import Collector, as_read
 from tests.test_values import JSON_VALUES

@@ -19,9 +19,9 @@ from psycopg.conninfo import make_conninfo
 from connector.commands.status import collect
 from connector.errors import AlreadyRunningError, DatabaseError, DatabaseLostError, FenceError
 from connector.simulator import SimulatorTransport, Workspace
-from connector.warehouse import database as database_module
-from connector.warehouse import session
-from connector.warehouse.database import Database, conninfo
+from connector.warehouse.sql import database as database_module
+from connector.warehouse.sql import session
+from connector.warehouse.sql.database import Database, conninfo
 from tests.harness import NOW, Harness
 from tests.postgres import PGBOUNCER, Server, may_mount, pooled, small_disk, standby
 from tests.service import environment, served, start

@@ -22,9 +22,10 @@ from connector.errors import DatabaseError, SettingsError
 from connector.resources.contacts import TABLE as CONTACTS
 from connector.simulator import Simulator, Workspace
 from connector.sync.run import prepare
-from connector.warehouse import foreign_keys, migrate
-from connector.warehouse.database import Database, conninfo
-from connector.warehouse.statements import Names
+from connector.warehouse import migrate
+from connector.warehouse.schema import foreign_keys
+from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.names import Names
 from tests.harness import NOW, Harness
 from tests.postgres import Server
 from tests.service import environment, served, start

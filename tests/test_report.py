@@ -18,7 +18,7 @@ from connector.commands import notification, report
 from connector.commands.logs import JsonLines
 from connector.errors import TokenRefusedError
 from connector.simulator import Simulator, Workspace
-from connector.warehouse.database import conninfo
+from connector.warehouse.sql.database import conninfo
 from tests.service import environment, served, start
 
 SECRET = "s3cret-of-the-url"

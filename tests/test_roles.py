@@ -13,8 +13,8 @@ from psycopg.conninfo import make_conninfo
 
 from connector.simulator import Workspace
 from connector.warehouse import rights
-from connector.warehouse.database import Database
 from connector.warehouse.migrate import migrate
+from connector.warehouse.sql.database import Database
 from tests.harness import NOW, Harness
 from tests.postgres import Server, of_version, programs
 from tests.truth import differences

@@ -6,9 +6,9 @@ import pytest
 
 from connector.errors import SettingsError
 from connector.sync.run import Outcome
-from connector.warehouse import erasure, pinning
-from connector.warehouse.database import Database
-from connector.warehouse.statements import Names
+from connector.warehouse.privacy import erasure, pinning
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.names import Names
 from tests.harness import Harness
 from tests.life import Life, small_workspace
 from tests.life.kind import DAY

@@ -10,8 +10,8 @@ import pytest
 
 from connector.resources import RESOURCES
 from connector.sync import run
-from connector.sync.ahead import Room, beside, side_by_side
-from connector.sync.joint import Joint
+from connector.sync.tools.coalesce import Joint
+from connector.sync.tools.prefetch import Room, beside, side_by_side
 
 
 async def numbers(count: int) -> AsyncIterator[int]:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from connector.errors import SettingsError
 from connector.settings import load
-from connector.warehouse.database import conninfo
-from connector.warehouse.loader import Loader
-from connector.warehouse.signatures import INTERCOM, KEPT, Signatures
+from connector.warehouse.merge.loader import Loader
+from connector.warehouse.sql.database import conninfo
+from connector.warehouse.values.signatures import INTERCOM, KEPT, Signatures
 from tests.warehouse import Warehouse, opened
 
 FILE = "https://downloads.intercomcdn.com/i/o/1/a.png"

@@ -9,8 +9,8 @@ import pytest
 
 from connector.simulator import Workspace
 from connector.sync.run import Outcome
-from connector.warehouse.excludable import parse
-from connector.warehouse.exclusions import Privacy
+from connector.warehouse.encode.exclusions import Privacy
+from connector.warehouse.privacy.excludable import parse
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from connector.errors import FenceError
 from connector.warehouse import state
-from connector.warehouse.database import Database
-from connector.warehouse.state import Span, Tally, Workspace
+from connector.warehouse.sql.database import Database
+from connector.warehouse.state.partitions import Span
+from connector.warehouse.state.runs import Tally
+from connector.warehouse.state.tables import PENDING, RUN_RESOURCES, RUNS, WORKSPACE
+from connector.warehouse.state.workspace import Workspace
 from tests.warehouse import Warehouse, at, opened
 
 
@@ -56,7 +59,7 @@ def test_the_workspace_is_pinned_once_and_its_names_follow(conn):
     state.pin(conn, Workspace("abc", "Old", "US", "Europe/Berlin", "2.16"))
     state.pin(conn, Workspace("abc", "New", "US", "Europe/Berlin", "2.16"))
     assert state.pinned(conn) == Workspace("abc", "New", "US", "Europe/Berlin", "2.16")
-    assert conn.execute(sa.select(sa.func.count()).select_from(state.WORKSPACE)).scalar() == 1
+    assert conn.execute(sa.select(sa.func.count()).select_from(WORKSPACE)).scalar() == 1
 
 
 # -- windows ---------------------------------------------------------------------------------
@@ -113,7 +116,7 @@ def test_only_due_objects_are_offered_and_settled_ones_are_gone(conn):
 
 
 def runs(conn: sa.Connection) -> dict[int, Any]:
-    rows = conn.execute(sa.select(state.RUNS)).mappings()
+    rows = conn.execute(sa.select(RUNS)).mappings()
     return {row["id"]: row for row in rows}
 
 
@@ -128,7 +131,7 @@ def test_a_killed_run_is_visible_until_the_next_marks_it_interrupted(conn):
         False,
         True,
     )
-    statuses = conn.execute(sa.select(state.RUN_RESOURCES.c.status)).scalars().all()
+    statuses = conn.execute(sa.select(RUN_RESOURCES.c.status)).scalars().all()
     assert statuses == ["interrupted"]
     assert runs(conn)[second]["status"] == "running"
 
@@ -146,7 +149,7 @@ def test_a_resource_is_recorded_again_and_again_in_one_row(conn):
     run = state.start_run(conn, "sync")
     state.record(conn, run, "users", Tally(fetched=1, misfits={"a": 1}))
     state.record(conn, run, "users", Tally(status="succeeded", fetched=2, seconds=1.5))
-    [row] = conn.execute(sa.select(state.RUN_RESOURCES)).mappings().all()
+    [row] = conn.execute(sa.select(RUN_RESOURCES)).mappings().all()
     assert (row["status"], row["fetched"], float(row["seconds"])) == ("succeeded", 2, 1.5)
 
 
@@ -157,17 +160,17 @@ def test_old_runs_are_forgotten_but_for_the_running_and_the_last_that_succeeded(
         state.record(conn, ended[-1], "tags", Tally())
         state.finish_run(conn, ended[-1], status)
     running = state.start_run(conn, "sync")
-    conn.execute(sa.update(state.RUNS).values(started_at=sa.func.now() - timedelta(days=10)))
+    conn.execute(sa.update(RUNS).values(started_at=sa.func.now() - timedelta(days=10)))
     young = ended[-1]
     conn.execute(
-        sa.update(state.RUNS)
-        .where(state.RUNS.c.id == young)
+        sa.update(RUNS)
+        .where(RUNS.c.id == young)
         .values(started_at=sa.func.now() - timedelta(days=9))
     )
     assert state.forget_runs(conn, timedelta(days=9, hours=12)) == 3
-    kept = set(conn.execute(sa.select(state.RUNS.c.id)).scalars())
+    kept = set(conn.execute(sa.select(RUNS.c.id)).scalars())
     assert kept == {ended[2], young, running}
-    told = set(conn.execute(sa.select(state.RUN_RESOURCES.c.run_id)).scalars())
+    told = set(conn.execute(sa.select(RUN_RESOURCES.c.run_id)).scalars())
     assert told == {ended[2], young}
     assert state.forget_runs(conn, timedelta(days=9, hours=12)) == 0
 
@@ -195,7 +198,7 @@ def test_a_later_run_waits_for_the_open_transaction_of_the_earlier_one(database_
         def take_over() -> None:
             def work(conn: sa.Connection) -> int:
                 run = state.start_run(conn, "sync")
-                written = conn.execute(sa.select(state.PENDING.c.id)).scalars().all()
+                written = conn.execute(sa.select(PENDING.c.id)).scalars().all()
                 assert written == ["1"]  # what the earlier run committed last is seen
                 return run
 

@@ -10,7 +10,8 @@ import pytest
 
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
-from connector.sync import plan, store, windows
+from connector.sync import plan, store
+from connector.sync.readings import search_full
 from connector.sync.store import INDEX_LAG, Store
 from tests.harness import NOW, Harness
 from tests.truth import differences
@@ -164,9 +165,9 @@ async def test_contacts_near_midnight_are_not_lost_between_windows(
     space = Workspace.generate(3, contacts=1_500, companies=5, conversations=2, now=int(NOW))
     harness.simulate(space, midnight_hole=1_800)
     reopened: list[str] = []
-    reopen = windows._reopen_edges
+    reopen = search_full._reopen_edges
     monkeypatch.setattr(
-        windows, "_reopen_edges", lambda conn, name: (reopened.append(name), reopen(conn, name))
+        search_full, "_reopen_edges", lambda conn, name: (reopened.append(name), reopen(conn, name))
     )
     outcome = await harness.sync()
     assert outcome.exit_code == 0, outcome.error
@@ -239,7 +240,7 @@ async def test_memory_is_bounded_by_what_is_in_flight(
 ) -> None:
     sizes: list[int] = []
     writing = most_written = 0
-    merge, take = Store._merge, windows._Reader._take
+    merge, take = Store._merge, search_full._Reader._take
 
     async def watched_merge(to: Store, merges: Any) -> Any:
         sizes.append(sum(len(one.chunk) for one in merges))
@@ -255,9 +256,9 @@ async def test_memory_is_bounded_by_what_is_in_flight(
             writing -= 1
 
     monkeypatch.setattr(Store, "_merge", watched_merge)
-    monkeypatch.setattr(windows._Reader, "_take", watched_page)
-    monkeypatch.setattr(windows, "ROOM", 7)
-    monkeypatch.setattr(windows, "KEPT", 2)
+    monkeypatch.setattr(search_full._Reader, "_take", watched_page)
+    monkeypatch.setattr(search_full, "ROOM", 7)
+    monkeypatch.setattr(search_full, "KEPT", 2)
     monkeypatch.setattr(plan, "WINDOW_RECORDS", 300)
     harness.simulate(workspace(contacts=6_000, companies=300, conversations=300))
     outcome = await harness.sync(only=("companies", "leads", "users", "conversations"))

@@ -15,7 +15,7 @@ from connector.errors import (
 )
 from connector.simulator import SimulatorTransport, Workspace
 from connector.warehouse import state
-from connector.warehouse.database import Database
+from connector.warehouse.sql.database import Database
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector import jsontext
-from connector.warehouse import values
-from connector.warehouse.database import conninfo
-from connector.warehouse.values import NULL, MisfitError
+from connector.warehouse.sql.database import conninfo
+from connector.warehouse.values import fields
+from connector.warehouse.values.fields import NULL, MisfitError
 
 LAST_SECOND = 253402300799
 
@@ -51,22 +51,22 @@ def misfit(convert: Any, value: Any) -> str:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))))
 def test_any_text_that_postgres_holds_survives_copy_unchanged(connection, texts):
-    assert copied(connection, "body", *map(values.text, texts)) == texts
+    assert copied(connection, "body", *map(fields.text, texts)) == texts
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.sampled_from("ab\\nNtr\t\n\r\x0b\x7f.'\"\u2028\U0001f600")))
 def test_backslashes_and_separators_survive_copy_unchanged(connection, text):
-    assert copied(connection, "body", values.text(text)) == [text]
+    assert copied(connection, "body", fields.text(text)) == [text]
 
 
 @pytest.mark.parametrize("text", ["\\N", "\\.", "\\", "a\\\tb", "\r\n", " ", ""])
 def test_what_copy_itself_means_by_a_text_is_text_all_the_same(connection, text):
-    assert copied(connection, "body", values.text(text)) == [text]
+    assert copied(connection, "body", fields.text(text)) == [text]
 
 
 def test_an_empty_text_stays_empty():
-    assert values.text("") == ""
+    assert fields.text("") == ""
 
 
 @pytest.mark.parametrize(
@@ -74,58 +74,58 @@ def test_an_empty_text_stays_empty():
     [("a\0b", "ab"), ("\ud83d!", "!"), ("\0", ""), ("x\0\ty", "x\\ty"), ("\udfff\\", "\\\\")],
 )
 def test_characters_that_postgres_cannot_hold_are_left_out_and_told(text, cleaned):
-    assert misfit(values.text, text) == cleaned
+    assert misfit(fields.text, text) == cleaned
 
 
 @pytest.mark.parametrize("value", [1, 1.5, True, [], {}, ["a"], {"a": 1}])
 def test_what_is_no_text_does_not_fit_a_text_column(value):
-    assert misfit(values.text, value) == NULL
+    assert misfit(fields.text, value) == NULL
 
 
 def test_an_id_sent_as_a_number_is_its_digits():
-    assert values.identifier(215474207312016) == "215474207312016"
-    assert values.identifier(2**80) == str(2**80)
-    assert values.identifier("0042") == "0042"
+    assert fields.identifier(215474207312016) == "215474207312016"
+    assert fields.identifier(2**80) == str(2**80)
+    assert fields.identifier("0042") == "0042"
 
 
 @pytest.mark.parametrize("value", [True, 1.0, [], {"id": "1"}])
 def test_what_is_no_id_does_not_fit_an_id_column(value):
-    assert misfit(values.identifier, value) == NULL
+    assert misfit(fields.identifier, value) == NULL
 
 
 # -- numbers and flags -----------------------------------------------------------------------
 
 
 def test_flags_are_only_true_and_false():
-    assert (values.flag(True), values.flag(False)) == ("t", "f")
+    assert (fields.flag(True), fields.flag(False)) == ("t", "f")
     for value in (0, 1, "true", "", [], {}):
-        assert misfit(values.flag, value) == NULL
+        assert misfit(fields.flag, value) == NULL
 
 
 @pytest.mark.parametrize("value", [0, -1, 2**63 - 1, -(2**63)])
 def test_a_count_holds_64_bits(value):
-    assert values.count(value) == str(value)
+    assert fields.count(value) == str(value)
 
 
 @pytest.mark.parametrize(
     "value", [2**63, -(2**63) - 1, 10**30, 1.5, math.nan, math.inf, 1e300, True, "7", [], {}]
 )
 def test_what_is_no_whole_number_of_64_bits_does_not_fit_a_count(value):
-    assert misfit(values.count, value) == NULL
+    assert misfit(fields.count, value) == NULL
 
 
 def test_a_whole_number_written_with_a_point_is_a_count():
-    assert values.count(3.0) == "3"
+    assert fields.count(3.0) == "3"
 
 
 @pytest.mark.parametrize("value", [0, 12.5, -3, 10**30, 1e300, 5e-324])
 def test_money_is_any_finite_number(value):
-    assert values.money(value) == repr(value)
+    assert fields.money(value) == repr(value)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "12.50", [], {}])
 def test_what_is_no_finite_number_is_no_money(value):
-    assert misfit(values.money, value) == NULL
+    assert misfit(fields.money, value) == NULL
 
 
 # -- instants --------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_what_is_no_finite_number_is_no_money(value):
     ],
 )
 def test_seconds_milliseconds_and_iso_texts_are_instants(connection, value, expected):
-    [stored] = copied(connection, "moment", values.instant(value))
+    [stored] = copied(connection, "moment", fields.instant(value))
     assert stored == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
@@ -200,14 +200,14 @@ def test_seconds_milliseconds_and_iso_texts_are_instants(connection, value, expe
     ],
 )
 def test_what_names_no_instant_of_the_first_ten_thousand_years_does_not_fit(value):
-    assert misfit(values.instant, value) == NULL
+    assert misfit(fields.instant, value) == NULL
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.integers(), st.floats(), st.text(), st.datetimes().map(str)))
 def test_any_value_is_an_instant_that_postgres_reads_or_does_not_fit(connection, value):
     try:
-        field = values.instant(value)
+        field = fields.instant(value)
     except MisfitError:
         return
     [stored] = connection.execute("SELECT %s::timestamptz::text", [field]).fetchone()
@@ -237,10 +237,10 @@ JSON_VALUES = st.recursive(
 @given(JSON_VALUES)
 def test_any_json_value_becomes_a_document_that_postgres_reads(connection, value):
     try:
-        field = values.document(value)
+        field = fields.document(value)
     except MisfitError as caught:
         field = caught.cleaned
-    copied(connection, "doc", field, values.leftovers({"a": value}))
+    copied(connection, "doc", field, fields.leftovers({"a": value}))
 
 
 @settings(max_examples=300, deadline=None)
@@ -257,21 +257,21 @@ def test_any_json_value_becomes_a_document_that_postgres_reads(connection, value
     )
 )
 def test_a_document_that_jsonb_holds_comes_back_as_it_was(connection, value):
-    [stored] = copied(connection, "doc", values.document(value))
+    [stored] = copied(connection, "doc", fields.document(value))
     assert stored == value
-    [stored] = copied(connection, "doc", values.leftovers({"k": value}))
+    [stored] = copied(connection, "doc", fields.leftovers({"k": value}))
     assert stored == {"k": value}
 
 
 def test_inside_a_document_only_what_does_not_fit_is_cleaned():
     value = {"good": "x", "nul": "a\0b", "half": "\ud83d", "nan": math.nan, "null": None}
-    cleaned = json.loads(misfit(values.document, value))
+    cleaned = json.loads(misfit(fields.document, value))
     assert cleaned == {"good": "x", "nul": "ab", "half": "", "nan": None, "null": None}
 
 
 def test_an_original_is_kept_in_a_form_that_jsonb_holds():
     kept = json.loads(
-        values.leftovers({"a": "x\0y", "b": "\ud83d", "c": math.inf, "d": 2**70}).replace(
+        fields.leftovers({"a": "x\0y", "b": "\ud83d", "c": math.inf, "d": 2**70}).replace(
             "\\\\", "\\"
         )
     )
@@ -279,13 +279,13 @@ def test_an_original_is_kept_in_a_form_that_jsonb_holds():
 
 
 def test_a_key_that_had_to_be_cleaned_takes_no_other_keys_place():
-    assert json.loads(misfit(values.document, {"a": 1, "a\0": 2})) == {"a": 1}
-    assert json.loads(misfit(values.document, {"a\0": 2, "a": 1})) == {"a": 1}
+    assert json.loads(misfit(fields.document, {"a": 1, "a\0": 2})) == {"a": 1}
+    assert json.loads(misfit(fields.document, {"a\0": 2, "a": 1})) == {"a": 1}
 
 
 def test_a_backslash_before_u0000_is_no_nul(connection):
     value = {"path": "C:\\u0000dir", "more": ["\\\\u0000"]}
-    assert copied(connection, "doc", values.document(value)) == [value]
+    assert copied(connection, "doc", fields.document(value)) == [value]
 
 
 @pytest.mark.parametrize("depth", [300, 700, 900])
@@ -293,16 +293,16 @@ def test_a_backslash_before_u0000_is_no_nul(connection):
 def test_no_depth_of_nesting_stops_a_document(connection, depth, inner):
     value = jsontext.decode(b"[" * depth + inner.encode() + b"]" * depth)
     try:
-        field = values.document(value)
+        field = fields.document(value)
     except MisfitError as caught:
         field = caught.cleaned
-    copied(connection, "doc", field, values.leftovers({"a": value, "b\0": 1}))
+    copied(connection, "doc", field, fields.leftovers({"a": value, "b\0": 1}))
 
 
 @pytest.mark.parametrize("value", [[], "", 1, True, [{}]])
 def test_a_map_holds_only_objects(value):
-    assert misfit(values.mapping, value) == NULL
-    assert values.mapping({}) == "{}"
+    assert misfit(fields.mapping, value) == NULL
+    assert fields.mapping({}) == "{}"
 
 
 def test_links_are_text_like_any_other():
@@ -310,7 +310,7 @@ def test_links_are_text_like_any_other():
         "https://shop.example.com/index.php?route=order&token=55&id=7",
         "https://downloads.intercomcdn.com/a.png?expires=1&signature=2",
     ):
-        assert values.text(link) == values.url(link) == link
-        assert json.loads(values.document({link: [link]})) == {link: [link]}
-        assert json.loads(values.leftovers({"e": link})) == {"e": link}
-        assert json.loads(misfit(values.document, {"k": link, "bad": "\0"}))["k"] == link
+        assert fields.text(link) == fields.url(link) == link
+        assert json.loads(fields.document({link: [link]})) == {link: [link]}
+        assert json.loads(fields.leftovers({"e": link})) == {"e": link}
+        assert json.loads(misfit(fields.document, {"k": link, "bad": "\0"}))["k"] == link

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector.resources import RESOURCES, TABLES
-from connector.warehouse.views import refresh_views
+from connector.warehouse.views.live import refresh_views
 from tests.warehouse import BY_TABLE, Warehouse, at, opened
 
 

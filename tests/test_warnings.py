@@ -11,7 +11,7 @@ import pytest
 from connector.resources import TABLE_BY_NAME
 from connector.simulator import Workspace
 from connector.sync.run import Outcome
-from connector.warehouse.encoder import encode
+from connector.warehouse.encode.encoder import encode
 from tests.harness import NOW, Harness
 from tests.warehouse import Warehouse
 

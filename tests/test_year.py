@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Search
 from connector.sync.run import Outcome
-from connector.warehouse.database import Database
+from connector.warehouse.sql.database import Database
 from tests.doubts import LAGGING
 from tests.gone import instant
 from tests.harness import Harness

@@ -15,11 +15,11 @@ from psycopg.rows import dict_row
 
 from connector.resources import TABLES
 from connector.resources.resource import Table
-from connector.warehouse.database import Database, conninfo
-from connector.warehouse.encoder import Batch, encode
-from connector.warehouse.exclusions import NONE, Exclusions
-from connector.warehouse.loader import Loader, Written
+from connector.warehouse.encode.encoder import Batch, encode
+from connector.warehouse.encode.exclusions import NONE, Exclusions
+from connector.warehouse.merge.loader import Loader, Written
 from connector.warehouse.migrate import migrate
+from connector.warehouse.sql.database import Database, conninfo
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)  # where the tests' time begins
 BY_TABLE: dict[str, Table] = {table.name: table for table in TABLES}

@@ -35,10 +35,10 @@ from connector.settings import Settings
 from connector.sync.tolerance import is_tolerated
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, rights, state
-from connector.warehouse.database import Database
-from connector.warehouse.excludable import alike
-from connector.warehouse.state import Workspace
-from connector.warehouse.unclaimed import Unclaimed, unclaimed
+from connector.warehouse.privacy.excludable import alike
+from connector.warehouse.reports.unmapped import Unclaimed, unclaimed
+from connector.warehouse.sql.database import Database
+from connector.warehouse.state.workspace import Workspace
 
 NOBODY = "0" * 24  # an id that no contact has
 LONGEST_KEY = 60  # characters of a key that are printed

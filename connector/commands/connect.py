@@ -11,11 +11,12 @@ from connector.intercom.budget import Budget
 from connector.intercom.client import Client
 from connector.intercom.clock import Clock
 from connector.settings import EMBEDDED, Settings
-from connector.warehouse import embedded, pinning
-from connector.warehouse.database import Database
-from connector.warehouse.excludable import parse
-from connector.warehouse.exclusions import Privacy
-from connector.warehouse.signatures import Signatures
+from connector.warehouse.encode.exclusions import Privacy
+from connector.warehouse.privacy import pinning
+from connector.warehouse.privacy.excludable import parse
+from connector.warehouse.sql import embedded
+from connector.warehouse.sql.database import Database
+from connector.warehouse.values.signatures import Signatures
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from connector import settings as settings_module
 from connector.commands import demo_tables
 from connector.commands.interruption import heeded
 from connector.errors import ConnectorError
-from connector.warehouse import embedded
+from connector.warehouse.sql import embedded
 
 TOKEN = "sim-token"
 CHANGED = 0.01  # share of the workspace that changes between the two syncs

@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 
-from connector.warehouse.database import Database, cursor_of
-from connector.warehouse.session import READS
+from connector.warehouse.sql.database import Database, cursor_of
+from connector.warehouse.sql.session import READS
 
 TABLES = ("companies", "contacts", "conversations", "conversation_parts")
 

@@ -9,9 +9,10 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from connector.warehouse import erasure, state
-from connector.warehouse.database import Database
-from connector.warehouse.statements import Names
+from connector.warehouse import state
+from connector.warehouse.privacy import erasure
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.names import Names
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-from connector.warehouse.database import Database
+from connector.warehouse.sql.database import Database
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 4.0  # seconds for a transaction to end by itself, before its statement is cancelled

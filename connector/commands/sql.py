@@ -13,9 +13,9 @@ from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoade
 from sqlalchemy.exc import DBAPIError
 
 from connector.errors import SettingsError
-from connector.warehouse.database import Database
-from connector.warehouse.session import USERS_READS, USERS_WRITES
-from connector.warehouse.statements import quote
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.names import quote
+from connector.warehouse.sql.session import USERS_READS, USERS_WRITES
 
 WIDEST = 60  # characters of a cell on paper; --json shows all
 

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from connector.resources import RESOURCES
 from connector.resources.resource import Deletions, Resource
 from connector.warehouse import migrate, state
-from connector.warehouse.completeness import measure
-from connector.warehouse.database import Database, is_locked
-from connector.warehouse.statements import Names, literal, quote
+from connector.warehouse.reports.completeness import measure
+from connector.warehouse.sql.database import Database, is_locked
+from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.state.tables import RUN_RESOURCES, RUNS
 
 KILLED = "interrupted"  # what still counts as running, though nobody holds its lock
 
@@ -34,15 +35,13 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
         return {"schema": schema, "fine": False, "advice": "never synced: run sync"}
     migrate.check(conn, schema)
     workspace = state.pinned(conn)
-    spent = state.RUN_RESOURCES
+    spent = RUN_RESOURCES
     requests = (
         sa.select(sa.func.coalesce(sa.func.sum(spent.c.requests), 0))
-        .where(spent.c.run_id == state.RUNS.c.id)
+        .where(spent.c.run_id == RUNS.c.id)
         .scalar_subquery()
     )
-    query = (
-        sa.select(state.RUNS, requests.label("requests")).order_by(state.RUNS.c.id.desc()).limit(5)
-    )
+    query = sa.select(RUNS, requests.label("requests")).order_by(RUNS.c.id.desc()).limit(5)
     runs = [dict(row) for row in conn.execute(query).mappings()]
     if runs and runs[0]["status"] == "running" and not is_locked(conn, schema):
         runs[0]["status"] = KILLED

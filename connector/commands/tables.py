@@ -14,10 +14,10 @@ from sqlalchemy.dialects import postgresql
 
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Link, Table
-from connector.warehouse.relations import VERSION_TABLE
-from connector.warehouse.schema import BOOKKEEPING, metadata
-from connector.warehouse.state import CUSTOM_COLUMNS
-from connector.warehouse.view_sql import IDENTITIES, live, views_of
+from connector.warehouse.schema.tables import BOOKKEEPING, metadata
+from connector.warehouse.state.relations import VERSION_TABLE
+from connector.warehouse.state.tables import CUSTOM_COLUMNS
+from connector.warehouse.views.definitions import IDENTITIES, live, views_of
 
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 

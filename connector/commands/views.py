@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from connector.warehouse import views
-from connector.warehouse.database import Database
+from connector.warehouse.sql.database import Database
+from connector.warehouse.views import live
 
 
 def run(database: Database, *, rebuild: bool) -> int:
@@ -15,7 +15,7 @@ def run(database: Database, *, rebuild: bool) -> int:
     The caller holds the lock of the schema. Raises ViewsInUseError if they cannot be made anew.
     """
     if rebuild:
-        left = database.write(lambda conn: views.rebuild(conn, database.schema))
+        left = database.write(lambda conn: live.rebuild(conn, database.schema))
         for name, reason in left.items():
             print(f"{name} was left as it is: {reason}", file=sys.stderr)
         print("the views show living attributes only")
@@ -29,8 +29,8 @@ def run(database: Database, *, rebuild: bool) -> int:
 def grow(database: Database) -> bool:
     """Make and append what lacks, and print it; whether a view could not be brought up to date."""
     refused = False
-    for name in views.makers():
-        grown = database.write(partial(views.grow, schema=database.schema, view=name))
+    for name in live.makers():
+        grown = database.write(partial(live.grow, schema=database.schema, view=name))
         if grown.refused:
             refused = True
             print(f"{name} was left as it is: {grown.refused}", file=sys.stderr)

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from connector.errors import SettingsError
 from connector.resources import RESOURCES
 from connector.resources.resource import Members, PerContact, Resource
-from connector.sync.holes import fill_holes, is_object, is_place
-from connector.sync.passes import run_pass
-from connector.sync.rotation import read_contacts, read_groups
+from connector.sync.readings.holes import fill_holes, is_object, is_place
+from connector.sync.readings.passes import run_pass
+from connector.sync.readings.rotation import read_contacts, read_groups
 from connector.sync.work import Pass
 from connector.warehouse import state
-from connector.warehouse.loader import Loader
+from connector.warehouse.merge.loader import Loader
 
 Shares = dict[Resource, list[str]]
 

@@ -10,7 +10,7 @@ import logging
 from functools import partial
 
 from connector.sync.store import Store
-from connector.warehouse import views
+from connector.warehouse.views import live
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +19,13 @@ async def grow_views(store: Store) -> None:
     """Bring the views up to date; an idle run finds nothing to do and executes no DDL."""
     schema = store.database.schema
     refused: dict[str, list[str]] = {}
-    for view in await store.do(partial(views.behind, schema=schema)):
-        grown = await store.do(partial(views.grow, schema=schema, view=view))
+    for view in await store.do(partial(live.behind, schema=schema)):
+        grown = await store.do(partial(live.grow, schema=schema, view=view))
         if grown.busy:
             logger.warning(
                 "%s lacks new columns: %s; the next run tries again", view, grown.refused
             )
-        elif grown.refused == views.NOT_OURS:
+        elif grown.refused == live.NOT_OURS:
             logger.warning("%s lacks new columns: %s", view, grown.refused)
         elif grown.refused:
             refused.setdefault(grown.refused.replace(view, "the view"), []).append(view)

@@ -26,19 +26,20 @@ from connector.resources.resource import (
     Resource,
     Snapshot,
 )
-from connector.sync.ahead import side_by_side
-from connector.sync.feeds import news_of
-from connector.sync.lists import catalogue_style, snapshot_pages
 from connector.sync.objects import AT_ONCE, complete_lists, read_objects
-from connector.sync.rotation import Read, as_records, read_members, read_one
+from connector.sync.readings.feeds import news_of
+from connector.sync.readings.lists import catalogue_style, snapshot_pages
+from connector.sync.readings.rotation import Read, as_records, read_members, read_one
 from connector.sync.store import INDEX_LAG
+from connector.sync.tools.prefetch import side_by_side
 from connector.sync.work import CHUNK_RECORDS, release, size
-from connector.warehouse import keys, reads
-from connector.warehouse.database import Database
-from connector.warehouse.encoder import encode
-from connector.warehouse.exclusions import Exclusions
-from connector.warehouse.instants import instant
-from connector.warehouse.loader import Loader
+from connector.warehouse.encode import keys
+from connector.warehouse.encode.encoder import encode
+from connector.warehouse.encode.exclusions import Exclusions
+from connector.warehouse.merge.loader import Loader
+from connector.warehouse.sql.database import Database
+from connector.warehouse.state import reads
+from connector.warehouse.values.instants import instant
 
 T = TypeVar("T")
 Dated = Sequence[tuple[Mapping[str, Any], datetime]]  # records, and when each was asked for

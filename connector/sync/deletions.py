@@ -13,13 +13,14 @@ from connector.resources.resource import Table
 from connector.sync.objects import read_objects
 from connector.sync.store import Store
 from connector.sync.work import Pass
-from connector.warehouse import absence, deletions
-from connector.warehouse.deletions import Candidate, Verdict
+from connector.warehouse.merge import deletions
+from connector.warehouse.merge.deletions import Candidate, Verdict
+from connector.warehouse.state import candidates
 
 SAMPLE = 5  # answers of earlier runs that each run checks; one that is wrong discredits all
 TRUSTED = timedelta(days=7)  # an answer older than that is asked for again
 
-BY_ID = (absence.GONE, absence.ARCHIVED, absence.MERGED)
+BY_ID = (candidates.GONE, candidates.ARCHIVED, candidates.MERGED)
 
 
 async def settle(
@@ -44,7 +45,7 @@ async def _candidates(
     if table.name not in store.doubts:
         return []
     names, lag = store.loader.names, store.lag
-    found = await store.do(lambda conn: deletions.candidates(conn, names, table, lag, ids))
+    found = await store.do(lambda conn: deletions.found_gone(conn, names, table, lag, ids))
     return [one for one in found if one.owner in owners]
 
 

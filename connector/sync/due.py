@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from connector.resources.resource import Resource, Search
 from connector.sync.limits import Demand
-from connector.warehouse import absence, digests, mapping, state
-from connector.warehouse.loader import Loader
+from connector.warehouse import state
+from connector.warehouse.merge.loader import Loader
+from connector.warehouse.state import candidates, digests, mapping
 
 FIRST, ASKED, MAPPING, DUE = "first", "asked", "mapping", "due"  # why one is owed
 TRIED = "tried"  # whatever the reason was: it failed once, in a run that went on with others
@@ -88,7 +89,7 @@ def _begin_anew(
     Without a demand the limit stays as it is.
     """
     mapping.forget(conn, resource)
-    absence.reveal(conn, resource.table)
+    candidates.reveal(conn, resource.table)
     state.drop_windows(conn, resource.name)
     state.advance(
         conn,
@@ -150,7 +151,7 @@ def _by_id(
         number = loader.cut(conn, resource)
     if known.plan_since:
         older = state.Span(state.OPEN_LOWER, known.plan_since)
-        number += absence.omitted(conn, loader.names, resource, now, older, "updated_at")
+        number += candidates.omitted(conn, loader.names, resource, now, older, "updated_at")
     return number
 
 

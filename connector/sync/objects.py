@@ -23,7 +23,7 @@ from connector.intercom.retry import QUICK
 from connector.jsontext import decode, escaped, head, is_complete
 from connector.resources.lists import Record, incomplete_links, may_be_cut
 from connector.resources.resource import Complete, Link, Resource, Table
-from connector.sync.ahead import gathered, side_by_side, together
+from connector.sync.tools.prefetch import gathered, side_by_side, together
 
 AT_ONCE = 50  # objects that one reader reads at the same time
 

@@ -11,10 +11,10 @@ from connector.intercom.around import hole_of
 from connector.resources.resource import Resource
 from connector.sync import limits
 from connector.sync.contradictions import asked_again
-from connector.sync.holes import fill_holes, is_object
+from connector.sync.readings.holes import fill_holes, is_object
 from connector.sync.work import PLACEHOLDER_TRIES, Pass
 from connector.warehouse import state
-from connector.warehouse.state import Pending
+from connector.warehouse.state.pending_objects import Pending
 
 PLACEHOLDERS_A_RUN = 1_000  # read by id at the end of each run, at least
 PENDING_AT_ONCE = 500

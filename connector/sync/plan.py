@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connector.intercom import search
 from connector.resources.resource import Granularity, Members, Search
-from connector.warehouse.instants import instant
-from connector.warehouse.state import OPEN_LOWER, OPEN_UPPER, Span
+from connector.warehouse.state.partitions import OPEN_LOWER, OPEN_UPPER, Span
+from connector.warehouse.values.instants import instant
 
 INTERCOM_BEGAN = datetime(2011, 8, 1, tzinfo=UTC)
 

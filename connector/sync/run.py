@@ -38,21 +38,27 @@ from connector.resources.resource import (
 from connector.resources.selection import Selection
 from connector.sync import deletions, due, limits, pending
 from connector.sync.again import check_readable, read_again, shares
-from connector.sync.ahead import together
 from connector.sync.columns import grow_views
-from connector.sync.passes import run_pass
+from connector.sync.readings.passes import run_pass
 from connector.sync.store import INDEX_LAG, Store
 from connector.sync.tolerance import is_news, is_tolerated
+from connector.sync.tools.prefetch import together
 from connector.sync.work import Pass
 from connector.sync.workspace import check_same, opened_by
-from connector.warehouse import deletions as warehouse_deletions
-from connector.warehouse import foreign_keys, mapping, migrate, pinning, rights, state
-from connector.warehouse.completeness import measure
-from connector.warehouse.database import Database
-from connector.warehouse.exclusions import Privacy
-from connector.warehouse.fuse import Fuse
-from connector.warehouse.state import Pending, Progress, Tally, Workspace
-from connector.warehouse.statements import Names
+from connector.warehouse import migrate, rights, state
+from connector.warehouse.encode.exclusions import Privacy
+from connector.warehouse.merge import deletions as warehouse_deletions
+from connector.warehouse.merge.fuse import Fuse
+from connector.warehouse.privacy import pinning
+from connector.warehouse.reports.completeness import measure
+from connector.warehouse.schema import foreign_keys
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.names import Names
+from connector.warehouse.state import mapping
+from connector.warehouse.state.cursors import Progress
+from connector.warehouse.state.pending_objects import Pending
+from connector.warehouse.state.runs import Tally
+from connector.warehouse.state.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 

@@ -21,26 +21,21 @@ from connector.jsontext import decode, head
 from connector.resources import TABLES
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
-from connector.sync.joint import Joint
-from connector.warehouse import (
-    absence,
-    cleaning,
-    deletions,
-    digests,
-    erasure,
-    foreign_keys,
-    pinning,
-    state,
-)
-from connector.warehouse import told as told_by
-from connector.warehouse.batch import Batch
-from connector.warehouse.database import Database
-from connector.warehouse.encoder import encode, encode_list, row_keys
-from connector.warehouse.encoding import Encoding, Made
-from connector.warehouse.exclusions import Privacy
-from connector.warehouse.fuse import Fuse
-from connector.warehouse.loader import Loader, Written
-from connector.warehouse.values import tidy
+from connector.sync.tools.coalesce import Joint
+from connector.warehouse import state
+from connector.warehouse.encode import derived as told_by
+from connector.warehouse.encode.batch import Batch
+from connector.warehouse.encode.encoder import encode, encode_list, row_keys
+from connector.warehouse.encode.exclusions import Privacy
+from connector.warehouse.encode.worker import Encoding, Made
+from connector.warehouse.merge import deletions
+from connector.warehouse.merge.fuse import Fuse
+from connector.warehouse.merge.loader import Loader, Written
+from connector.warehouse.privacy import cleaning, erasure, pinning
+from connector.warehouse.schema import foreign_keys
+from connector.warehouse.sql.database import Database
+from connector.warehouse.state import candidates, digests
+from connector.warehouse.values.fields import tidy
 
 MOST_RECORDS = 3_000  # of several chunks in one transaction
 MOST_OBJECTS = 150  # the same of whole conversations, which can be large
@@ -382,12 +377,12 @@ class Store:
         self._bury(conn, told, now)
         live_on = [key for key, error in gone.items() if isinstance(error, MergedError)]
         for what, ids in (
-            (absence.GONE, gone.keys() - set(live_on)),
-            (absence.MERGED, live_on),
-            (absence.ARCHIVED, archived),
+            (candidates.GONE, gone.keys() - set(live_on)),
+            (candidates.MERGED, live_on),
+            (candidates.ARCHIVED, archived),
         ):
             times = dict.fromkeys(sorted(ids))
-            absence.answer(conn, names, table, resource.name, what, times, now)
+            candidates.answer(conn, names, table, resource.name, what, times, now)
         if gone or archived:
             self.doubts.add(table.name)
 
@@ -398,7 +393,7 @@ class Store:
         source: str,
         times: Mapping[str, datetime],
         now: datetime,
-        what: str = absence.TOLD,
+        what: str = candidates.TOLD,
     ) -> None:
         """Candidates of what Intercom's feeds and records say, now, is gone since these times.
 
@@ -406,7 +401,7 @@ class Store:
         """
         living = self.loader.living(conn, table, list(times))
         known = {key: at for key, at in times.items() if key in living}
-        absence.answer(conn, self.loader.names, table, source, what, known, now)
+        candidates.answer(conn, self.loader.names, table, source, what, known, now)
         others = {key: at for key, at in times.items() if key not in living}
         if others:
             self.loader.mark_deleted(conn, table, others, self.run_id, exact=True, lag=self.lag)
@@ -466,7 +461,7 @@ class Store:
         living = self.loader.buried(conn, telling, keys)
         if living:
             times = {key: when or at for key, when in living.items()}
-            self.claim(conn, table, table.name, times, at, absence.MERGED)
+            self.claim(conn, table, table.name, times, at, candidates.MERGED)
         return len(marked)
 
     def decide(
@@ -479,16 +474,16 @@ class Store:
         """A list asked for at that time shows these: late enough, they are no candidates."""
         if table.name in self.doubts and ids:
             names = deletions.sources(table)
-            await self.do(lambda conn: absence.dismiss(conn, names, ids, asked_at, self.lag))
+            await self.do(lambda conn: candidates.dismiss(conn, names, ids, asked_at, self.lag))
 
     def read_alive(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
         """Reads by id showed these: they are no candidates."""
         if table.name in self.doubts and ids:
-            absence.dismiss(conn, deletions.sources(table), ids)
+            candidates.dismiss(conn, deletions.sources(table), ids)
 
     async def find_doubts(self) -> None:
         """Remember of which tables there are candidates, so that others cost nothing."""
-        doubted = await self.do(absence.doubted)
+        doubted = await self.do(candidates.doubted)
         self.doubts |= {t.name for t in TABLES if not doubted.isdisjoint(deletions.sources(t))}
 
     # -- transactions ------------------------------------------------------------------------

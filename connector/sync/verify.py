@@ -27,11 +27,12 @@ from connector.sync.comparing import Comparison, Verified
 from connector.sync.run import STOPS
 from connector.sync.tolerance import is_tolerated
 from connector.sync.workspace import check_same, opened_by
-from connector.warehouse import excludable, migrate, pinning, rights, state
-from connector.warehouse.database import Database
-from connector.warehouse.exclusions import NONE, Exclusions
-from connector.warehouse.state import Progress
-from connector.warehouse.survey import BELOW
+from connector.warehouse import migrate, rights, state
+from connector.warehouse.encode.exclusions import NONE, Exclusions
+from connector.warehouse.merge.diff import BELOW
+from connector.warehouse.privacy import excludable, pinning
+from connector.warehouse.sql.database import Database
+from connector.warehouse.state.cursors import Progress
 
 __all__ = ["Verified", "verify"]
 

@@ -28,13 +28,16 @@ from connector.intercom.paging import CursorSearch, Page
 from connector.jsontext import head
 from connector.resources import RESOURCES
 from connector.resources.resource import Resource, Search
-from connector.sync.ahead import gathered
-from connector.sync.known import Sifted, sift
 from connector.sync.objects import Found, complete_lists, read_in_lots
 from connector.sync.store import INDEX_LAG, Chunk, Store
-from connector.warehouse import absence, deletions, state
-from connector.warehouse.instants import instant
-from connector.warehouse.state import Progress, Tally
+from connector.sync.tools.known import Sifted, sift
+from connector.sync.tools.prefetch import gathered
+from connector.warehouse import state
+from connector.warehouse.merge import deletions
+from connector.warehouse.state import candidates
+from connector.warehouse.state.cursors import Progress
+from connector.warehouse.state.runs import Tally
+from connector.warehouse.values.instants import instant
 
 CHUNK_RECORDS = 750  # five pages: what one transaction takes
 CHUNK_BYTES = 4 << 20  # what one transaction takes, however few records that are
@@ -358,13 +361,13 @@ class Pass:
         def look(conn: sa.Connection) -> tuple[dict[str, datetime], set[str]]:
             names = deletions.sources(table)
             dead = store.loader.dead_since(conn, table, list(ids))
-            return dead, absence.answered(conn, names, ids)
+            return dead, candidates.answered(conn, names, ids)
 
-        dead, candidates = await store.do(look)
+        dead, suspects = await store.do(look)
         return [
             key
             for key in ids
-            if key not in candidates
+            if key not in suspects
             and (key not in dead or (asked_at is not None and asked_at > dead[key] + store.lag))
         ]
 

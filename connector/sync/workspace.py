@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from connector.errors import BadAnswerError, WrongWorkspaceError
 from connector.intercom.client import Client
 from connector.warehouse import migrate, state
-from connector.warehouse.state import Workspace
+from connector.warehouse.state.workspace import Workspace
 
 
 async def opened_by(client: Client) -> Workspace:

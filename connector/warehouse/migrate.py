@@ -17,10 +17,12 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from connector.errors import DatabaseLostError, SchemaBusyError, SchemaTooNewError
-from connector.warehouse import locks, relations, view_adoption, views
-from connector.warehouse.database import Database
-from connector.warehouse.relations import VERSION_TABLE
-from connector.warehouse.statements import Names, quote
+from connector.warehouse.sql import locks
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.state import relations
+from connector.warehouse.state.relations import VERSION_TABLE
+from connector.warehouse.views import adoption, live
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ def check(conn: sa.Connection, schema: str) -> bool:
 
 def taken(conn: sa.Connection, schema: str) -> list[str]:
     """What somebody else has under names that this version needs; see ``relations.taken``."""
-    return relations.taken(conn, schema, views.makers(), _ours(conn, schema))
+    return relations.taken(conn, schema, live.makers(), _ours(conn, schema))
 
 
 def refuse_taken(conn: sa.Connection, schema: str) -> None:
@@ -125,7 +127,7 @@ def made_by(revision: str) -> set[str]:
             script.module.upgrade()
     made = {VERSION_TABLE, *_MADE.findall(told.getvalue())}
     made.update(*(parts for name, parts in relations.tables().items() if name in made))
-    return made | set(view_adoption.views_over(made))
+    return made | set(adoption.views_over(made))
 
 
 # -- up ---------------------------------------------------------------------------------------
@@ -170,14 +172,14 @@ def _migrate(conn: sa.Connection, schema: str) -> bool:
     revision = present(conn, schema)
     adopted = {}
     if revision and not _has_notes(conn, schema):
-        adopted = view_adoption.adopt(conn, Names(schema), made_by(revision))
+        adopted = adoption.adopt(conn, Names(schema), made_by(revision))
     with locks.briefly(conn):
         _upgrade(conn, schema)
     relations.note_tables(conn, schema)
     for name, made in adopted.items():
         relations.note(conn, name, made)
     if revision is None:  # nobody reads them yet
-        views.refresh_views(conn, schema)
+        live.refresh_views(conn, schema)
     return True
 
 
@@ -192,7 +194,7 @@ def _upgrade(conn: sa.Connection, schema: str) -> None:
 
 
 def _bring_views(database: Database) -> None:
-    for view in database.write(partial(views.behind, schema=database.schema)):
-        grown = database.write(partial(views.grow, schema=database.schema, view=view))
+    for view in database.write(partial(live.behind, schema=database.schema)):
+        grown = database.write(partial(live.grow, schema=database.schema, view=view))
         if grown.refused:
             logger.warning("%s is not up to date: %s", view, grown.refused)

@@ -1,0 +1,524 @@
+"""Passes that read one contact or one group after the other, because there is no list of all.
+
+Each is read in turn: what was never read, what changed since, and, spread evenly over the days of
+a sweep, everything again. When each was last read is kept in ``sync_reads``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from connector.errors import (
+    IntercomError,
+    MergedError,
+    NotFoundError,
+    RowRefusedError,
+    SpoiltPageError,
+)
+from connector.intercom.around import Around, Hole
+from connector.intercom.client import Client
+from connector.intercom.memory import Share
+from connector.intercom.paging import (
+    CursorSearch,
+    EventPages,
+    NumberedPages,
+    Page,
+    Style,
+    WholeList,
+    pages,
+)
+from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
+from connector.intercom.retry import QUICK
+from connector.intercom.search import Window
+from connector.jsontext import decode
+from connector.resources.resource import Members, PerContact
+from connector.sync import plan
+from connector.sync.objects import AT_ONCE
+from connector.sync.store import Chunk, Store
+from connector.sync.tools.ids import Ids
+from connector.sync.tools.prefetch import ahead, gathered, side_by_side
+from connector.sync.work import CHUNK_BYTES, Pass
+from connector.warehouse import state
+from connector.warehouse.merge import deletions
+from connector.warehouse.privacy.erasure import persons
+from connector.warehouse.state import candidates, reads
+from connector.warehouse.state.reads import Short, Turn, Turns
+
+logger = logging.getLogger(__name__)
+
+LOT = 100  # contacts whose answers are written together
+PIECE = 1 << 19  # bytes of one contact's rows that are written before its list has ended
+FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
+GROUPS_AT_ONCE = 4  # the ids of all their members are held
+CHEAP = 60  # requests: so few are spent on the members of all groups at every run
+AGAIN = timedelta(hours=20)  # else a night must lie between
+DOUBTED_READS = 1  # so often a list that is shorter than counted is not believed to be complete
+READS_SOON = 2  # so often the very next run asks for it again, then ever more rarely
+READS_MOST = 6  # after so many the count is taken to be wrong
+
+
+# -- contacts --------------------------------------------------------------------------------
+
+
+async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
+    """Read the contacts whose turn it is."""
+    began_at = await _began_at(work, full)
+    async for found in _read_all(work, reading, _turns(work, reading, began_at, full)):
+        await _write(work, reading, found)
+    await work.store.do(work.succeeded(began_at, full=full))
+
+
+async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> list[str]:
+    """Read these contacts, whether or not it is their turn; those that Intercom does not know."""
+
+    async def named() -> AsyncIterator[list[str]]:
+        yield list(ids)
+
+    gone: list[str] = []
+    async for found in _read_all(work, reading, named()):
+        await _write(work, reading, found)
+        gone += found.gone
+    return gone
+
+
+async def _turns(
+    work: Pass, reading: PerContact, began_at: datetime, full: bool
+) -> AsyncIterator[list[str]]:
+    """Ids, page by page: pending, due for a reason, never read, and a share of all the others."""
+    names, store = work.store.loader.names, work.store
+    turns = Turns(
+        work.resource.name,
+        began_at=work.run_began_at or began_at,
+        before=began_at if full else None,
+        active=reading.follows_activity,
+        counted=reading.counted,
+    )
+    async for ids in _by_id(store, partial(reads.changed, names=names, turns=turns), math.inf):
+        yield ids
+    left = await _share(work, began_at)
+    # Whose count is right with nothing stored has nothing to tell: its first read can wait.
+    everyone = full or reading.follows_activity
+    most = left if reading.counted else math.inf if everyone else FIRST_READS
+    async for ids in _by_id(store, partial(reads.never_read, names=names, turns=turns), most):
+        yield ids
+        left -= len(ids) if reading.counted else 0
+    last: Turn | None = None
+    while left > 0:
+        oldest = partial(reads.longest_ago, names=names, turns=turns, before=began_at, after=last)
+        page = (await store.do(oldest))[:left]
+        if not page:
+            return
+        yield [turn.id for turn in page]
+        left, last = left - len(page), page[-1]
+
+
+async def _by_id(
+    store: Store, query: Callable[..., list[Turn]], most: float
+) -> AsyncIterator[list[str]]:
+    last = ""
+    while most > 0:
+        page = await store.do(partial(query, after=last))
+        if not page:
+            return
+        ids = [turn.id for turn in page]
+        yield ids if len(ids) <= most else ids[: int(most)]
+        most, last = most - len(ids), ids[-1]
+
+
+async def _share(work: Pass, began_at: datetime) -> int:
+    """How many contacts are to be read again, so that all are within the days of a sweep."""
+    fresh, names = work.progress.fresh_as_of, work.store.loader.names
+    if fresh is None or began_at <= fresh:
+        return 0
+    number = await work.store.do(lambda conn: reads.contacts(conn, names))
+    # Rounded up: the rest of a fraction is lost, as what counts is the time since the last run.
+    return math.ceil(number * min(1.0, (began_at - fresh) / work.sweep))
+
+
+async def _began_at(work: Pass, full: bool) -> datetime:
+    """When this pass began; a full one that was interrupted goes on from its first instant."""
+    if not full:
+        return work.began_at()
+    if work.progress.plan_began_at is not None:
+        return work.progress.plan_began_at
+    began_at, name = work.began_at(), work.resource.name
+    values = {"plan_began_at": began_at, "plan_mapping": work.salt.hex()}
+    await work.store.do(lambda conn: state.advance(conn, name, **values))
+    return began_at
+
+
+class Read:
+    """What a number of contacts answered: their lists, and those that could not be read.
+
+    ``lists`` hold what is not written yet, as JSON texts; ``numbers`` are how many elements each
+    list had, ``shares`` the bytes in flight that the texts take.
+    """
+
+    def __init__(self) -> None:
+        self.lists: dict[str, tuple[list[bytes], datetime]] = {}
+        self.parts: dict[str, tuple[list[bytes], datetime]] = {}  # what could be had of the failed
+        self.numbers: dict[str, int] = {}
+        self.gone: dict[str, IntercomError] = {}
+        self.failed: dict[str, IntercomError] = {}
+        self.shares: list[Share] = []
+
+    def __len__(self) -> int:
+        return len(self.lists) + len(self.gone) + len(self.failed)
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the lists."""
+        return sum(len(text) for texts, _ in self.lists.values() for text in texts)
+
+    def add(self, other: Read) -> None:
+        """What the others answered as well."""
+        self.lists |= other.lists
+        self.parts |= other.parts
+        self.numbers |= other.numbers
+        self.gone |= other.gone
+        self.failed |= other.failed
+        self.shares += other.shares
+
+    def release(self) -> None:
+        """Give back the bytes in flight that the lists take."""
+        for share in self.shares:
+            share.release()
+
+
+async def _read_all(
+    work: Pass, reading: PerContact, turns: AsyncIterator[list[str]]
+) -> AsyncIterator[Read]:
+    async def ids() -> AsyncIterator[str]:
+        async for some in turns:
+            for key in some:
+                yield key
+
+    def is_full(lot: list[Read]) -> bool:
+        return len(lot) >= LOT or sum(one.weight for one in lot) >= CHUNK_BYTES
+
+    async def read(key: str) -> Read:
+        write = None if reading.within else partial(_write_piece, work, reading, key)
+        return await read_one(work.client, reading, key, write)
+
+    async for some in gathered(
+        side_by_side(ids(), read, AT_ONCE), is_full, work.client.memory.short
+    ):
+        lot = Read()
+        for one in some:
+            lot.add(one)
+        try:
+            yield _checked(lot)
+        finally:
+            lot.release()
+
+
+def _checked(lot: Read) -> Read:
+    """The lot; raises if none of many could be read, or none of them is said to exist."""
+    if len(lot) >= MANY and not lot.lists:
+        raise next(iter((lot.failed or lot.gone).values()))
+    return lot
+
+
+Write = Callable[[Sequence[bytes], datetime], Awaitable[None]]
+
+
+async def read_one(
+    client: Client, reading: PerContact, key: str, write: Write | None = None
+) -> Read:
+    """What one contact answers; a long list is given to ``write`` piece by piece as it comes."""
+    found = Read()
+    texts: list[bytes] = []
+    number = 0
+    read_at: datetime | None = None
+    memory = client.memory
+    try:
+        with ExitStack() as stack:
+            async for page in pages(client, _style(reading, key), retry=QUICK):
+                if read_at is None:
+                    read_at = page.requested_at
+                    # Who holds the beginning of a list must not wait for room for the rest.
+                    stack.enter_context(memory.urgently())
+                if page.gap:
+                    found.failed[key] = page.gap.error
+                texts += page.texts
+                number += len(page)
+                found.shares += [page.share] if page.share else []
+                if write and (sum(map(len, texts)) >= PIECE or memory.short.is_set()):
+                    await write(texts, page.requested_at)
+                    texts = []
+                    found.release()
+    except (NotFoundError, MergedError) as error:
+        found.gone[key] = error
+    except IntercomError as error:
+        if meaning(error, Asked.BESIDE) is not Meaning.PENDING:
+            raise
+        found.failed[key] = error
+    if key not in found.failed and key not in found.gone:
+        found.lists[key] = (texts, read_at or client.clock.now())
+        found.numbers[key] = number
+    elif read_at and not reading.within:  # rows of their own: the others need not wait
+        found.parts[key] = (texts, read_at)
+    return found
+
+
+async def _write_piece(
+    work: Pass, reading: PerContact, key: str, texts: Sequence[bytes], read_at: datetime
+) -> None:
+    """Rows of a long list: they are right whatever becomes of the rest.
+
+    That the list was read is noted with its last ones.
+    """
+    chunk, name = Chunk(), work.resource.name
+    chunk.add(as_records(reading, key, texts), read_at, sum(map(len, texts)))
+    await work.store.merge(work.resource.table, chunk, work.tally, resource=name)
+    work.changed()
+
+
+def _style(reading: PerContact, key: str) -> Style:
+    path, params = reading.path.format(id=quote(key, safe="")), dict(reading.params)
+    if reading.param:
+        params[reading.param] = key
+    if reading.backwards:
+        return EventPages(path, reading.key, params=params)
+    if reading.numbered:
+        return NumberedPages(path, reading.key, 60, params=params)
+    return WholeList(path, reading.key, params)
+
+
+async def _write(work: Pass, reading: PerContact, found: Read) -> None:
+    """The lists; a contact that lists show, and of which this one does not exist, is doubted.
+
+    It becomes pending itself, so that the end of the run asks whether it is gone.
+    """
+    name, now = work.resource.name, work.client.clock.safe_now()
+    short = await _short(work, reading, found, now)
+    chunk = Chunk()
+    for key, (texts, read_at) in (found.lists | found.parts).items():
+        records = as_records(reading, key, texts, short.get(key))
+        chunk.add(records, read_at, sum(map(len, texts)))
+    read = {key: read_at for key, (_, read_at) in found.lists.items()}
+    doubted = await _doubted(work, found, now)
+
+    def also(conn: sa.Connection) -> None:
+        lacks = {key: lack.noted for key, lack in short.items()}
+        reads.note(conn, name, read, short=lacks)
+        state.settle(conn, [name], read)
+        state.postpone(conn, name, doubted, state.CONTRADICTION, now)
+        state.doubt(conn, persons().name, doubted, state.CONTRADICTION, now)
+        for key, error in found.failed.items():
+            state.postpone(conn, name, [key], str(error), now)
+
+    await work.store.merge(work.resource.table, chunk, work.tally, then=also, resource=name)
+    work.changed()
+
+
+async def _doubted(work: Pass, found: Read, now: datetime) -> Collection[str]:
+    """The contacts that are said not to exist, and of which that is news."""
+    if not found.gone:
+        return ()
+    names, table, loader = deletions.sources(persons()), persons(), work.store.loader
+    gone = list(found.gone)
+
+    def look(conn: sa.Connection) -> set[str]:
+        return loader.living(conn, table, gone) - candidates.answered(conn, names, gone)
+
+    return await work.store.do(look)
+
+
+@dataclass(frozen=True)
+class _Lack:
+    """A list that is shorter than Intercom counts; ``believed`` once it said so again."""
+
+    counted: int
+    believed: bool
+    noted: Short
+
+
+async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) -> dict[str, _Lack]:
+    """Contacts whose lists are shorter than counted: asked for again soon, then more rarely."""
+    if not reading.counted or not found.lists:
+        return {}
+    names, name, column = work.store.loader.names, work.resource.name, reading.counted[2]
+    lacking = await work.store.do(
+        lambda conn: reads.shortages(conn, names, name, column, found.numbers)
+    )
+    if lacking:
+        logger.warning("%s: %d lists are shorter than Intercom counts", name, len(lacking))
+    return {
+        key: _Lack(counted, before >= DOUBTED_READS, Short(before + 1, now + _again_after(before)))
+        for key, (counted, before) in lacking.items()
+        if before < READS_MOST
+    }
+
+
+def _again_after(before: int) -> timedelta:
+    """When a list that was too short so often before is asked for again: soon, then rarely."""
+    return timedelta(days=2.0 ** (before - READS_SOON)) if before >= READS_SOON else timedelta()
+
+
+def as_records(
+    reading: PerContact, key: str, texts: Sequence[bytes], lack: _Lack | None = None
+) -> list[Mapping[str, Any]]:
+    """Rows of their own with the contact's id, or a record of the contact that holds the list."""
+    elements = [decode(text) for text in texts]
+    if reading.within:
+        return [_holding(key, reading.within, elements, lack)]
+    return [{**element, "contact_id": key} for element in elements]
+
+
+def _holding(
+    key: str, path: str, elements: Sequence[Any], lack: _Lack | None = None
+) -> Mapping[str, Any]:
+    """A record that holds the list; shorter than counted, it is complete only if believed."""
+    *outer, last = path.split(".")
+    value: dict[str, Any] = {last: list(elements), "total_count": len(elements)}
+    if lack:
+        value |= {"total_count": lack.counted, "has_more": not lack.believed}
+    for step in reversed(outer):
+        value = {step: value}
+    return {"id": key, **value}
+
+
+# -- groups ----------------------------------------------------------------------------------
+
+
+async def members(work: Pass, reading: Members, *, full: bool) -> None:
+    """Read the members of the groups whose turn it is; a group's list counts only if whole."""
+    began_at = await _began_at(work, full)
+    name, table = work.resource.name, work.resource.table
+    names = work.store.loader.names
+    groups = await work.store.do(lambda conn: reads.groups(conn, names, name, table.name))
+    cheap = sum(group.elements // 150 + 1 for group in groups) <= CHEAP
+
+    pending = await work.store.do(lambda conn: state.pending(conn))
+    waiting = {entry.id for entry in pending if entry.resource == name}
+
+    async def due() -> AsyncIterator[str]:
+        for group in groups:
+            age = began_at - group.read_at if group.read_at else None
+            again = age is None or cheap or age > AGAIN or (full and age > timedelta())
+            if again or group.id in waiting:
+                yield group.id
+
+    failed: list[IntercomError] = []
+    read = 0
+    async for errors in side_by_side(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
+        read += not errors
+        failed += errors
+        if not read and len(failed) == MANY:
+            break
+    if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
+        raise failed[0]  # for each of many, or not permitted at all: no matter of the groups
+    await work.store.do(work.succeeded(began_at, full=full))
+
+
+async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
+    """Read the members of these groups, whether or not it is their turn."""
+    for key in ids:
+        await _read_group(work, reading, key)
+
+
+async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomError]:
+    """Read the members of one group; the error if they cannot be read, and it is pending then."""
+    name = work.resource.name
+    try:
+        members = await _members(work.client, reading, key)
+    except IntercomError as error:
+        if meaning(error, Asked.BESIDE) not in (Meaning.PENDING, Meaning.GONE):
+            raise
+        refusal, now = error, work.client.clock.safe_now()
+        await work.store.do(lambda c: state.postpone(c, name, [key], str(refusal), now))
+        return [error]
+
+    def record(some: Sequence[str | None]) -> Mapping[str, Any]:
+        return _holding(key, reading.within, [{"id": one} for one in some])
+
+    try:
+        await work.store.merge_list(
+            work.resource.table,
+            record,
+            [*members.ids, *members.unknown],
+            members.read_at or work.client.clock.now(),
+            work.tally,
+            then=lambda conn: _note_group(work, conn, key, members),
+        )
+    except RowRefusedError as error:
+        reason, now = str(error), work.client.clock.safe_now()
+        await work.store.do(lambda c: state.postpone(c, name, [key], reason, now))
+    work.changed()
+    return []
+
+
+@dataclass
+class _Members:
+    """The members of a group, and how many of them no page shows."""
+
+    ids: Ids = field(default_factory=Ids)
+    nameless: int = 0
+    read_at: datetime | None = None
+    missing: int = 0
+    reason: str = ""
+
+    @property
+    def unknown(self) -> list[None]:
+        """What stands for members that are not known by id, so that the list is not whole."""
+        return [None] if self.missing or self.nameless else []
+
+    def add(self, page: Page) -> None:
+        """Of what the page shows only the ids are kept."""
+        self.read_at = self.read_at or page.requested_at
+        named = [str(head.id) for head in page.heads if type(head.id) in (str, int)]
+        self.ids.add(named)
+        self.nameless += len(page.heads) - len(named) + page.bad
+        page.release()
+
+
+async def _members(client: Client, reading: Members, key: str) -> _Members:
+    wanted = {"field": reading.field, "operator": "=", "value": key}
+    body = {"query": wanted, "sort": {"field": "created_at", "order": "ascending"}}
+    style = CursorSearch(reading.path, reading.key, body)
+    found = _Members()
+    try:
+        async for page in ahead(pages(client, style), 2):
+            found.add(page)
+    except SpoiltPageError:
+        unit = plan.granularity(reading, client.version)
+        around, found = Around(client, style, [wanted], unit), _Members()
+        async for page in around.read(Hole("created_at", Window())):
+            found.add(page)
+        holes = list(around.holes.values())
+        found.missing = sum(hole.number or 1 for hole in holes)
+        found.reason = "; ".join(hole.reason for hole in holes)
+    return found
+
+
+def _note_group(work: Pass, conn: sa.Connection, key: str, members: _Members) -> None:
+    """A group of which all members are known is read; one with a hole must be read again."""
+    name = work.resource.name
+    if members.missing:
+        now = work.client.clock.safe_now()
+        state.postpone(conn, name, [key], members.reason, now)
+        return
+    read_at = members.read_at or work.client.clock.now()
+    reads.note(conn, name, {key: read_at}, len(members.ids))
+    state.settle(conn, name, [key])
+
+
+async def read_members(
+    client: Client, reading: Members, key: str
+) -> tuple[Mapping[str, Any], datetime, int]:
+    """A record of the group that holds its members, when it was asked for, and how many."""
+    found = await _members(client, reading, key)
+    ids = [*found.ids, *found.unknown]
+    record = _holding(key, reading.within, [{"id": one} for one in ids])
+    return record, found.read_at or client.clock.now(), len(ids)

@@ -1,0 +1,365 @@
+"""Full passes of searched resources: windows planned once, read side by side, done one by one.
+
+The plan is recorded before the first window is read; a window's last rows commit together with
+its end, so a crash costs at most the windows that were not finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import math
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.errors import (
+    CursorRefusedError,
+    IntercomError,
+    SpoiltPageError,
+    TokenRefusedError,
+)
+from connector.intercom.around import Hole
+from connector.intercom.paging import Page, pages
+from connector.resources.resource import Search
+from connector.sync import plan
+from connector.sync.contradictions import listed
+from connector.sync.readings.holes import keep, read_around
+from connector.sync.readings.relist import ask, nominate
+from connector.sync.tools.ids import Ids
+from connector.sync.tools.known import Sifted
+from connector.sync.tools.prefetch import Room, beside
+from connector.sync.work import Pass, Then, announced, release
+from connector.warehouse import state
+from connector.warehouse.state.partitions import Span
+from connector.warehouse.values.instants import instant
+
+logger = logging.getLogger(__name__)
+
+SIDE_BY_SIDE = 1_000  # windows that may be begun at the same time
+ABOUT = 64  # windows that a plan aims at
+ROOM = 100  # pages of theirs that are asked for or being written
+SHARES = 40  # a window that is a larger share of what is left is read without waiting
+KEPT = 16  # so many places more for windows whose pages come one after the other for long
+OBJECTS_SIDE_BY_SIDE = 4  # windows whose objects are read by id; each holds up to 175 of them
+LARGE = 20_000  # records: from here on a first load goes without foreign keys
+CURSOR_RESTARTS = 3
+FAILURES = 5  # windows in a row: then it is no matter of windows
+
+
+async def windows(work: Pass, reading: Search) -> None:
+    """A full pass in windows, planned once, read side by side, committed one by one."""
+    began_at, since = await _planned(work)
+    reader = _Reader(work, reading, since)
+    try:
+        await reader.read_open_windows()
+    except IntercomError:
+        await work.store.put_keys_on(work.resource)
+        raise
+    await work.store.put_keys_on(work.resource)
+    by_day = plan.granularity(reading, work.client.version) == "day"
+    if by_day and since is None and await _is_short(work, reading, reader.missing):
+        # Contacts within minutes of midnight are known to be missing from searches for the days
+        # that meet there: read again across every edge between two windows.
+        await work.store.do(lambda conn: _reopen_edges(conn, work.resource.name))
+        await reader.read_open_windows()
+        if await _is_short(work, reading, reader.missing):
+            logger.warning("%s: search counts more than it lists", work.resource.name)
+    if since is not None:
+        await _nominate_older(work, since)
+    await ask(work, work.succeeded(began_at, full=True))
+
+
+async def _nominate_older(work: Pass, since: datetime) -> None:
+    """What is here and was last updated before the limit is in no window: it is asked for by id."""
+    older, now = Span(state.OPEN_LOWER, since), work.client.clock.safe_now()
+    await work.store.do(lambda conn: nominate(work, conn, [], now, older))
+
+
+async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
+    """The plan that is under way, or a new one: when it began, and its limit."""
+    progress, name = work.progress, work.resource.name
+    if progress.plan_began_at is not None:
+        return progress.plan_began_at, progress.plan_since
+    began_at, since = work.began_at(), progress.plan_since
+
+    def begin(conn: sa.Connection) -> None:
+        state.drop_windows(conn, name)
+        state.replace_windows(conn, name, [], [plan.first_window(since)])
+        state.advance(conn, name, plan_began_at=began_at, plan_mapping=work.salt.hex())
+
+    await work.store.do(begin)
+    return began_at, since
+
+
+async def _is_short(work: Pass, reading: Search, missing: int) -> bool:
+    """Whether the warehouse holds fewer living rows than Intercom counts and could show."""
+    everything = plan.window_query(
+        reading, work.client.version, plan.first_window(None), updated=False
+    )
+    try:
+        page = await anext(pages(work.client, work.search(reading, everything, per_page=1)))
+    except SpoiltPageError:
+        return False  # the first of all cannot be shown, and that is known
+    page.release()
+    stored = await work.store.do(lambda conn: work.store.loader.alive(conn, work.resource))
+    return stored + missing < (page.total or 0)
+
+
+def _reopen_edges(conn: sa.Connection, name: str) -> None:
+    edges = [span.upper for span in state.windows(conn, name) if span.upper != state.OPEN_UPPER]
+    day = timedelta(days=1)
+    spans = [Span(edge - day - timedelta(seconds=1), edge + 2 * day) for edge in edges]
+    state.replace_windows(conn, name, [], spans)
+
+
+@dataclass
+class _Window:
+    """A window that is being read; it becomes smaller when it is divided."""
+
+    span: Span
+
+
+class _Reader:
+    """Reads the windows of one plan that are not finished yet, many at the same time."""
+
+    def __init__(self, work: Pass, reading: Search, since: datetime | None) -> None:
+        self.work, self.reading, self.since = work, reading, since
+        self._queue = asyncio.LifoQueue[Span]()
+        self._turns = itertools.count()
+        self._read_so_far = 0
+        self._room = Room(OBJECTS_SIDE_BY_SIDE) if reading.whole_by_id else Room(ROOM + KEPT, KEPT)
+        self._readers = OBJECTS_SIDE_BY_SIDE if reading.whole_by_id else SIDE_BY_SIDE
+        self._in_a_row = 0  # windows that failed since one was finished
+        self._failed: list[IntercomError] = []
+        self.missing = 0  # records that no page shows
+
+    async def read_open_windows(self) -> None:
+        """Read them, and those that they are divided into."""
+        name = self.work.resource.name
+        spans = await self.work.store.do(lambda conn: state.windows(conn, name, finished=False))
+        self._put(spans)
+        finished = asyncio.ensure_future(self._queue.join())
+        tasks = [asyncio.ensure_future(self._read_windows()) for _ in range(self._readers)]
+        try:
+            await asyncio.wait([finished, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    await task  # a reader ends only by an error
+            if self._failed:  # the others are read; these stay open for the next run
+                raise self._failed[0]
+        finally:
+            for task in (finished, *tasks):
+                task.cancel()
+            await asyncio.gather(finished, *tasks, return_exceptions=True)
+
+    def _put(self, spans: Sequence[Span]) -> None:
+        # The newest first: most workspaces grow, so these are the fullest.
+        for span in spans:
+            self._queue.put_nowait(span)
+
+    async def _read_windows(self) -> None:
+        while True:
+            window = _Window(await self._queue.get())
+            try:
+                await self._read_window(window)
+            except TokenRefusedError:
+                raise
+            except IntercomError as error:
+                self._failed.append(error)
+                self._in_a_row += 1
+                if self._in_a_row >= FAILURES:
+                    raise
+                logger.warning("%s: one part failed: %s", self.work.resource.name, error)
+            self._queue.task_done()
+
+    async def _read_window(self, window: _Window) -> None:
+        for attempt in range(CURSOR_RESTARTS + 1):
+            try:
+                await self._read(window)
+                return
+            except SpoiltPageError:
+                await self._read_around(window)
+                return
+            except CursorRefusedError:
+                if attempt == CURSOR_RESTARTS:
+                    raise
+
+    async def _read(self, window: _Window) -> None:
+        """Read one window to its end; if it is too large only its first part."""
+        work, updated = self.work, self.since is not None
+        body = plan.window_query(self.reading, work.client.version, window.span, updated=updated)
+        seen = Ids()
+        asked_at: datetime | None = None
+        end: plan.Passing | None = None
+        async with beside() as go_on:
+            async for page in self._pages(window, body):
+                if asked_at is None:
+                    asked_at = page.requested_at
+                    if await self._divide(window, page):
+                        if updated:
+                            # Cut by one time, sorted by the other: each part from its beginning.
+                            self._put([window.span])
+                            page.release()
+                            self._room.leave()
+                            return
+                        # The page that counted the window begins its first part.
+                        end = plan.Passing(window.span.upper)
+                go_on(self._take(page, seen), partial(self._leave, page))
+                if end and end.is_past([head.created_at for head in page.heads]):
+                    break
+                del page  # not to be held until the next one comes
+        await self._finish(window, seen, asked_at)
+
+    async def _finish(
+        self,
+        window: _Window,
+        seen: Iterable[str],
+        asked_at: datetime | None,
+        also: Then | None = None,
+    ) -> None:
+        """End a window, with what its list omits."""
+        work = self.work
+
+        def finish(conn: sa.Connection) -> None:
+            state.finish_window(conn, work.resource.name, window.span)
+            if asked_at is not None:
+                nominate(work, conn, seen, asked_at, self._covered(window.span))
+            if also:
+                also(conn)
+
+        await self._write(Sifted(), finish)
+        self._in_a_row = 0
+
+    async def _read_around(self, window: _Window) -> None:
+        """Read a window that single records spoil: from both ends, and between them."""
+        work, name = self.work, "created_at" if self.since is None else "updated_at"
+        asked_at = work.client.clock.at(work.client.clock.local())
+        if work.tally.expected is None and await self._divide_unseen(window):
+            return
+
+        async def take(page: Page) -> None:
+            await self._take(page, Ids())
+
+        hole = Hole(name, plan.window(window.span))
+        left = await read_around(work, self.reading, hole, take)
+        self.missing += sum(hole.number or 1 for hole in left.holes)
+        await self._finish(window, left.ids, asked_at, keep(work, left.holes))
+
+    async def _divide_unseen(self, window: _Window) -> bool:
+        """Divide the first window though its first page cannot be had: by the number alone."""
+        body = plan.window_query(
+            self.reading, self.work.client.version, window.span, updated=self.since is not None
+        )
+        body["sort"] = {**body["sort"], "order": "descending"}
+        style = replace(self.work.search(self.reading, body), proven=True)
+        try:
+            page = await anext(pages(self.work.client, style))
+        except SpoiltPageError:
+            return False
+        page.release()
+        if not await self._divide(window, page.only(())):
+            return False
+        self._put([window.span])
+        return True
+
+    async def _pages(self, window: _Window, body: Mapping[str, Any]) -> AsyncIterator[Page]:
+        """The pages of a window, each in a place of its own, which whoever takes it must leave.
+
+        Where much is left of a window it need not wait: its pages can only be had one after the
+        other. Of the others first pages go first, for they tell what there is to do; then one
+        window after the other, so that they end.
+        """
+        source = pages(self.work.client, self.work.search(self.reading, body))
+        turn, left = next(self._turns), math.inf
+        while True:
+            first, long = left == math.inf, self._is_long(left)
+            await self._room.enter(left if first or long else -turn, urgent=long)
+            try:
+                found = [await anext(source)]
+            except StopAsyncIteration:
+                self._room.leave()
+                return
+            except BaseException:
+                self._room.leave()
+                raise
+            left = (found[0].total or 0 if first else left) - len(found[0])
+            self._read_so_far += len(found[0])
+            yield found.pop()  # what waits for its next page holds none
+
+    def _is_long(self, left: float) -> bool:
+        """Whether a window with so many records left would be read when all others are done."""
+        everywhere = (self.work.tally.expected or 0) - self._read_so_far
+        return math.inf > left > min(plan.WINDOW_RECORDS * 3 // 2, everywhere / SHARES)
+
+    def _leave(self, page: Page) -> None:
+        """A page is written: give back its place, and the bytes that it took."""
+        page.release()
+        self._room.leave()
+
+    async def _take(self, page: Page, seen: Ids) -> None:
+        pages = await self.work.wanted([page])
+        if not self.work.may_know and not self.reading.whole_by_id:
+            await self._write(Sifted(list(pages)))  # at first sight without digests
+            return
+        sifted = await self.work.sift(pages)
+        if self.work.may_know:
+            seen.add(sifted.seen)
+        await self._write(sifted)
+
+    async def _divide(self, window: _Window, page: Page) -> bool:
+        """Whether the window was too large: it is its first part now, and the others are queued."""
+        work, old = self.work, window.span
+        if old == plan.first_window(self.since):
+            work.tally.expected = page.total
+            await self._take_keys_off()
+        parts = self._parts(old, page)
+        if len(parts) == 1:
+            return False
+        await work.store.do(
+            lambda conn: state.replace_windows(conn, work.resource.name, [old], parts)
+        )
+        window.span = parts[0]
+        self._put(parts[1:])
+        return True
+
+    async def _take_keys_off(self) -> None:
+        """For a large first load: its foreign keys are checked once at the end."""
+        work = self.work
+        if work.may_know or self.reading.whole_by_id or (work.tally.expected or 0) < LARGE:
+            return
+        await work.store.take_keys_off(work.resource)
+
+    def _parts(self, span: Span, page: Page) -> list[Span]:
+        earliest = None
+        if self.since is None and len(page):
+            earliest = instant(page.heads[0].created_at)
+        client, by_id = self.work.client, self.reading.whole_by_id
+        return plan.divide(
+            span,
+            page.total or 0,
+            earliest=earliest,
+            now=client.clock.likely_now(),
+            unit=plan.granularity(self.reading, client.version),
+            target=plan.target(self.work.tally.expected, ABOUT, by_id),
+        )
+
+    def _covered(self, span: Span) -> Span:
+        """What the search for a window surely shows: what it omits of that may be gone."""
+        unit = plan.granularity(self.reading, self.work.client.version)
+        return plan.covered(span, unit, self.work.timezone)
+
+    async def _write(self, sifted: Sifted, then: Then | None = None) -> None:
+        """Write what is not known yet, read by id where search shows only a part of it."""
+        if self.reading.whole_by_id:
+            asked_at = min((page.requested_at for page in sifted.pages), default=None)
+            heads, told = announced(sifted.pages), listed(asked_at)
+            release(sifted.pages)  # what follows has its own bytes
+            await self.work.read_in_chunks(heads, then, sifted.digests, told)
+        else:
+            await self.work.write(sifted.pages, then, sifted.digests)

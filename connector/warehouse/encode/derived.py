@@ -1,0 +1,61 @@
+"""Rows of other tables that stand in records, as batches of their own; a pure function.
+
+Contacts tell of the contacts that were merged into them, and so does an answer by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from connector.resources.lists import Record
+from connector.resources.resource import Table, Told
+from connector.warehouse.encode.batch import Batch
+from connector.warehouse.encode.encoder import encode, row_keys
+from connector.warehouse.encode.exclusions import NONE, Exclusions
+
+
+def batches(
+    table: Table,
+    records: Sequence[Record],
+    read_at: Sequence[datetime],
+    exclusions: Exclusions = NONE,
+) -> list[tuple[Batch, list[str]]]:
+    """For each kind of row that these records tell of: a batch, and the ids it tells of."""
+    found = []
+    for told in table.tells:
+        rows: list[Record] = []
+        moments: list[datetime] = []
+        for record, moment in zip(records, read_at, strict=True):
+            listed = record.get(told.path)
+            for element in listed if type(listed) is list else ():
+                if type(element) is dict:
+                    rows.append({**element, told.owner: record.get("id")})
+                    moments.append(moment)
+        if rows:
+            found.append(_batch(told, rows, moments, exclusions))
+    return found
+
+
+def successions(
+    table: Table, merged: Mapping[str, str], at: datetime, exclusions: Exclusions = NONE
+) -> list[tuple[Batch, list[str]]]:
+    """The same of objects that, asked for by id, were merged: survivors' ids by their own."""
+    if not merged:
+        return []
+    return [
+        _batch(
+            told,
+            [{told.subject: key, told.owner: survivor} for key, survivor in sorted(merged.items())],
+            [at] * len(merged),
+            exclusions,
+        )
+        for told in table.tells
+    ]
+
+
+def _batch(
+    told: Told, rows: Sequence[Record], moments: Sequence[datetime], exclusions: Exclusions
+) -> tuple[Batch, list[str]]:
+    batch = encode(told.table, rows, moments, None, exclusions)
+    return batch, row_keys(told.table, rows)[0]

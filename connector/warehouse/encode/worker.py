@@ -1,0 +1,148 @@
+"""Encodes large loads in a process beside, so that they use another core than what reads them.
+
+A first load is as fast as decoding and encoding let it be, and Python does one thing at a time in
+each process. The process beside is given JSON texts and answers with COPY text, over its own
+standard input and output; it knows neither token nor database and ends when its input does.
+Nights are too small to be worth its start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import math
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import IO, Any
+
+from connector.jsontext import decode
+from connector.resources import TABLE_BY_NAME
+from connector.resources.lists import Record
+from connector.resources.resource import Table
+from connector.warehouse.encode import derived as told_by
+from connector.warehouse.encode.batch import Batch
+from connector.warehouse.encode.encoder import encode
+from connector.warehouse.encode.exclusions import NONE, Exclusions
+
+logger = logging.getLogger(__name__)
+
+WORTH_IT = 5_000
+"""Records of one run after which a process beside is started: half a second of work."""
+
+PIPE = 1 << 20
+"""Bytes that a pipe to it holds, where the system lets us say so: batches are of some megabytes."""
+
+Completed = Mapping[tuple[int, str], Sequence[Any]]
+Made = tuple[Batch, list[tuple[Batch, list[str]]]]
+"""A batch, and batches of the rows that its records tell of, with the ids told of."""
+
+
+def make(
+    table: Table,
+    records: Sequence[Record | bytes],
+    read_at: Sequence[datetime],
+    completed: Completed,
+    exclusions: Exclusions = NONE,
+) -> Made:
+    """Records, decoded or as JSON text, as a batch, and what they tell of other tables."""
+    decoded = [decode(one) if isinstance(one, bytes) else one for one in records]
+    batch = encode(table, decoded, read_at, completed, exclusions)
+    return batch, told_by.batches(table, decoded, read_at, exclusions)
+
+
+class Encoding:
+    """Encodes here, and beside once there is much of it. Not for two threads at once."""
+
+    def __init__(self, exclusions: Exclusions) -> None:
+        self._exclusions = exclusions
+        self._seen = 0.0
+        self._beside: subprocess.Popen[bytes] | None = None
+
+    def make(
+        self,
+        table: Table,
+        records: Sequence[Record | bytes],
+        read_at: Sequence[datetime],
+        completed: Completed,
+    ) -> Made:
+        """What ``make`` makes of them, wherever it is done."""
+        self._seen += sum(type(record) is bytes for record in records)
+        if self._seen >= WORTH_IT and not self._exclusions and records:
+            try:
+                return self._ask((table.name, records, read_at, completed))
+            except (OSError, EOFError, pickle.UnpicklingError) as error:
+                logger.warning("the encoding process is gone (%s); going on without", error)
+                self.close()
+                self._seen = -math.inf
+        return make(table, records, read_at, completed, self._exclusions)
+
+    def _ask(self, order: tuple[Any, ...]) -> Made:
+        if self._beside is None:
+            self._beside = _start()
+        source, target = self._beside.stdout, self._beside.stdin
+        assert source is not None
+        assert target is not None
+        _send(target, order)
+        first, others = pickle.load(source)
+        return _batch(*first), [(_batch(*parts), keys) for parts, keys in others]
+
+    def close(self) -> None:
+        """End the process beside, if there is one."""
+        if self._beside:
+            with contextlib.suppress(OSError):  # it may be gone already
+                self._beside.communicate()
+            self._beside = None
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """A process that serves; of this one it inherits where modules are found, and nothing else."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # what fails there is done again here, and said then
+        env={"PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
+        pipesize=PIPE,
+        process_group=0,  # what a terminal interrupts is its parent
+    )
+
+
+def serve() -> None:
+    """Answer orders on standard input until it ends."""
+    source, target = sys.stdin.buffer, sys.stdout.buffer
+    gc.freeze()
+    gc.disable()  # records are millions of small objects without cycles
+    while _answer(source, target):
+        gc.collect()
+
+
+def _answer(source: IO[bytes], target: IO[bytes]) -> bool:
+    """Answer one order; False if there is none any more."""
+    try:
+        name, *order = pickle.load(source)
+    except EOFError:
+        return False
+    batch, others = make(TABLE_BY_NAME[name], *order)
+    _send(target, (_parts(batch), [(_parts(other), keys) for other, keys in others]))
+    return True
+
+
+def _parts(batch: Batch) -> tuple[Any, ...]:
+    beside = _parts(batch.beside) if batch.beside else None
+    return batch.table.name, batch.staged, batch.misfits, batch.records, beside
+
+
+def _batch(name: str, *rest: Any) -> Batch:
+    staged, misfits, records, beside = rest
+    after = _batch(*beside) if beside else None
+    return Batch(TABLE_BY_NAME[name], staged, misfits, records, after)
+
+
+def _send(target: IO[bytes], value: Any) -> None:
+    pickle.dump(value, target, protocol=pickle.HIGHEST_PROTOCOL)
+    target.flush()

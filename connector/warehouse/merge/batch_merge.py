@@ -1,0 +1,202 @@
+"""One batch on its way through its stages into the tables; knows the declarations, not HTTP.
+
+COPY to the stages, empty what is about forgotten contacts, one statement that finds what would
+change, and then only what it found: refuse copies that are older than what is stored, make
+placeholders for what is referred to, write links and children, and last the rows. Foreign keys are
+deferred to the commit, so a row can be written once, after everything that decides whether it
+changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from connector.resources.resource import Child, Link, Table
+from connector.warehouse.encode.batch import Batch
+from connector.warehouse.merge import diff as surveying
+from connector.warehouse.merge import staging, statements, write
+from connector.warehouse.merge.content import Family
+from connector.warehouse.merge.diff import Found, Survey
+from connector.warehouse.merge.fuse import Fuse
+from connector.warehouse.privacy import erasure
+from connector.warehouse.sql.names import Names
+from connector.warehouse.values.signatures import Signatures
+
+KEPT = 50  # batches that the stages of a table outlive their last use
+
+
+class Stages:
+    """The stages of a session. Each commit empties all there are, so those out of use must go."""
+
+    def __init__(self) -> None:
+        self._batches = 0
+        self._used: dict[str, tuple[Table, int]] = {}
+
+    def make(self, cursor: psycopg.Cursor[Any], table: Table) -> None:
+        """Empty stages for a batch of the table."""
+        cursor.execute(staging.create_stages(table))
+        self._batches += 1
+        self._used[table.name] = (table, self._batches)
+        for other, last in list(self._used.values()):
+            if last < self._batches - KEPT:
+                cursor.execute(staging.drop_stages(other))
+                del self._used[other.name]
+
+
+class Transfer:
+    """The steps of one batch, in their order: ``stage``, ``survey``, ``merge``."""
+
+    def __init__(
+        self,
+        names: Names,
+        stages: Stages,
+        cursor: psycopg.Cursor[Any],
+        batch: Batch,
+        signatures: Signatures,
+        fuse: Fuse | None = None,
+    ) -> None:
+        self.names, self.stages, self.cursor, self.batch = names, stages, cursor, batch
+        self.signatures, self.fuse = signatures, fuse or Fuse()
+        self.held: dict[str, list[str]] = {}
+
+    def stage(self, by_id: bool, lag: timedelta) -> Transfer:
+        """Put the batch into its stages, and take out of them what is about forgotten contacts."""
+        self.stages.make(self.cursor, self.batch.table)
+        filled = {name: staged for name, staged in self.batch.staged.items() if staged.rows}
+        for name, staged in filled.items():
+            with self.cursor.copy(staging.copy(name, staged.columns)) as copy:
+                copy.write(staged.data)
+        table = self.batch.table
+        erasure.empty_staged(self.cursor, self.names, table, filled, by_id=by_id, lag=lag)
+        return self
+
+    # -- what would change -------------------------------------------------------------------
+
+    def survey(self, by_id: bool, lag: timedelta, run_id: int) -> tuple[Survey, list[str]]:
+        """What the batch would change, and the keys of copies older than what is stored.
+
+        Those, and all that came with them, are staged no more.
+        """
+        table = self.batch.table
+        found = self._found(by_id, lag, run_id)
+        refused = found.get((table.name, "refused"))
+        if not refused:
+            return found, []
+        self.cursor.execute(write.drop_places(table), {"places": refused.places})
+        self._drop_staged(table, refused.ids)
+        return self._found(by_id, lag, run_id), refused.ids
+
+    def _found(self, by_id: bool, lag: timedelta, run_id: int) -> Survey:
+        query = surveying.survey(self.names, self.batch.table, surveying.outline(self.batch))
+        values = self._asked(by_id, lag, run_id) | {"named": bool(self.batch.misfits)}
+        self.cursor.execute(query, values)
+        return {(name, fate): Found(*rest) for name, fate, *rest in self.cursor.fetchall()}
+
+    def _drop_staged(self, table: Table, owners: Sequence[str]) -> None:
+        for link in table.links:
+            self.cursor.execute(write.drop_staged(link.table, link.owner), [list(owners)])
+        for child in table.children:
+            query = write.drop_staged(child.table.name, child.parent, child.table)
+            self.cursor.execute(query, [list(owners)])
+            if not child.table.positioned:
+                gone = [key for (key,) in self.cursor.fetchall()]
+                self._drop_staged(child.table, gone)
+
+    def differences(self) -> dict[str, list[str]]:
+        """For each record the columns in which its stored row differs, [] where none does."""
+        query = surveying.differences(self.names, self.batch.table, surveying.outline(self.batch))
+        self.cursor.execute(query, self._asked(by_id=True, lag=timedelta(0), run_id=None))
+        return dict(self.cursor.fetchall())
+
+    def _asked(self, by_id: bool, lag: timedelta, run_id: int | None) -> dict[str, Any]:
+        """The parameters of what is asked of staged and stored rows."""
+        signed = self.signatures.expression
+        return {"by_id": by_id, "lag": lag, "run_id": run_id, "signed": signed}
+
+    # -- writing it --------------------------------------------------------------------------
+
+    def merge(self, found: Survey, run_id: int) -> None:
+        """Write what the survey found."""
+        if found:
+            self._placeholders(run_id)
+            self._merge(self.batch.table, found, run_id)
+
+    def _placeholders(self, run_id: int) -> None:
+        """Give everything that is referred to, and not there yet, a row to refer to."""
+        staged = frozenset(name for name, part in self.batch.staged.items() if part.rows)
+        query = write.placeholders(self.names, self.batch.table, staged)
+        if query:
+            self.cursor.execute(query, {"run_id": run_id})
+
+    def _merge(
+        self, table: Table, found: Survey, run_id: int, parent: Family | None = None
+    ) -> None:
+        """Links and children first, then the rows, some of whose columns count them."""
+        for link in table.links:
+            self._merge_links(table, link, found)
+        for child in table.children:
+            self._merge(child.table, found, run_id, (table, child))
+            omitted = found.get((child.table.name, "omitted"))
+            if omitted and not (child.permanent and self._holds(table, child, omitted.ids)):
+                query = write.remove_children(self.names, table, child)
+                self.cursor.execute(query, {"owners": omitted.ids, "run_id": run_id})
+        self._merge_rows(table, found, run_id, parent)
+
+    def _holds(self, table: Table, child: Child, owners: list[str]) -> bool:
+        """Whether these owners' lists omit too many children that are kept for ever."""
+        name, cursor = child.table.name, self.cursor
+        cursor.execute(write.count_children(self.names, table, child), {"owners": owners})
+        gone = int((cursor.fetchone() or (0,))[0])
+
+        def alive() -> int:
+            cursor.execute(statements.children_alive(self.names, child.table), ())
+            return int((cursor.fetchone() or (0,))[0])
+
+        if self.fuse.holds(name, (table.name,), gone, alive):
+            self.held[name] = owners
+            return True
+        self.fuse.note(name, gone)
+        return False
+
+    def _merge_rows(self, table: Table, found: Survey, run_id: int, parent: Family | None) -> None:
+        staged = self.batch.staged[table.name]
+        absence = (staged.absent, staged.partial)
+        if new := found.get((table.name, "new")):
+            every = new.number == staged.rows
+            query = write.insert_rows(self.names, table, absence, parent, every=every)
+            self.cursor.execute(query, {"places": new.places, "run_id": run_id})
+        if changed := found.get((table.name, "changed")):
+            query = write.replace_rows(self.names, table, absence, parent)
+            self.cursor.execute(query, {"places": changed.places, "run_id": run_id})
+
+    def _merge_links(self, owner: Table, link: Link, found: Survey) -> None:
+        if omitted := found.get((link.table, "omitted")):
+            query = write.remove_links(self.names, owner, link)
+            self.cursor.execute(query, [omitted.ids])
+        new, changed = found.get((owner.name, "new")), found.get((link.table, "changed"))
+        if self.batch.staged[link.table].rows and (new or changed):
+            every = number(found, owner, "new") == self.batch.staged[owner.name].rows
+            values = {
+                "owners": new.ids if new else [],
+                "places": changed.places if changed else "{}",
+            }
+            self.cursor.execute(write.add_links(self.names, link, every=every), values)
+
+
+def written_keys(found: Survey) -> dict[str, set[str]]:
+    """The keys of the rows that are new or changed, by table."""
+    keys: dict[str, set[str]] = {}
+    for (name, fate), rows in found.items():
+        if fate in ("new", "changed"):
+            keys.setdefault(name, set()).update(rows.ids or ())
+    return keys
+
+
+def number(found: Survey, table: Table, fate: str) -> int:
+    """How many rows of the table have this fate."""
+    rows = found.get((table.name, fate))
+    return rows.number if rows else 0

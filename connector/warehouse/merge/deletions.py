@@ -1,0 +1,273 @@
+"""Decides which deletion candidates of a table are marked deleted: the one place that does.
+
+What convicts, and what does not:
+
+- Candidates come from whatever says that an object is gone: a read by id of what a complete list
+  omitted, ``refetch``, a pending object or a placeholder, an answer that bears ``archived``, a
+  feed, a merge that a record or an answer tells of. They wait until all of a run is read, then
+  they are counted together. Only unpaged lists (snapshots) mark at once, with the same fuse.
+- The fuse: where more than 5 % of the living rows of a table and more than 20 would go, none does.
+  They stay candidates with what was found out, so the next run need not ask again.
+- An object that a list shows and a read by id does not find is a contradiction: pending, and no
+  candidate, until the lists have caught up. A list asked for no later than the lag of Intercom's
+  index after the object was found to be gone is stale: it neither contradicts nor revives.
+- Children that are kept for ever (parts, notes) are marked as the lists that omit them come, by the
+  same fuse: beyond it no more of them are, and their owners are read again until that is allowed.
+- A candidate goes when a read by id, or a list later than that, shows its object.
+
+With the mark goes all that waited for the object: pending reads of it and of what hangs on it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+
+import sqlalchemy as sa
+
+from connector.resources import BY_NAME, RESOURCES, TABLE_BY_NAME
+from connector.resources.resource import (
+    Activities,
+    Deletions,
+    Members,
+    PerContact,
+    Resource,
+    Table,
+)
+from connector.warehouse import state
+from connector.warehouse.merge.fuse import Fuse, too_many
+from connector.warehouse.merge.loader import Loader
+from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.types import TEXTS
+from connector.warehouse.state import candidates, digests
+
+FEEDS_AND_PARTS = (Activities, Deletions, Members, PerContact)
+
+
+# -- who speaks of which table ---------------------------------------------------------------
+
+
+def subjects(telling: Table) -> Table:
+    """The table whose rows a telling table says are gone."""
+    assert telling.buries
+    return TABLE_BY_NAME[telling.column(telling.buries[0]).refers_to]
+
+
+@cache
+def sources(table: Table) -> tuple[str, ...]:
+    """Under which names candidates of a table stand: resources that speak of it, and its own."""
+    found = [r.name for r in RESOURCES if r.table is table or _tells_of(r.table, table)]
+    return (*found, table.name)
+
+
+def _tells_of(telling: Table, table: Table) -> bool:
+    return bool(telling.buries) and subjects(telling) is table
+
+
+@cache
+def owners(table: Table) -> tuple[Resource, ...]:
+    """The resources that list a table's objects: each row belongs to one of them."""
+    return tuple(
+        r for r in RESOURCES if r.table is table and not isinstance(r.reading, FEEDS_AND_PARTS)
+    )
+
+
+@cache
+def keyed_by(table: Table) -> tuple[str, ...]:
+    """Under which names pending entries bear ids of a table's rows."""
+    found = [r.name for r in RESOURCES if r.table is table or _hangs_on(r, table)]
+    return tuple(dict.fromkeys((*found, table.name)))
+
+
+def _hangs_on(resource: Resource, table: Table) -> bool:
+    """Whether it is read contact by contact, and these are the contacts."""
+    return isinstance(resource.reading, PerContact) and table.holds_persons
+
+
+@cache
+def reads_children(table: Table, child: str) -> str:
+    """Under which name the owner of children is pending whose list must be read again."""
+    for resource in RESOURCES:
+        reading = resource.reading
+        if isinstance(reading, PerContact) and reading.counted and reading.counted[0] == child:
+            return resource.name
+    return table.name
+
+
+# -- candidates ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A living row whose object seems to be gone.
+
+    ``resource`` found it, ``owner`` lists such objects. ``exact``: ``at`` is Intercom's own time.
+    """
+
+    id: str
+    resource: str
+    owner: str
+    answer: str
+    at: datetime
+    exact: bool
+
+
+def found_gone(
+    conn: sa.Connection,
+    names: Names,
+    table: Table,
+    lag: timedelta,
+    ids: Collection[str] | None = None,
+) -> list[Candidate]:
+    """The candidates of a table about which something was found out; of these ids, if given.
+
+    Those whose row is gone already, or was read ``lag`` after they were found to be, are dropped.
+    """
+    _drop_settled(conn, names, table, lag)
+    only = "" if ids is None else " AND n.id = ANY(CAST(:ids AS text[]))"
+    rows = conn.execute(
+        sa.text(
+            f"SELECT DISTINCT ON (n.id) n.id, n.resource, {_owner(table)}, n.answer,"
+            " coalesce(n.deleted_at, n.answered_at), n.deleted_at IS NOT NULL"
+            f" FROM {names.in_text('sync_nominees')} n"
+            f" JOIN {names.in_text(table.name)} o ON o.id = n.id"
+            f" WHERE n.resource = ANY(CAST(:sources AS text[])) AND n.answer IS NOT NULL{only}"
+            " ORDER BY n.id, n.deleted_at NULLS LAST, n.answered_at DESC"
+        ),
+        {"sources": list(sources(table))} | ({} if ids is None else {"ids": list(ids)}),
+    )
+    return [Candidate(*row) for row in rows]
+
+
+def _drop_settled(conn: sa.Connection, names: Names, table: Table, lag: timedelta) -> None:
+    """Drop candidates that are no living rows, and those that were read since."""
+    conn.execute(
+        sa.text(
+            f"DELETE FROM {names.in_text('sync_nominees')} n"
+            f" WHERE n.resource = ANY(CAST(:sources AS text[])) AND n.answer IS NOT NULL"
+            f" AND NOT EXISTS (SELECT FROM {names.in_text(table.name)} o WHERE o.id = n.id"
+            " AND o._deleted_at IS NULL AND NOT o._placeholder AND (o._read_at IS NULL"
+            " OR o._read_at <= coalesce(n.deleted_at, n.answered_at) + CAST(:lag AS interval)))"
+        ),
+        {"sources": list(sources(table)), "lag": lag},
+    )
+
+
+def _owner(table: Table) -> str:
+    """SQL for the name of the resource that a row ``o`` belongs to."""
+    shared = [r for r in owners(table) if r.owns]
+    alone = [r for r in owners(table) if not r.owns]
+    default = literal(alone[0].name) if alone else "n.resource"
+    if not shared:
+        return default
+    cases = [
+        f"WHEN {' AND '.join(f'o.{quote(k)} = {literal(v)}' for k, v in r.owns)}"
+        f" THEN {literal(r.name)}"
+        for r in shared
+    ]
+    return f"CASE {' '.join(cases)} ELSE {default} END"
+
+
+# -- deciding --------------------------------------------------------------------------------
+
+
+@dataclass
+class Verdict:
+    """What was decided: how many were marked, by resource, and the rest.
+
+    ``held`` are those that the fuse holds back, by the resource they belong to; ``alive`` rows
+    live in the table.
+    """
+
+    marked: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    alive: int = 0
+
+    def error(self, table: Table, owner: str) -> str:
+        """What the failing resource says."""
+        return str(too_many(table.name, self.held.total(), self.alive, owner))
+
+
+def decide(
+    conn: sa.Connection,
+    loader: Loader,
+    table: Table,
+    found: Sequence[Candidate],
+    fuse: Fuse,
+    run_id: int,
+    lag: timedelta,
+) -> Verdict:
+    """Mark these deleted, or where they are implausibly many, and not allowed, none of them."""
+    free = [c for c in found if fuse.is_open(table.name, c.owner, c.resource)]
+    bound = [c for c in found if not fuse.is_open(table.name, c.owner, c.resource)]
+    verdict = Verdict()
+    if bound:
+        verdict.alive = _alive(conn, loader.names, table)
+    if fuse.is_blown(table.name, len(bound), verdict.alive):
+        verdict.held = Counter(c.owner for c in bound)
+    else:
+        free += bound
+    marked = set(_mark(conn, loader, table, free, run_id, lag))
+    verdict.marked = Counter(_counted_by(table, c) for c in free if c.id in marked)
+    fuse.note(table.name, len(marked))
+    return verdict
+
+
+def _counted_by(table: Table, found: Candidate) -> str:
+    """The feed that told of it, else the resource that lists it."""
+    listing = {owner.name for owner in owners(table)}
+    told = found.resource in BY_NAME and found.resource not in listing
+    return found.resource if told else found.owner
+
+
+def _alive(conn: sa.Connection, names: Names, table: Table) -> int:
+    query = (
+        f"SELECT count(*) FROM {names.in_text(table.name)}"
+        " WHERE _deleted_at IS NULL AND NOT _placeholder"
+    )
+    return int(conn.execute(sa.text(query)).scalar_one())
+
+
+def _mark(
+    conn: sa.Connection,
+    loader: Loader,
+    table: Table,
+    found: Sequence[Candidate],
+    run_id: int,
+    lag: timedelta,
+) -> list[str]:
+    marked: list[str] = []
+    for exact in (True, False):
+        times = {c.id: c.at for c in found if c.exact == exact}
+        if times:
+            merged = [c.id for c in found if c.id in times and c.answer == candidates.MERGED]
+            marked += loader.mark_deleted(
+                conn, table, times, run_id, exact=exact, lag=lag, merged=merged
+            )
+    let_go(conn, table, [c.id for c in found])
+    return marked
+
+
+def let_go(conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
+    """What is gone is no known copy, not hidden, no candidate, and nothing of it is pending."""
+    if not ids:
+        return
+    digests.forget(conn, table, ids)
+    candidates.reveal(conn, table, ids)
+    candidates.dismiss(conn, sources(table), ids)
+    state.settle(conn, keyed_by(table), ids)
+
+
+def settle_dead(conn: sa.Connection, loader: Loader) -> None:
+    """Nothing is pending that hangs on rows which are gone."""
+    for table in filter(lambda table: table.holds_persons, TABLE_BY_NAME.values()):
+        hanging = [r.name for r in RESOURCES if _hangs_on(r, table)]
+        statement = sa.text(
+            f"DELETE FROM {loader.names.in_text('sync_pending')} p"
+            f" USING {loader.names.in_text(table.name)} o"
+            " WHERE p.resource = ANY(:hanging) AND o.id = p.id AND o._deleted_at IS NOT NULL"
+        ).bindparams(sa.bindparam("hanging", type_=TEXTS))
+        conn.execute(statement, {"hanging": hanging})

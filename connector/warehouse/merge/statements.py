@@ -1,0 +1,226 @@
+"""The loader's SQL, made from the declarations; executes nothing.
+
+Aliases are the same throughout: ``s`` is a staged row, ``o`` the stored row it meets, ``t`` the
+table that is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from connector.resources.resource import Kind, Link, Resource, Table
+from connector.warehouse.sql.names import Names, quote
+
+# -- what is gone ----------------------------------------------------------------------------
+
+
+_ALIVE = "_deleted_at IS NULL AND NOT _placeholder"
+
+
+def _absent(table: Table) -> str:
+    arrays = ", ".join("%s::text[]" for _ in table.key)
+    same = " AND ".join(f"k.{quote(name)} = t.{quote(name)}" for name in table.key)
+    names = ", ".join(map(quote, table.key))
+    return (
+        "(_read_at IS NULL OR _read_at < %s)"
+        f" AND NOT EXISTS (SELECT FROM unnest({arrays}) k ({names}) WHERE {same})"
+    )
+
+
+def count_absent(names: Names, table: Table) -> str:
+    """How many living rows a list omits, and how many live. Parameters: its start, its keys."""
+    return (
+        f"SELECT count(*) FILTER (WHERE {_absent(table)}), count(*) FROM {names(table.name)} t"
+        f" WHERE {_ALIVE}"
+    )
+
+
+def mark_absent(names: Names, table: Table) -> str:
+    """Mark them deleted. Parameters: when, the run, the list's start, its keys."""
+    return f"UPDATE {names(table.name)} t SET {_MARK} WHERE {_ALIVE} AND {_absent(table)}"
+
+
+def mark_deleted(names: Names, table: Table) -> str:
+    """Mark rows deleted, each at its own time; placeholders stay as they are.
+
+    ``exact``: the times are Intercom's own, so they also correct what was only found out, and a
+    copy that was requested more than ``lag`` later speaks against them. Ids come back with
+    whether their rows lived until now. Parameters: the run, ids, times, exact, lag.
+    """
+    return f"""
+        UPDATE {names(table.name)} o
+        SET _deleted_at = v.at, _changed_at = now(), _run_id = %(run_id)s
+        FROM unnest(%(ids)s::text[], %(times)s::timestamptz[]) v (id, at)
+        JOIN {names(table.name)} b ON b.id = v.id
+        WHERE o.id = b.id AND NOT o._placeholder AND CASE WHEN %(exact)s
+            THEN o._deleted_at IS DISTINCT FROM v.at
+                 AND (o._deleted_at IS NOT NULL OR o._read_at IS NULL
+                      OR o._read_at <= v.at + %(lag)s)
+            ELSE o._deleted_at IS NULL END
+        RETURNING o.id, b._deleted_at IS NULL"""
+
+
+def bury(names: Names, telling: Table) -> str:
+    """Mark placeholders deleted that rows of a telling table say are gone, and correct times.
+
+    Living rows are left alone. Ids come back with whether they were not deleted until now.
+    Parameters: the time where the row tells none, the run, keys of the telling rows.
+    """
+    assert telling.buries
+    subject, when = map(quote, telling.buries)
+    target = next(c.refers_to for c in telling.columns if c.name == telling.buries[0])
+    return f"""
+        UPDATE {names(target)} o
+        SET _deleted_at = coalesce(v.{when}, %(at)s), _changed_at = now(), _run_id = %(run_id)s
+        FROM {names(telling.name)} v JOIN {names(target)} b ON b.id = v.{subject}
+        WHERE o.id = b.id AND v.{subject} = ANY(%(ids)s)
+          AND (o._placeholder AND o._deleted_at IS NULL OR o._deleted_at <> v.{when})
+        RETURNING o.id, b._deleted_at IS NULL"""
+
+
+def buried(names: Names, telling: Table) -> str:
+    """The living rows that rows of a telling table say are gone: ids, and when if it is told.
+
+    Parameter: keys of the telling rows.
+    """
+    assert telling.buries
+    subject, when = map(quote, telling.buries)
+    target = next(c.refers_to for c in telling.columns if c.name == telling.buries[0])
+    return (
+        f"SELECT o.id, v.{when} FROM {names(telling.name)} v JOIN {names(target)} o"
+        f" ON o.id = v.{subject} WHERE v.{subject} = ANY(%s)"
+        " AND o._deleted_at IS NULL AND NOT o._placeholder"
+    )
+
+
+def living(names: Names, table: Table) -> str:
+    """Ids of the living rows among these. Parameter: ids."""
+    return f"SELECT id FROM {names(table.name)} WHERE id = ANY(%s) AND {_ALIVE}"
+
+
+def dead_since(names: Names, table: Table) -> str:
+    """Id and time of the rows that are deleted, among these ids. Parameter: ids."""
+    return (
+        f"SELECT id, _deleted_at FROM {names(table.name)}"
+        " WHERE id = ANY(%s) AND _deleted_at IS NOT NULL"
+    )
+
+
+_MARK = "_deleted_at = %s, _changed_at = now(), _run_id = %s"
+
+
+# -- what is there ---------------------------------------------------------------------------
+
+
+def known(names: Names, table: Table) -> str:
+    """Id, updated_at and _read_at of living rows. Parameter: ids."""
+    return (
+        f"SELECT id, updated_at, _read_at FROM {names(table.name)} WHERE id = ANY(%s) AND {_ALIVE}"
+    )
+
+
+def present(names: Names, table: Table) -> str:
+    """Which keys have rows, of a table keyed by one column. Parameter: keys."""
+    (key,) = map(quote, table.key)
+    return f"SELECT {key} FROM {names(table.name)} WHERE {key} = ANY(%s)"
+
+
+def key_text(table: Table, row: str) -> str:
+    """The key of a row as one text, instants in Unix seconds; ``keys.shown`` gives the same."""
+    parts = []
+    for name in table.key:
+        column = f"{row}.{quote(name)}"
+        if table.column(name).kind is Kind.INSTANT:
+            column = f"floor(extract(epoch FROM {column}))::bigint::text"
+        parts.append(column)
+    return parts[0] if len(parts) == 1 else f"concat_ws(' ', {', '.join(parts)})"
+
+
+def all_living(names: Names, resource: Resource) -> str:
+    """The keys of all living rows. Parameters: the values of the columns it owns."""
+    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    key = key_text(resource.table, "o")
+    return f"SELECT {key} FROM {names(resource.table.name)} o WHERE {_ALIVE}{owns}"
+
+
+def filled(names: Names, table: Table) -> str:
+    """Which ids have rows that are no placeholders. Parameter: ids."""
+    return f"SELECT id FROM {names(table.name)} WHERE id = ANY(%s) AND NOT _placeholder"
+
+
+def owned(names: Names, resource: Resource) -> str:
+    """Which ids have rows of the resource. Parameters: the values of the columns it owns, ids."""
+    owns = "".join(f"{quote(column)} = %s AND " for column, _ in resource.owns)
+    return f"SELECT id FROM {names(resource.table.name)} WHERE {owns}id = ANY(%s)"
+
+
+def alive(names: Names, resource: Resource) -> str:
+    """How many living rows a resource has. Parameters: the values of the columns it owns."""
+    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
+
+
+def children_alive(names: Names, child: Table) -> str:
+    """How many rows of a child table live."""
+    return f"SELECT count(*) FROM {names(child.name)} WHERE _deleted_at IS NULL"
+
+
+def cut(names: Names, resource: Resource, link: Link) -> str:
+    """How many of its living rows have more links than are embedded in a record.
+
+    Parameters: the values of the columns it owns, how many are embedded.
+    """
+    owns = "".join(f" AND o.{quote(column)} = %s" for column, _ in resource.owns)
+    own = quote(link.owner)
+    return (
+        f"SELECT count(*) FROM {names(resource.table.name)} o WHERE {_ALIVE}{owns} AND o.id IN"
+        f" (SELECT {own} FROM {names(link.table)} GROUP BY {own} HAVING count(*) > %s)"
+    )
+
+
+def sample(names: Names, resource: Resource) -> str:
+    """Ids of living rows by chance. Parameters: the values of the columns it owns, how many."""
+    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    return (
+        f"SELECT id FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
+        " ORDER BY random() LIMIT %s"
+    )
+
+
+def others(names: Names, table: Table) -> str:
+    """Ids of living rows of the table by chance. Parameters: ids that are left out, how many."""
+    return (
+        f"SELECT id FROM {names(table.name)} WHERE {_ALIVE} AND id <> ALL (%s)"
+        " ORDER BY random() LIMIT %s"
+    )
+
+
+def unfilled(names: Names, table: Table, referring: Iterable[tuple[str, str]] | None) -> str:
+    """Placeholders worth asking for, but those that are pending.
+
+    Parameters: the table, tries allowed, resources that read it by id, how many. ``referring``:
+    only those that one of these (table, column) refers to; None for all.
+    """
+    some = ""
+    if referring is not None:
+        told = [
+            f"o.id IN (SELECT {quote(c)} FROM {names(t)} WHERE {quote(c)} IS NOT NULL)"
+            for t, c in referring
+        ]
+        some = f"AND ({' OR '.join(told) or 'false'})"
+    return f"""
+        SELECT o.id FROM {names(table.name)} o
+        LEFT JOIN {names("sync_placeholders")} p ON p.table_name = %s AND p.id = o.id
+        WHERE o._placeholder AND o._deleted_at IS NULL AND coalesce(p.attempts, 0) < %s
+          AND NOT EXISTS (SELECT FROM {names("sync_pending")} w
+                          WHERE w.resource = ANY(%s) AND w.id = o.id) {some}
+        ORDER BY p.attempts NULLS FIRST, o.id LIMIT %s"""
+
+
+def note_tried(names: Names) -> str:
+    """Count tries. Parameters: the table, how many, ids."""
+    return f"""
+        INSERT INTO {names("sync_placeholders")} AS t (table_name, attempts, id)
+        SELECT %s, %s, id FROM unnest(%s::text[]) id ORDER BY id
+        ON CONFLICT (table_name, id)
+        DO UPDATE SET attempts = t.attempts + excluded.attempts, last_tried_at = now()"""

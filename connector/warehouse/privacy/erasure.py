@@ -1,0 +1,253 @@
+"""Forgets contacts: empties what is stored about them, and what is merged later; knows no HTTP.
+
+What is personal, and about which contact, is declared with the columns. Rows, ids, links and
+times stay. The ids stand in ``sync_forgotten``; staged rows are emptied before they are merged,
+so what a later read brings never gets into a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from connector.resources.resource import Table
+from connector.warehouse.merge.staging import stage
+from connector.warehouse.privacy import forgotten_rows
+from connector.warehouse.privacy.forgotten_rows import DELETED, FORGOTTEN, MERGED, MERGES
+from connector.warehouse.privacy.personal import Personal, personal, persons, stored_about
+from connector.warehouse.privacy.revival import look_again
+from connector.warehouse.sql.database import cursor_of
+from connector.warehouse.sql.names import Names, literal, quote
+
+__all__ = ("DELETED", "FORGOTTEN", "MERGED", "forget", "personal", "persons")
+
+STRENGTH = (MERGED, DELETED, FORGOTTEN)  # a stronger reason takes the place of a weaker one
+
+# -- what is forgotten -----------------------------------------------------------------------
+
+
+def forget(
+    conn: sa.Connection,
+    names: Names,
+    ids: Iterable[str],
+    reason: str,
+    at: datetime | None,
+    run_id: int,
+) -> int:
+    """Empty what is stored about the contacts and keep it so; the number of rows emptied.
+
+    Whoever was merged into one of them is forgotten too. MERGED empties only the contact's own
+    row: its messages live on with the survivor. ``at`` is Intercom's time, None for now.
+    """
+    wanted = list(ids)
+    if not wanted:
+        return 0
+    cursor = cursor_of(conn)
+    keys = wanted if reason == MERGED else _with_merged(cursor, names, wanted)
+    cursor.execute(
+        f"""
+        INSERT INTO {names("sync_forgotten")} AS t (contact_id, forgotten_at, reason)
+        SELECT DISTINCT id, coalesce(%s, now()), %s FROM unnest(%s::text[]) id ORDER BY id
+        ON CONFLICT (contact_id) DO UPDATE SET reason = excluded.reason
+        WHERE array_position(%s::text[], t.reason)
+              < array_position(%s::text[], excluded.reason)""",
+        [at, reason, keys, list(STRENGTH), list(STRENGTH)],
+    )
+    if reason != MERGED:
+        forgotten_rows.note_stored(cursor, names, keys)
+    return sum(
+        _empty_stored(cursor, names, part, keys, run_id)
+        for part in personal()
+        if part.is_person or reason != MERGED
+    )
+
+
+def remember(conn: sa.Connection, names: Names, ids: Sequence[str]) -> int:
+    """Take contacts, and whoever was merged into them, off the list; how many stood on it.
+
+    What was emptied is read again by the next sync.
+    """
+    cursor = cursor_of(conn)
+    keys = _with_merged(cursor, names, ids)
+    cursor.execute(f"DELETE FROM {names('sync_forgotten')} WHERE contact_id = ANY(%s)", [keys])
+    number = cursor.rowcount
+    forgotten_rows.drop(cursor, names, keys)
+    look_again(cursor, names, _with_survivors(cursor, names, keys), themselves=True)
+    return number
+
+
+def forgotten(conn: sa.Connection, names: Names) -> list[tuple[str, datetime, str]]:
+    """Contact, since when and why, the oldest first."""
+    cursor = cursor_of(conn)
+    cursor.execute(
+        f"SELECT contact_id, forgotten_at, reason FROM {names('sync_forgotten')} ORDER BY 2, 1",
+        (),
+    )
+    return cursor.fetchall()
+
+
+def follow_merges(conn: sa.Connection, names: Names, run_id: int) -> int:
+    """Forget who was merged into a forgotten contact since; the number of rows emptied."""
+    name, source, target = MERGES
+    cursor, emptied = cursor_of(conn), 0
+    forgotten_rows.note_older(cursor, names)
+    for reason in (FORGOTTEN, DELETED):
+        cursor.execute(
+            f"""
+            SELECT DISTINCT f.contact_id FROM {names("sync_forgotten")} f
+            JOIN {names(name)} m ON m.{target} = f.contact_id AND f.reason = %s
+            LEFT JOIN {names("sync_forgotten")} g ON g.contact_id = m.{source}
+            WHERE (array_position(%s::text[], g.reason)
+                   >= array_position(%s::text[], f.reason)) IS NOT TRUE""",
+            [reason, list(STRENGTH), list(STRENGTH)],
+        )
+        targets = [key for (key,) in cursor.fetchall()]
+        emptied += forget(conn, names, targets, reason, None, run_id)
+    return emptied
+
+
+def _with_merged(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> list[str]:
+    """The contacts, and whoever was merged into them, over any number of merges."""
+    _, source, target = MERGES
+    return _along_merges(cursor, names, ids, target, source)
+
+
+def _with_survivors(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> list[str]:
+    """The contacts, and whomever they were merged into, over any number of merges."""
+    _, source, target = MERGES
+    return _along_merges(cursor, names, ids, source, target)
+
+
+def _along_merges(
+    cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str], here: str, there: str
+) -> list[str]:
+    cursor.execute(
+        f"""
+        WITH RECURSIVE found (id) AS (
+            SELECT unnest(%s::text[])
+            UNION SELECT m.{there} FROM {names(MERGES[0])} m JOIN found ON m.{here} = found.id)
+        SELECT id FROM found WHERE id IS NOT NULL""",
+        [list(ids)],
+    )
+    return [key for (key,) in cursor.fetchall()]
+
+
+# -- what is stored --------------------------------------------------------------------------
+
+
+def _empty_stored(
+    cursor: psycopg.Cursor[Any], names: Names, part: Personal, ids: list[str], run_id: int
+) -> int:
+    """Empty the rows about the contacts; a parent whose child changed has changed too."""
+    full = [f"o.{quote(column)} IS NOT NULL" for column in part.columns]
+    full.append(f"{_extra('o', part)} IS DISTINCT FROM o.extra")
+    up = f" RETURNING o.{quote(part.parent[1].parent)}" if part.parent else ""
+    cursor.execute(
+        f"UPDATE {names(part.table.name)} o SET {_emptied('o', part)},"
+        " _changed_at = now(), _run_id = %(run_id)s"
+        f" WHERE {stored_about(names, part)} AND ({' OR '.join(full)}){up}",
+        {"ids": ids, "run_id": run_id},
+    )
+    emptied = cursor.rowcount
+    if part.parent and emptied:
+        owners = list({owner for (owner,) in cursor.fetchall()})
+        cursor.execute(
+            f"UPDATE {names(part.parent[0].name)} SET _changed_at = now(), _run_id = %s"
+            " WHERE id = ANY(%s)",
+            [run_id, owners],
+        )
+    return emptied
+
+
+# -- what is staged --------------------------------------------------------------------------
+
+
+def empty_staged(
+    cursor: psycopg.Cursor[Any],
+    names: Names,
+    table: Table,
+    staged: Iterable[str],
+    *,
+    by_id: bool,
+    lag: timedelta,
+) -> None:
+    """Empty what the stages hold about forgotten contacts; ``staged`` are the tables with rows.
+
+    A contact that was deleted, and that this batch shows to live, is forgotten no more.
+    """
+    cursor.execute(f"SELECT EXISTS (SELECT FROM {names('sync_forgotten')})", ())
+    if not (cursor.fetchone() or (False,))[0]:
+        return
+    if table.holds_persons:
+        cursor.execute(_revive(names, table), {"by_id": by_id, "lag": lag})
+        revived = [key for (key,) in cursor.fetchall()]
+        if revived:
+            revived += _only_merged(cursor, names, revived)
+            forgotten_rows.drop(cursor, names, revived)
+            look_again(cursor, names, revived, themselves=False)
+    filled = set(staged)
+    forgotten_rows.note_staged(cursor, names, table, filled)
+    for part in personal():
+        if part.table.name in filled and part.table in tuple(table.family()):
+            cursor.execute(
+                f"UPDATE {stage(part.table.name)} s SET {_emptied('s', part)}"
+                f" WHERE {_staged_about(names, part)} OR"
+                f" {forgotten_rows.staged_inherits(names, part)}",
+                (),
+            )
+
+
+def _revive(names: Names, table: Table) -> str:
+    return f"""
+        DELETE FROM {names("sync_forgotten")} f USING {stage(table.name)} s
+        WHERE f.contact_id = s.id AND f.reason <> {literal(FORGOTTEN)}
+          AND (%(by_id)s OR s._read_at > f.forgotten_at + %(lag)s)
+        RETURNING f.contact_id"""
+
+
+def _only_merged(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> list[str]:
+    """Who was emptied with these, because it was merged into them: it lives on in them again."""
+    cursor.execute(
+        f"UPDATE {names('sync_forgotten')} SET reason = {literal(MERGED)}"
+        f" WHERE reason = {literal(DELETED)} AND contact_id = ANY(%s) RETURNING contact_id",
+        [_with_merged(cursor, names, ids)],
+    )
+    return [key for (key,) in cursor.fetchall()]
+
+
+def _staged_about(names: Names, part: Personal) -> str:
+    """The condition that a staged row is about a forgotten contact."""
+    merged = "" if part.is_person else f" AND f.reason <> {literal(MERGED)}"
+    if part.link:
+        owner, target = quote(part.link.owner), quote(part.link.target)
+        return " OR ".join(
+            f"EXISTS (SELECT FROM {source} l JOIN {names('sync_forgotten')} f"
+            f" ON f.contact_id = l.{target}{merged} WHERE l.{owner} = s.{quote(part.key)})"
+            for source in (stage(part.link.table), names(part.link.table))
+        )
+    if part.holder is part.table:
+        return (
+            f"EXISTS (SELECT FROM {names('sync_forgotten')} f"
+            f" WHERE f.contact_id = s.{quote(part.of)}{merged})"
+        )
+    return (
+        f"EXISTS (SELECT FROM {stage(part.holder.name)} p JOIN {names('sync_forgotten')} f"
+        f" ON f.contact_id = p.{quote(part.of)}{merged} WHERE p.id = s.{quote(part.key)})"
+    )
+
+
+def _emptied(alias: str, part: Personal) -> str:
+    sets = [f"{quote(column)} = NULL" for column in part.columns]
+    return ", ".join([*sets, f"extra = {_extra(alias, part)}"])
+
+
+def _extra(alias: str, part: Personal) -> str:
+    """What stays of extra: nothing of what the contact is or wrote, else only other keys."""
+    if not part.keys:
+        return "NULL::jsonb"
+    keys = ", ".join(map(literal, part.keys))
+    return f"nullif({alias}.extra - ARRAY[{keys}]::text[], '{{}}')"

@@ -1,0 +1,36 @@
+"""Counts the parts that are stored against those that Intercom counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from connector.resources.resource import Table
+from connector.warehouse.sql.names import Names, quote
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """Of the living objects of one table: their parts, and how many objects lack some.
+
+    ``incomplete`` have fewer parts than Intercom counts, ``truncated`` more than it shows; both
+    can be true of one.
+    """
+
+    parts: int
+    incomplete: int
+    truncated: int
+
+
+def measure(conn: sa.Connection, names: Names, table: Table) -> Completeness:
+    """How complete a table with parts is; reads all of its rows."""
+    cut, stored = quote(table.truncated), quote(table.stored)
+    # Intercom counts the first message as a part, which is no row of its own.
+    lacking = f"{stored} < {quote(table.counted)} - 1" if table.counted else "false"
+    row = conn.exec_driver_sql(
+        f"SELECT coalesce(sum({stored}), 0), count(*) FILTER (WHERE {lacking}),"
+        f" count(*) FILTER (WHERE {cut})"
+        f" FROM {names(table.name)} WHERE _deleted_at IS NULL AND NOT _placeholder"
+    ).one()
+    return Completeness(*map(int, row))

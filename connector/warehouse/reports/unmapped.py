@@ -1,0 +1,55 @@
+"""Counts what ``extra`` holds, key by key, on a sample of each table; shows no value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from connector.resources import TABLES
+from connector.resources.resource import Table
+from connector.warehouse.sql.names import Names
+
+SAMPLE = 10_000  # rows of a table that are looked at
+MOST_KEYS = 20  # the most frequent ones of a table are told
+
+
+@dataclass(frozen=True)
+class Unclaimed:
+    """What stands in ``extra`` of a table: in how many of the rows looked at, by top-level key."""
+
+    table: str
+    rows: int
+    keys: dict[str, int]
+
+
+def unclaimed(conn: sa.Connection, schema: str) -> Iterator[Unclaimed]:
+    """What each resource and child table holds, in their order; reads a bounded part of each."""
+    names = Names(schema)
+    for resource_table in TABLES:
+        for table in resource_table.family():
+            yield _of(conn, names, table)
+
+
+def _of(conn: sa.Connection, names: Names, table: Table) -> Unclaimed:
+    """The sample is of whole blocks, spread over the table by the size that Postgres assumes."""
+    size = sa.text(
+        "SELECT c.reltuples FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = :schema AND c.relname = :table"
+    )
+    assumed = conn.execute(size, {"schema": names.schema, "table": table.name}).scalar_one()
+    per_cent = min(100.0, 100.0 * SAMPLE / max(assumed, 1.0))
+    statement = f"""
+        WITH sample AS MATERIALIZED (
+            SELECT extra FROM {names(table.name)} TABLESAMPLE SYSTEM ({per_cent:.9f})
+            LIMIT {SAMPLE}
+        )
+        SELECT (SELECT count(*) FROM sample), k.key, count(*)
+        FROM (SELECT 1) one LEFT JOIN (
+            SELECT jsonb_object_keys(extra) AS key FROM sample WHERE extra IS NOT NULL
+        ) k ON true
+        GROUP BY k.key ORDER BY 3 DESC, 2 LIMIT {MOST_KEYS}"""
+    found = list(conn.exec_driver_sql(statement))
+    keys = {key: count for _, key, count in found if key is not None}
+    return Unclaimed(table.name, found[0][0], keys)

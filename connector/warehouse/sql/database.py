@@ -1,0 +1,346 @@
+"""Connections to the warehouse: opening with patience, transactions, the lock of a schema.
+
+Knows no table. One connection writes; a second one, with a transaction that stays open, holds
+the lock, which works through a transaction pooler too: the open transaction pins its server. What
+every transaction rests on is fixed by ``session``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from connector.errors import (
+    AlreadyRunningError,
+    DatabaseError,
+    DatabaseLostError,
+    DatabaseRefusedError,
+    DatabaseUnreachableError,
+    RowRefusedError,
+)
+from connector.warehouse.sql import refusals, session
+from connector.warehouse.sql.dsn import conninfo
+from connector.warehouse.sql.session import READS, WRITES, Opening, ShortageError, StandbyError
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+PATIENCE_AT_START, PATIENCE_DURING_RUN = 30.0, 60.0  # seconds
+PAUSE = 0.5  # seconds between two attempts to connect, doubled up to LONGEST_PAUSE
+LONGEST_PAUSE = 5.0
+TRIES = 6  # of one transaction, before a passing fault counts as one that stays
+
+
+class Database:
+    """One Postgres database and the configured schema in it."""
+
+    def __init__(
+        self,
+        url: str,
+        schema: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.schema = schema
+        self.stopped = threading.Event()  # set it, and no wait goes on
+        self._conninfo = conninfo(url)
+        self._clock = clock
+        self._writer: sa.Connection | None = None
+        self._locker: sa.Connection | None = None
+        self._has_written = False
+        self.engine = sa.create_engine(
+            "postgresql+psycopg://", creator=self._open, poolclass=sa.pool.NullPool
+        ).execution_options(schema_translate_map={None: schema}, opening=WRITES)
+        sa.event.listen(self.engine, "begin", self._begin)
+
+    def __repr__(self) -> str:
+        return f"Database(schema={self.schema!r})"  # the URL may hold a password
+
+    def _open(self) -> psycopg.Connection[Any]:
+        # A transaction pooler gives each transaction another server: no prepared statements.
+        connection = psycopg.connect(
+            self._conninfo,
+            prepare_threshold=None,
+            client_encoding="UTF8",
+            connect_timeout=10,
+            application_name="intercom-warehouse",
+            keepalives_idle=30,
+        )
+        try:
+            session.ask(connection, "SELECT 1", self.stopped)  # a pooler may have no server for it
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _begin(self, conn: sa.Connection) -> None:
+        """Every transaction begins here, whoever begins it."""
+        raw: Any = conn.connection.driver_connection
+        session.begin(raw, conn.get_execution_options()["opening"], self.stopped)
+
+    # -- opening -----------------------------------------------------------------------------
+
+    def wait(self) -> None:
+        """Return once the database answers; DatabaseUnreachableError after 30 s of trying."""
+        self._connect(PATIENCE_AT_START, DatabaseUnreachableError).close()
+
+    def _connect(self, patience: float, error: type[Exception]) -> sa.Connection:
+        deadline, pause = self._clock() + patience, PAUSE
+        while True:
+            try:
+                return self.engine.connect()
+            except DBAPIError as failure:
+                reason, advice = _reason(failure), _final(failure)
+                over = self._clock() + pause > deadline or self.stopped.is_set()
+                if over or advice is not None:
+                    raise error(f"cannot connect to Postgres ({reason}); {_advice(failure)}") from (
+                        failure
+                    )
+                logger.warning("database unreachable, trying again: %s", reason)
+            self.stopped.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def close(self) -> None:
+        """Close all connections, and so release the lock."""
+        for connection in (self._writer, self._locker):
+            if connection is not None:
+                with contextlib.suppress(DBAPIError):
+                    connection.close()
+        self._writer = self._locker = None
+
+    def interrupt(self) -> None:
+        """End waits, and the statement that is being executed; the transaction is rolled back."""
+        self.stopped.set()
+        if self._writer is not None:
+            with contextlib.suppress(Exception):
+                raw: Any = self._writer.connection.driver_connection
+                try:
+                    raw.cancel_safe(timeout=2.0)
+                except psycopg.Error:  # nobody is there to cancel it
+                    _sever(raw)
+
+    # -- transactions ------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def transaction(self, opening: Opening = WRITES) -> Iterator[sa.Connection]:
+        """One transaction on the writing connection, not repeated when it fails."""
+        conn, transaction = self._begun(opening)
+        with transaction:
+            yield conn
+        self._has_written = self._has_written or opening.writes
+
+    def _begun(self, opening: Opening) -> tuple[sa.Connection, sa.RootTransaction]:
+        """A transaction that has begun; on a new connection if the old one died as it idled."""
+        for was_idle in (self._writer is not None, False):
+            if self._writer is None or self._writer.closed:
+                self._writer = self.engine.connect()
+            conn = self._writer.execution_options(opening=opening)
+            try:
+                return conn, conn.begin()
+            except psycopg.Error as failure:
+                self._discard_writer()
+                if isinstance(failure, ShortageError) or not (was_idle and _is_lost(failure)):
+                    raise
+        raise AssertionError("the second try returns or raises")
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """The same as ``write`` for what only reads: a standby will do, and fewer rights."""
+        return self._repeated(work, READS)
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do ``work`` in one transaction; again after a lost connection, a deadlock, a cancel.
+
+        ``work`` must be repeatable: when a commit's answer is lost, nobody knows whether it
+        happened. Raises DatabaseLostError after 60 s without the database, DatabaseError where
+        the database refuses for good, RowRefusedError where it refuses something that is written.
+        """
+        return self._repeated(work, WRITES)
+
+    def _repeated(self, work: Callable[[sa.Connection], T], opening: Opening) -> T:
+        tries = 0
+        while True:
+            try:
+                with self.transaction(opening) as conn:
+                    return work(conn)
+            except (DBAPIError, psycopg.Error) as failure:  # the loader uses the driver's cursor
+                tries += 1
+                self._recover(failure, tries)
+
+    def _recover(self, failure: DBAPIError | psycopg.Error, tries: int) -> None:
+        """Make the next try possible, or raise."""
+        cause = failure.orig if isinstance(failure, DBAPIError) else failure
+        self._raise_if_refused(failure, cause)
+        if _is_of_a_row(cause):
+            raise RowRefusedError(f"Postgres refuses a row ({_kind(cause)})") from failure
+        if self.stopped.is_set():
+            raise failure
+        if isinstance(cause, TRANSIENT) and tries < TRIES:
+            logger.warning("writing again after: %s", _reason(failure))
+            self.stopped.wait(PAUSE * tries)
+        elif _is_lost(cause) and tries < TRIES:
+            logger.warning("connection to the database lost: %s", _reason(failure))
+            self._discard_writer()
+            self._writer = self._connect(PATIENCE_DURING_RUN, DatabaseLostError)
+        elif isinstance(cause, psycopg.OperationalError) or _is_lost(cause):
+            raise DatabaseLostError(
+                f"the database cannot go on ({_reason(failure)}); what was committed is safe:"
+                " mend it and run again"
+            ) from failure
+        else:
+            raise failure
+
+    def _raise_if_refused(self, failure: Exception, cause: object) -> None:
+        """Raise where no repetition helps: rights, a standby, a pooler without a connection."""
+        if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+            raise DatabaseRefusedError(
+                f"Postgres refuses ({_reason(failure)}); check the rights of the role"
+            ) from failure
+        if isinstance(cause, StandbyError) and not self._has_written:
+            raise DatabaseRefusedError(STANDBY) from failure
+        if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction):
+            raise DatabaseError(
+                f"Postgres refuses ({_reason(failure)}); check that DATABASE_URL names the primary"
+                " server"
+            ) from failure
+        if isinstance(cause, ShortageError):
+            raise DatabaseUnreachableError(
+                f"cannot begin a transaction ({_reason(failure)}); {_advice(failure)}"
+            ) from failure
+
+    def _discard_writer(self) -> None:
+        if self._writer is not None:
+            with contextlib.suppress(DBAPIError, psycopg.Error):
+                self._writer.invalidate()
+                self._writer.close()
+        self._writer = None
+
+    # -- the lock ----------------------------------------------------------------------------
+
+    def lock(self) -> None:
+        """Hold this schema's lock until ``close``; AlreadyRunningError if another run holds it."""
+        conn = self._locker = self._connect(PATIENCE_AT_START, DatabaseUnreachableError)
+        key = _lock_key(self.schema)
+        try:
+            conn.begin()
+            got = conn.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar()
+        except (DBAPIError, psycopg.Error) as failure:
+            self._raise_if_refused(failure, failure)
+            raise DatabaseUnreachableError(
+                f"the lock of schema {self.schema} cannot be taken ({_reason(failure)})"
+            ) from failure
+        if not got:
+            raise AlreadyRunningError(
+                f"another sync of schema {self.schema} is running; wait for it to end"
+            )
+
+
+def _lock_key(schema: str) -> sa.Function[Any]:
+    return sa.func.hashtextextended("intercom-warehouse:" + schema, 0)
+
+
+def is_locked(conn: sa.Connection, schema: str) -> bool:
+    """Whether anybody holds the schema's lock now: looked up, not tried, so in nobody's way."""
+    # A key of 64 bits is shown in two halves; objsubid 1 says so.
+    query = sa.text(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        " AND objsubid = 1 AND database = (SELECT oid FROM pg_database"
+        " WHERE datname = current_database())"
+        " AND (classid::bigint << 32) | objid::bigint = :key)"
+    )
+    key = conn.execute(sa.select(_lock_key(schema))).scalar_one()
+    return bool(conn.execute(query, {"key": key}).scalar_one())
+
+
+def cursor_of(conn: sa.Connection) -> psycopg.Cursor[Any]:
+    """The driver's cursor: it can COPY, and its errors quote no values."""
+    raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
+    return raw.cursor()
+
+
+TRANSIENT = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.LockNotAvailable,
+)
+# idle_in_transaction_session_timeout, transaction_timeout, idle_session_timeout: they end the
+# session, and psycopg counts the first two among its internal errors.
+ENDED_FOR_TIME = ("25P03", "25P04", "57P05")
+STANDBY = (
+    "DATABASE_URL names a standby, which follows another server and cannot be written: name the"
+    " primary"
+)
+
+
+# Data exceptions, violated constraints, limits of a row or an index, what a trigger raises.
+OF_A_ROW = ("22", "23", "54", "P0")
+
+
+def _is_of_a_row(cause: object) -> bool:
+    """Whether what is written is refused for what it is, and not the database unable to write."""
+    return (getattr(cause, "sqlstate", None) or "").startswith(OF_A_ROW)
+
+
+def _kind(cause: object) -> str:
+    """Why a row is refused, without a value of it: the server's words only where they hold none."""
+    if not isinstance(cause, psycopg.Error):
+        return "for a reason not known"
+    said = cause.diag.message_primary if (cause.sqlstate or "").startswith(("23", "54")) else None
+    return f"{cause.sqlstate} {said or type(cause).__name__}"
+
+
+def _is_lost(cause: object) -> bool:
+    """Whether the connection is gone: the driver gives no state, or the server says so."""
+    if isinstance(cause, psycopg.InterfaceError | StandbyError):  # another one became the primary
+        return True
+    state = getattr(cause, "sqlstate", None) or ""
+    if state in ENDED_FOR_TIME:
+        return True
+    return isinstance(cause, psycopg.OperationalError) and (
+        not state or state.startswith(("08", "57P")) or state == "53300"
+    )
+
+
+def _final(failure: DBAPIError) -> str | None:
+    """What to do about a connection that will never be had; None where it may come."""
+    if isinstance(failure.orig, ShortageError):
+        return _advice(failure)
+    state = getattr(failure.orig, "sqlstate", None)
+    stays = state and not _is_lost(failure.orig)
+    return refusals.final(str(failure.orig)) or (_advice(failure) if stays else None)
+
+
+def _advice(failure: Exception) -> str:
+    """What to do where no connection or no transaction is to be had."""
+    reason = _reason(failure)
+    if advice := refusals.final(reason):
+        return advice
+    cause = failure.orig if isinstance(failure, DBAPIError) else failure
+    if isinstance(cause, ShortageError) or refusals.is_shortage(reason):
+        return (
+            "there are too few connections: a sync needs two at the same time, one of which holds"
+            " its lock; raise the pool's or server's limit, or end what takes them"
+        )
+    return "check DATABASE_URL, and that the server runs and lets this user in"
+
+
+def _sever(raw: psycopg.Connection[Any]) -> None:
+    """End whatever waits for an answer on the connection, and the connection with it."""
+    with socket.socket(fileno=os.dup(raw.fileno())) as other:
+        other.shutdown(socket.SHUT_RDWR)
+
+
+def _reason(failure: Exception) -> str:
+    """The driver's message in one line; libpq never puts a password in it."""
+    cause = failure.orig if isinstance(failure, DBAPIError) else failure
+    return " ".join(str(cause).split())

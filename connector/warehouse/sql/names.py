@@ -1,0 +1,34 @@
+"""Names and texts as they stand in SQL: the one place that quotes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def quote(name: str) -> str:
+    """An SQL identifier, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string, whatever it holds and however the server reads backslashes."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+@dataclass(frozen=True)
+class Names:
+    """Qualified names in the configured schema."""
+
+    schema: str
+
+    def __call__(self, table: str) -> str:
+        """As it stands in a statement with parameters, where a percent sign is doubled."""
+        return self.plain(table).replace("%", "%%")
+
+    def in_text(self, table: str) -> str:
+        """As it stands in SQLAlchemy's text(), where a colon begins a parameter."""
+        return self.plain(table).replace(":", "\\:")
+
+    def plain(self, table: str) -> str:
+        return f"{quote(self.schema)}.{quote(table)}"

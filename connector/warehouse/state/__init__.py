@@ -1,0 +1,77 @@
+"""The sync's own memory, in the schema of the workspace.
+
+Every function takes an open connection, so that what it records commits together with the rows that
+justify it. Knows neither Intercom nor what rows hold. Read ``tables`` first, then ``cursors``.
+
+What most callers need can be had from here; the other modules (``digests``, ``reads``,
+``candidates``, ``relations``, ``mapping``, ``stored``) are named in full.
+"""
+
+from connector.warehouse.state.cursors import Progress, advance, latest, progress
+from connector.warehouse.state.partitions import (
+    OPEN_LOWER,
+    OPEN_UPPER,
+    Span,
+    drop_windows,
+    finish_window,
+    replace_windows,
+    windows,
+)
+from connector.warehouse.state.pending_objects import (
+    CONTRADICTION,
+    HELD,
+    REVIVED,
+    STALE,
+    Pending,
+    delay,
+    doubt,
+    pending,
+    postpone,
+    settle,
+)
+from connector.warehouse.state.runs import (
+    Tally,
+    failure_before,
+    fence,
+    finish_run,
+    forget_runs,
+    last_failures,
+    record,
+    start_run,
+)
+from connector.warehouse.state.workspace import Workspace, pin, pinned
+
+__all__ = [
+    "CONTRADICTION",
+    "HELD",
+    "OPEN_LOWER",
+    "OPEN_UPPER",
+    "REVIVED",
+    "STALE",
+    "Pending",
+    "Progress",
+    "Span",
+    "Tally",
+    "Workspace",
+    "advance",
+    "delay",
+    "doubt",
+    "drop_windows",
+    "failure_before",
+    "fence",
+    "finish_run",
+    "finish_window",
+    "forget_runs",
+    "last_failures",
+    "latest",
+    "pending",
+    "pin",
+    "pinned",
+    "postpone",
+    "progress",
+    "record",
+    "replace_windows",
+    "settle",
+    "start_run",
+    "windows",
+]

@@ -1,0 +1,239 @@
+"""Deletion candidates: what lists omit, reads by id miss, feeds tell; and what lists only hide.
+
+Nothing is marked deleted here: candidates wait, with what was found out about them, until
+``deletions`` decides on all of a table at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from connector.resources.resource import Resource, Table
+from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.types import INSTANT, TEXTS, plain
+from connector.warehouse.state.partitions import Span
+from connector.warehouse.state.tables import helper_table, key_column
+
+RARELY = timedelta(days=28)
+"""So long an object that lists hide and reads by id show is left alone, after two reads."""
+
+GONE, ARCHIVED, MERGED, TOLD = "gone", "archived", "merged", "told"  # what was found out
+
+NOMINEES = helper_table(
+    "sync_nominees",
+    "Deletion candidates: rows whose objects seem to be gone, and why; all that a run finds are"
+    " marked deleted together at its end, or, where they are implausibly many, none.",
+    key_column("resource", "Name of the resource that found it, or of its table"),
+    key_column("id", "Intercom's id of the object"),
+    plain(
+        "answer",
+        sa.Text(),
+        "What was found out: gone, archived or merged (asked by id), told (by a feed or a record);"
+        " null while nobody has asked",
+    ),
+    plain("answered_at", INSTANT, "When that was found out, by Intercom's clock"),
+    plain("deleted_at", INSTANT, "When it was deleted or merged, where Intercom told the time"),
+)
+
+HIDDEN = helper_table(
+    "sync_hidden",
+    "Objects that lists omit and reads by id show, as companies without users; asked for rarely.",
+    key_column("table_name", "Table of the row"),
+    key_column("id", "Intercom's id of the object"),
+    sa.Column("read_at", INSTANT, nullable=False, comment="When it was last read by id"),
+    sa.Column("reads", sa.Integer(), nullable=False, comment="How often, since it is hidden"),
+)
+
+
+def nominate(
+    conn: sa.Connection,
+    names: Names,
+    resource: Resource,
+    seen: Iterable[str],
+    read_at: datetime,
+    before: datetime,
+    span: Span | None = None,
+    by: str = "",
+) -> int:
+    """Nominate the living rows that a list asked for at ``read_at`` omits; how many there are.
+
+    Rows read since, created or changed after ``before`` are left out, and hidden ones that were
+    asked for not long ago. ``span``: the list shows only what falls into it by the column ``by``.
+    What ``seen`` names is hidden no more.
+    """
+    table = resource.table
+    reveal(conn, table, seen)
+    query = (
+        f"INSERT INTO {names.in_text('sync_nominees')} (resource, id)"
+        f" SELECT :name, t.id FROM {_omitted(names, resource, span, by)}"
+        " ORDER BY t.id ON CONFLICT DO NOTHING"
+    )
+    told = {"name": resource.name, "seen": list(seen)}
+    values = {**told, **_values(resource, read_at, before, span)}
+    return conn.execute(sa.text(query), values).rowcount
+
+
+def omitted(
+    conn: sa.Connection, names: Names, resource: Resource, now: datetime, span: Span, by: str
+) -> int:
+    """How many rows that fall into the span would be asked for by id, if a list omitted them."""
+    query = f"SELECT count(*) FROM {_omitted(names, resource, span, by)}"
+    values = {"seen": list[str](), **_values(resource, now, now, span)}
+    return int(conn.execute(sa.text(query), values).scalar_one())
+
+
+def _values(
+    resource: Resource, read_at: datetime, before: datetime, span: Span | None
+) -> dict[str, object]:
+    values: dict[str, object] = {"table": resource.table.name, "read_at": read_at}
+    values |= {"before": before, "rarely": read_at - RARELY}
+    return values | ({"lower": span.lower, "upper": span.upper} if span else {})
+
+
+def _omitted(names: Names, resource: Resource, span: Span | None, by: str) -> str:
+    table = resource.table
+    conditions = ["t._deleted_at IS NULL", "NOT t._placeholder"]
+    conditions += [f"t.{quote(k)} = {literal(v)}" for k, v in resource.owns]
+    conditions += ["(t._read_at IS NULL OR t._read_at < :read_at)"]
+    moved = [c.name for c in table.columns if c.name in ("created_at", "updated_at")]
+    conditions += [f"(t.{name} IS NULL OR t.{name} < :before)" for name in moved]
+    if span:
+        cut = f"t.{quote(by)}"
+        within = f"{cut} >= :lower AND {cut} < :upper"
+        # The first window also answers for rows of which that time is not known.
+        conditions.append(f"({within} OR {cut} IS NULL)" if span.lower.year == 1 else within)
+    conditions += [
+        "NOT EXISTS (SELECT FROM unnest(CAST(:seen AS text[])) s (id) WHERE s.id = t.id)",
+        f"NOT EXISTS (SELECT FROM {names.in_text('sync_hidden')} h WHERE h.table_name = :table"
+        " AND h.id = t.id AND h.reads > 1 AND h.read_at > :rarely)",
+    ]
+    return f"{names.in_text(table.name)} t WHERE {' AND '.join(conditions)}"
+
+
+def nominees(conn: sa.Connection, resource: str, after: str, most: int) -> list[str]:
+    """The nominees of a resource that nobody asked for yet, by id, from behind ``after``."""
+    query = (
+        sa.select(NOMINEES.c.id)
+        .where(
+            NOMINEES.c.resource == resource,
+            NOMINEES.c.answer.is_(None),
+            NOMINEES.c.id > after,
+        )
+        .order_by(NOMINEES.c.id)
+        .limit(most)
+    )
+    return list(conn.execute(query).scalars())
+
+
+def answer(
+    conn: sa.Connection,
+    names: Names,
+    table: Table,
+    resource: str,
+    what: str,
+    gone: Mapping[str, datetime | None],
+    at: datetime,
+) -> None:
+    """Note that these were found to be gone at that time; only of rows that live there.
+
+    ``gone`` are Intercom's own times at which they went, where it told.
+    """
+    if not gone:
+        return
+    own = "coalesce(excluded.deleted_at, n.deleted_at)"
+    conn.execute(
+        sa.text(
+            f"INSERT INTO {names.in_text(NOMINEES.name)} AS n"
+            " (resource, id, answer, answered_at, deleted_at)"
+            " SELECT :resource, v.id, :what, :at, v.went_at"
+            " FROM unnest(CAST(:ids AS text[]), CAST(:times AS timestamptz[])) v (id, went_at)"
+            f" JOIN {names.in_text(table.name)} o ON o.id = v.id"
+            " WHERE o._deleted_at IS NULL AND NOT o._placeholder ORDER BY v.id"
+            " ON CONFLICT (resource, id) DO UPDATE SET answer = excluded.answer,"
+            f" answered_at = excluded.answered_at, deleted_at = {own}"
+        ),
+        {
+            "resource": resource,
+            "what": what,
+            "at": at,
+            "ids": list(gone),
+            "times": list(gone.values()),
+        },
+    )
+
+
+def dismiss(
+    conn: sa.Connection,
+    resources: Collection[str],
+    ids: Sequence[str],
+    shown_at: datetime | None = None,
+    lag: timedelta = timedelta(0),
+) -> None:
+    """These are no candidates: they were read alive, or a list asked for at ``shown_at`` has them.
+
+    A list asked for within ``lag`` of the time at which one was found to be gone says nothing.
+    """
+    statement = sa.delete(NOMINEES).where(
+        NOMINEES.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
+        NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+    )
+    if shown_at is not None:
+        since = sa.func.coalesce(NOMINEES.c.deleted_at, NOMINEES.c.answered_at)
+        statement = statement.where(sa.or_(since.is_(None), since < shown_at - lag))
+    conn.execute(statement)
+
+
+def answered(conn: sa.Connection, resources: Collection[str], ids: Collection[str]) -> set[str]:
+    """Those of these that are candidates about which something was found out."""
+    query = sa.select(NOMINEES.c.id).where(
+        NOMINEES.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
+        NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+        NOMINEES.c.answer.is_not(None),
+    )
+    return set(conn.execute(query).scalars())
+
+
+def doubted(conn: sa.Connection) -> set[str]:
+    """Names of the resources, or tables, that have candidates."""
+    return set(conn.execute(sa.select(NOMINEES.c.resource).distinct()).scalars())
+
+
+def acquit(conn: sa.Connection, resource: Resource, ids: Sequence[str], read_at: datetime) -> None:
+    """A read by id showed these alive: lists hide them."""
+    if not ids:
+        return
+    rows = [
+        {"table_name": resource.table.name, "id": key, "read_at": read_at, "reads": 1}
+        for key in sorted(ids)
+    ]
+    new = insert(HIDDEN)
+    conn.execute(
+        new.on_conflict_do_update(
+            index_elements=["table_name", "id"],
+            set_={"read_at": new.excluded.read_at, "reads": HIDDEN.c.reads + 1},
+        ),
+        rows,
+    )
+
+
+def drop_unanswered(conn: sa.Connection, resource: str, ids: Sequence[str]) -> None:
+    """Those of these about which nothing was found out are no candidates any more."""
+    conn.execute(
+        sa.delete(NOMINEES).where(
+            NOMINEES.c.resource == resource,
+            NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+            NOMINEES.c.answer.is_(None),
+        )
+    )
+
+
+def reveal(conn: sa.Connection, table: Table, ids: Iterable[str] | None = None) -> None:
+    """These, or all of a table, count as hidden no more: gone, or to be asked for again."""
+    statement = sa.delete(HIDDEN).where(HIDDEN.c.table_name == table.name)
+    if ids is not None:
+        statement = statement.where(HIDDEN.c.id == sa.any_(sa.literal(list(ids), TEXTS)))
+    conn.execute(statement)

@@ -1,0 +1,54 @@
+"""How far each resource has been read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from connector.warehouse.state.tables import STATE
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one resource has been read; see the comments of sync_state."""
+
+    cursor: datetime | None = None
+    fresh_as_of: datetime | None = None
+    last_full_pass_at: datetime | None = None
+    last_success_at: datetime | None = None
+    full_owed_since: datetime | None = None
+    full_reason: str | None = None
+    plan_began_at: datetime | None = None
+    plan_since: datetime | None = None
+    limited_at: datetime | None = None
+    plan_mapping: str | None = None
+    mapping: str | None = None
+    position: str | None = None
+
+
+def progress(conn: sa.Connection, resource: str) -> Progress:
+    """How far the resource has been read; all None if never."""
+    columns = [STATE.c[name] for name in Progress.__dataclass_fields__]
+    query = sa.select(*columns).where(STATE.c.resource == resource)
+    row = conn.execute(query).mappings().first()
+    return Progress(**row) if row else Progress()
+
+
+def latest(conn: sa.Connection) -> datetime | None:
+    """An instant, by Intercom's clock, that lies behind; the latest that is known here."""
+    known = sa.func.greatest(STATE.c.cursor, STATE.c.fresh_as_of, STATE.c.last_success_at)
+    found: datetime | None = conn.execute(sa.select(sa.func.max(known))).scalar()
+    return found
+
+
+def advance(conn: sa.Connection, resource: str, **values: Any) -> None:
+    """Record progress; neither the cursor nor the freshness goes backwards."""
+    statement = insert(STATE).values(resource=resource, **values)
+    changes: dict[str, Any] = {name: statement.excluded[name] for name in values}
+    for name in {"cursor", "fresh_as_of"} & values.keys():
+        changes[name] = sa.func.greatest(STATE.c[name], statement.excluded[name])
+    conn.execute(statement.on_conflict_do_update(index_elements=["resource"], set_=changes))

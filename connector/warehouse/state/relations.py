@@ -1,0 +1,161 @@
+"""What is ours in the schema and what is theirs: the names that are needed, made, or taken.
+
+Every relation that this connector makes is noted in ``sync_relations``. What bears a name that is
+needed and stands in no note was made by somebody else, and is never replaced, altered or read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from connector.errors import NamesTakenError
+from connector.warehouse.schema.tables import metadata
+from connector.warehouse.sql.types import TEXTS, plain
+from connector.warehouse.state.tables import helper_table, key_column
+
+VERSION_TABLE = "sync_version"  # Alembic makes this table itself
+
+RELATIONS = helper_table(
+    "sync_relations",
+    "What this connector made in the schema; a relation of any other name is somebody else's.",
+    key_column("name", "Name of the relation"),
+    sa.Column("kind", sa.Text(), nullable=False, comment="r table, v view, i index or S sequence"),
+    plain("definition", sa.Text(), "The query of a view, without the name of the schema"),
+    plain("fingerprint", sa.Text(), "MD5 of what PostgreSQL showed as that query when it was made"),
+    plain("comments", JSONB(), "Comments that were put on a view, by column; on itself under ''"),
+)
+
+_KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "v": "view",
+    "m": "materialized view",
+    "i": "index",
+    "I": "partitioned index",
+    "S": "sequence",
+    "f": "foreign table",
+    "c": "composite type",
+    "T": "type",
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is noted of one relation; all but its kind is told of views only."""
+
+    kind: str
+    definition: str = ""
+    fingerprint: str = ""
+    comments: dict[str, str] = field(default_factory=dict)
+
+
+# -- what is needed --------------------------------------------------------------------------
+
+
+@cache
+def tables() -> dict[str, dict[str, str]]:
+    """By table what this version needs for it: each name with its kind."""
+    found = {table.name: dict(_parts(table)) for table in metadata().tables.values()}
+    return found | {VERSION_TABLE: {VERSION_TABLE: "r", f"{VERSION_TABLE}_pkc": "i"}}
+
+
+def _parts(table: sa.Table) -> Iterator[tuple[str, str]]:
+    """The table, its indexes, and its sequences; PostgreSQL names those that have no name."""
+    yield table.name, "r"
+    for index in table.indexes:
+        yield str(index.name), "i"
+    for constraint in table.constraints:
+        name = str(constraint.name) if constraint.name else ""
+        if isinstance(constraint, sa.PrimaryKeyConstraint):
+            yield name or f"{table.name}_pkey", "i"
+        elif isinstance(constraint, sa.UniqueConstraint):
+            columns = "_".join(column.name for column in constraint.columns)
+            yield name or f"{table.name}_{columns}_key", "i"
+    for column in table.columns:
+        if column.identity is not None:
+            yield f"{table.name}_{column.name}_seq", "S"
+
+
+def needed(views: Iterable[str]) -> dict[str, str]:
+    """Every name that this version needs in its schema, with its kind."""
+    names = {name: kind for parts in tables().values() for name, kind in parts.items()}
+    return names | dict.fromkeys(views, "v")
+
+
+def there(conn: sa.Connection, schema: str, names: Collection[str]) -> dict[str, str]:
+    """Which of these names relations or types bear, with the kind."""
+    query = sa.text(
+        "SELECT c.relname, c.relkind::text FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = :schema AND c.relname = ANY(:names)"
+        " UNION ALL SELECT t.typname, 'T' FROM pg_type t"
+        " JOIN pg_namespace n ON n.oid = t.typnamespace"
+        " WHERE n.nspname = :schema AND t.typname = ANY(:names) AND t.typrelid = 0"
+        " AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)"
+    )
+    rows = conn.execute(query, {"schema": schema, "names": list(names)})
+    return {row[0]: row[1] for row in rows}
+
+
+def taken(
+    conn: sa.Connection, schema: str, views: Iterable[str], ours: Collection[str]
+) -> list[str]:
+    """What somebody else has under the names that are needed: "table contacts", by name.
+
+    What is ``ours`` is not; but where a view of ours was and something else is now, that is theirs.
+    """
+    wanted = needed(views)
+    found = there(conn, schema, wanted)
+    return [
+        f"{_KINDS.get(kind, 'relation')} {name}"
+        for name, kind in sorted(found.items())
+        if (name not in ours or (wanted[name] == "v" and kind != "v"))
+        and (kind != "T" or wanted[name] in "rv")  # only these make a type of their own name
+    ]
+
+
+def refuse(schema: str, taken: Collection[str]) -> None:
+    """Raise NamesTakenError if anything is ``taken``."""
+    if taken:
+        raise NamesTakenError(
+            f"schema {schema} holds what this connector did not make under names that it needs:"
+            f" {', '.join(taken)}; nothing was changed. Give it a schema of its own with"
+            " INTERCOM_SCHEMA or --schema, or rename these or move them to another schema"
+        )
+
+
+# -- what was made ---------------------------------------------------------------------------
+
+
+def made(conn: sa.Connection, names: Collection[str]) -> dict[str, Made]:
+    """What is noted under these names."""
+    columns = [RELATIONS.c[name] for name in ("name", *Made.__dataclass_fields__)]
+    query = sa.select(*columns).where(RELATIONS.c.name == sa.any_(sa.literal(list(names), TEXTS)))
+    return {
+        name: Made(kind, definition or "", fingerprint or "", comments or {})
+        for name, kind, definition, fingerprint, comments in conn.execute(query)
+    }
+
+
+def noted(conn: sa.Connection) -> set[str]:
+    """The names of all that was made."""
+    return set(conn.execute(sa.select(RELATIONS.c.name)).scalars())
+
+
+def note(conn: sa.Connection, name: str, about: Made) -> None:
+    """Note what was made under this name."""
+    values: dict[str, Any] = vars(about)
+    statement = insert(RELATIONS).values(name=name, **values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def note_tables(conn: sa.Connection, schema: str) -> None:
+    """Note the tables that are there, with what belongs to them; ``taken`` must have been asked."""
+    rows = [{"name": k, "kind": v} for k, v in there(conn, schema, needed(())).items() if v != "T"]
+    conn.execute(insert(RELATIONS).on_conflict_do_nothing(), rows)

@@ -1,0 +1,135 @@
+"""Runs and what each did; the fence that lets only the running one write."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from connector.errors import FenceError
+from connector.warehouse.state.tables import RUN_RESOURCES, RUNS
+
+
+@dataclass
+class Tally:
+    """What a run did to one resource; the columns of sync_run_resources."""
+
+    status: str = "running"
+    requests: int = 0
+    fetched: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    warnings: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    parts: int | None = None  # and the next two: of resources whose objects have parts
+    incomplete: int | None = None
+    truncated: int | None = None
+    misfits: dict[str, int] = field(default_factory=dict)
+    tolerated: bool = False  # it failed, but that does not make the run fail
+    expected: int | None = None  # records that Intercom counts, where a pass knows
+
+    def succeed(self) -> None:
+        """A step went well; that mends no step that failed."""
+        if self.status == "running":
+            self.status = "succeeded"
+
+    def figures(self) -> dict[str, Any]:
+        """The columns of sync_run_resources."""
+        values = asdict(self)
+        for name in ("misfits", "tolerated", "expected"):
+            del values[name]
+        return values
+
+
+def last_failures(conn: sa.Connection) -> dict[str, str]:
+    """Why resources failed in the last run, by name."""
+    last = sa.select(sa.func.max(RUN_RESOURCES.c.run_id)).scalar_subquery()
+    query = sa.select(RUN_RESOURCES.c.resource, RUN_RESOURCES.c.error).where(
+        RUN_RESOURCES.c.run_id == last, RUN_RESOURCES.c.error.is_not(None)
+    )
+    return {row.resource: row.error for row in conn.execute(query)}
+
+
+def failure_before(conn: sa.Connection, run_id: int, resource: str) -> str | None:
+    """Why the resource failed in the last run before this one that read it; None if it did not."""
+    query = (
+        sa.select(RUN_RESOURCES.c.error)
+        .where(RUN_RESOURCES.c.resource == resource, RUN_RESOURCES.c.run_id < run_id)
+        .order_by(RUN_RESOURCES.c.run_id.desc())
+        .limit(1)
+    )
+    return conn.execute(query).scalar()
+
+
+def start_run(conn: sa.Connection, command: str) -> int:
+    """Begin a run; whatever still counts as running was killed and becomes interrupted."""
+    conn.execute(
+        sa.update(RUNS)
+        .where(RUNS.c.status == "running")
+        .values(
+            status="interrupted",
+            finished_at=sa.func.now(),
+            error="the process ended without a word; the next run went on from its state",
+        )
+    )
+    conn.execute(
+        sa.update(RUN_RESOURCES)
+        .where(RUN_RESOURCES.c.status == "running")
+        .values(status="interrupted")
+    )
+    row = insert(RUNS).values(command=command, status="running", started_at=sa.func.now())
+    return int(conn.execute(row.returning(RUNS.c.id)).scalar_one())
+
+
+def forget_runs(conn: sa.Connection, older_than: timedelta) -> int:
+    """Delete runs that began longer ago, and what they did; how many.
+
+    The running one and the last that succeeded stay, however old. By the database's clock.
+    """
+    succeeded = sa.select(sa.func.max(RUNS.c.id)).where(RUNS.c.status == "succeeded")
+    old = (
+        RUNS.c.started_at < sa.func.now() - older_than,
+        RUNS.c.status != "running",
+        RUNS.c.id != sa.func.coalesce(succeeded.scalar_subquery(), 0),
+    )
+    ids = sa.select(RUNS.c.id).where(*old)
+    conn.execute(sa.delete(RUN_RESOURCES).where(RUN_RESOURCES.c.run_id.in_(ids)))
+    return conn.execute(sa.delete(RUNS).where(*old)).rowcount
+
+
+def fence(conn: sa.Connection, run_id: int) -> None:
+    """Hold the run's row until this transaction ends; FenceError if the run is no longer it.
+
+    A later run marks this one interrupted before it writes anything; it waits for the row.
+    """
+    query = sa.select(RUNS.c.status).where(RUNS.c.id == run_id).with_for_update(read=True)
+    if conn.execute(query).scalar() != "running":
+        raise FenceError(f"run {run_id} was taken over by a later run; this one stops")
+
+
+def finish_run(conn: sa.Connection, run_id: int, status: str, error: str | None = None) -> None:
+    """End a run that is still the running one; a resource in the middle of its pass ends too."""
+    ended = conn.execute(
+        sa.update(RUNS)
+        .where(RUNS.c.id == run_id, RUNS.c.status == "running")
+        .values(status=status, finished_at=sa.func.now(), error=error)
+    )
+    if ended.rowcount:
+        conn.execute(
+            sa.update(RUN_RESOURCES)
+            .where(RUN_RESOURCES.c.run_id == run_id, RUN_RESOURCES.c.status == "running")
+            .values(status=status, error=error)
+        )
+
+
+def record(conn: sa.Connection, run_id: int, resource: str, tally: Tally) -> None:
+    """Write what the run did to the resource so far."""
+    values = tally.figures()
+    row = insert(RUN_RESOURCES).values(run_id=run_id, resource=resource, **values)
+    conn.execute(row.on_conflict_do_update(index_elements=["run_id", "resource"], set_=values))

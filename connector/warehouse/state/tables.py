@@ -1,0 +1,257 @@
+"""The tables of the sync's own memory, in the schema of the workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from connector.warehouse.sql.types import INSTANT, plain
+
+_meta = sa.MetaData()
+
+
+def helper_table(name: str, sentence: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+    """A table of the sync's own, in the schema of the workspace."""
+    return sa.Table(name, _meta, *columns, comment=sentence)
+
+
+def key_column(name: str, sentence: str) -> sa.Column[Any]:
+    """A text column of the primary key."""
+    return sa.Column(name, sa.Text(), primary_key=True, comment=sentence)
+
+
+WORKSPACE = helper_table(
+    "sync_workspace",
+    "The Intercom workspace that this schema mirrors: one row, written by the first sync.",
+    key_column("id_code", "Intercom's code of the workspace"),
+    plain("name", sa.Text(), "Name of the workspace"),
+    plain("region", sa.Text(), "Region in which Intercom hosts it"),
+    plain("timezone", sa.Text(), "Timezone of the workspace, which bounds the days of its search"),
+    plain("api_version", sa.Text(), "API version of the last sync; a change makes the next full"),
+    plain("pinned_at", INSTANT, "When the first sync pinned the workspace"),
+    plain(
+        "exclusions_pinned_at",
+        INSTANT,
+        "When a whole run last pinned what CONNECTOR_EXCLUDE keeps out; null before the first",
+    ),
+)
+
+STATE = helper_table(
+    "sync_state",
+    "How far each resource has been read. All instants are by Intercom's clock.",
+    key_column("resource", "Name of the resource"),
+    plain("cursor", INSTANT, "Changes up to here have been read; null before the first full pass"),
+    plain("fresh_as_of", INSTANT, "When the last pass that succeeded began"),
+    plain("last_full_pass_at", INSTANT, "When the last full pass that succeeded began"),
+    plain("last_success_at", INSTANT, "When the last pass that succeeded ended"),
+    plain("full_owed_since", INSTANT, "Since when a full pass is owed; null if none is"),
+    plain(
+        "full_reason",
+        sa.Text(),
+        "Why it is owed: first, asked, mapping or due; tried if it failed since, whatever it was",
+    ),
+    plain("plan_began_at", INSTANT, "When the full pass that is under way began; null if none is"),
+    plain(
+        "plan_since",
+        INSTANT,
+        "Limit of backfill --since: only objects updated since come in unasked; null for none",
+    ),
+    plain("limited_at", INSTANT, "When that limit was set, by Intercom's clock; null for none"),
+    plain(
+        "plan_mapping",
+        sa.Text(),
+        "How the full pass that is under way makes its rows, as mapping; null if none is",
+    ),
+    plain(
+        "mapping",
+        sa.Text(),
+        "How the last full pass that succeeded made its rows: declarations, API version and"
+        " exclusions; null if rows were written from anything else since",
+    ),
+    plain("position", sa.Text(), "Page token from which a feed is read on"),
+)
+
+WINDOWS = helper_table(
+    "sync_windows",
+    "Windows of the full passes that are under way; they go when their pass has succeeded.",
+    key_column("resource", "Name of the resource"),
+    sa.Column(
+        "lower_bound",
+        INSTANT,
+        primary_key=True,
+        comment="First created_at of the window; -infinity where it has none",
+    ),
+    sa.Column(
+        "upper_bound",
+        INSTANT,
+        nullable=False,
+        comment="First created_at after the window; infinity where there is none",
+    ),
+    plain("finished_at", INSTANT, "When the window's rows were committed; null if they were not"),
+)
+
+PENDING = helper_table(
+    "sync_pending",
+    "What must be read again, one by one; a row goes when its object was read.",
+    key_column("resource", "Name of the resource"),
+    key_column("id", "Intercom's id of the object, or where in its list it stands if that is all"),
+    plain("reason", sa.Text(), "Why it must be read again"),
+    sa.Column(
+        "attempts",
+        sa.Integer(),
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="How often reading it has failed",
+    ),
+    plain("not_before", INSTANT, "Not tried again before, by Intercom's clock"),
+    plain("first_seen_at", INSTANT, "When it became pending, by Intercom's clock"),
+)
+
+PLACEHOLDERS = helper_table(
+    "sync_placeholders",
+    "Placeholders that were asked for by id in vain.",
+    key_column("table_name", "Table of the placeholder"),
+    key_column("id", "Intercom's id of the object"),
+    sa.Column(
+        "attempts",
+        sa.Integer(),
+        nullable=False,
+        server_default=sa.text("1"),
+        comment="How often it was asked for",
+    ),
+    sa.Column(
+        "last_tried_at",
+        INSTANT,
+        nullable=False,
+        server_default=sa.func.now(),
+        comment="When it was last asked for, by the database's clock",
+    ),
+)
+
+READS = helper_table(
+    "sync_reads",
+    "When contacts and groups were last read one by one, for what Intercom has no list of.",
+    key_column("resource", "Name of the resource"),
+    key_column("id", "Intercom's id of the contact or group"),
+    sa.Column(
+        "read_at", INSTANT, nullable=False, comment="When it was last read, by Intercom's clock"
+    ),
+    plain("elements", sa.BigInteger(), "How many elements its list had"),
+    plain(
+        "short_reads",
+        sa.Integer(),
+        "How often in a row its list was shorter than Intercom counts; null if it was not",
+    ),
+    plain(
+        "again_at",
+        INSTANT,
+        "When a list that was too short is asked for again, by Intercom's clock",
+    ),
+)
+
+EXCLUSIONS = helper_table(
+    "sync_exclusions",
+    "What CONNECTOR_EXCLUDE keeps out, and whether what was stored before has been cleaned.",
+    key_column("name", "The excluded field: table.column, or table.column.key"),
+    sa.Column(
+        "manner",
+        sa.Text(),
+        nullable=False,
+        comment="null; hash: and what tells one key from another; lifted where hashes may remain",
+    ),
+    plain("hashing", sa.Boolean(), "Whether stored values become hashes; else they are emptied"),
+    plain("position", JSONB(), "The last row that was cleaned: its table and key"),
+    plain("cleaned_at", INSTANT, "When all stored rows were clean; null if they are not yet"),
+)
+
+FORGOTTEN = helper_table(
+    "sync_forgotten",
+    "Contacts whose personal data is not stored: they are emptied at every merge.",
+    key_column("contact_id", "Intercom's id of the contact"),
+    sa.Column(
+        "forgotten_at", INSTANT, nullable=False, comment="Since when, by Intercom's clock if known"
+    ),
+    sa.Column(
+        "reason",
+        sa.Text(),
+        nullable=False,
+        comment="forgotten on demand, deleted at Intercom, or merged into another contact, which"
+        " empties only its own row",
+    ),
+    plain(
+        "rows_noted_at",
+        INSTANT,
+        "When its rows were noted in sync_forgotten_rows; null if they were not yet",
+    ),
+)
+
+FORGOTTEN_ROWS = helper_table(
+    "sync_forgotten_rows",
+    "What was about a forgotten contact: it stays empty, also where a merge gives it to another.",
+    key_column("table_name", "Table of the row"),
+    key_column("id", "Intercom's id of the object"),
+    key_column("about", "Column or link table that named the contact"),
+    key_column("contact_id", "The forgotten contact"),
+)
+
+RUNS = helper_table(
+    "sync_runs",
+    "Runs of the commands that write.",
+    sa.Column(
+        "id", sa.BigInteger(), sa.Identity(always=True), primary_key=True, comment="Number of run"
+    ),
+    plain("command", sa.Text(), "Command that ran"),
+    plain("started_at", INSTANT, "When it started, by the database's clock"),
+    plain("finished_at", INSTANT, "When it ended, by the database's clock; null while it runs"),
+    plain("status", sa.Text(), "running, succeeded, failed or interrupted"),
+    plain("error", sa.Text(), "Why it did not succeed"),
+)
+
+RUN_RESOURCES = helper_table(
+    "sync_run_resources",
+    "What each run did, resource by resource.",
+    sa.Column(
+        "run_id", sa.BigInteger(), primary_key=True, autoincrement=False, comment="sync_runs.id"
+    ),
+    key_column("resource", "Name of the resource"),
+    plain("status", sa.Text(), "running, succeeded, failed or interrupted"),
+    plain("requests", sa.BigInteger(), "Requests sent to Intercom, repeated ones included"),
+    plain("fetched", sa.BigInteger(), "Records read"),
+    plain("inserted", sa.BigInteger(), "Rows that are new in the resource's table"),
+    plain("updated", sa.BigInteger(), "Rows of the resource's table that changed"),
+    plain("unchanged", sa.BigInteger(), "Records that changed nothing"),
+    plain("deleted", sa.BigInteger(), "Rows marked deleted"),
+    plain("warnings", sa.BigInteger(), "Values that did not fit their column"),
+    plain("seconds", sa.Numeric(), "Duration in seconds"),
+    plain("error", sa.Text(), "Why it did not succeed"),
+    plain("parts", sa.BigInteger(), "Parts of its living objects that are stored, after the run"),
+    plain("incomplete", sa.BigInteger(), "Objects with fewer parts than Intercom counts"),
+    plain("truncated", sa.BigInteger(), "Objects with more parts than Intercom shows"),
+)
+
+CUSTOM_COLUMNS = helper_table(
+    "custom_columns",
+    "Which custom attribute is which column of the views: names once given stay, whatever becomes"
+    " of the attribute.",
+    key_column("model", "What the attribute describes: contact, company, conversation or ticket"),
+    key_column("full_name", "Full name of the attribute (data_attributes.full_name)"),
+    key_column("data_type", "Type of its values at Intercom, as when the column was named"),
+    sa.Column("name", sa.Text(), nullable=False, comment="Its key in the map of values"),
+    sa.Column(
+        "column_name", sa.Text(), nullable=False, comment="Column of the views that shows it"
+    ),
+    plain(
+        "archived_at",
+        INSTANT,
+        "When it was found to be archived or gone, by the database's clock; null while it lives",
+    ),
+    sa.UniqueConstraint("model", "column_name"),
+)
+
+
+def add_state_tables(meta: sa.MetaData) -> None:
+    """Copy the state tables into ``meta``."""
+    for table in _meta.sorted_tables:
+        table.to_metadata(meta)

@@ -1,0 +1,195 @@
+"""The views as they are to be: living rows with custom attributes as columns, contacts by role.
+
+Executes nothing but what decides the names of custom columns. What stands in the schema, and how
+it becomes what is to be, is known elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+
+import sqlalchemy as sa
+
+from connector.resources import RESOURCES, TABLES
+from connector.resources.resource import Child, Resource, Table
+from connector.warehouse.schema.tables import metadata
+from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.views import custom_columns, identities
+from connector.warehouse.views.standing import Stored
+
+IDENTITIES = "contact_identities"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One column of a view: its name, the SQL that gives it, its comment."""
+
+    name: str
+    expression: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class View:
+    """A view as it is to be: ``source`` is what follows FROM, ``sentence`` its comment."""
+
+    name: str
+    sentence: str
+    source: str
+    columns: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a view is made from: the connection, the names, the views as they are stored."""
+
+    conn: sa.Connection
+    names: Names
+    stored: Mapping[str, Stored]
+
+
+Maker = Callable[[Around], View]
+Line = tuple[tuple[Table, Child], ...]  # what a table is a child of: its parent, theirs, ...
+
+
+@cache
+def makers() -> dict[str, Maker]:
+    """How each view is made, by its name; each comes after those that it selects from."""
+    made: dict[str, Maker] = {
+        live(member): partial(_live, member, line)
+        for table in TABLES
+        for member, line in _families(table)
+    }
+    made |= {r.name: partial(_by_role, r) for r in RESOURCES if r.owns}
+    return made | {IDENTITIES: _identities}
+
+
+def live(table: Table) -> str:
+    """The name of the view of a table's living rows."""
+    return f"{table.name}_live"
+
+
+@cache
+def selects_from() -> dict[str, str]:
+    """The views that select from another one of ours, and from which."""
+    return {r.name: live(r.table) for r in RESOURCES if r.owns}
+
+
+@cache
+def customized() -> frozenset[str]:
+    """The views whose columns depend on what Intercom lists."""
+    names = {live(table) for table in TABLES if table.model}
+    return frozenset(names | {r.name for r in RESOURCES if r.owns and r.table.model})
+
+
+def views_of(table: Table) -> list[str]:
+    """All views of a resource table's rows."""
+    by_role = [r.name for r in RESOURCES if r.table is table and r.owns]
+    return [live(table), *by_role, *([IDENTITIES] if table.buries else [])]
+
+
+def _families(table: Table, line: Line = ()) -> Iterator[tuple[Table, Line]]:
+    yield table, line
+    for child in table.children:
+        yield from _families(child.table, ((table, child), *line))
+
+
+def _live(table: Table, line: Line, around: Around) -> View:
+    columns = [Shown(c.name, f"o.{quote(c.name)}", c.comment or "") for c in _declared(table)]
+    if table.model:
+        taken = {column.name for column in columns} | _foreign(around, table)
+        custom = custom_columns.settle(around.conn, table, taken)
+        columns += [Shown(c.column_name, c.expression(table, "o"), told) for c, told in custom]
+    from_ = source(around.names, table, line)
+    return View(live(table), sentence(table, line), from_, tuple(columns))
+
+
+def sentence(table: Table, line: Line = ()) -> str:
+    """The comment of the view of a table's living rows."""
+    told = f"Rows of {table.name} that are neither deleted nor placeholders."
+    if line:
+        told += f" Those of deleted {' or '.join(parent.name for parent, _ in line)} are left out."
+    if table.apart_from:
+        told += f" Those that also stand in {table.apart_from} are left out."
+    if table.once_for:
+        told += " What is there under several identities of one contact is shown once."
+    return told
+
+
+def source(names: Names, table: Table, line: Line = ()) -> str:
+    """What follows FROM in the view of a table's living rows."""
+    return f"{names.plain(table.name)} o WHERE {_lives(names, table)}{_under(names, line)}"
+
+
+def _lives(names: Names, table: Table) -> str:
+    """Which rows of the table, called o, its live view shows."""
+    lives = "o._deleted_at IS NULL AND NOT o._placeholder"
+    if table.once_for:
+        lives += f" AND {identities.is_first(names, table)}"
+    if table.apart_from:
+        lives += (
+            f" AND NOT EXISTS (SELECT FROM {names.plain(table.apart_from)} x WHERE x.id = o.id"
+            " AND x._deleted_at IS NULL AND NOT x._placeholder)"
+        )
+    return lives
+
+
+def _under(names: Names, line: Line, row: str = "o", depth: int = 1) -> str:
+    """Nothing that the row belongs to is deleted."""
+    if not line:
+        return ""
+    (parent, child), *rest = line
+    above = f"p{depth}"
+    return (
+        f" AND EXISTS (SELECT FROM {names.plain(parent.name)} {above}"
+        f" WHERE {above}.id = {row}.{quote(child.parent)} AND {above}._deleted_at IS NULL"
+        f"{_under(names, tuple(rest), above, depth + 1)})"
+    )
+
+
+def _declared(table: Table) -> list[sa.Column[object]]:
+    return list(_metadata().tables[table.name].columns)
+
+
+@cache
+def _metadata() -> sa.MetaData:
+    return metadata()
+
+
+def _foreign(around: Around, table: Table) -> set[str]:
+    """Columns of the live view that nothing stored explains: no attribute may take their names."""
+    stored = around.stored.get(live(table))
+    known = {column.column_name for column in custom_columns.stored(around.conn, table)}
+    return set(stored.columns) - known if stored else set()
+
+
+def _by_role(resource: Resource, around: Around) -> View:
+    """Whatever the live view shows now, also if it could not be brought up to date."""
+    base = live(resource.table)
+    stored = around.stored.get(base)
+    columns = stored.columns.values() if stored else ()
+    condition = " AND ".join(f"{quote(k)} = {literal(v)}" for k, v in resource.owns)
+    return View(
+        name=resource.name,
+        sentence=f"The {resource.name} among {base}.",
+        source=f"{around.names.plain(base)} WHERE {condition}",
+        columns=tuple(Shown(c.name, quote(c.name), c.comment) for c in columns),
+    )
+
+
+def _identities(around: Around) -> View:
+    return View(
+        IDENTITIES,
+        "Each contact's id with the id that it has now, after all merges.",
+        identities.everyone(around.names),
+        (
+            Shown("contact_id", "i.contact_id", "Id of a contact, living or gone (contacts.id)"),
+            Shown(
+                "current_contact_id",
+                "i.current_contact_id",
+                "Id of the contact that it is now: itself, or the last that it was merged into",
+            ),
+        ),
+    )

@@ -1,0 +1,239 @@
+"""Brings the views for analysts up to date, and never touches what somebody else made of them.
+
+A view only ever grows at its end: analysts' own views hang on it, and PostgreSQL lets
+CREATE OR REPLACE VIEW append columns but neither move nor drop them. ``rebuild`` alone prunes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from connector.errors import ViewsInUseError
+from connector.resources import TABLES
+from connector.warehouse.sql import locks
+from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.views import custom_columns, grants, standing
+from connector.warehouse.views.definitions import (
+    Around,
+    Shown,
+    View,
+    customized,
+    makers,
+    selects_from,
+)
+from connector.warehouse.views.standing import Stored, StoredColumn, do
+
+__all__ = ["Grown", "behind", "grow", "makers", "rebuild", "refresh_views"]
+
+BUSY = "others are reading it"
+NOT_OURS = "it is not the view that this connector made; rename it or drop it to get that one"
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What came of bringing a view up to date: the new columns, or why it could not be done."""
+
+    columns: tuple[str, ...] = ()
+    refused: str = ""
+    busy: bool = False  # somebody reads it: worth another try
+
+
+# -- one by one ------------------------------------------------------------------------------
+
+
+def grow(conn: sa.Connection, schema: str, view: str) -> Grown:
+    """Make one view if it is missing, or append what it lacks; no DDL if it lacks nothing.
+
+    Nothing of it is left behind if the lock is not had within 2 s or Postgres refuses. One view
+    for each transaction: who waits for the lock of a second one while holding that of a first
+    would meet readers, who lock them the other way round.
+    """
+    names = Names(schema)
+    try:
+        with locks.briefly(conn):
+            return _bring(_around(conn, names, view), view)
+    except DBAPIError as failure:
+        if locks.is_busy(failure):
+            return Grown(refused=BUSY, busy=True)
+        if isinstance(failure.orig, psycopg.ProgrammingError):  # no right, or it cannot be so
+            return Grown(refused=_reason(conn, names, view, failure.orig))
+        raise
+
+
+def _reason(conn: sa.Connection, names: Names, view: str, cause: Exception) -> str:
+    told = " ".join(str(cause).split())
+    stored = standing.look(conn, names, [view]).get(view)
+    if stored and isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        told += f"; it belongs to the role {stored.owner}"
+    return told
+
+
+def behind(conn: sa.Connection, schema: str) -> list[str]:
+    """The views that may lack something, those that they select from first; writes nothing.
+
+    Those with custom attributes are always among them: what they lack is decided as they grow.
+    """
+    names = Names(schema)
+    around = Around(conn, names, standing.look(conn, names, makers()))
+    found = []
+    for name, make in makers().items():
+        stored = around.stored.get(name)
+        if name in customized() or stored is None or _lacks(make(around), stored, names):
+            found.append(name)
+    return found
+
+
+def _lacks(view: View, stored: Stored, names: Names) -> bool:
+    """Whether the view is to have another query or other comments than were given to it."""
+    if stored.kind != "v" or stored.made is None:
+        return True
+    as_made = standing.is_as_made(stored, names, _query(view, stored))
+    return not as_made or bool(_stale(view, stored))
+
+
+def refresh_views(conn: sa.Connection, schema: str) -> dict[str, str]:
+    """Bring all views up to date in this transaction; those that were left as they are, and why."""
+    names = Names(schema)
+    grown = {name: _bring(_around(conn, names, name), name) for name in makers()}
+    return {name: one.refused for name, one in grown.items() if one.refused}
+
+
+def _around(conn: sa.Connection, names: Names, view: str) -> Around:
+    standing.use_no_foreign_names(conn)
+    wanted = [view, *([base] if (base := selects_from().get(view)) else [])]
+    return Around(conn, names, standing.look(conn, names, wanted))
+
+
+def _bring(around: Around, name: str) -> Grown:
+    """Make the view as it is to be, stored columns first."""
+    conn, names, stored = around.conn, around.names, around.stored.get(name)
+    if stored and (stored.kind != "v" or stored.made is None):
+        return Grown(refused=NOT_OURS)
+    view = makers()[name](around)
+    query = _query(view, stored)
+    if stored is None:
+        do(conn, f"CREATE VIEW {names.plain(name)} AS {query}")
+        grants.show_no_more(conn, names, name)
+    else:
+        as_made = standing.is_as_made(stored, names, query)
+        if as_made and not _stale(view, stored):
+            return Grown()
+        if not standing.is_ours(conn, names, name, stored):
+            return Grown(refused=NOT_OURS)
+        if not as_made:
+            options = grants.options(stored.options)
+            do(conn, f"CREATE OR REPLACE VIEW {names.plain(name)}{options} AS {query}")
+    standing.note_view(conn, names, name, query, _comment(around, view))
+    known = stored.columns if stored else {}
+    return Grown(tuple(c.name for c in view.columns if c.name not in known))
+
+
+def _query(view: View, stored: Stored | None) -> str:
+    """The view's query: the columns that it has, in their order, then those that are new."""
+    wanted = {column.name: column for column in view.columns}
+    there = stored.columns if stored else {}
+    kept = [wanted.get(column.name) or _orphan(column) for column in there.values()]
+    added = [column for column in view.columns if column.name not in there]
+    listed = ", ".join(f"{c.expression} AS {quote(c.name)}" for c in (*kept, *added))
+    return f"SELECT {listed} FROM {view.source}"
+
+
+def _orphan(column: StoredColumn) -> Shown:
+    """A column of the view that nothing explains any more: it cannot go, but it can be empty."""
+    return Shown(column.name, f"CAST(NULL AS {column.type})", column.comment)
+
+
+def _stale(view: View, stored: Stored | None) -> dict[str, str]:
+    """The comments to be put, by column; on the view itself under "". Those of others stay."""
+    wanted = {"": view.sentence} | {column.name: column.comment for column in view.columns}
+    if stored is None:
+        return wanted
+    there = {"": stored.sentence} | {c.name: c.comment for c in stored.columns.values()}
+    put = stored.made.comments if stored.made else {}
+    return {
+        name: text
+        for name, text in wanted.items()
+        if name not in there or (there[name] != text and there[name] == put.get(name, ""))
+    }
+
+
+def _comment(around: Around, view: View) -> dict[str, str]:
+    """Put the comments; all that were ever put, to be noted."""
+    stored = around.stored.get(view.name)
+    new = _stale(view, stored)
+    target = around.names.plain(view.name)
+    for name, text in new.items():
+        place = f"COLUMN {target}.{quote(name)}" if name else f"VIEW {target}"
+        do(around.conn, f"COMMENT ON {place} IS {literal(text)}")
+    return (stored.made.comments if stored and stored.made else {}) | new
+
+
+# -- anew ------------------------------------------------------------------------------------
+
+
+def rebuild(conn: sa.Connection, schema: str) -> dict[str, str]:
+    """Make the views anew with the columns of living attributes only, in their natural order.
+
+    Only views that have others are dropped, and get back all that others gave them. Returns
+    those that were left as they are because they are somebody else's, and why. Raises
+    ViewsInUseError, and nothing is changed, if anything else hangs on them or somebody reads them.
+    """
+    names = Names(schema)
+    try:
+        with locks.briefly(conn):
+            standing.use_no_foreign_names(conn)
+            for table in TABLES:
+                if table.model:
+                    custom_columns.forget(conn, table)
+            stored = standing.look(conn, names, makers())
+            pruned = _to_prune(conn, names, stored)
+            dress = grants.take(conn, names, pruned)
+            if pruned:
+                do(conn, f"DROP VIEW {', '.join(map(names.plain, reversed(pruned)))}")
+            left = refresh_views(conn, schema)
+            grants.give(conn, names, dress)
+            return left
+    except DBAPIError as failure:
+        raise _in_use(failure) from failure
+
+
+def _to_prune(conn: sa.Connection, names: Names, stored: Mapping[str, Stored]) -> list[str]:
+    """Views of ours whose columns are not those that they would be made with."""
+    fresh: dict[str, Iterable[str]] = {}
+    pruned = []
+    for name, make in makers().items():
+        there = stored.get(name)
+        base = selects_from().get(name)
+        if base:
+            fresh[name] = fresh[base]
+        else:
+            fresh[name] = [column.name for column in make(Around(conn, names, {})).columns]
+        if there and (list(there.columns) != fresh[name] or base in pruned):
+            if standing.is_ours(conn, names, name, there):
+                pruned.append(name)
+            else:
+                fresh[name] = list(there.columns)
+    return pruned
+
+
+def _in_use(failure: DBAPIError) -> Exception:
+    cause = failure.orig
+    if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
+        return ViewsInUseError(
+            f"nothing was changed: {_joined(cause.diag.message_detail)}; drop what depends on the"
+            " views, rebuild, and create it again"
+        )
+    if locks.is_busy(failure):
+        return ViewsInUseError("nothing was changed: others are reading the views; try again later")
+    if isinstance(cause, psycopg.ProgrammingError):
+        return ViewsInUseError(f"nothing was changed: {' '.join(str(cause).split())}")
+    return failure
+
+
+def _joined(detail: str | None) -> str:
+    return "; ".join((detail or "other objects depend on the views").splitlines())

@@ -1,0 +1,151 @@
+"""The views as they stand in the schema, and whether they are still the ones that were made.
+
+What was made is noted in ``sync_relations``: the query of each view and the comments that were put
+on it. A view whose query PostgreSQL shows otherwise than right after it was made is compared once
+more with the noted query, made as a temporary view: another version of PostgreSQL, a restored dump
+or a renamed schema show the same query in other words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.state.relations import Made, made, note
+
+_SCHEMA = "{schema}."  # stands in noted queries for the schema's name
+_PROBE = "_intercom_warehouse_probe"
+
+
+@dataclass(frozen=True)
+class StoredColumn:
+    """One column as it is."""
+
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass
+class Stored:
+    """A relation as it is under the name of a view; ``made`` is what was noted of it."""
+
+    oid: int
+    kind: str  # pg_class.relkind
+    owner: str
+    options: tuple[str, ...]
+    sentence: str
+    made: Made | None
+    columns: dict[str, StoredColumn] = field(default_factory=dict)
+
+
+def look(
+    conn: sa.Connection,
+    names: Names,
+    views: Iterable[str],
+    noted: Mapping[str, Made] | None = None,
+) -> dict[str, Stored]:
+    """What is stored under these names, with the columns in their order."""
+    query = sa.text(
+        "SELECT c.relname, c.oid, c.relkind::text, pg_get_userbyid(c.relowner),"
+        " coalesce(c.reloptions, '{}'), coalesce(obj_description(c.oid, 'pg_class'), ''),"
+        " a.attname, format_type(a.atttypid, a.atttypmod),"
+        " coalesce(col_description(c.oid, a.attnum), '')"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+        " WHERE n.nspname = :schema AND c.relname = ANY(:views) ORDER BY c.oid, a.attnum"
+    )
+    noted = made(conn, list(views)) if noted is None else noted
+    found: dict[str, Stored] = {}
+    for name, oid, kind, owner, options, sentence, column, of, comment in conn.execute(
+        query, {"schema": names.schema, "views": list(views)}
+    ):
+        stored = found.get(name)
+        if stored is None:
+            about = noted.get(name)
+            stored = found[name] = Stored(oid, kind, owner, tuple(options), sentence, about)
+        if column is not None:
+            stored.columns[column] = StoredColumn(column, of, comment)
+    return found
+
+
+def use_no_foreign_names(conn: sa.Connection) -> None:
+    """For the rest of the transaction no function or type that somebody planted is found."""
+    conn.execute(sa.text("SET LOCAL search_path = pg_catalog, pg_temp"))
+
+
+# -- what was made ---------------------------------------------------------------------------
+
+
+def is_as_made(stored: Stored, names: Names, query: str) -> bool:
+    """Whether this very query is noted of the view."""
+    return stored.made is not None and stored.made.definition == portable(names, query)
+
+
+def is_ours(conn: sa.Connection, names: Names, name: str, stored: Stored) -> bool:
+    """Whether the view is the one that was made; executed where ``use_no_foreign_names``."""
+    if stored.made is None or stored.kind != "v":
+        return False
+    shown = fingerprint(conn, stored.oid)
+    if shown == stored.made.fingerprint:
+        return True
+    query = stored.made.definition.replace(_SCHEMA, _prefix(names))
+    if not same_query(conn, stored.oid, query):
+        return False
+    note(conn, name, Made("v", stored.made.definition, shown, stored.made.comments))
+    return True
+
+
+def note_view(
+    conn: sa.Connection, names: Names, name: str, query: str, comments: dict[str, str]
+) -> None:
+    """Note the view as it was just made."""
+    find = sa.text("SELECT CAST(:name AS regclass)::oid")
+    oid = conn.execute(find, {"name": names.plain(name)}).scalar_one()
+    note(conn, name, Made("v", portable(names, query), fingerprint(conn, oid), comments))
+
+
+def portable(names: Names, query: str) -> str:
+    """The query as it is noted: a schema may be renamed, a dump restored into another one."""
+    return query.replace(_prefix(names), _SCHEMA)
+
+
+def _prefix(names: Names) -> str:
+    return f"{quote(names.schema)}."
+
+
+def fingerprint(conn: sa.Connection, oid: int) -> str:
+    """What PostgreSQL shows as the view's query, in short."""
+    query = sa.text("SELECT md5(pg_get_viewdef(CAST(:oid AS oid)))")
+    return str(conn.execute(query, {"oid": oid}).scalar_one())
+
+
+def same_query(conn: sa.Connection, oid: int, query: str) -> bool:
+    """Whether the view has this query, however PostgreSQL shows it; leaves nothing behind.
+
+    Raises DBAPIError where the role may not make temporary views.
+    """
+    savepoint = conn.begin_nested()
+    try:
+        do(conn, f"CREATE TEMP VIEW {quote(_PROBE)} AS {query}")
+        find = sa.text("SELECT CAST(:name AS regclass)::oid")
+        probe = conn.execute(find, {"name": f"pg_temp.{_PROBE}"}).scalar_one()
+        return fingerprint(conn, oid) == fingerprint(conn, probe)
+    except DBAPIError as failure:
+        if isinstance(failure.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        if isinstance(failure.orig, psycopg.ProgrammingError):  # of a column that is gone
+            return False
+        raise
+    finally:
+        savepoint.rollback()
+
+
+def do(conn: sa.Connection, statement: str) -> None:
+    """Execute a statement that has no parameters."""
+    conn.exec_driver_sql(statement.replace("%", "%%"))
