@@ -1,1 +1,1 @@
-"""What the commands do; parsing and exit codes are in ``connector.cli``."""
+"""What the commands do and print; beside ``cli`` the only room that speaks to people."""

@@ -1,0 +1,1 @@
+"""Small general helpers: reading ahead, joining what waits, ids in little memory."""

@@ -1,0 +1,1 @@
+"""What is counted for ``status`` and ``check``: complete parts, fields no column holds."""
