@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from connector.warehouse.sql.database import Database, conninfo
+from tests import sampling
 from tests.harness import Harness
 from tests.postgres import Server
 from tests.template import Template
@@ -29,8 +30,18 @@ LONGEST = (
 )  # fmt: skip
 
 
+def pytest_configure() -> None:
+    sampling.choose_seed()  # before workers are started
+
+
+def pytest_report_header() -> str:
+    return f"of tests with many cases a few, chosen by {sampling.SEED}={sampling.choose_seed()}"
+
+
+@pytest.hookimpl(tryfirst=True)  # marks count only before tests are chosen by them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files in order of how long they take, as far as that matters."""
+    """Choose of many cases; the files in order of how long they take, as far as that matters."""
+    sampling.mark_the_rest(items)
     order = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
@@ -58,7 +69,13 @@ def left_over(place: str) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database_url(shared_url: str) -> str:
+    """The address of a database that the test may fill with schemas."""
+    return shared_url
+
+
+@pytest.fixture(scope="session")
+def shared_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Postgres server whose default database tests may fill with schemas."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
@@ -113,7 +130,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def schema(database_url: str) -> Iterator[str]:
+def schema(fresh_schema: str) -> str:
+    """A schema name of the test's own."""
+    return fresh_schema
+
+
+@pytest.fixture
+def fresh_schema(database_url: str) -> Iterator[str]:
     """A schema name of the test's own; the schema is dropped afterwards."""
     name = f"t_{os.getpid()}_{next(_numbers)}"
     yield name
@@ -160,9 +183,9 @@ def _as_often_as_said(request: pytest.FixtureRequest, injected: Injected) -> Ite
 
 
 @pytest.fixture(scope="session")
-def template(database_url: str) -> Iterator[Template | None]:
+def template(shared_url: str) -> Iterator[Template | None]:
     """A database with a schema as ``migrate`` leaves it; None where this role may make none."""
-    made = Template.make(database_url, f"t_{os.getpid()}")
+    made = Template.make(shared_url, f"t_{os.getpid()}")
     yield made
     if made:
         made.drop()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,7 +21,6 @@ from connector.warehouse.migrate import migrate
 from connector.warehouse.sql.database import Database, conninfo
 
 PASSWORD = "of-the-house"
-SAMPLED = 3  # houses in a run of the suite; all of them with -m chaos
 _numbers = itertools.count(1)
 
 
@@ -215,16 +213,6 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     time.tzset()
 
 
-def seed() -> int:
-    """What chooses the houses of this run: HOUSES_SEED, else the day."""
-    return int(os.environ.get("HOUSES_SEED") or time.time() // 86_400)
-
-
-def sampled(number: int = SAMPLED) -> list[Any]:
-    """Every house as a parameter; those that the seed does not choose are for -m chaos."""
-    houses = (*HOUSES, POOLED)
-    chosen = random.Random(seed()).sample(houses, number)
-    return [
-        pytest.param(house, id=house.name, marks=() if house in chosen else pytest.mark.chaos)
-        for house in houses
-    ]
+def parameters() -> list[Any]:
+    """Every house as a parameter."""
+    return [pytest.param(house, id=house.name) for house in (*HOUSES, POOLED)]

@@ -149,6 +149,7 @@ FRONT_ENDS: list[tuple[float | None, ...]] = [
 ]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("clocks", FRONT_ENDS)
 @pytest.mark.parametrize("limit", [50, 400, 1667])
 @pytest.mark.parametrize("by_limiter", [False, True])

@@ -21,7 +21,10 @@ from psycopg.rows import dict_row
 from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql.database import Database, conninfo
+from tests import copied
 from tests.service import environment, served
+
+database_url, schema = copied.database_url, copied.schema  # fixtures
 
 TOKEN = "tok_5ecret-of-the-tests"
 FEW = {"events": 60, "tickets": 10, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
@@ -111,6 +114,7 @@ def warehouse(database_url: str, schema: str) -> Warehouse:
 # -- 0 ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.bare
 def test_sync_exits_0_and_prints_a_line_for_each_resource(terminal: Terminal) -> None:
     ended = terminal.run("sync")
     assert ended.code == 0, ended.err
@@ -206,6 +210,7 @@ def test_status_tells_rows_and_freshness(terminal: Terminal) -> None:
     assert terminal.run("status").out.count("fresh as of") == len(BY_NAME)
 
 
+@pytest.mark.bare
 def test_check_prints_a_line_for_each_thing(terminal: Terminal, warehouse: Warehouse) -> None:
     ended = terminal.run("check")
     assert ended.code == 0, ended.out
@@ -329,6 +334,7 @@ def test_a_denied_scope_exits_1_and_is_named(terminal: Terminal, simulator: Simu
 # -- 2 ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.bare
 @pytest.mark.parametrize(
     ("words", "settings", "told"),
     [
@@ -387,6 +393,7 @@ def test_another_workspace_exits_2_before_anything_is_written(
 # -- 3, 4, 5 ---------------------------------------------------------------------------------
 
 
+@pytest.mark.bare
 def test_a_wrong_token_exits_3(terminal: Terminal, warehouse: Warehouse) -> None:
     for command in ("sync", "check"):
         ended = terminal.run(command, INTERCOM_ACCESS_TOKEN="wrong-token")

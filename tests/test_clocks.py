@@ -53,6 +53,7 @@ def check_times(harness: Harness, true_now: float) -> None:
     assert late == [{"n": 0}]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("clocks", "fast"),
     [*((clocks, 0.0) for clocks in CLOCKS), *((clocks, 3 * DAY) for clocks in CLOCKS[:2])],
@@ -89,6 +90,7 @@ def jump_by(harness: Harness, seconds: float) -> Callable[[], None]:
     return jump
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("jump", [-7 * HOUR, 7 * HOUR, -500 * DAY])
 async def test_dates_that_jump_during_a_run_lose_nothing(harness: Harness, jump: float) -> None:
     harness.simulate(small())

@@ -799,7 +799,7 @@ def test_a_rebuild_does_not_wait_for_readers(warehouse, database_url, monkeypatc
     monkeypatch.setattr(locks, "WAIT", 0.05)
     list_attributes(warehouse, attribute("a"))
     list_attributes(warehouse, attribute("a", archived=True))
-    with psycopg.connect(conninfo(synced.database_url)) as reader:
+    with psycopg.connect(conninfo(database_url)) as reader:
         reader.execute(f'SELECT count(*) FROM "{warehouse.schema}".leads')
         with pytest.raises(ViewsInUseError, match="others are reading"):
             command.run(warehouse.database, rebuild=True)

@@ -92,6 +92,7 @@ async def test_wrong_workspace(place: Place) -> None:
     assert "--schema" in text
 
 
+@pytest.mark.bare
 async def test_empty_database(place: Place) -> None:
     code, text = await place.check()
     assert code == 0
@@ -101,6 +102,7 @@ async def test_empty_database(place: Place) -> None:
     assert "never synced: run sync" in text
 
 
+@pytest.mark.bare
 async def test_a_schema_of_somebody_else(place: Place) -> None:
     schema = place.harness.schema
     place.harness.query(f"CREATE SCHEMA {schema}")

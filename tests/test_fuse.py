@@ -150,6 +150,7 @@ async def test_one_contradiction_is_named_and_heals(harness: Harness) -> None:
     assert differences(harness) == []
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("lag", [0, 300])
 @pytest.mark.parametrize("first", [True, False])
 async def test_what_is_deleted_between_list_and_read_is_settled_soon(

@@ -22,7 +22,7 @@ from connector.warehouse.sql import session
 from connector.warehouse.sql.database import Database, conninfo
 from tests import houses, older
 from tests.harness import NOW, Harness
-from tests.houses import HOUSES, POOLED, Applied, House, applied
+from tests.houses import Applied, House, applied
 from tests.postgres import PGBOUNCER, pooled
 from tests.service import environment, served, start
 from tests.test_year import night_by_night
@@ -61,11 +61,11 @@ def harness(home: Applied) -> Iterator[Harness]:
 # -- what is right in every house ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("home", houses.sampled(), indirect=True)
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("home", houses.parameters(), indirect=True)
 async def test_load_night_and_full_pass_are_right_in_this_house(
     harness: Harness, home: Applied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    print(f"{home.house.name}; HOUSES_SEED={houses.seed()}")
     monkeypatch.setattr(search_full, "LARGE", 50)  # so that foreign keys go and come back
     sizes: dict[str, Any] = FEW | {"contacts": 200, "companies": 20, "conversations": 60}
     harness.simulate(Workspace.generate(11, now=int(NOW), **sizes))
@@ -87,21 +87,19 @@ async def test_load_night_and_full_pass_are_right_in_this_house(
     assert len(keys) == len(foreign_keys.declared())
 
 
-@pytest.mark.parametrize("home", houses.sampled(1), indirect=True)
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("home", houses.parameters(), indirect=True)
 async def test_nights_are_right_in_this_house(harness: Harness, home: Applied) -> None:
-    print(f"{home.house.name}; HOUSES_SEED={houses.seed()}")
     await night_by_night(harness, nights=8)
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("home", houses.sampled(), indirect=True)
+@pytest.mark.parametrize("home", houses.parameters(), indirect=True)
 async def test_two_months_are_right_in_this_house(harness: Harness) -> None:
     await night_by_night(harness, nights=61)
 
 
-@pytest.mark.parametrize(
-    "home", [pytest.param(house, id=house.name) for house in (*HOUSES, POOLED)], indirect=True
-)
+@pytest.mark.parametrize("home", houses.parameters(), indirect=True)
 def test_every_transaction_has_our_settings_in_this_house(home: Applied) -> None:
     database = Database(home.url, home.schema)
 

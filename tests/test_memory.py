@@ -200,6 +200,7 @@ async def sync(harness: Harness, memory: Memory, **options: Any) -> None:
     assert outcome.exit_code == 0, outcome.error
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("total", [1, 60_000])
 async def test_every_reading_ends_in_the_truth_within_the_bound(
     harness: Harness, total: int

@@ -17,8 +17,11 @@ from connector import __version__
 from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql.database import Database
+from tests import copied
 from tests.service import environment, served
 from tests.test_cli import FEW, TOKEN, Ended, Terminal, Warehouse
+
+database_url, schema = copied.database_url, copied.schema  # fixtures
 
 EMOJI = "Zoë 🎈"
 
@@ -249,6 +252,7 @@ def test_refetch_takes_the_tables_name_and_finds_the_role(
     assert asked["GET /contacts/{id}"] == 2
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("resource", ["contacts", "users", "conversations", "companies", "events"])
 def test_refetch_of_what_nobody_knows_exits_1(terminal: Terminal, resource: str) -> None:
     assert terminal.run("sync", "--only", "users,companies,conversations").code == 0
@@ -343,6 +347,7 @@ def test_verify_finds_what_is_wrong_in_each_kind_of_resource_and_writes_nothing(
     assert after == before
 
 
+@pytest.mark.bare
 def test_verify_of_an_empty_schema_exits_2(terminal: Terminal) -> None:
     ended = terminal.run("verify")
     assert ended.code == 2

@@ -122,6 +122,7 @@ def test_what_a_refusal_means_follows_from_what_was_asked(
     assert [meaning(error, what) for what in asked] == wanted
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("resource", "path"),
     [("conversations", "^/conversations/search"), ("users", "^/contacts/search"),
@@ -149,6 +150,7 @@ async def test_a_404_is_never_an_empty_list(harness: Harness, resource: str, pat
 # -- a record that spoils every page it stands on --------------------------------------------
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.fault(
     "one record spoils every page of a list that it stands on, at any page size, for ever",
     "all others are read; it is pending and named, exit code 1; nothing is deleted; it heals",
@@ -175,6 +177,7 @@ async def test_a_record_spoils_its_searches(harness: Harness, kind: str, fault: 
     await heals(harness)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("place", [0, 5, -1])
 @pytest.mark.parametrize("kind", ["contacts", "conversations"])
 async def test_a_known_record_that_spoils_its_searches_is_named_by_its_id(
@@ -219,6 +222,7 @@ async def test_what_only_searches_cannot_show_is_read_by_id(harness: Harness) ->
     assert differences(harness) == []
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["contacts", "conversations", "tickets"])
 async def test_a_change_of_a_spoilt_record_holds_up_no_other_change(
     harness: Harness, kind: str
@@ -245,6 +249,7 @@ async def test_a_change_of_a_spoilt_record_holds_up_no_other_change(
     await heals(harness)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ["contacts", "conversations"])
 @pytest.mark.parametrize("version", ["2.16", "Preview"])
 async def test_several_spoilt_records_leave_nothing_else_out(
@@ -282,6 +287,7 @@ async def test_a_spoilt_record_among_many_costs_few_requests(harness: Harness) -
     assert outcome.resources["users"].requests < 80
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.fault(
     "one record spoils its pages of a list by page numbers, by cursor, or of the scroll",
     "all that the list can show is read; the place is pending and named; nothing is deleted",
@@ -341,6 +347,7 @@ REFUSES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.fault(
     "one object answers anything but itself or its absence by id",
     "the others are read; it is pending and named, exit code 1; it heals",
@@ -368,6 +375,7 @@ async def test_all_of_many_refused_is_a_missing_scope(harness: Harness) -> None:
     await heals(harness)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("status", [400, 401, 403, 422, 500])
 @pytest.mark.parametrize("name", ["notes", "subscriptions", "tags"])
 @pytest.mark.fault(
@@ -392,6 +400,7 @@ async def test_one_list_of_one_contact_is_refused(harness: Harness, name: str, s
     await heals(harness)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("status", [400, 403, 500])
 async def test_the_events_of_one_contact_are_refused(harness: Harness, status: int) -> None:
     simulator = harness.simulate(space())
@@ -410,6 +419,7 @@ async def test_the_events_of_one_contact_are_refused(harness: Harness, status: i
     await heals(harness)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("status", [404, 500])
 async def test_one_event_spoils_its_pages(harness: Harness, status: int) -> None:
     simulator = harness.simulate(space())
@@ -433,6 +443,7 @@ async def test_one_event_spoils_its_pages(harness: Harness, status: int) -> None
     await heals(harness)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.fault(
     "the search for one segment's members fails",
     "the others' members are read; the segment is pending and named, exit code 1; it heals",

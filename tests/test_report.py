@@ -19,7 +19,10 @@ from connector.commands.logs import JsonLines
 from connector.errors import TokenRefusedError
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql.database import conninfo
+from tests import copied
 from tests.service import environment, served, start
+
+database_url, schema = copied.database_url, copied.schema  # fixtures
 
 SECRET = "s3cret-of-the-url"
 

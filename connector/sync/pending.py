@@ -64,15 +64,15 @@ async def _left(work: Pass, selected: Sequence[Resource]) -> list[Pending]:
 
 async def fill_placeholders(work: Pass) -> None:
     """Read what is referred to and was never listed; what cannot be found stays as it is."""
-    table, loader = work.resource.table, work.store.loader
-
-    def unfilled(conn: sa.Connection) -> list[str]:
-        referring = limits.referring(table) if limits.is_limited(conn, table) else None
-        most = PLACEHOLDERS_A_RUN
-        return loader.unfilled(conn, table, PLACEHOLDER_TRIES, most, work.readers, referring)
-
-    if ids := await work.store.do(unfilled):
+    if ids := await work.store.do(lambda conn: unfilled(conn, work)):
         await work.fill(ids)
+
+
+def unfilled(conn: sa.Connection, work: Pass, most: int = PLACEHOLDERS_A_RUN) -> list[str]:
+    """Placeholders that are worth a read by id."""
+    table, loader = work.resource.table, work.store.loader
+    referring = limits.referring(table) if limits.is_limited(conn, table) else None
+    return loader.unfilled(conn, table, PLACEHOLDER_TRIES, most, work.readers, referring)
 
 
 def names_of(selected: Iterable[Resource]) -> set[str]:

@@ -294,7 +294,7 @@ class _Run:
         kept = await self.store.do(lambda conn: state.pending(conn))
         for resource in (r for r in done if pending.of_resource(kept, r, done)):
             await self._resource(resource, partial(self._pending, done))
-        for resource in _readable(done):
+        for resource in await self._to_fill(_readable(done)):
             await self._resource(resource, self._placeholders)
         await self._settle_deletions(selected)
         await grow_views(self.store)
@@ -410,10 +410,15 @@ class _Run:
         await self.store.do(lambda conn: state.record(conn, run_id, name, tally))
 
     async def _pass(self, resource: Resource, tally: Tally) -> None:
-        progress = await self.store.do(lambda conn: state.progress(conn, resource.name))
+        run_id, name = self.store.run_id, self._counted_as(resource)
+
+        def begin(conn: sa.Connection) -> state.Progress:
+            state.record(conn, run_id, name, tally)
+            return state.progress(conn, resource.name)
+
+        progress = await self.store.do(begin)
         full = progress.full_owed_since is not None
         self.reporter.started(resource.name, "full" if full else "incremental")
-        await self._record(resource, tally)
         if full:
             await self._full_pass(resource, tally, progress)
         else:
@@ -498,6 +503,14 @@ class _Run:
         """Try again what could not be read before."""
         until = None if self.options.full else self.client.clock.likely_now()
         await pending.retry(self._work(resource, tally, state.Progress()), selected, until)
+
+    async def _to_fill(self, resources: Sequence[Resource]) -> Sequence[Resource]:
+        """All of them if there are placeholders of one: what is read may refer to the others."""
+        works = [self._work(r, self._tally(r), state.Progress()) for r in resources]
+        found = await self.store.do(
+            lambda conn: any(pending.unfilled(conn, work, most=1) for work in works)
+        )
+        return resources if found else ()
 
     async def _placeholders(self, resource: Resource, tally: Tally) -> None:
         """Read what is referred to and was never listed."""
