@@ -222,8 +222,8 @@ def test_the_process_beside_is_told_no_secret_and_ends_with_its_parent(
 ) -> None:
     program = (
         "import time\n"
-        "from connector.warehouse import encoding\n"
-        "process = encoding._start()\n"
+        "from connector.warehouse.encode import worker\n"
+        "process = worker._start()\n"
         "print(process.pid, flush=True)\n"
         "time.sleep(60)"
     )

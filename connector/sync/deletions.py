@@ -1,6 +1,6 @@
 """The last step of a run: what seems to be gone is marked deleted, all of a table or none.
 
-What counts as gone, and what does not, is told in ``warehouse/deletions.py``. Here is asked again,
+What counts as gone, and what does not, is told in ``warehouse/merge/deletions.py``. Here is asked again,
 cheaply, what was found out by earlier runs: a few of it, and all if one of those lives.
 """
 
