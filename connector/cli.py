@@ -37,8 +37,8 @@ from connector.commands.report import reported
 from connector.errors import ConnectorError, SettingsError
 from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
+from connector.sync.on_demand.verify import verify
 from connector.sync.run import Options, Outcome, prepare, refetch, sync
-from connector.sync.verify import verify
 from connector.warehouse import rights
 from connector.warehouse.privacy import cleaning, pinning
 from connector.warehouse.sql.database import Database

@@ -11,8 +11,8 @@ from connector.commands import sql
 from connector.errors import SettingsError
 from connector.resources import BY_NAME
 from connector.simulator import Workspace
+from connector.sync.on_demand.verify import Verified, verify
 from connector.sync.run import Outcome, refetch
-from connector.sync.verify import Verified, verify
 from connector.warehouse.sql.database import Database
 from tests.harness import NOW, Harness
 from tests.truth import differences

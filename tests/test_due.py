@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.sync.due import AT_EVERY_RUN, Candidate, choose
+from connector.sync.planning.schedule import AT_EVERY_RUN, Candidate, choose
 
 
 def candidate(name: str, requests: int, days: float) -> Candidate:

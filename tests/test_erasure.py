@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from connector.commands import forget as command
 from connector.resources import BY_NAME
+from connector.sync.on_demand.verify import verify
 from connector.sync.run import refetch
-from connector.sync.verify import verify
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.merge.loader import Loader
 from connector.warehouse.privacy import erasure

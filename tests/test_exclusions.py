@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from connector.errors import SettingsError
 from connector.resources import BY_NAME, TABLES
 from connector.resources.resource import Kind, Table
+from connector.sync.on_demand.verify import verify
 from connector.sync.run import refetch
-from connector.sync.verify import verify
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.encode.exclusions import Exclusions, Privacy
 from connector.warehouse.privacy import cleaning, excludable, pinning

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from connector.errors import DatabaseRefusedError
 from connector.simulator import Simulator, Workspace
-from connector.sync import plan
+from connector.sync.planning import plan
 from connector.sync.readings import search_full
 from connector.warehouse import rights, state
 from connector.warehouse.migrate import migrate

@@ -10,6 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "connector"
 FILES = sorted(PACKAGE.rglob("*.py"))
+MOST_FILES = 28  # in one folder
 
 BASE = {"errors", "jsontext"}
 # Each room, and what it may import besides itself.
@@ -68,6 +69,51 @@ def test_the_two_halves_do_not_know_each_other():
             assert "warehouse" not in rooms_imported(file)
         if room(file) == "warehouse":
             assert "intercom" not in rooms_imported(file)
+
+
+# What each room of the warehouse and of the sync may import of the others.
+WAREHOUSE = {
+    "sql": set(),
+    "values": set(),
+    "encode": {"values"},
+    "state": {"sql", "values", "encode"},
+    "schema": {"sql", "state"},
+    "views": {"sql", "schema", "state", "values"},
+    "reports": {"sql"},
+    "privacy": {"sql", "schema", "state", "values", "encode"},
+    "merge": {"sql", "schema", "state", "values", "encode", "privacy"},
+}
+
+
+def _inner(file: Path) -> str:
+    parts = file.relative_to(PACKAGE).parts
+    return parts[1] if len(parts) > 2 else ""
+
+
+@pytest.mark.parametrize("name", WAREHOUSE)
+def test_rooms_of_the_warehouse_import_downwards(name):
+    found = set()
+    for file in FILES:
+        if room(file) == "warehouse" and _inner(file) == name:
+            parts = [module.split(".") for module in imported(file)]
+            found |= {p[2] for p in parts if p[:2] == ["connector", "warehouse"] and len(p) > 2}
+    assert found - {name} <= WAREHOUSE[name]
+
+
+def test_encoding_knows_no_sql():
+    names = _importers("sqlalchemy", "psycopg")
+    assert not [n for n in names if n.startswith(("warehouse/encode/", "warehouse/values/"))]
+
+
+def test_no_folder_is_a_drawer():
+    folders = {file.parent for file in FILES}
+    crowded = {str(f.name): n for f in folders if (n := len(list(f.glob("*.py")))) > MOST_FILES}
+    assert crowded == {}
+
+
+def test_every_room_says_what_it_is_for():
+    for folder in {file.parent for file in FILES}:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
 
 
 def test_nothing_but_commands_knows_the_simulator():

@@ -19,7 +19,7 @@ from connector.resources.data_attributes import DATA_ATTRIBUTES
 from connector.resources.resource import Snapshot
 from connector.sync.readings.lists import _told
 from connector.warehouse.encode.encoder import encode
-from connector.warehouse.merge import staging
+from connector.warehouse.sql import staging
 from tests.warehouse import BY_TABLE, T0, Warehouse, opened
 
 DATA = Path(__file__).parent / "data"

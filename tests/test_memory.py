@@ -232,7 +232,7 @@ async def test_large_records_are_read_in_small_pages_and_written_in_small_batche
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connector.sync.store.MOST_BYTES", 300_000)
-    monkeypatch.setattr("connector.sync.work.CHUNK_BYTES", 200_000)
+    monkeypatch.setattr("connector.sync.resource_pass.CHUNK_BYTES", 200_000)
     harness.simulate(space(macros=60, articles=60), swells=LARGE)
     memory = Watched(1_000_000, 400_000)
     await sync(harness, memory)

@@ -9,8 +9,8 @@ import pytest
 from connector.errors import SettingsError
 from connector.resources import BY_NAME, RESOURCES
 from connector.simulator import Workspace
+from connector.sync.on_demand.verify import verify
 from connector.sync.run import Outcome, refetch
-from connector.sync.verify import verify
 from connector.warehouse.encode.exclusions import Exclusions, Privacy
 from connector.warehouse.privacy import cleaning, pinning
 from connector.warehouse.privacy.excludable import parse

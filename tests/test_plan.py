@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.intercom import search
-from connector.sync import plan
+from connector.sync.planning import plan
 from connector.warehouse.state.partitions import Span
 
 NOON = datetime(2026, 5, 10, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 
 from connector.errors import RetryExhaustedError
 from connector.simulator import SimulatorTransport, Workspace
-from connector.sync import plan
+from connector.sync.planning import plan
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

@@ -10,7 +10,8 @@ import pytest
 
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
-from connector.sync import plan, store
+from connector.sync import store
+from connector.sync.planning import plan
 from connector.sync.readings import search_full
 from connector.sync.store import INDEX_LAG, Store
 from tests.harness import NOW, Harness

@@ -21,10 +21,10 @@ from connector.commands import views as command
 from connector.errors import NamesTakenError, SchemaBusyError, ViewsInUseError
 from connector.simulator import Workspace
 from connector.warehouse.migrate import check, migrate, refuse_taken
+from connector.warehouse.schema import relations
 from connector.warehouse.sql import database as database_module
 from connector.warehouse.sql import locks
 from connector.warehouse.sql.database import Database, conninfo
-from connector.warehouse.state import relations
 from connector.warehouse.views.definitions import makers
 from tests import older
 from tests.harness import NOW, Harness

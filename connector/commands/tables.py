@@ -14,8 +14,8 @@ from sqlalchemy.dialects import postgresql
 
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Link, Table
+from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.tables import BOOKKEEPING, metadata
-from connector.warehouse.state.relations import VERSION_TABLE
 from connector.warehouse.state.tables import CUSTOM_COLUMNS
 from connector.warehouse.views.definitions import IDENTITIES, live, views_of
 

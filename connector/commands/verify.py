@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from connector.resources import BY_NAME
 from connector.resources.resource import PerContact
-from connector.sync.verify import Verified
+from connector.sync.on_demand.verify import Verified
 
 
 def report(found: Mapping[str, Verified], *, as_json: bool) -> int:

@@ -14,7 +14,7 @@ from connector.errors import IntercomError, TokenRefusedError
 from connector.intercom import search
 from connector.intercom.paging import pages
 from connector.resources.resource import Search
-from connector.sync.work import Contradicted, Pass
+from connector.sync.resource_pass import Contradicted, Pass
 
 AT_ONCE = 50  # ids in one search
 WITNESSES = 3  # objects of the table that live, asked for beside: an answer without is worthless

@@ -1,7 +1,7 @@
 """The last step of a run: what seems to be gone is marked deleted, all of a table or none.
 
-What counts as gone, and what does not, is told in ``warehouse/merge/deletions.py``. Here is asked again,
-cheaply, what was found out by earlier runs: a few of it, and all if one of those lives.
+What counts as gone, and what does not, is told in ``warehouse/merge/deletions.py``. Here is asked
+again, cheaply, what was found out by earlier runs: a few of it, and all if one of those lives.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from connector.resources.resource import Table
-from connector.sync.objects import read_objects
+from connector.sync.fetch_by_id import read_objects
+from connector.sync.resource_pass import Pass
 from connector.sync.store import Store
-from connector.sync.work import Pass
 from connector.warehouse.merge import deletions
 from connector.warehouse.merge.deletions import Candidate, Verdict
 from connector.warehouse.state import candidates

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from connector.intercom.around import hole_of
 from connector.resources.resource import Resource
-from connector.sync import limits
 from connector.sync.contradictions import asked_again
+from connector.sync.planning import limits
 from connector.sync.readings.holes import fill_holes, is_object
-from connector.sync.work import PLACEHOLDER_TRIES, Pass
+from connector.sync.resource_pass import PLACEHOLDER_TRIES, Pass
 from connector.warehouse import state
 from connector.warehouse.state.pending_objects import Pending
 

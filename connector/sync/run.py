@@ -36,14 +36,15 @@ from connector.resources.resource import (
     Table,
 )
 from connector.resources.selection import Selection
-from connector.sync import deletions, due, limits, pending
-from connector.sync.again import check_readable, read_again, shares
+from connector.sync import deletions, pending
 from connector.sync.columns import grow_views
+from connector.sync.on_demand.again import check_readable, read_again, shares
+from connector.sync.planning import limits, schedule
+from connector.sync.planning.tolerance import is_news, is_tolerated
 from connector.sync.readings.passes import run_pass
+from connector.sync.resource_pass import Pass
 from connector.sync.store import INDEX_LAG, Store
-from connector.sync.tolerance import is_news, is_tolerated
 from connector.sync.tools.prefetch import together
-from connector.sync.work import Pass
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, rights, state
 from connector.warehouse.encode.exclusions import Privacy
@@ -286,7 +287,7 @@ class _Run:
         options, now = self.options, self.client.clock.likely_now()
         selected = [resource for resource in RESOURCES if self._is_selected(resource)]
         demand = limits.Demand(options.full, options.since, now)
-        await self.store.do(lambda conn: due.owe(conn, selected, self._inputs, demand))
+        await self.store.do(lambda conn: schedule.owe(conn, selected, self._inputs, demand))
         await self.store.do(lambda conn: self._schedule(conn, selected, now))
         for group in _groups(selected):
             await together(*map(self._whole_pass, group))
@@ -323,7 +324,7 @@ class _Run:
 
     def _schedule(self, conn: sa.Connection, selected: Sequence[Resource], now: datetime) -> None:
         options, loader = self.options, self.store.loader
-        due.schedule(
+        schedule.schedule(
             conn, loader, selected, now, options.full_pass_requests, options.full_pass_days
         )
 
@@ -440,7 +441,7 @@ class _Run:
         except STOPS:
             raise
         except ConnectorError:
-            await self.store.do(lambda conn: due.note_tried(conn, resource.name))
+            await self.store.do(lambda conn: schedule.note_tried(conn, resource.name))
             if has_changes and not first:
                 await run_pass(self._work(resource, tally, progress), full=False)
             raise
@@ -457,8 +458,10 @@ class _Run:
         reading = resource.reading
         assert isinstance(reading, Search)
         rows = await self.store.do(lambda conn: self.store.loader.alive(conn, resource))
-        each = reading.whole_by_id and progress.full_reason != due.DUE  # nothing is taken as known
-        return rows / (1 if each else reading.per_page) < due.AT_EVERY_RUN
+        each = (
+            reading.whole_by_id and progress.full_reason != schedule.DUE
+        )  # nothing is taken as known
+        return rows / (1 if each else reading.per_page) < schedule.AT_EVERY_RUN
 
     def _work(self, resource: Resource, tally: Tally, progress: state.Progress) -> Pass:
         return Pass(

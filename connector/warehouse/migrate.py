@@ -17,11 +17,12 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from connector.errors import DatabaseLostError, SchemaBusyError, SchemaTooNewError
+from connector.warehouse.schema import relations
+from connector.warehouse.schema.relations import VERSION_TABLE, has_column, present
 from connector.warehouse.sql import locks
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.names import Names, quote
-from connector.warehouse.state import relations
-from connector.warehouse.state.relations import VERSION_TABLE
+from connector.warehouse.state.tables import RELATIONS
 from connector.warehouse.views import adoption, live
 
 logger = logging.getLogger(__name__)
@@ -46,24 +47,6 @@ def configuration() -> Config:
 @cache
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(configuration())
-
-
-def present(conn: sa.Connection, schema: str) -> str | None:
-    """Revision of the schema; None if it is missing or empty, or the table is another tool's."""
-    if not _has_column(conn, schema, VERSION_TABLE, "version_num"):
-        return None
-    options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
-    return MigrationContext.configure(conn, opts=options).get_current_revision()
-
-
-def _has_column(conn: sa.Connection, schema: str, table: str, column: str) -> bool:
-    query = sa.text(
-        "SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema"
-        " AND c.relname = :table AND c.relkind = 'r' AND a.attname = :column"
-    )
-    given = {"schema": schema, "table": table, "column": column}
-    return conn.execute(query, given).first() is not None
 
 
 def newest() -> str | None:
@@ -101,7 +84,7 @@ def refuse_taken(conn: sa.Connection, schema: str) -> None:
 
 def _ours(conn: sa.Connection, schema: str) -> set[str]:
     """The names of what was made here, by this version or an earlier one."""
-    if not _has_column(conn, schema, VERSION_TABLE, "version_num"):
+    if not has_column(conn, schema, VERSION_TABLE, "version_num"):
         return set()
     check(conn, schema)
     if _has_notes(conn, schema):
@@ -110,7 +93,7 @@ def _ours(conn: sa.Connection, schema: str) -> set[str]:
 
 
 def _has_notes(conn: sa.Connection, schema: str) -> bool:
-    known = _has_column(conn, schema, relations.RELATIONS.name, "fingerprint")
+    known = has_column(conn, schema, RELATIONS.name, "fingerprint")
     return known and bool(relations.noted(conn))
 
 

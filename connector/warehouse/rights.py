@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from connector.errors import DatabaseRefusedError
 from connector.warehouse import migrate
+from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.tables import metadata
 from connector.warehouse.sql.database import STANDBY, Database
 from connector.warehouse.sql.names import quote
-from connector.warehouse.state.relations import VERSION_TABLE
 
 WRITES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 NAMED = 5  # tables that a sentence names

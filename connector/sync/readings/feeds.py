@@ -19,10 +19,10 @@ from connector.intercom.paging import CursorList, Gap, NumberedPages, Page, page
 from connector.intercom.shrinking import is_cursor_refused
 from connector.resources.lists import Record
 from connector.resources.resource import Activities, Deletions
-from connector.sync import plan
+from connector.sync.planning import plan
+from connector.sync.resource_pass import Pass
 from connector.sync.store import INDEX_LAG
 from connector.sync.tools.prefetch import ahead
-from connector.sync.work import Pass
 from connector.warehouse import state
 from connector.warehouse.merge.loader import Written
 from connector.warehouse.values.instants import instant

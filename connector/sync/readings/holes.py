@@ -17,9 +17,9 @@ from connector.errors import IntercomError
 from connector.intercom.around import SMALL, Around, Hole, hole_of
 from connector.intercom.page import Page
 from connector.resources.resource import Search
-from connector.sync import plan
-from connector.sync.objects import Found, read_in_lots
-from connector.sync.work import CHUNK_OBJECTS, Pass, Then, announced, chunk_of
+from connector.sync.fetch_by_id import Found, read_in_lots
+from connector.sync.planning import plan
+from connector.sync.resource_pass import CHUNK_OBJECTS, Pass, Then, announced, chunk_of
 from connector.warehouse import state
 from connector.warehouse.state import candidates, stored
 from connector.warehouse.state.partitions import OPEN_LOWER, OPEN_UPPER, Span

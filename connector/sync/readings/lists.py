@@ -29,10 +29,10 @@ from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.readings.holes import doubt, keep_gaps
 from connector.sync.readings.relist import ask, nominate
+from connector.sync.resource_pass import Pass
 from connector.sync.store import Chunk
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.prefetch import ahead
-from connector.sync.work import Pass
 
 logger = logging.getLogger(__name__)
 

@@ -28,14 +28,15 @@ from connector.resources.resource import (
     Snapshot,
     Sweep,
 )
-from connector.sync import contradictions, plan
+from connector.sync import contradictions
+from connector.sync.planning import plan
 from connector.sync.readings.feeds import activities, deletions
 from connector.sync.readings.holes import keep, read_around
 from connector.sync.readings.lists import catalogue, log, snapshot, sweep
 from connector.sync.readings.rotation import members, per_contact
 from connector.sync.readings.search_full import windows
+from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.prefetch import ahead
-from connector.sync.work import Pass, announced, release
 from connector.warehouse.values.instants import instant
 
 CURSOR_RESTARTS = 3

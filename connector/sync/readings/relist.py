@@ -8,9 +8,9 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from connector.sync.objects import Found, read_objects
+from connector.sync.fetch_by_id import Found, read_objects
+from connector.sync.resource_pass import CHUNK_OBJECTS, Pass, Then
 from connector.sync.store import INDEX_LAG
-from connector.sync.work import CHUNK_OBJECTS, Pass, Then
 from connector.warehouse.state import candidates
 from connector.warehouse.state.partitions import Span
 

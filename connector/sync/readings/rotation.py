@@ -42,12 +42,12 @@ from connector.intercom.retry import QUICK
 from connector.intercom.search import Window
 from connector.jsontext import decode
 from connector.resources.resource import Members, PerContact
-from connector.sync import plan
-from connector.sync.objects import AT_ONCE
+from connector.sync.fetch_by_id import AT_ONCE
+from connector.sync.planning import plan
+from connector.sync.resource_pass import CHUNK_BYTES, Pass
 from connector.sync.store import Chunk, Store
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.prefetch import ahead, gathered, side_by_side
-from connector.sync.work import CHUNK_BYTES, Pass
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.privacy.erasure import persons

@@ -27,14 +27,14 @@ from connector.errors import (
 from connector.intercom.around import Hole
 from connector.intercom.paging import Page, pages
 from connector.resources.resource import Search
-from connector.sync import plan
 from connector.sync.contradictions import listed
+from connector.sync.filter_unchanged import Sifted
+from connector.sync.planning import plan
 from connector.sync.readings.holes import keep, read_around
 from connector.sync.readings.relist import ask, nominate
+from connector.sync.resource_pass import Pass, Then, announced, release
 from connector.sync.tools.ids import Ids
-from connector.sync.tools.known import Sifted
 from connector.sync.tools.prefetch import Room, beside
-from connector.sync.work import Pass, Then, announced, release
 from connector.warehouse import state
 from connector.warehouse.state.partitions import Span
 from connector.warehouse.values.instants import instant

@@ -18,11 +18,12 @@ import psycopg
 from connector.resources.resource import Child, Link, Table
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.merge import diff as surveying
-from connector.warehouse.merge import staging, statements, write
+from connector.warehouse.merge import statements, write
 from connector.warehouse.merge.content import Family
 from connector.warehouse.merge.diff import Found, Survey
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.privacy import erasure
+from connector.warehouse.sql import staging
 from connector.warehouse.sql.names import Names
 from connector.warehouse.values.signatures import Signatures
 

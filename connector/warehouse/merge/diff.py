@@ -24,9 +24,9 @@ from connector.warehouse.merge.content import (
     refused,
     same,
 )
-from connector.warehouse.merge.staging import stage
 from connector.warehouse.merge.statements import key_text
 from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.staging import stage
 
 Outline = tuple[tuple[str, Absence], ...]  # of each table with staged rows, what its rows lack
 

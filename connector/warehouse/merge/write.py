@@ -18,8 +18,8 @@ from connector.warehouse.merge.content import (
     key_of,
     same,
 )
-from connector.warehouse.merge.staging import stage
 from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.sql.staging import stage
 
 Source = tuple[str, str]  # a staged table and its column that refers to another table
 

@@ -15,13 +15,13 @@ import psycopg
 import sqlalchemy as sa
 
 from connector.resources.resource import Table
-from connector.warehouse.merge.staging import stage
 from connector.warehouse.privacy import forgotten_rows
 from connector.warehouse.privacy.forgotten_rows import DELETED, FORGOTTEN, MERGED, MERGES
 from connector.warehouse.privacy.personal import Personal, personal, persons, stored_about
 from connector.warehouse.privacy.revival import look_again
 from connector.warehouse.sql.database import cursor_of
 from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.staging import stage
 
 __all__ = ("DELETED", "FORGOTTEN", "MERGED", "forget", "personal", "persons")
 

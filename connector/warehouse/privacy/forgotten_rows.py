@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 
 from connector.resources.resource import Table
-from connector.warehouse.merge.staging import stage
 from connector.warehouse.privacy.personal import Personal, personal
 from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.staging import stage
 
 MERGES = ("contact_merges", "source_contact_id", "target_contact_id")
 FORGOTTEN, DELETED, MERGED = "forgotten", "deleted", "merged"  # why a contact is emptied

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from connector.resources import TABLES
 from connector.resources.resource import UNITS, Child, Column, Link, Table
 from connector.warehouse.sql.types import INSTANT, TYPES, plain
+from connector.warehouse.state.tables import add_state_tables
 
 BOOKKEEPING = {
     "_changed_at": "When this row's content, links or children last changed in the warehouse, by"
@@ -29,9 +30,6 @@ BOOKKEEPING = {
 
 def metadata() -> sa.MetaData:
     """Every table of the warehouse: resources, links, children, state."""
-    from connector.warehouse.state import candidates, digests, relations  # noqa: F401 (they add tables)
-    from connector.warehouse.state.tables import add_state_tables
-
     meta = sa.MetaData()
     for table in TABLES:
         _add_table(meta, table)

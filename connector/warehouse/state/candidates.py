@@ -14,39 +14,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources.resource import Resource, Table
 from connector.warehouse.sql.names import Names, literal, quote
-from connector.warehouse.sql.types import INSTANT, TEXTS, plain
+from connector.warehouse.sql.types import TEXTS
 from connector.warehouse.state.partitions import Span
-from connector.warehouse.state.tables import helper_table, key_column
+from connector.warehouse.state.tables import HIDDEN, NOMINEES
 
 RARELY = timedelta(days=28)
 """So long an object that lists hide and reads by id show is left alone, after two reads."""
 
 GONE, ARCHIVED, MERGED, TOLD = "gone", "archived", "merged", "told"  # what was found out
-
-NOMINEES = helper_table(
-    "sync_nominees",
-    "Deletion candidates: rows whose objects seem to be gone, and why; all that a run finds are"
-    " marked deleted together at its end, or, where they are implausibly many, none.",
-    key_column("resource", "Name of the resource that found it, or of its table"),
-    key_column("id", "Intercom's id of the object"),
-    plain(
-        "answer",
-        sa.Text(),
-        "What was found out: gone, archived or merged (asked by id), told (by a feed or a record);"
-        " null while nobody has asked",
-    ),
-    plain("answered_at", INSTANT, "When that was found out, by Intercom's clock"),
-    plain("deleted_at", INSTANT, "When it was deleted or merged, where Intercom told the time"),
-)
-
-HIDDEN = helper_table(
-    "sync_hidden",
-    "Objects that lists omit and reads by id show, as companies without users; asked for rarely.",
-    key_column("table_name", "Table of the row"),
-    key_column("id", "Intercom's id of the object"),
-    sa.Column("read_at", INSTANT, nullable=False, comment="When it was last read by id"),
-    sa.Column("reads", sa.Integer(), nullable=False, comment="How often, since it is hidden"),
-)
 
 
 def nominate(

@@ -21,18 +21,10 @@ from connector.resources.lists import MORE, SPACED_MORE
 from connector.resources.resource import Resource, Table
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.sql.types import TEXTS
-from connector.warehouse.state.tables import helper_table, key_column
+from connector.warehouse.state.tables import DIGESTS
 from connector.warehouse.values.signatures import INTERCOM, Signatures
 
 VALUES = "links as sent, units by size"
-
-DIGESTS = helper_table(
-    "sync_digests",
-    "Digest of each record as Intercom's list showed it when its row was written.",
-    key_column("table_name", "Table of the row"),
-    key_column("id", "Intercom's id of the object"),
-    sa.Column("digest", sa.BigInteger(), nullable=False, comment="Digest of the record's text"),
-)
 
 
 def digest(text: bytes, salt: bytes, signatures: Signatures = INTERCOM) -> int | None:

@@ -250,6 +250,49 @@ CUSTOM_COLUMNS = helper_table(
     sa.UniqueConstraint("model", "column_name"),
 )
 
+DIGESTS = helper_table(
+    "sync_digests",
+    "Digest of each record as Intercom's list showed it when its row was written.",
+    key_column("table_name", "Table of the row"),
+    key_column("id", "Intercom's id of the object"),
+    sa.Column("digest", sa.BigInteger(), nullable=False, comment="Digest of the record's text"),
+)
+
+RELATIONS = helper_table(
+    "sync_relations",
+    "What this connector made in the schema; a relation of any other name is somebody else's.",
+    key_column("name", "Name of the relation"),
+    sa.Column("kind", sa.Text(), nullable=False, comment="r table, v view, i index or S sequence"),
+    plain("definition", sa.Text(), "The query of a view, without the name of the schema"),
+    plain("fingerprint", sa.Text(), "MD5 of what PostgreSQL showed as that query when it was made"),
+    plain("comments", JSONB(), "Comments that were put on a view, by column; on itself under ''"),
+)
+
+NOMINEES = helper_table(
+    "sync_nominees",
+    "Deletion candidates: rows whose objects seem to be gone, and why; all that a run finds are"
+    " marked deleted together at its end, or, where they are implausibly many, none.",
+    key_column("resource", "Name of the resource that found it, or of its table"),
+    key_column("id", "Intercom's id of the object"),
+    plain(
+        "answer",
+        sa.Text(),
+        "What was found out: gone, archived or merged (asked by id), told (by a feed or a record);"
+        " null while nobody has asked",
+    ),
+    plain("answered_at", INSTANT, "When that was found out, by Intercom's clock"),
+    plain("deleted_at", INSTANT, "When it was deleted or merged, where Intercom told the time"),
+)
+
+HIDDEN = helper_table(
+    "sync_hidden",
+    "Objects that lists omit and reads by id show, as companies without users; asked for rarely.",
+    key_column("table_name", "Table of the row"),
+    key_column("id", "Intercom's id of the object"),
+    sa.Column("read_at", INSTANT, nullable=False, comment="When it was last read by id"),
+    sa.Column("reads", sa.Integer(), nullable=False, comment="How often, since it is hidden"),
+)
+
 
 def add_state_tables(meta: sa.MetaData) -> None:
     """Copy the state tables into ``meta``."""

@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from connector.resources import TABLES
 from connector.resources.resource import Table
+from connector.warehouse.schema.relations import Made
 from connector.warehouse.sql.names import Names, literal, quote
-from connector.warehouse.state.relations import Made
 from connector.warehouse.views import casts, custom_columns, definitions, standing
 from connector.warehouse.views.definitions import Around, View
 from connector.warehouse.views.standing import Stored, StoredColumn

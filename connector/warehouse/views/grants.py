@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from connector.errors import ViewsInUseError
+from connector.warehouse.schema.relations import made
 from connector.warehouse.sql.names import Names, literal, quote
-from connector.warehouse.state.relations import made
 from connector.warehouse.views.standing import do, look
 
 _GRANTEE = "CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END"

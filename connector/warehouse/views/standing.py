@@ -15,8 +15,8 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from connector.warehouse.schema.relations import Made, made, note
 from connector.warehouse.sql.names import Names, quote
-from connector.warehouse.state.relations import Made, made, note
 
 _SCHEMA = "{schema}."  # stands in noted queries for the schema's name
 _PROBE = "_intercom_warehouse_probe"

@@ -12,24 +12,15 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from alembic.migration import MigrationContext
+from sqlalchemy.dialects.postgresql import insert
 
 from connector.errors import NamesTakenError
 from connector.warehouse.schema.tables import metadata
-from connector.warehouse.sql.types import TEXTS, plain
-from connector.warehouse.state.tables import helper_table, key_column
+from connector.warehouse.sql.types import TEXTS
+from connector.warehouse.state.tables import RELATIONS
 
 VERSION_TABLE = "sync_version"  # Alembic makes this table itself
-
-RELATIONS = helper_table(
-    "sync_relations",
-    "What this connector made in the schema; a relation of any other name is somebody else's.",
-    key_column("name", "Name of the relation"),
-    sa.Column("kind", sa.Text(), nullable=False, comment="r table, v view, i index or S sequence"),
-    plain("definition", sa.Text(), "The query of a view, without the name of the schema"),
-    plain("fingerprint", sa.Text(), "MD5 of what PostgreSQL showed as that query when it was made"),
-    plain("comments", JSONB(), "Comments that were put on a view, by column; on itself under ''"),
-)
 
 _KINDS = {
     "r": "table",
@@ -159,3 +150,22 @@ def note_tables(conn: sa.Connection, schema: str) -> None:
     """Note the tables that are there, with what belongs to them; ``taken`` must have been asked."""
     rows = [{"name": k, "kind": v} for k, v in there(conn, schema, needed(())).items() if v != "T"]
     conn.execute(insert(RELATIONS).on_conflict_do_nothing(), rows)
+
+
+def present(conn: sa.Connection, schema: str) -> str | None:
+    """Revision of the schema; None if it is missing or empty, or the table is another tool's."""
+    if not has_column(conn, schema, VERSION_TABLE, "version_num"):
+        return None
+    options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
+    return MigrationContext.configure(conn, opts=options).get_current_revision()
+
+
+def has_column(conn: sa.Connection, schema: str, table: str, column: str) -> bool:
+    """Whether there is such a column in a table of that schema."""
+    query = sa.text(
+        "SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema"
+        " AND c.relname = :table AND c.relkind = 'r' AND a.attname = :column"
+    )
+    given = {"schema": schema, "table": table, "column": column}
+    return conn.execute(query, given).first() is not None

@@ -26,13 +26,13 @@ from connector.resources.resource import (
     Resource,
     Snapshot,
 )
-from connector.sync.objects import AT_ONCE, complete_lists, read_objects
+from connector.sync.fetch_by_id import AT_ONCE, complete_lists, read_objects
 from connector.sync.readings.feeds import news_of
 from connector.sync.readings.lists import catalogue_style, snapshot_pages
 from connector.sync.readings.rotation import Read, as_records, read_members, read_one
+from connector.sync.resource_pass import CHUNK_RECORDS, release, size
 from connector.sync.store import INDEX_LAG
 from connector.sync.tools.prefetch import side_by_side
-from connector.sync.work import CHUNK_RECORDS, release, size
 from connector.warehouse.encode import keys
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.encode.exclusions import Exclusions

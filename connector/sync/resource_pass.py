@@ -28,9 +28,9 @@ from connector.intercom.paging import CursorSearch, Page
 from connector.jsontext import head
 from connector.resources import RESOURCES
 from connector.resources.resource import Resource, Search
-from connector.sync.objects import Found, complete_lists, read_in_lots
+from connector.sync.fetch_by_id import Found, complete_lists, read_in_lots
+from connector.sync.filter_unchanged import Sifted, sift
 from connector.sync.store import INDEX_LAG, Chunk, Store
-from connector.sync.tools.known import Sifted, sift
 from connector.sync.tools.prefetch import gathered
 from connector.warehouse import state
 from connector.warehouse.merge import deletions

@@ -12,7 +12,7 @@ from connector.resources.resource import Members, PerContact, Resource
 from connector.sync.readings.holes import fill_holes, is_object, is_place
 from connector.sync.readings.passes import run_pass
 from connector.sync.readings.rotation import read_contacts, read_groups
-from connector.sync.work import Pass
+from connector.sync.resource_pass import Pass
 from connector.warehouse import state
 from connector.warehouse.merge.loader import Loader
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from connector.resources.resource import Resource, Search
-from connector.sync.limits import Demand
+from connector.sync.planning.limits import Demand
 from connector.warehouse import state
 from connector.warehouse.merge.loader import Loader
 from connector.warehouse.state import candidates, digests, mapping

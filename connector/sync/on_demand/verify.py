@@ -22,15 +22,16 @@ from connector.resources.resource import (
     Table,
 )
 from connector.resources.selection import Selection
-from connector.sync import comparing
-from connector.sync.comparing import Comparison, Verified
+from connector.sync.on_demand import comparing
+from connector.sync.on_demand.comparing import Comparison, Verified
+from connector.sync.planning.tolerance import is_tolerated
 from connector.sync.run import STOPS
-from connector.sync.tolerance import is_tolerated
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, rights, state
 from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.merge.diff import BELOW
 from connector.warehouse.privacy import excludable, pinning
+from connector.warehouse.schema import relations
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state.cursors import Progress
 
@@ -73,7 +74,7 @@ async def verify(
 
 def _check_migrated(database: Database) -> None:
     schema = database.schema
-    if database.write(lambda conn: migrate.present(conn, schema)) is None:
+    if database.write(lambda conn: relations.present(conn, schema)) is None:
         raise SettingsError(
             f"schema {schema} is empty: there is nothing to compare; run sync first"
         )
