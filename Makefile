@@ -3,7 +3,7 @@
 #   make demo    the whole thing on this machine: no account, no server
 #   make test    the tests, against a real Postgres that they start themselves
 #   make check   what CI runs: lint, types, tests
-#   make chaos   the long tests under faults: about a quarter of an hour
+#   make chaos   the long tests under faults, in every house, all cases: an hour and more
 #   make bench   what it costs, as ratios: under ten minutes; bench-full takes the largest sizes,
 #                bench-peers other connectors from PyPI, ten minutes more
 #

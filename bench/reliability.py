@@ -34,8 +34,8 @@ none.
 
 `times` is how often the fault is injected at least: a test that injects less fails. Where a test
 has several cases it is so for each; of many cases `make test` runs a few, chosen by a seed that it
-prints, and `make chaos` the others. Lines marked *chaos* are run by `make chaos` (about a quarter
-of an hour), all others by `make test`. Regenerate this page with
+prints, and `make chaos` the others. Lines marked *chaos* are run by `make chaos`, all others
+by `make test`. Regenerate this page with
 `python -m bench.reliability > docs/reliability.md`; a test compares it.
 """
 END = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import itertools
 import os
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from connector.cli import COLLECT_AFTER
 from connector.warehouse.sql.database import Database, conninfo
 from tests import sampling
 from tests.harness import Harness
@@ -36,6 +38,13 @@ def pytest_configure() -> None:
 
 def pytest_report_header() -> str:
     return f"of tests with many cases a few, chosen by {sampling.SEED}={sampling.choose_seed()}"
+
+
+def pytest_collection_finish() -> None:
+    """What is collected stays: garbage need not be looked for in it, nor often in the rest."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 100)  # as the command line sets it
 
 
 @pytest.hookimpl(tryfirst=True)  # marks count only before tests are chosen by them

@@ -133,6 +133,24 @@ async def test_a_contact_whose_lists_are_not_found_is_asked_for_itself(
     assert pending(harness) == set()
 
 
+async def test_a_contact_that_is_gone_fails_no_run_that_may_not_mark_it(harness: Harness) -> None:
+    harness.simulate(workspace(), index_lag=0)
+    harness.control.deny("^/contacts/activities")
+    await harness.sync()
+    key = contacts(harness, "user")[0]
+    harness.control.delete_contact(key)
+    for _ in range(8):  # until its turn has come
+        harness.pass_time(DAY)
+        outcome = await harness.sync(left_out=("users",), **NEVER)
+        assert outcome.exit_code == 0, outcome.error
+        assert pending(harness) == set()
+    assert harness.rows("contacts")[key]["_deleted_at"] is None
+    harness.pass_time(DAY)
+    outcome = await harness.sync(**ALWAYS)
+    assert outcome.exit_code == 0, outcome.error
+    assert differences(harness) == []
+
+
 async def test_a_living_contact_whose_notes_are_not_found_is_named_and_tried(
     harness: Harness,
 ) -> None:

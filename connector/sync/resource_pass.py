@@ -339,7 +339,6 @@ class Pass:
         def also(conn: sa.Connection) -> None:
             store.read_alive(conn, table, alive)
             store.not_found(conn, resource, found.gone, found.archived, now)
-            state.settle(conn, self.readers, [*found.gone, *found.archived])
             for key, error in found.failed.items():
                 state.postpone(conn, resource.name, [key], str(error), now)
             if then:

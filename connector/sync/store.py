@@ -366,8 +366,13 @@ class Store:
         archived: Collection[str],
         now: datetime,
     ) -> None:
-        """Candidates of what Intercom, asked by id, says is gone, merged or archived."""
+        """Candidates of what Intercom, asked by id, says is gone, merged or archived.
+
+        What was pending of them is answered too, though the mark may wait: for the fuse, or until
+        the resource that they belong to is selected.
+        """
         table, names = resource.table, self.loader.names
+        state.settle(conn, deletions.keyed_by(table), [*gone, *archived])
         merged = {
             key: error.merged_into
             for key, error in gone.items()
