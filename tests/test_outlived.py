@@ -133,6 +133,20 @@ async def test_a_contact_whose_lists_are_not_found_is_asked_for_itself(
     assert pending(harness) == set()
 
 
+async def test_what_waits_for_a_segment_goes_with_it(harness: Harness) -> None:
+    harness.simulate(workspace())
+    segment = max(harness.members())
+    search = {"path": "^/contacts/search", "body": f'"{segment}"'}
+    harness.control.fail(search, times=None, status=500)
+    assert (await harness.sync()).exit_code == 1
+    assert pending(harness) == {("contact_segments", segment)}
+    harness.control.delete_segment(segment)
+    harness.pass_time(DAY)
+    outcome = await harness.sync()
+    assert outcome.exit_code == 0, outcome.error
+    assert pending(harness) == set()
+
+
 async def test_a_contact_that_is_gone_fails_no_run_that_may_not_mark_it(harness: Harness) -> None:
     harness.simulate(workspace(), index_lag=0)
     harness.control.deny("^/contacts/activities")

@@ -83,7 +83,9 @@ def keyed_by(table: Table) -> tuple[str, ...]:
 
 
 def _hangs_on(resource: Resource, table: Table) -> bool:
-    """Whether it is read contact by contact, and these are the contacts."""
+    """Whether it is read contact by contact or group by group, and these are they."""
+    if isinstance(resource.reading, Members):
+        return resource.table is table
     return isinstance(resource.reading, PerContact) and table.holds_persons
 
 
@@ -263,8 +265,10 @@ def let_go(conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
 
 def settle_dead(conn: sa.Connection, loader: Loader) -> None:
     """Nothing is pending that hangs on rows which are gone."""
-    for table in filter(lambda table: table.holds_persons, TABLE_BY_NAME.values()):
+    for table in TABLE_BY_NAME.values():
         hanging = [r.name for r in RESOURCES if _hangs_on(r, table)]
+        if not hanging:
+            continue
         statement = sa.text(
             f"DELETE FROM {loader.names.in_text('sync_pending')} p"
             f" USING {loader.names.in_text(table.name)} o"
