@@ -334,6 +334,7 @@ def test_a_denied_scope_exits_1_and_is_named(terminal: Terminal, simulator: Simu
 # -- 2 ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.bare
 @pytest.mark.parametrize(
     ("words", "settings", "told"),

@@ -161,6 +161,7 @@ def test_a_failed_night_names_what_failed_on_stderr(
 # -- json ------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("words", "settings", "code"),
     [
@@ -392,6 +393,7 @@ def test_status_of_a_killed_run_exits_1(terminal: Terminal, database_url: str, s
 # -- check -----------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("settings", "code", "label"),
     [
@@ -454,6 +456,7 @@ def test_who_stops_reading_changes_no_exit_code(terminal: Terminal) -> None:
     assert ended.out == "0\n"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("closed", ["<&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_fault(terminal: Terminal, warehouse: Warehouse, closed: str) -> None:
     ended = shell(terminal, f"$IW sync {closed}; echo $?")

@@ -91,6 +91,7 @@ def _change(harness: Harness, kind: str, key: str) -> None:
         control.update_record(kind, key, name="Seen again", title="Seen again")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("lag", [300, 900])
 async def test_the_index_lagged(harness: Harness, space: Workspace, lag: int) -> None:
     harness.simulate(space, index_lag=lag, user_count_delay=0)
@@ -169,6 +170,7 @@ async def test_a_read_by_id_was_spoilt(
 # -- implausibly many ------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["companies", "tickets", "conversations"])
 async def test_more_than_the_fuse_allows_is_marked_only_when_allowed(
     harness: Harness, kind: str

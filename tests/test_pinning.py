@@ -107,6 +107,7 @@ async def test_what_is_excluded_for_one_night_is_whole_again_after_it(harness: H
     assert differences(harness) == []
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("stage", ["pinned", "half clean", "clean"])
 async def test_a_run_killed_after_excluding_loses_nothing_and_leaks_nothing(
     harness: Harness, stage: str, monkeypatch: pytest.MonkeyPatch
