@@ -122,9 +122,12 @@ def _embedded(directory: Path) -> Iterator[str]:
 
 
 def _hasty(url: str) -> str:
-    """The same server, which need not survive the tests: nothing waits for its disk."""
+    """The same server, which need not survive the tests: nothing waits for its disk.
+
+    No statistics come by themselves either: plans and samples must not depend on the moment.
+    """
     with psycopg.connect(conninfo(url), autocommit=True) as conn:
-        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        for name in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
             conn.execute(f"ALTER SYSTEM SET {name} = off")
         conn.execute("SELECT pg_reload_conf()")
     return url

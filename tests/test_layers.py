@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "connector"
 FILES = sorted(PACKAGE.rglob("*.py"))
-MOST_FILES = 28  # in one folder
+MOST_FILES = 20  # in one folder; the simulator waits to be put into rooms
 
 BASE = {"errors", "jsontext"}
 # Each room, and what it may import besides itself.
@@ -106,7 +106,7 @@ def test_encoding_knows_no_sql():
 
 
 def test_no_folder_is_a_drawer():
-    folders = {file.parent for file in FILES}
+    folders = {file.parent for file in FILES} - {PACKAGE / "simulator"}
     crowded = {str(f.name): n for f in folders if (n := len(list(f.glob("*.py")))) > MOST_FILES}
     assert crowded == {}
 

@@ -92,11 +92,11 @@ def _note(conn: sa.Connection, name: str, manner: str, *, hashing: bool) -> None
 def step(conn: sa.Connection, names: Names, exclusions: Exclusions, run_id: int) -> bool:
     """Clean one batch of rows; whether there was any left to clean."""
     query = sa.select(EXCLUSIONS).where(EXCLUSIONS.c.cleaned_at.is_(None))
-    todo = conn.execute(query.order_by(EXCLUSIONS.c.name)).all()
-    if not todo:
+    waiting = conn.execute(query.order_by(EXCLUSIONS.c.name)).all()
+    if not waiting:
         return False
-    position = todo[0].position  # those that began together go on together
-    group = {row.name: row.hashing for row in todo if row.position == position}
+    position = waiting[0].position  # those that began together go on together
+    group = {row.name: row.hashing for row in waiting if row.position == position}
     some = exclusions.only(group)
     reached = _clean(conn, names, some, group, position, run_id)
     values: dict[str, Any] = {"position": reached if reached else sa.null()}
