@@ -37,7 +37,7 @@ from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, rights, state
 from connector.warehouse.privacy.excludable import alike
 from connector.warehouse.reports.unmapped import Unclaimed, unclaimed
-from connector.warehouse.schema import relations
+from connector.warehouse.schema import version
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state.workspace import Workspace
 
@@ -244,7 +244,7 @@ def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
 
 def _read_before(conn: Any, database: Database) -> Collection[str]:
     """The resources that a sync has read; none in a schema without state."""
-    if relations.present(conn, database.schema) is None:
+    if version.present(conn, database.schema) is None:
         return ()
     names = [resource.name for resource in RESOURCES]
     return {name for name in names if state.progress(conn, name).last_success_at is not None}
@@ -278,7 +278,7 @@ def _pinned(database: Database, settings: Settings) -> Line:
 
 def _schema(conn: Any, database: Database) -> Line:
     migrate.refuse_taken(conn, database.schema)
-    if relations.present(conn, database.schema) is None:
+    if version.present(conn, database.schema) is None:
         return Line("schema", True, f"{database.schema} is empty; the first sync will create it")
     if migrate.check(conn, database.schema):
         return Line("schema", True, f"{database.schema} is up to date")
@@ -287,7 +287,7 @@ def _schema(conn: Any, database: Database) -> Line:
 
 def _extra(conn: Any, database: Database) -> list[Line]:
     """What ``extra`` holds, for information: fields that Intercom added, values that misfit."""
-    if relations.present(conn, database.schema) != migrate.newest():
+    if version.present(conn, database.schema) != migrate.newest():
         return []
     found = list(unclaimed(conn, database.schema))
     told = [Line(f"extra of {one.table}", True, _keys(one)) for one in found if one.keys]

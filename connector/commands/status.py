@@ -11,7 +11,7 @@ from connector.resources import RESOURCES
 from connector.resources.resource import Deletions, Resource
 from connector.warehouse import migrate, state
 from connector.warehouse.reports.completeness import measure
-from connector.warehouse.schema import relations
+from connector.warehouse.schema import version
 from connector.warehouse.sql.database import Database, is_locked
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.state.tables import RUN_RESOURCES, RUNS
@@ -32,7 +32,7 @@ def run(database: Database, *, as_json: bool) -> int:
 
 def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
     """Everything that ``status`` tells."""
-    if relations.present(conn, schema) is None:
+    if version.present(conn, schema) is None:
         return {"schema": schema, "fine": False, "advice": "never synced: run sync"}
     migrate.check(conn, schema)
     workspace = state.pinned(conn)

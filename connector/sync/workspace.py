@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from connector.errors import BadAnswerError, WrongWorkspaceError
 from connector.intercom.client import Client
 from connector.warehouse import migrate, state
-from connector.warehouse.schema import relations
+from connector.warehouse.schema import version
 from connector.warehouse.state.workspace import Workspace
 
 
@@ -38,7 +38,7 @@ def check_same(conn: sa.Connection, workspace: Workspace, schema: str) -> Worksp
 
     Raises SchemaTooNewError for a schema of a newer version.
     """
-    if relations.present(conn, schema) is None:
+    if version.present(conn, schema) is None:
         return None
     migrate.check(conn, schema)
     pinned = state.pinned(conn)

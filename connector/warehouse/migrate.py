@@ -18,7 +18,8 @@ from alembic.util import CommandError
 
 from connector.errors import DatabaseLostError, SchemaBusyError, SchemaTooNewError
 from connector.warehouse.schema import relations
-from connector.warehouse.schema.relations import VERSION_TABLE, has_column, present
+from connector.warehouse.schema.relations import VERSION_TABLE
+from connector.warehouse.schema.version import has_column, present
 from connector.warehouse.sql import locks
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.names import Names, quote

@@ -31,7 +31,7 @@ from connector.warehouse import migrate, rights, state
 from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.merge.diff import BELOW
 from connector.warehouse.privacy import excludable, pinning
-from connector.warehouse.schema import relations
+from connector.warehouse.schema import version
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state.cursors import Progress
 
@@ -74,7 +74,7 @@ async def verify(
 
 def _check_migrated(database: Database) -> None:
     schema = database.schema
-    if database.write(lambda conn: relations.present(conn, schema)) is None:
+    if database.write(lambda conn: version.present(conn, schema)) is None:
         raise SettingsError(
             f"schema {schema} is empty: there is nothing to compare; run sync first"
         )

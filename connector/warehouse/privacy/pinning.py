@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from connector.errors import SettingsError
 from connector.warehouse.encode.exclusions import Exclusions
 from connector.warehouse.privacy import cleaning
-from connector.warehouse.schema import relations
+from connector.warehouse.schema import version
 from connector.warehouse.sql.names import Names
 from connector.warehouse.state import mapping
 from connector.warehouse.state.tables import EXCLUSIONS, WORKSPACE
@@ -96,7 +96,7 @@ def difference(conn: sa.Connection, schema: str, exclusions: Exclusions) -> Diff
 
 def manners(conn: sa.Connection, schema: str) -> dict[str, str] | None:
     """The pinned exclusions, by name how they are stored; None if none are pinned yet."""
-    if relations.present(conn, schema) is None or not _was_pinned(conn, schema):
+    if version.present(conn, schema) is None or not _was_pinned(conn, schema):
         return None
     if not sa.inspect(conn).has_table(EXCLUSIONS.name, schema=schema):
         return {}

@@ -1,5 +1,5 @@
 """The tables as SQLAlchemy metadata, made from the declarations; knows no rows.
 
-``tables`` makes them; ``foreign_keys`` takes foreign keys off for a large first load and puts
-them on again.
+``tables`` makes them; ``relations`` tells ours from other people's, ``version`` how far a schema
+was migrated; ``foreign_keys`` takes foreign keys off for a large first load and puts them on again.
 """

@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.migration import MigrationContext
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.errors import NamesTakenError
@@ -150,22 +149,3 @@ def note_tables(conn: sa.Connection, schema: str) -> None:
     """Note the tables that are there, with what belongs to them; ``taken`` must have been asked."""
     rows = [{"name": k, "kind": v} for k, v in there(conn, schema, needed(())).items() if v != "T"]
     conn.execute(insert(RELATIONS).on_conflict_do_nothing(), rows)
-
-
-def present(conn: sa.Connection, schema: str) -> str | None:
-    """Revision of the schema; None if it is missing or empty, or the table is another tool's."""
-    if not has_column(conn, schema, VERSION_TABLE, "version_num"):
-        return None
-    options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
-    return MigrationContext.configure(conn, opts=options).get_current_revision()
-
-
-def has_column(conn: sa.Connection, schema: str, table: str, column: str) -> bool:
-    """Whether there is such a column in a table of that schema."""
-    query = sa.text(
-        "SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema"
-        " AND c.relname = :table AND c.relkind = 'r' AND a.attname = :column"
-    )
-    given = {"schema": schema, "table": table, "column": column}
-    return conn.execute(query, given).first() is not None
