@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from connector.errors import SettingsError
 from connector.resources import TABLES
@@ -95,7 +96,9 @@ def load(
         version=source.text("INTERCOM_VERSION", "2.16"),
         allow_http=source.flag("CONNECTOR_ALLOW_HTTP", False),
         database_url=source.text("DATABASE_URL") or None,
-        schema=check_schema(schema or source.text("INTERCOM_SCHEMA", "intercom")),
+        schema=check_schema(
+            source.text("INTERCOM_SCHEMA", "intercom") if schema is None else schema
+        ),
         home=_home(source),
         resources=select(source.text("CONNECTOR_RESOURCES"), "CONNECTOR_RESOURCES"),
         auto_migrate=source.flag("CONNECTOR_AUTO_MIGRATE", True),
@@ -211,6 +214,13 @@ def _notify_url(source: Source) -> str | None:
     url = source.text("CONNECTOR_NOTIFY_URL")
     if url and not url.startswith(("https://", "http://")):
         raise SettingsError("CONNECTOR_NOTIFY_URL must begin with https:// or http://")
+    try:
+        parts = urlsplit(url)
+        usable = not url or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:  # whose words may quote a secret
+        usable = False
+    if not usable:
+        raise SettingsError("CONNECTOR_NOTIFY_URL is no URL: check its host and port") from None
     return url or None
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def test_backfill_reads_everything_again_and_writes_nothing_twice(
 def test_backfill_since_limits_the_first_load(terminal: Terminal) -> None:
     # Alone: what other resources refer to is read by id, however old.
     only = ("--only", "tags,conversations")
-    ended = terminal.run("backfill", "--since", "2100-01-01", *only, "--json")
+    ended = terminal.run("backfill", "--since", datetime.now(UTC).isoformat(), *only, "--json")
     assert ended.code == 0, ended.err
     resources = json.loads(ended.out)["resources"]
     assert resources["conversations"]["fetched"] == 0
@@ -360,6 +361,8 @@ def test_a_denied_scope_exits_1_and_is_named(terminal: Terminal, simulator: Simu
         (["sync"], {"CONNECTOR_AUTO_MIGRATE": "0"}, "migrate"),
         (["status"], {"DATABASE_URL": ""}, "DATABASE_URL"),
         (["backfill", "--since", "yesterday"], {}, "yesterday"),
+        (["backfill", "--since", "2999-01-01"], {}, "future"),
+        (["sync", "--schema", ""], {}, "schema name"),
         (["dance"], {}, "dance"),
         ([], {}, "COMMAND"),
     ],

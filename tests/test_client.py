@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import ssl
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from connector.errors import (
 from connector.intercom.address import REGIONS, check_base_url, check_version, link_query
 from connector.intercom.client import Client
 from connector.intercom.retry import ONCE, QUICK, Retry
-from connector.intercom.wire import Timeouts
+from connector.intercom.wire import Timeouts, proxy_for
 from connector.jsontext import decode, is_complete
 
 TOKEN = "dG9rOnNlY3JldA-not-to-be-seen"
@@ -664,6 +665,26 @@ async def test_https_goes_through_the_proxy(no_proxies: pytest.MonkeyPatch) -> N
     assert asked[0].startswith(b"CONNECT 127.0.0.1:")
     assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=" in asked[0]
     assert TOKEN.encode() not in b"".join(asked)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://u:s3cret/x@proxy:3128", "http://u:s3cret@proxy:port", "http://[s3cret", "s3cret:x"],
+)
+def test_a_proxy_that_cannot_be_read_is_told_without_its_password(
+    no_proxies: pytest.MonkeyPatch, address: str
+) -> None:
+    no_proxies.setenv("HTTPS_PROXY", address)
+    with pytest.raises(SettingsError, match="percent-encoded") as caught:
+        proxy_for("https://api.intercom.io")
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_base_url_that_cannot_be_read_is_told_without_its_password() -> None:
+    address = "https://x:s3cret/y@h"  # not in the line that a traceback quotes
+    with pytest.raises(SettingsError, match="cannot be read") as caught:
+        check_base_url(address)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_no_proxy_is_heeded(no_proxies: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Every paging style read to its end, and what must stop it before."""
 
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -351,9 +352,17 @@ async def test_a_foreign_scroll_is_waited_for_but_not_for_ever() -> None:
 
 async def test_a_scroll_that_always_breaks_is_given_up() -> None:
     server = Server(*[rolled("ab"), BROKEN["500"]] * 9)
+    with pytest.raises(ScrollBrokenError, match="broke off 3 times"):
+        await server.read(Scroll())
+    assert len(server.asked) == 6
+
+
+async def test_a_scroll_that_breaks_at_other_pages_each_time_is_given_more_tries() -> None:
+    pages = [rolled(text) for text in ("ab", "cd", "ef")]
+    breaks = [[*pages[:n], BROKEN["500"]] for n in (1, 2, 3, 1, 2, 3)]
+    server = Server(*itertools.chain(*breaks))
     with pytest.raises(ScrollBrokenError, match="broke off 6 times"):
         await server.read(Scroll())
-    assert len(server.asked) == 12
 
 
 async def test_a_restarted_scroll_that_is_empty_says_so() -> None:

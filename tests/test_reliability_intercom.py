@@ -205,7 +205,7 @@ async def test_page_tokens_that_are_never_accepted_fail_their_resource_alone(
 @pytest.mark.fault(
     "the scroll over companies dies after its second page, every time it is begun",
     "the list is read instead; the run succeeds",
-    times=5,
+    times=3,
 )
 async def test_a_scroll_that_always_dies_half_way_is_replaced_by_the_list(
     harness: Harness,

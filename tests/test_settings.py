@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +296,24 @@ def test_settings_hide_their_secrets(tmp_path: Path) -> None:
     }  # fmt: skip
     assert "s3cret" not in repr(load(tmp_path, **secrets))
     assert "s3cret" not in repr(settings.reporting(secrets, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CONNECTOR_NOTIFY_URL", "https://x:s3cret/y@h"),
+        ("CONNECTOR_NOTIFY_URL", "https://127.0.0.1:99999/s3cret"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_told_without_its_password(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    environ = {"INTERCOM_ACCESS_TOKEN": "t", "DATABASE_URL": "postgresql://h/d", name: value}
+    with pytest.raises(SettingsError, match="URL") as caught:
+        load(tmp_path, **environ)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_empty_schema_on_the_command_line_is_not_the_default(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="schema name ''"):
+        settings.load({"INTERCOM_ACCESS_TOKEN": "t"}, tmp_path, schema="")

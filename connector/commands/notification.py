@@ -74,12 +74,11 @@ async def _try(client: httpx.AsyncClient, url: str, body: bytes) -> tuple[str | 
 
 
 def _client(url: str, ca_bundle: str | None) -> httpx.AsyncClient:
-    proxy = proxy_for(url)
     # httpx would log the whole URL of each request.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     return httpx.AsyncClient(
         verify=tls_context(ca_bundle),
-        proxy=httpx.Proxy(proxy) if proxy else None,
+        proxy=proxy_for(url),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(READ, connect=CONNECT),

@@ -27,8 +27,10 @@ def check_base_url(url: str, allow_http: bool = False) -> str:
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise SettingsError(f"the base URL cannot be read: {error}") from error
+    except ValueError:  # whose words may quote a password
+        raise SettingsError(
+            "the base URL cannot be read: it must look like https://api.intercom.io"
+        ) from None
     if parts.scheme not in ("http", "https") or not host:
         raise SettingsError("the base URL must look like https://api.intercom.io")
     if parts.username or parts.password or parts.query or parts.fragment:

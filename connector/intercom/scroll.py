@@ -35,6 +35,7 @@ class Scroll:
     wait_step: float = 20.0
     wait_total: float = 300.0
     restarts: int = 5
+    at_one_page: int = 3  # so often it may break at the same page: then that page is the reason
     max_pages: int = 1_000_000
     version: str | None = None
 
@@ -46,7 +47,8 @@ class Scroll:
         """
         async with client.scroll_lock:
             param: str | None = None
-            restarts = 0
+            restarts = number = 0
+            broke_at: list[int] = []
             for _ in range(self.max_pages):
                 try:
                     page = await self._next(client, param, retry)
@@ -54,9 +56,12 @@ class Scroll:
                     if param is None:
                         raise
                     restarts += 1
-                    self._check_restarts(restarts, error)
-                    param = None
+                    broke_at.append(number)
+                    spoilt = broke_at.count(number) >= self.at_one_page
+                    self._check_restarts(restarts, error, spoilt)
+                    param, number = None, 0
                     continue
+                number += 1
                 if not page.is_empty or param is None:
                     yield replace(page, restarted=restarts > 0 and param is None)
                 if page.is_empty:
@@ -64,8 +69,8 @@ class Scroll:
                 param = page.envelope["scroll_param"]
             raise ScrollBrokenError("the scroll does not end", method="GET", path=self.path)
 
-    def _check_restarts(self, restarts: int, error: IntercomError) -> None:
-        if restarts > self.restarts:
+    def _check_restarts(self, restarts: int, error: IntercomError, spoilt: bool) -> None:
+        if spoilt or restarts > self.restarts:
             raise ScrollBrokenError(
                 f"broke off {restarts} times, last: {error.message}",
                 method="GET",

@@ -166,7 +166,7 @@ def _describe(error: BaseException) -> str:
 
 def _transport(base_url: str, ca_bundle: str | None, connections: int) -> Transport:
     context = tls_context(ca_bundle)
-    proxy = proxy_for(base_url)
+    proxy = proxy_for(base_url)  # refused before anything is connected
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -177,9 +177,7 @@ def _transport(base_url: str, ca_bundle: str | None, connections: int) -> Transp
             middlewares=(_send_once,),
         )
 
-    return AiohttpTransport(
-        verify=context, client=session, proxy=httpx.Proxy(proxy) if proxy else None
-    )
+    return AiohttpTransport(verify=context, client=session, proxy=proxy)
 
 
 async def _send_once(
@@ -205,14 +203,28 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
         raise SettingsError(f"the CA bundle cannot be read: {error}") from error
 
 
-def proxy_for(base_url: str) -> str | None:
-    # HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, as the standard library reads them.
+def proxy_for(base_url: str) -> httpx.Proxy | None:
+    """HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, as the standard library reads them.
+
+    SettingsError for one that cannot be used; its words quote nothing, it may hold a password.
+    """
     parts = urlsplit(base_url)
     proxies = urllib.request.getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(proxy).scheme not in ("http", "https"):
+    if proxy.partition("://")[0].lower() not in ("http", "https"):
         raise SettingsError("only http:// and https:// proxies can be used, SOCKS cannot")
-    return proxy
+    try:
+        made = httpx.Proxy(proxy)
+        usable = bool(urlsplit(proxy).hostname) and urlsplit(proxy).port != 0
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    if not usable:
+        raise SettingsError(
+            "the address of the proxy (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) cannot be read: it"
+            " must look like http://user:password@host:3128, and characters such as / @ : # ? in"
+            " user and password must be percent-encoded"
+        ) from None
+    return made
