@@ -11,7 +11,9 @@ import pytest
 from connector.resources import RESOURCES
 from connector.sync import run
 from connector.sync.tools.coalesce import Joint
-from connector.sync.tools.prefetch import Room, beside, side_by_side
+from connector.sync.tools.prefetch import concurrently
+from connector.sync.tools.priority import PrioritySemaphore
+from connector.sync.tools.tasks import task_group
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -31,7 +33,7 @@ async def test_none_waits_for_the_slowest() -> None:
         return number
 
     found = []
-    async for result in side_by_side(numbers(20), read, 3):
+    async for result in concurrently(numbers(20), read, 3):
         found.append(result)
         if len(found) == 19:
             slow.set()
@@ -50,7 +52,7 @@ async def test_no_more_are_read_than_may_be() -> None:
         reading -= 1
         return number
 
-    assert sorted([n async for n in side_by_side(numbers(30), read, 4)]) == list(range(30))
+    assert sorted([n async for n in concurrently(numbers(30), read, 4)]) == list(range(30))
     assert most == 4
 
 
@@ -61,7 +63,7 @@ async def test_an_error_while_reading_is_raised_and_ends_it() -> None:
         return number
 
     with pytest.raises(ValueError, match="five"):
-        async for _ in side_by_side(numbers(100), read, 3):
+        async for _ in concurrently(numbers(100), read, 3):
             pass
     assert len(asyncio.all_tasks()) == 1
 
@@ -71,7 +73,7 @@ async def test_leaving_early_ends_what_is_being_read() -> None:
         await asyncio.sleep(0)
         return number
 
-    results = side_by_side(numbers(100), read, 3)
+    results = concurrently(numbers(100), read, 3)
     assert await anext(results) in range(3)
     await results.aclose()  # type: ignore[attr-defined]
     assert len(asyncio.all_tasks()) == 1
@@ -191,32 +193,32 @@ async def test_what_nobody_waits_for_is_cancelled_and_gives_its_turn_back() -> N
     assert await asyncio.wait_for(last, 1) == 7
 
 
-# -- room and beside -------------------------------------------------------------------------
+# -- semaphores and task groups --------------------------------------------------------------
 
 
 async def test_who_needs_most_gets_the_next_place() -> None:
-    room, entered = Room(1), list[float]()
+    permits, entered = PrioritySemaphore(1), list[float]()
 
     async def enter(need: float) -> None:
-        await room.enter(need)
+        await permits.acquire(need)
         entered.append(need)
 
-    await room.enter(0)
+    await permits.acquire(0)
     waiting = [asyncio.ensure_future(enter(need)) for need in (1, 9, 5)]
     await asyncio.sleep(0)
     waiting[1].cancel()
     for _ in range(3):
-        room.leave()
+        permits.release()
         await asyncio.sleep(0.001)
     assert entered == [5, 1]
-    await asyncio.wait_for(room.enter(0), 1)  # the place of who went away is not lost
+    await asyncio.wait_for(permits.acquire(0), 1)  # the permit of who went away is not lost
 
 
 async def test_who_is_urgent_finds_a_place_kept() -> None:
-    room, entered = Room(3, kept=2), list[str]()
+    permits, entered = PrioritySemaphore(3, reserved=2), list[str]()
 
     async def enter(name: str, need: float, urgent: bool) -> None:
-        await room.enter(need, urgent=urgent)
+        await permits.acquire(need, urgent=urgent)
         entered.append(name)
 
     people = (("a", 1, False), ("b", 9, False), ("c", 0, True), ("d", 5, True), ("e", 7, True))
@@ -224,14 +226,14 @@ async def test_who_is_urgent_finds_a_place_kept() -> None:
     await asyncio.sleep(0.001)
     assert entered == ["a", "c", "d"]  # b, who needs most, waits although places are free
     for expected in ("e", None, None, "b"):
-        room.leave()
+        permits.release()
         await asyncio.sleep(0.001)
         assert expected is None or entered[-1] == expected
     assert all(task.done() for task in waiting)
     assert len(entered) == len(people)
 
 
-async def test_what_goes_on_beside_is_awaited_and_its_error_raised() -> None:
+async def test_a_task_group_waits_for_all_and_raises_the_first_error() -> None:
     ended: list[int] = []
 
     async def work(number: int) -> None:
@@ -240,9 +242,10 @@ async def test_what_goes_on_beside_is_awaited_and_its_error_raised() -> None:
             raise ValueError("three")
 
     async def both(*some: int) -> None:
-        async with beside() as go_on:
+        async with task_group() as group:
             for number in some:
-                go_on(work(number), lambda number=number: ended.append(number))
+                task = group.create_task(work(number))
+                task.add_done_callback(lambda _, number=number: ended.append(number))
 
     await both(0, 1, 2)
     assert sorted(ended) == [0, 1, 2]

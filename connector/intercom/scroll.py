@@ -96,7 +96,8 @@ class Scroll:
             except ScrollExistsError:
                 if waited >= self.wait_total:
                     raise
-            log.info("another scroll is open in this workspace; waiting")
+            level = logging.INFO if waited else logging.WARNING
+            log.log(level, "a scroll of companies is open in this workspace; waiting for its end")
             await client.sleep(self.wait_step)
             waited += self.wait_step
 

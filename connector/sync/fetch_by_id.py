@@ -23,7 +23,8 @@ from connector.intercom.retry import QUICK
 from connector.jsontext import decode, escaped, head, is_complete
 from connector.resources.lists import Record, incomplete_links, may_be_cut
 from connector.resources.resource import Complete, Link, Resource, Table
-from connector.sync.tools.prefetch import gathered, side_by_side, together
+from connector.sync.tools.prefetch import batched, concurrently
+from connector.sync.tools.tasks import gather
 
 AT_ONCE = 50  # objects that one reader reads at the same time
 
@@ -112,8 +113,8 @@ async def read_in_lots(
     def is_full(lot: list[Found]) -> bool:
         return len(lot) >= size or sum(one.weight for one in lot) >= weight
 
-    each = side_by_side(wanted(), lambda key: _read_object(client, resource, key), AT_ONCE)
-    async for some in gathered(each, is_full, client.memory.short):
+    each = concurrently(wanted(), lambda key: _read_object(client, resource, key), AT_ONCE)
+    async for some in batched(each, is_full, client.memory.short):
         lot = Found()
         for one in some:
             lot.add(one)
@@ -213,7 +214,7 @@ async def complete_lists(
         except IntercomError as error:
             found.failed[key] = _pending(error, Asked.BESIDE)
 
-    await together(*(read(*item, places) for item, places in wanted.items()))
+    await gather(*(read(*item, places) for item, places in wanted.items()))
     _give_up_on_all(found.failed, len({key for key, _ in wanted}))
     return found
 

@@ -31,7 +31,7 @@ from connector.resources.resource import Resource, Search
 from connector.sync.fetch_by_id import Found, complete_lists, read_in_lots
 from connector.sync.filter_unchanged import Sifted, sift
 from connector.sync.store import INDEX_LAG, Chunk, Store
-from connector.sync.tools.prefetch import gathered
+from connector.sync.tools.prefetch import batched
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.state import candidates
@@ -138,7 +138,7 @@ class Pass:
 
     async def grouped(self, source: AsyncIterator[Page]) -> AsyncGenerator[list[Page], None]:
         """Pages in groups that are worth a transaction, released when the next one is asked for."""
-        groups = gathered(source, _is_enough, self.client.memory.short)
+        groups = batched(source, _is_enough, self.client.memory.short)
         async with aclosing(groups):
             async for group in groups:
                 try:

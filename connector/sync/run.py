@@ -44,7 +44,7 @@ from connector.sync.planning.tolerance import is_news, is_tolerated
 from connector.sync.readings.passes import run_pass
 from connector.sync.resource_pass import Pass
 from connector.sync.store import INDEX_LAG, Store
-from connector.sync.tools.prefetch import together
+from connector.sync.tools.tasks import gather
 from connector.sync.workspace import check_same, opened_by
 from connector.warehouse import migrate, rights, state
 from connector.warehouse.encode.exclusions import Privacy
@@ -290,7 +290,7 @@ class _Run:
         await self.store.do(lambda conn: schedule.owe(conn, selected, self._inputs, demand))
         await self.store.do(lambda conn: self._schedule(conn, selected, now))
         for group in _groups(selected):
-            await together(*map(self._whole_pass, group))
+            await gather(*map(self._whole_pass, group))
         done = [r for r in selected if self._tally(r).status == "succeeded"]
         kept = await self.store.do(lambda conn: state.pending(conn))
         for resource in (r for r in done if pending.of_resource(kept, r, done)):

@@ -32,7 +32,7 @@ from connector.sync.readings.lists import catalogue_style, snapshot_pages
 from connector.sync.readings.rotation import Read, as_records, read_members, read_one
 from connector.sync.resource_pass import CHUNK_RECORDS, release, size
 from connector.sync.store import INDEX_LAG
-from connector.sync.tools.prefetch import side_by_side
+from connector.sync.tools.prefetch import concurrently
 from connector.warehouse.encode import keys
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.encode.exclusions import Exclusions
@@ -241,7 +241,7 @@ async def _read(
         for key in contacts:
             yield key
 
-    async for one in side_by_side(ids(), lambda key: read_one(client, reading, key), AT_ONCE):
+    async for one in concurrently(ids(), lambda key: read_one(client, reading, key), AT_ONCE):
         yield one
 
 

@@ -22,7 +22,7 @@ from connector.resources.resource import Activities, Deletions
 from connector.sync.planning import plan
 from connector.sync.resource_pass import Pass
 from connector.sync.store import INDEX_LAG
-from connector.sync.tools.prefetch import ahead
+from connector.sync.tools.prefetch import prefetch
 from connector.warehouse import state
 from connector.warehouse.merge.loader import Written
 from connector.warehouse.values.instants import instant
@@ -41,7 +41,7 @@ async def deletions(work: Pass, reading: Deletions, *, full: bool) -> None:
     order = plan.Order(await _bound(work))
     style = NumberedPages(reading.path, reading.key, reading.per_page, skips=True)
     gaps: list[Gap] = []
-    async for page in ahead(pages(work.client, style), 2):
+    async for page in prefetch(pages(work.client, style), 2):
         gaps += [page.gap] if page.gap else []
         await _delete(work, _times(page, reading.at), page.requested_at)
         page.release()
@@ -109,7 +109,7 @@ async def _read_on(work: Pass, reading: Activities, position: str | None) -> boo
     params = {} if position is None else {"starting_after": position}
     style = CursorList(reading.path, reading.key, reading.per_page, params, reading.version)
     number = 0
-    async for page in ahead(pages(work.client, style), 4):
+    async for page in prefetch(pages(work.client, style), 4):
         await _apply(work, news_of(page, reading), len(page), page.requested_at, position)
         page.release()
         position, number = _next_token(page) or position, number + 1

@@ -32,7 +32,7 @@ from connector.sync.readings.relist import ask, nominate
 from connector.sync.resource_pass import Pass
 from connector.sync.store import Chunk
 from connector.sync.tools.ids import Ids
-from connector.sync.tools.prefetch import ahead
+from connector.sync.tools.prefetch import prefetch
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ async def log(work: Pass, reading: Log, *, full: bool) -> None:
         reading.path, reading.key, None, params={reading.since: since}, skips=True
     )
     gaps: list[Gap] = []
-    async for group in work.grouped(ahead(pages(work.client, style), pages=4)):
+    async for group in work.grouped(prefetch(pages(work.client, style), pages=4)):
         gaps += [page.gap for page in group if page.gap]
         await work.write(group)
     if gaps:  # the cursor stays, so that the next run reads this again
@@ -151,7 +151,7 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
     # The reader runs ahead of the writer: a scroll that waits a minute for Postgres expires.
     seen, gaps = Ids(), list[Gap]()
     asked_at: datetime | None = None
-    async for group in work.grouped(ahead(source, run_ahead)):
+    async for group in work.grouped(prefetch(source, run_ahead)):
         asked_at = asked_at or group[0].requested_at
         gaps += [page.gap for page in group if page.gap]
         seen.add(await work.write_changed(group))

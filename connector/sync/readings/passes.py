@@ -36,7 +36,7 @@ from connector.sync.readings.lists import catalogue, log, snapshot, sweep
 from connector.sync.readings.rotation import members, per_contact
 from connector.sync.readings.search_full import windows
 from connector.sync.resource_pass import Pass, announced, release
-from connector.sync.tools.prefetch import ahead
+from connector.sync.tools.prefetch import prefetch
 from connector.warehouse.values.instants import instant
 
 CURSOR_RESTARTS = 3
@@ -106,7 +106,7 @@ async def _read_around(work: Pass, reading: Search, bound: datetime) -> list[Hol
 async def _read_changes(
     work: Pass, reading: Search, body: dict[str, Any], order: plan.Order | None
 ) -> None:
-    source = ahead(pages(work.client, work.search(reading, body)), pages=1 if order else 4)
+    source = prefetch(pages(work.client, work.search(reading, body)), pages=1 if order else 4)
     async for group in work.grouped(_until(source, order)):
         await _write_group(work, reading, group)
 

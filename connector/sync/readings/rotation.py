@@ -47,7 +47,7 @@ from connector.sync.planning import plan
 from connector.sync.resource_pass import CHUNK_BYTES, Pass
 from connector.sync.store import Chunk, Store
 from connector.sync.tools.ids import Ids
-from connector.sync.tools.prefetch import ahead, gathered, side_by_side
+from connector.sync.tools.prefetch import batched, concurrently, prefetch
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.privacy.erasure import persons
@@ -210,8 +210,8 @@ async def _read_all(
         write = None if reading.within else partial(_write_piece, work, reading, key)
         return await read_one(work.client, reading, key, write)
 
-    async for some in gathered(
-        side_by_side(ids(), read, AT_ONCE), is_full, work.client.memory.short
+    async for some in batched(
+        concurrently(ids(), read, AT_ONCE), is_full, work.client.memory.short
     ):
         lot = Read()
         for one in some:
@@ -412,7 +412,7 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
 
     failed: list[IntercomError] = []
     read = 0
-    async for errors in side_by_side(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
+    async for errors in concurrently(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
         read += not errors
         failed += errors
         if not read and len(failed) == MANY:
@@ -489,7 +489,7 @@ async def _members(client: Client, reading: Members, key: str) -> _Members:
     style = CursorSearch(reading.path, reading.key, body)
     found = _Members()
     try:
-        async for page in ahead(pages(client, style), 2):
+        async for page in prefetch(pages(client, style), 2):
             found.add(page)
     except SpoiltPageError:
         unit = plan.granularity(reading, client.version)

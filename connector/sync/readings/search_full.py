@@ -34,19 +34,20 @@ from connector.sync.readings.holes import keep, read_around
 from connector.sync.readings.relist import ask, nominate
 from connector.sync.resource_pass import Pass, Then, announced, release
 from connector.sync.tools.ids import Ids
-from connector.sync.tools.prefetch import Room, beside
+from connector.sync.tools.priority import PrioritySemaphore
+from connector.sync.tools.tasks import task_group
 from connector.warehouse import state
 from connector.warehouse.state.partitions import Span
 from connector.warehouse.values.instants import instant
 
 logger = logging.getLogger(__name__)
 
-SIDE_BY_SIDE = 1_000  # windows that may be begun at the same time
+WINDOWS_AT_ONCE = 1_000  # windows that may be begun at the same time
 ABOUT = 64  # windows that a plan aims at
-ROOM = 100  # pages of theirs that are asked for or being written
+PAGES_AT_ONCE = 100  # pages of theirs that are asked for or being written
 SHARES = 40  # a window that is a larger share of what is left is read without waiting
-KEPT = 16  # so many places more for windows whose pages come one after the other for long
-OBJECTS_SIDE_BY_SIDE = 4  # windows whose objects are read by id; each holds up to 175 of them
+RESERVED = 16  # so many more for windows whose pages come one after the other for long
+OBJECTS_AT_ONCE = 4  # windows whose objects are read by id; each holds up to 175 of them
 LARGE = 20_000  # records: from here on a first load goes without foreign keys
 CURSOR_RESTARTS = 3
 FAILURES = 5  # windows in a row: then it is no matter of windows
@@ -130,11 +131,17 @@ class _Reader:
 
     def __init__(self, work: Pass, reading: Search, since: datetime | None) -> None:
         self.work, self.reading, self.since = work, reading, since
-        self._queue = asyncio.LifoQueue[Span]()
+        self._group: asyncio.TaskGroup
+        self._waiting: list[Span] = []
+        self._reading = 0  # tasks that read windows
         self._turns = itertools.count()
         self._read_so_far = 0
-        self._room = Room(OBJECTS_SIDE_BY_SIDE) if reading.whole_by_id else Room(ROOM + KEPT, KEPT)
-        self._readers = OBJECTS_SIDE_BY_SIDE if reading.whole_by_id else SIDE_BY_SIDE
+        self._most = OBJECTS_AT_ONCE if reading.whole_by_id else WINDOWS_AT_ONCE
+        self._permits = (
+            PrioritySemaphore(OBJECTS_AT_ONCE)
+            if reading.whole_by_id
+            else PrioritySemaphore(PAGES_AT_ONCE + RESERVED, RESERVED)
+        )
         self._in_a_row = 0  # windows that failed since one was finished
         self._failed: list[IntercomError] = []
         self.missing = 0  # records that no page shows
@@ -143,31 +150,22 @@ class _Reader:
         """Read them, and those that they are divided into."""
         name = self.work.resource.name
         spans = await self.work.store.do(lambda conn: state.windows(conn, name, finished=False))
-        self._put(spans)
-        finished = asyncio.ensure_future(self._queue.join())
-        tasks = [asyncio.ensure_future(self._read_windows()) for _ in range(self._readers)]
-        try:
-            await asyncio.wait([finished, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    await task  # a reader ends only by an error
-            if self._failed:  # the others are read; these stay open for the next run
-                raise self._failed[0]
-        finally:
-            for task in (finished, *tasks):
-                task.cancel()
-            await asyncio.gather(finished, *tasks, return_exceptions=True)
+        async with task_group() as self._group:
+            self._put(spans)
+        if self._failed:  # the others are read; these stay open for the next run
+            raise self._failed[0]
 
     def _put(self, spans: Sequence[Span]) -> None:
         # The newest first: most workspaces grow, so these are the fullest.
-        for span in spans:
-            self._queue.put_nowait(span)
+        self._waiting += spans
+        for _ in range(min(len(spans), self._most - self._reading)):
+            self._reading += 1
+            self._group.create_task(self._read_windows())
 
     async def _read_windows(self) -> None:
-        while True:
-            window = _Window(await self._queue.get())
+        while self._waiting:
             try:
-                await self._read_window(window)
+                await self._read_window(_Window(self._waiting.pop()))
             except TokenRefusedError:
                 raise
             except IntercomError as error:
@@ -176,7 +174,7 @@ class _Reader:
                 if self._in_a_row >= FAILURES:
                     raise
                 logger.warning("%s: one part failed: %s", self.work.resource.name, error)
-            self._queue.task_done()
+        self._reading -= 1
 
     async def _read_window(self, window: _Window) -> None:
         for attempt in range(CURSOR_RESTARTS + 1):
@@ -197,7 +195,7 @@ class _Reader:
         seen = Ids()
         asked_at: datetime | None = None
         end: plan.Passing | None = None
-        async with beside() as go_on:
+        async with task_group() as group:
             async for page in self._pages(window, body):
                 if asked_at is None:
                     asked_at = page.requested_at
@@ -206,11 +204,12 @@ class _Reader:
                             # Cut by one time, sorted by the other: each part from its beginning.
                             self._put([window.span])
                             page.release()
-                            self._room.leave()
+                            self._permits.release()
                             return
                         # The page that counted the window begins its first part.
                         end = plan.Passing(window.span.upper)
-                go_on(self._take(page, seen), partial(self._leave, page))
+                taking = group.create_task(self._take(page, seen))
+                taking.add_done_callback(partial(self._leave, page))
                 if end and end.is_past([head.created_at for head in page.heads]):
                     break
                 del page  # not to be held until the next one comes
@@ -269,7 +268,7 @@ class _Reader:
         return True
 
     async def _pages(self, window: _Window, body: Mapping[str, Any]) -> AsyncIterator[Page]:
-        """The pages of a window, each in a place of its own, which whoever takes it must leave.
+        """The pages of a window, each with a permit that whoever takes it must release.
 
         Where much is left of a window it need not wait: its pages can only be had one after the
         other. Of the others first pages go first, for they tell what there is to do; then one
@@ -279,14 +278,14 @@ class _Reader:
         turn, left = next(self._turns), math.inf
         while True:
             first, long = left == math.inf, self._is_long(left)
-            await self._room.enter(left if first or long else -turn, urgent=long)
+            await self._permits.acquire(left if first or long else -turn, urgent=long)
             try:
                 found = [await anext(source)]
             except StopAsyncIteration:
-                self._room.leave()
+                self._permits.release()
                 return
             except BaseException:
-                self._room.leave()
+                self._permits.release()
                 raise
             left = (found[0].total or 0 if first else left) - len(found[0])
             self._read_so_far += len(found[0])
@@ -297,10 +296,10 @@ class _Reader:
         everywhere = (self.work.tally.expected or 0) - self._read_so_far
         return math.inf > left > min(plan.WINDOW_RECORDS * 3 // 2, everywhere / SHARES)
 
-    def _leave(self, page: Page) -> None:
-        """A page is written: give back its place, and the bytes that it took."""
+    def _leave(self, page: Page, _: object) -> None:
+        """A page is written: give back its permit, and the bytes that it took."""
         page.release()
-        self._room.leave()
+        self._permits.release()
 
     async def _take(self, page: Page, seen: Ids) -> None:
         pages = await self.work.wanted([page])
