@@ -38,7 +38,10 @@ from connector.errors import ConnectorError, SettingsError
 from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
 from connector.sync.on_demand.verify import verify
-from connector.sync.run import Options, Outcome, prepare, refetch, sync
+from connector.sync.options import Options
+from connector.sync.outcome import Outcome
+from connector.sync.run import refetch, sync
+from connector.sync.tenure import prepare
 from connector.warehouse import rights
 from connector.warehouse.privacy import cleaning, pinning
 from connector.warehouse.sql.database import Database
@@ -111,7 +114,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         full=arguments.full,
         since=arguments.since,
         lookback=timedelta(seconds=settings.lookback),
-        sweep=timedelta(days=settings.sweep_days),
+        refresh_interval=timedelta(days=settings.sweep_days),
         full_pass_requests=settings.full_pass_requests,
         full_pass_days=settings.full_pass_days,
         activity_feed=settings.activity_feed,

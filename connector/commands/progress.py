@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.commands.streams import is_terminal
 from connector.intercom.budget import Budget
-from connector.sync.run import Outcome
+from connector.sync.outcome import Outcome
 from connector.warehouse.state.runs import Tally
 
 logger = logging.getLogger(__name__)

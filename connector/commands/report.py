@@ -25,7 +25,7 @@ from connector.commands.notification import TRIES, notify
 from connector.commands.progress import outcome_as_json
 from connector.errors import ConnectorError
 from connector.settings import Reporting, reporting
-from connector.sync.run import Outcome
+from connector.sync.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from connector.errors import IntercomError, TokenRefusedError
 from connector.intercom import search
 from connector.intercom.paging import pages
 from connector.resources.resource import Search
-from connector.sync.resource_pass import Contradicted, Pass
+from connector.sync.readings.by_id import Contradicted
+from connector.sync.resource_pass import Pass
 
 AT_ONCE = 50  # ids in one search
 WITNESSES = 3  # objects of the table that live, asked for beside: an answer without is worthless
@@ -41,8 +42,8 @@ async def asked_again(work: Pass, ids: Sequence[str]) -> Collection[str]:
 
 
 async def _shown(work: Pass, reading: Search, ids: Sequence[str]) -> set[str]:
-    loader, table = work.store.loader, work.resource.table
-    witnesses = set(await work.store.do(lambda conn: loader.others(conn, table, ids, WITNESSES)))
+    loader, table = work.writer.loader, work.resource.table
+    witnesses = set(await work.writer.do(lambda conn: loader.others(conn, table, ids, WITNESSES)))
     wanted = search.compare("id", "IN", [*ids, *sorted(witnesses)])
     body = {
         "query": {"operator": "AND", "value": [wanted]},
