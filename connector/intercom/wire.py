@@ -28,6 +28,8 @@ Transport = httpx.AsyncBaseTransport
 KEEP_ALIVE = 4.0
 """Seconds an idle connection is kept: less than servers do, so that none is used half-closed."""
 
+ENCODINGS = {"Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"}
+
 # httpx-aiohttp lets some of aiohttp's own errors through; OSError covers TimeoutError.
 _LOST = (httpx.TransportError, httpx.DecodingError, aiohttp.ClientError, OSError)
 
@@ -106,14 +108,12 @@ class Wire:
         """Connect nothing yet; SettingsError for a CA bundle or proxy that cannot be used."""
         self._local = local
         self._timeouts = timeouts
-        self._http = httpx.AsyncClient(
-            transport=transport or _transport(base_url, ca_bundle, connections),
-            timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect, pool=None),
-            headers=headers,
-            # Proxies and certificates are settled in _transport; a .netrc must not add itself.
-            trust_env=False,
-            follow_redirects=False,
-        )
+        # No httpx.AsyncClient around it: cookies, redirects, a .netrc and proxies must not add
+        # themselves, and what it does for each request takes longer than all the rest.
+        self._transport = transport or _transport(base_url, ca_bundle, connections)
+        timeout = httpx.Timeout(timeouts.read, connect=timeouts.connect, pool=None)
+        self._extensions = {"timeout": timeout.as_dict()}
+        self._headers = {**ENCODINGS, **headers}
 
     async def send(
         self,
@@ -131,8 +131,14 @@ class Wire:
         RetryExhaustedError if none came, or not to its end; ReplyTooLargeError if it has more than
         ``most`` bytes.
         """
-        query = {name: value for name, value in params.items() if value is not None} or None
-        request = self._http.build_request(method, url, params=query, headers=headers, content=body)
+        request = httpx.Request(
+            method,
+            url,
+            params={name: value for name, value in params.items() if value is not None} or None,
+            headers={**self._headers, **headers},
+            content=body,
+            extensions=self._extensions,
+        )
         try:
             async with asyncio.timeout(self._timeouts.attempt) as patience:
                 return await self._read(request, _Room(share, most, patience))
@@ -141,21 +147,19 @@ class Wire:
 
     async def _read(self, request: httpx.Request, room: "_Room") -> Response:
         sent = self._local()
-        response = await self._http.send(request, stream=True)
+        response = await self._transport.handle_async_request(request)
         # The Date header is written with the headers; a slow body must not make it look old.
         received = self._local()
         try:
             body = await room.body(response)
         finally:
             await response.aclose()
-        # The stream refers back to its response: only the garbage collector would free the body.
-        response.stream = httpx.ByteStream(b"")
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Response(response.status_code, headers, body, sent, received)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
 
 def _describe(error: BaseException) -> str:

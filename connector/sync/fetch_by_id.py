@@ -110,11 +110,11 @@ async def read_in_batches(
         for key in dict.fromkeys(ids):
             yield key
 
-    def is_full(batch: list[Found]) -> bool:
-        return len(batch) >= size or sum(one.weight for one in batch) >= weight
+    def measure(one: Found) -> tuple[int, int]:
+        return 1, one.weight
 
     each = concurrently(wanted(), lambda key: _read_object(client, resource, key), AT_ONCE)
-    async for some in batched(each, is_full, client.memory.short):
+    async for some in batched(each, measure, size, weight, client.memory.short):
         found = Found()
         for one in some:
             found.add(one)

@@ -123,7 +123,8 @@ class Pass:
 
     async def batched(self, source: AsyncIterator[Page]) -> AsyncGenerator[list[Page], None]:
         """Pages in batches worth a transaction, released when the next one is asked for."""
-        batches = batched(source, _is_enough, self.client.memory.short)
+        short = self.client.memory.short
+        batches = batched(source, _measure, BATCH_RECORDS, BATCH_BYTES, short)
         async with aclosing(batches):
             async for batch in batches:
                 try:
@@ -302,8 +303,8 @@ def release(pages: Iterable[Page]) -> None:
         page.release()
 
 
-def _is_enough(batch: list[Page]) -> bool:
-    return size(batch) >= BATCH_RECORDS or sum(page.weight for page in batch) >= BATCH_BYTES
+def _measure(page: Page) -> tuple[int, int]:
+    return len(page), page.weight
 
 
 def size(pages: Iterable[Page]) -> int:

@@ -204,17 +204,15 @@ async def _read_all(
             for key in some:
                 yield key
 
-    def is_full(batch: list[Read]) -> bool:
-        weight = sum(one.weight for one in batch)
-        return len(batch) >= BATCH_CONTACTS or weight >= BATCH_BYTES
+    def measure(one: Read) -> tuple[int, int]:
+        return 1, one.weight
 
     async def read(key: str) -> Read:
         submit = None if reading.within else partial(_submit_piece, work, reading, key)
         return await read_one(work.client, reading, key, submit)
 
-    async for some in batched(
-        concurrently(ids(), read, AT_ONCE), is_full, work.client.memory.short
-    ):
+    each, short = concurrently(ids(), read, AT_ONCE), work.client.memory.short
+    async for some in batched(each, measure, BATCH_CONTACTS, BATCH_BYTES, short):
         found = Read()
         for one in some:
             found.add(one)
