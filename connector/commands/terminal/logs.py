@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from connector.commands.streams import is_terminal
+from connector.commands.terminal.streams import is_terminal
 
 FORMATS = ("text", "json")
 PROGRAM = "intercom-warehouse"
@@ -59,7 +59,7 @@ def set_up(log_format: str, *, verbose: bool) -> None:
     logging.captureWarnings(True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     told = logging.INFO if verbose or is_terminal("stderr") else logging.WARNING
-    for name in (words.name, "connector.commands.progress"):
+    for name in (words.name, "connector.commands.reporting.progress"):
         logging.getLogger(name).setLevel(told)
     if log_format == "json":
         threading.excepthook = _failed_thread

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from connector.commands.streams import is_terminal
+from connector.commands.terminal.streams import is_terminal
 from connector.intercom.budget import Budget
 from connector.sync.run import Outcome
 from connector.warehouse.state.runs import Tally

@@ -21,8 +21,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from connector.commands.notification import TRIES, notify
-from connector.commands.progress import outcome_as_json
+from connector.commands.reporting.notification import TRIES, notify
+from connector.commands.reporting.progress import outcome_as_json
 from connector.errors import ConnectorError
 from connector.settings import Reporting, reporting
 from connector.sync.run import Outcome
