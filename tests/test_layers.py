@@ -133,7 +133,7 @@ def test_only_the_client_the_notification_and_the_simulators_transport_import_ht
     users = _importers("httpx", "httpx_aiohttp")
     assert users
     outside = {name for name in users if not name.startswith("intercom/")}
-    assert outside <= {"simulator/inprocess", "commands/reporting/notification"}
+    assert outside <= {"simulator/transport/inprocess", "commands/reporting/notification"}
 
 
 def test_only_the_warehouse_its_writer_and_commands_speak_sql():

@@ -10,7 +10,7 @@ from typing import Any
 
 from connector.simulator.encoding import decode, encode
 from connector.simulator.messages import ApiError
-from connector.simulator.shelf import Entry
+from connector.simulator.records.shelf import Entry
 
 # A stretch of one sorted list of entries: the list, from, to.
 Run = tuple[list[Entry], int, int]

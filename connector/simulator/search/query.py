@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.simulator.days import Span, contains, intersection, union
-from connector.simulator.fields import Field, Fields, Probe
-from connector.simulator.operators import (
+from connector.simulator.records.shelf import INDEXED, Entry, Item, Shelf
+from connector.simulator.search.days import Span, contains, intersection, union
+from connector.simulator.search.fields import Field, Fields, Probe
+from connector.simulator.search.operators import (
     OPERATORS,
     Dates,
     Test,
@@ -20,8 +21,7 @@ from connector.simulator.operators import (
     invalid,
     scalar_test,
 )
-from connector.simulator.results import Run, Selection
-from connector.simulator.shelf import INDEXED, Entry, Item, Shelf
+from connector.simulator.search.results import Run, Selection
 
 # Intercom's limits of one search.
 MAX_FILTERS = 15

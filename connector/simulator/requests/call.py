@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from connector.simulator.encoding import decode, encode, is_signed
+from connector.simulator.faults.shortage import Shortage
 from connector.simulator.messages import ApiError, Request, Response
-from connector.simulator.shelf import Item
-from connector.simulator.shortage import Shortage
-from connector.simulator.workspace import Record, Workspace
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.workspace import Record, Workspace
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from connector.simulator.days import LATEST, Span, contains, cut_midnights, day, union
-from connector.simulator.fields import Field, Probe
 from connector.simulator.messages import ApiError
+from connector.simulator.search.days import LATEST, Span, contains, cut_midnights, day, union
+from connector.simulator.search.fields import Field, Probe
 
 Test = Callable[[Probe], bool]
 _STRING = {"=", "!=", "IN", "NIN", "~", "!~", "^", "$"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from connector.simulator.encoding import decode, is_signed, render
-from connector.simulator.shelf import Item
-from connector.simulator.workspace import Record, Workspace
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.workspace import Record, Workspace
 
 _TIMES_TO = (
     "time_to_assignment time_to_admin_reply time_to_first_close time_to_last_close"

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from connector.simulator.encoding import decode
-from connector.simulator.shelf import Item
+from connector.simulator.records.shelf import Item
 
 
 class Probe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from connector.simulator.hooks import Match
+from connector.simulator.faults.hooks import Match
 from connector.simulator.messages import HTML_NOT_FOUND, Fault, Request, Response, error_body
 
 # Faults that come instead of an answer: the request had no effect.

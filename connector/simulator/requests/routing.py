@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from connector.simulator.call import Call
 from connector.simulator.messages import Response
+from connector.simulator.requests.call import Call
 
 Handler = Callable[[Call], Response]
 

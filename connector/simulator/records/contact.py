@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from connector.simulator.encoding import is_signed, render
-from connector.simulator.generation.times import object_id
-from connector.simulator.shelf import Item
-from connector.simulator.workspace import Record, Ties, Workspace
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.workspace import Record, Ties, Workspace
+from connector.simulator.times import object_id
 
 MACHINE = "fe4e2e91dc"
 # Contacts embed no more than this many tags, notes, companies and subscriptions.

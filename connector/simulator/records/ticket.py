@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from connector.simulator.encoding import decode, encode, is_signed, render
-from connector.simulator.shelf import Item, Shelf
-from connector.simulator.thread import Thread
-from connector.simulator.workspace import Record, Workspace
+from connector.simulator.records.shelf import Item, Shelf
+from connector.simulator.records.thread import Thread
+from connector.simulator.records.workspace import Record, Workspace
 
 # Every list and read embeds the newest parts up to this number; there is no way to page on.
 MAX_PARTS = 500
