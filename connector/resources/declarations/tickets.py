@@ -1,6 +1,6 @@
 """Tickets with their parts, and the types and states that describe them."""
 
-from connector.resources.conversations import author
+from connector.resources.declarations.conversations import author
 from connector.resources.resource import (
     Child,
     Embedded,
