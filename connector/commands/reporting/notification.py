@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from connector.errors import SettingsError
-from connector.intercom.wire import proxy_for, tls_context
+from connector.intercom.transport import proxy_for, tls_context
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from connector.errors import (
 )
 from connector.intercom.client import Client
 from connector.intercom.memory import listing
-from connector.intercom.page import Page, Trail, fetch, next_params
+from connector.intercom.paging.page import Page, Trail, fetch, next_params
 from connector.intercom.refusals import is_spoilt
 from connector.intercom.retry import ONCE, QUICK, TWICE, Retry
 

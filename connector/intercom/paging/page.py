@@ -15,7 +15,7 @@ from connector.errors import BadAnswerError, IntercomError, PagingError
 from connector.intercom.address import link_query
 from connector.intercom.client import Client
 from connector.intercom.memory import Share
-from connector.intercom.replies import Reply
+from connector.intercom.responses import Reply
 from connector.intercom.retry import Retry
 from connector.jsontext import Head, decode, head, split
 

@@ -18,10 +18,10 @@ from connector.errors import (
 )
 from connector.intercom.client import Client
 from connector.intercom.memory import listing
-from connector.intercom.page import Gap, Page, Trail, fetch, gap_page, next_params
+from connector.intercom.paging.page import Gap, Page, Trail, fetch, gap_page, next_params
+from connector.intercom.paging.search_pages import as_cursor_refused, as_spoilt, is_cursor_refused
 from connector.intercom.refusals import is_spoilt
 from connector.intercom.retry import TWICE, Retry
-from connector.intercom.shrinking import as_cursor_refused, as_spoilt, is_cursor_refused
 
 EMPTY_PAGES = 100
 """So many empty pages in a row, each with a next, are no list but a loop."""

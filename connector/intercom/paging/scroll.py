@@ -17,7 +17,7 @@ from connector.errors import (
     ScrollExistsError,
 )
 from connector.intercom.client import Client
-from connector.intercom.page import Page, fetch
+from connector.intercom.paging.page import Page, fetch
 from connector.intercom.retry import ONCE, Retry
 
 log = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from connector.errors import IntercomError, SpoiltPageError
 from connector.intercom.client import Client
-from connector.intercom.page import Page
-from connector.intercom.search import Granularity, Window, bounds, compare, day_edge
-from connector.intercom.shrinking import CursorSearch
+from connector.intercom.paging.page import Page
+from connector.intercom.paging.search import Granularity, Window, bounds, compare, day_edge
+from connector.intercom.paging.search_pages import CursorSearch
 
 Order = Literal["ascending", "descending"]
 ALL = ("created_at", "updated_at", "id")  # what searches are sorted by

@@ -12,10 +12,10 @@ from datetime import datetime
 
 from connector.errors import IntercomError, SpoiltPageError
 from connector.intercom.client import Client
-from connector.intercom.page import Gap, Page, Trail, gap_page
+from connector.intercom.paging.list_pages import Listed, Walk, fetch_page, walk
+from connector.intercom.paging.page import Gap, Page, Trail, gap_page
 from connector.intercom.refusals import is_spoilt
 from connector.intercom.retry import ONCE, TWICE, Retry
-from connector.intercom.walking import Listed, Walk, fetch_page, walk
 
 IN_A_ROW = 5  # records that cannot be shown: then it is no matter of records
 LISTED_DAYS = 92  # so long events are listed, and a little longer

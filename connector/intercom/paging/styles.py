@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from connector.intercom.client import Client
-from connector.intercom.page import Gap, Page, fetch
+from connector.intercom.paging.list_gaps import back_in_time, skip
+from connector.intercom.paging.list_pages import Walk, walk
+from connector.intercom.paging.page import Gap, Page, fetch
+from connector.intercom.paging.scroll import Scroll
+from connector.intercom.paging.search_pages import CursorSearch
 from connector.intercom.retry import Retry
-from connector.intercom.scroll import Scroll
-from connector.intercom.shrinking import CursorSearch
-from connector.intercom.skipping import back_in_time, skip
-from connector.intercom.walking import Walk, walk
 
 __all__ = [
     "CursorList",
