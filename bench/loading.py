@@ -22,15 +22,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.resources.contacts import TABLE as CONTACTS
-from connector.resources.contacts import USERS
-from connector.resources.conversations import TABLE as CONVERSATIONS
+from connector.resources.declarations.contacts import TABLE as CONTACTS
+from connector.resources.declarations.contacts import USERS
+from connector.resources.declarations.conversations import TABLE as CONVERSATIONS
 from connector.resources.resource import Table
 from connector.simulator import Workspace
 from connector.simulator.api.conversations import with_parts
 from connector.simulator.encoding import decode
-from connector.sync.submission import Submission
-from connector.sync.writer import Writer
+from connector.sync.writing.submission import Submission
+from connector.sync.writing.writer import Writer
 from connector.warehouse import state
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.encode.encoder import encode

@@ -14,11 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from connector.resources.contacts import TABLE as CONTACTS
+from connector.resources.declarations.contacts import TABLE as CONTACTS
 from connector.simulator import Workspace
 from connector.sync.readings import search_full
-from connector.sync.submission import Submission
-from connector.sync.writer import Writer
+from connector.sync.writing.submission import Submission
+from connector.sync.writing.writer import Writer
 from connector.warehouse.encode import worker
 from connector.warehouse.encode.worker import Encoding, make
 from connector.warehouse.migrate import migrate

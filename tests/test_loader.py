@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connector.errors import TooManyDeletesError
 from connector.resources import BY_NAME
-from connector.sync.submission import Submission
+from connector.sync.writing.submission import Submission
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.merge.batch_merge import KEPT
 from connector.warehouse.merge.diff import outline, survey

@@ -10,10 +10,10 @@ import pytest
 
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
-from connector.sync import writer
 from connector.sync.planning import plan
 from connector.sync.readings import search_full
-from connector.sync.writer import INDEX_LAG, Writer
+from connector.sync.writing import writer
+from connector.sync.writing.writer import INDEX_LAG, Writer
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from connector.sync.writer import Writer
+from connector.sync.writing.writer import Writer
 from connector.warehouse.views import live
 
 logger = logging.getLogger(__name__)

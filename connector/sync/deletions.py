@@ -13,7 +13,7 @@ from connector.resources.resource import Table
 from connector.sync.fetch_by_id import read_objects
 from connector.sync.readings.by_id import submit_answers
 from connector.sync.resource_pass import Pass
-from connector.sync.writer import Writer
+from connector.sync.writing.writer import Writer
 from connector.warehouse.merge import deletions
 from connector.warehouse.merge.deletions import Candidate, Verdict
 from connector.warehouse.state import candidates

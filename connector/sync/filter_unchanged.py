@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from connector.intercom.page import Page
+from connector.intercom.paging.page import Page
 from connector.resources.resource import Table
-from connector.sync.writer import Writer
+from connector.sync.writing.writer import Writer
 from connector.warehouse.state import digests
 from connector.warehouse.values.fields import tidy
 from connector.warehouse.values.signatures import Signatures

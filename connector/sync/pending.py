@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.intercom.around import hole_of
+from connector.intercom.paging.search_holes import hole_of
 from connector.resources.resource import Resource
-from connector.sync.contradictions import asked_again
 from connector.sync.planning import limits
 from connector.sync.readings.by_id import PLACEHOLDER_TRIES, fill, read_by_id
+from connector.sync.readings.contradictions import asked_again
 from connector.sync.readings.holes import fill_holes, is_object
 from connector.sync.resource_pass import Pass
 from connector.warehouse import state

@@ -22,15 +22,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.intercom.client import Client
-from connector.intercom.paging import CursorSearch, Page
+from connector.intercom.paging.styles import CursorSearch, Page
 from connector.resources import RESOURCES
 from connector.resources.resource import Resource, Search
-from connector.sync.effects import Advance, Effect, NoteOmitted, Postpone, Settle
 from connector.sync.fetch_by_id import complete_lists
 from connector.sync.filter_unchanged import Filtered, filter_unchanged
-from connector.sync.submission import Submission
 from connector.sync.tools.prefetch import batched
-from connector.sync.writer import INDEX_LAG, Writer
+from connector.sync.writing.effects import Advance, Effect, NoteOmitted, Postpone, Settle
+from connector.sync.writing.submission import Submission
+from connector.sync.writing.writer import INDEX_LAG, Writer
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.state import candidates

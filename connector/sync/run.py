@@ -24,8 +24,7 @@ from connector.sync.passes import Passes
 from connector.sync.planning import limits, neighbours, schedule
 from connector.sync.steps import Steps
 from connector.sync.tools.tasks import gather
-from connector.sync.workspace import check_same, opened_by
-from connector.sync.writer import INDEX_LAG, Writer
+from connector.sync.writing.writer import INDEX_LAG, Writer
 from connector.warehouse import rights, state
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.merge import deletions as warehouse_deletions
@@ -76,11 +75,11 @@ async def _run(
     work: Callable[[_Run], Awaitable[None]],
 ) -> Outcome:
     began = time.monotonic()
-    workspace = await opened_by(client)
+    workspace = await tenure.opened_by(client)
     database.wait()
     rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True))
     database.lock()
-    pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
+    pinned = database.write(lambda conn: tenure.check_same(conn, workspace, database.schema))
     database.write(lambda conn: tenure.admit(conn, database.schema, options))
     tenure.prepare(database, options.auto_migrate)
     run_id = database.write(lambda conn: state.start_run(conn, options.command))

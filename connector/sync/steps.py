@@ -13,7 +13,7 @@ from connector.resources.resource import Resource
 from connector.sync.options import Options
 from connector.sync.outcome import Outcome
 from connector.sync.planning.tolerance import is_news, is_tolerated
-from connector.sync.writer import Writer
+from connector.sync.writing.writer import Writer
 from connector.warehouse import state
 from connector.warehouse.state.runs import Tally
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from connector.intercom.client import Client
-from connector.intercom.paging import CursorList, NumberedPages, Page, pages
+from connector.intercom.paging.styles import CursorList, NumberedPages, Page, pages
 from connector.jsontext import decode
 from connector.resources.lists import Record
 from connector.resources.resource import (
@@ -32,7 +32,7 @@ from connector.sync.readings.lists import catalogue_style, snapshot_pages
 from connector.sync.readings.rotation import Read, as_records, read_members, read_one
 from connector.sync.resource_pass import BATCH_RECORDS, release, size
 from connector.sync.tools.prefetch import concurrently
-from connector.sync.writer import INDEX_LAG
+from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse.encode import keys
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.encode.exclusions import Exclusions

@@ -7,10 +7,10 @@ from typing import Any
 
 from connector.errors import MergedError
 from connector.jsontext import head
-from connector.sync.effects import Effect, NoteAnswers, NotePlaceholdersTried, Postpone
 from connector.sync.fetch_by_id import Found, read_in_batches
 from connector.sync.resource_pass import BATCH_BYTES, BATCH_OBJECTS, Pass, is_older
-from connector.sync.submission import Submission
+from connector.sync.writing.effects import Effect, NoteAnswers, NotePlaceholdersTried, Postpone
+from connector.sync.writing.submission import Submission
 from connector.warehouse import state
 
 PLACEHOLDER_TRIES = 3

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.errors import BadRequestError, CursorRefusedError
-from connector.intercom.paging import CursorList, Gap, NumberedPages, Page, pages
-from connector.intercom.shrinking import is_cursor_refused
+from connector.intercom.paging.search_pages import is_cursor_refused
+from connector.intercom.paging.styles import CursorList, Gap, NumberedPages, Page, pages
 from connector.resources.lists import Record
 from connector.resources.resource import Activities, Deletions
-from connector.sync.effects import Advance, Claim
 from connector.sync.planning import plan
 from connector.sync.resource_pass import Pass
 from connector.sync.tools.prefetch import prefetch
-from connector.sync.writer import INDEX_LAG
+from connector.sync.writing.effects import Advance, Claim
+from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse.values.instants import instant
 
 logger = logging.getLogger(__name__)

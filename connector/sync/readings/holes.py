@@ -12,15 +12,22 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from connector.errors import IntercomError
-from connector.intercom.around import SMALL, Around, Hole, hole_of
-from connector.intercom.page import Page
+from connector.intercom.paging.page import Page
+from connector.intercom.paging.search_holes import SMALL, Around, Hole, hole_of
 from connector.resources.resource import Search
-from connector.sync.effects import DropUnanswered, Effect, Postpone, Settle, SettlePlaces, is_place
 from connector.sync.fetch_by_id import Found, read_in_batches
 from connector.sync.planning import plan
 from connector.sync.readings.by_id import of_found, read_by_id
 from connector.sync.readings.relist import unanswered
 from connector.sync.resource_pass import BATCH_OBJECTS, Pass, announced
+from connector.sync.writing.effects import (
+    DropUnanswered,
+    Effect,
+    Postpone,
+    Settle,
+    SettlePlaces,
+    is_place,
+)
 from connector.warehouse.state import stored
 from connector.warehouse.state.partitions import OPEN_LOWER, OPEN_UPPER, Span
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from connector.errors import IntercomError, ScrollBrokenError, ScrollExistsError
 from connector.intercom.client import Client
-from connector.intercom.paging import (
+from connector.intercom.paging.styles import (
     CursorList,
     Gap,
     NumberedPages,
@@ -25,12 +25,12 @@ from connector.intercom.paging import (
 from connector.intercom.refusals import Asked, Meaning, is_spoilt, meaning
 from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
-from connector.sync.effects import MarkAbsent
 from connector.sync.readings.holes import doubt, keep_gaps
 from connector.sync.readings.relist import ask
 from connector.sync.resource_pass import Pass
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.prefetch import prefetch
+from connector.sync.writing.effects import MarkAbsent
 
 logger = logging.getLogger(__name__)
 

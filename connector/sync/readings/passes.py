@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.errors import CursorRefusedError, SpoiltPageError
-from connector.intercom.around import Hole
-from connector.intercom.paging import Page, pages
-from connector.intercom.search import Window
+from connector.intercom.paging.search import Window
+from connector.intercom.paging.search_holes import Hole
+from connector.intercom.paging.styles import Page, pages
 from connector.resources.resource import (
     Activities,
     Catalogue,
@@ -26,8 +26,8 @@ from connector.resources.resource import (
     Snapshot,
     Sweep,
 )
-from connector.sync import contradictions
 from connector.sync.planning import plan
+from connector.sync.readings import contradictions
 from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.feeds import activities, deletions
 from connector.sync.readings.holes import keep, read_around

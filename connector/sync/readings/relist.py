@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from connector.sync.effects import Effect, NoteUnlisted
 from connector.sync.fetch_by_id import read_objects
 from connector.sync.readings.by_id import submit_answers
 from connector.sync.resource_pass import BATCH_OBJECTS, Pass
+from connector.sync.writing.effects import Effect, NoteUnlisted
 from connector.warehouse.state import candidates
 
 

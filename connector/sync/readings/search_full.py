@@ -24,20 +24,20 @@ from connector.errors import (
     SpoiltPageError,
     TokenRefusedError,
 )
-from connector.intercom.around import Hole
-from connector.intercom.paging import Page, pages
+from connector.intercom.paging.search_holes import Hole
+from connector.intercom.paging.styles import Page, pages
 from connector.resources.resource import Search
-from connector.sync.contradictions import listed
-from connector.sync.effects import Effect, FinishPartition
 from connector.sync.filter_unchanged import Filtered
 from connector.sync.planning import plan
 from connector.sync.readings.by_id import read_by_id
+from connector.sync.readings.contradictions import listed
 from connector.sync.readings.holes import keep, read_around
 from connector.sync.readings.relist import ask
 from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.priority import PrioritySemaphore
 from connector.sync.tools.tasks import task_group
+from connector.sync.writing.effects import Effect, FinishPartition
 from connector.warehouse import state
 from connector.warehouse.state.partitions import Span
 from connector.warehouse.values.instants import instant
