@@ -234,9 +234,7 @@ def _mend(conn: sa.Connection, names: Names) -> None:
     try:
         with conn.begin_nested():
             mended = foreign_keys.mend(conn, names)
-    except sa.exc.ProgrammingError as refusal:
-        if not isinstance(refusal.orig, psycopg.errors.InsufficientPrivilege):
-            raise
+    except psycopg.errors.InsufficientPrivilege:
         logger.warning(
             "foreign keys are off since a first load that was killed, and only the owner of the"
             " tables can put them on: run 'intercom-warehouse sync' once as the owner"

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 
 from connector.resources.resource import Kind, Link, Resource, Table
 from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.sql.rows import living as _living
+from connector.warehouse.sql.rows import owned as _own
 
 # -- what is gone ----------------------------------------------------------------------------
 
 
-_ALIVE = "_deleted_at IS NULL AND NOT _placeholder"
+_ALIVE = _living()
 
 
 def _absent(table: Table) -> str:
@@ -89,7 +91,7 @@ def buried(names: Names, telling: Table) -> str:
     return (
         f"SELECT o.id, v.{when} FROM {names(telling.name)} v JOIN {names(target)} o"
         f" ON o.id = v.{subject} WHERE v.{subject} = ANY(%s)"
-        " AND o._deleted_at IS NULL AND NOT o._placeholder"
+        f" AND {_living('o')}"
     )
 
 
@@ -137,10 +139,9 @@ def key_text(table: Table, row: str) -> str:
 
 
 def all_living(names: Names, resource: Resource) -> str:
-    """The keys of all living rows. Parameters: the values of the columns it owns."""
-    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    """The keys of all living rows."""
     key = key_text(resource.table, "o")
-    return f"SELECT {key} FROM {names(resource.table.name)} o WHERE {_ALIVE}{owns}"
+    return f"SELECT {key} FROM {names(resource.table.name)} o WHERE {_ALIVE} AND {_own(resource)}"
 
 
 def filled(names: Names, table: Table) -> str:
@@ -149,15 +150,13 @@ def filled(names: Names, table: Table) -> str:
 
 
 def owned(names: Names, resource: Resource) -> str:
-    """Which ids have rows of the resource. Parameters: the values of the columns it owns, ids."""
-    owns = "".join(f"{quote(column)} = %s AND " for column, _ in resource.owns)
-    return f"SELECT id FROM {names(resource.table.name)} WHERE {owns}id = ANY(%s)"
+    """Which ids have rows of the resource. Parameter: ids."""
+    return f"SELECT id FROM {names(resource.table.name)} WHERE {_own(resource)} AND id = ANY(%s)"
 
 
 def alive(names: Names, resource: Resource) -> str:
-    """How many living rows a resource has. Parameters: the values of the columns it owns."""
-    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
-    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
+    """How many living rows a resource has."""
+    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {_ALIVE} AND {_own(resource)}"
 
 
 def children_alive(names: Names, child: Table) -> str:
@@ -166,23 +165,19 @@ def children_alive(names: Names, child: Table) -> str:
 
 
 def cut(names: Names, resource: Resource, link: Link) -> str:
-    """How many of its living rows have more links than are embedded in a record.
-
-    Parameters: the values of the columns it owns, how many are embedded.
-    """
-    owns = "".join(f" AND o.{quote(column)} = %s" for column, _ in resource.owns)
+    """How many of its living rows have more links than are embedded. Parameter: how many are."""
     own = quote(link.owner)
     return (
-        f"SELECT count(*) FROM {names(resource.table.name)} o WHERE {_ALIVE}{owns} AND o.id IN"
+        f"SELECT count(*) FROM {names(resource.table.name)} o"
+        f" WHERE {_ALIVE} AND {_own(resource)} AND o.id IN"
         f" (SELECT {own} FROM {names(link.table)} GROUP BY {own} HAVING count(*) > %s)"
     )
 
 
 def sample(names: Names, resource: Resource) -> str:
-    """Ids of living rows by chance. Parameters: the values of the columns it owns, how many."""
-    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    """Ids of living rows by chance. Parameter: how many."""
     return (
-        f"SELECT id FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
+        f"SELECT id FROM {names(resource.table.name)} WHERE {_ALIVE} AND {_own(resource)}"
         " ORDER BY random() LIMIT %s"
     )
 
