@@ -186,19 +186,6 @@ def test_what_is_needed_is_what_a_migrated_schema_holds(house: House):
         assert relations.noted(conn) == set(held)
 
 
-@pytest.mark.parametrize("name", ['we "quote" it', "with space", "Größe", "a:b%c"])
-def test_a_schema_of_any_name_is_ours_alone(database_url: str, name: str):
-    house = House(database_url, f"{name} {os.getpid()}")
-    try:
-        assert house.migrate() is True
-        assert house.migrate() is False
-        with house.database() as database:
-            assert command.run(database, rebuild=True) == 0
-            assert command.run(database, rebuild=False) == 0
-    finally:
-        house.close()
-
-
 # -- upgrades --------------------------------------------------------------------------------
 
 

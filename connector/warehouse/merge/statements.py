@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from connector.resources.resource import Kind, Link, Resource, Table
+from connector.warehouse.sql import rows
 from connector.warehouse.sql.names import Names, quote
-from connector.warehouse.sql.rows import living as _living
-from connector.warehouse.sql.rows import owned as _own
 
 # -- what is gone ----------------------------------------------------------------------------
 
 
-_ALIVE = _living()
+_ALIVE = rows.living()
 
 
 def _absent(table: Table) -> str:
@@ -91,7 +90,7 @@ def buried(names: Names, telling: Table) -> str:
     return (
         f"SELECT o.id, v.{when} FROM {names(telling.name)} v JOIN {names(target)} o"
         f" ON o.id = v.{subject} WHERE v.{subject} = ANY(%s)"
-        f" AND {_living('o')}"
+        f" AND {rows.living('o')}"
     )
 
 
@@ -141,7 +140,7 @@ def key_text(table: Table, row: str) -> str:
 def all_living(names: Names, resource: Resource) -> str:
     """The keys of all living rows."""
     key = key_text(resource.table, "o")
-    return f"SELECT {key} FROM {names(resource.table.name)} o WHERE {_ALIVE} AND {_own(resource)}"
+    return f"SELECT {key} FROM {names(resource.table.name)} o WHERE {rows.own_living(resource)}"
 
 
 def filled(names: Names, table: Table) -> str:
@@ -151,12 +150,13 @@ def filled(names: Names, table: Table) -> str:
 
 def owned(names: Names, resource: Resource) -> str:
     """Which ids have rows of the resource. Parameter: ids."""
-    return f"SELECT id FROM {names(resource.table.name)} WHERE {_own(resource)} AND id = ANY(%s)"
+    own = rows.owned(resource)
+    return f"SELECT id FROM {names(resource.table.name)} WHERE {own} AND id = ANY(%s)"
 
 
 def alive(names: Names, resource: Resource) -> str:
     """How many living rows a resource has."""
-    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {_ALIVE} AND {_own(resource)}"
+    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {rows.own_living(resource)}"
 
 
 def children_alive(names: Names, child: Table) -> str:
@@ -169,7 +169,7 @@ def cut(names: Names, resource: Resource, link: Link) -> str:
     own = quote(link.owner)
     return (
         f"SELECT count(*) FROM {names(resource.table.name)} o"
-        f" WHERE {_ALIVE} AND {_own(resource)} AND o.id IN"
+        f" WHERE {rows.own_living(resource)} AND o.id IN"
         f" (SELECT {own} FROM {names(link.table)} GROUP BY {own} HAVING count(*) > %s)"
     )
 
@@ -177,7 +177,7 @@ def cut(names: Names, resource: Resource, link: Link) -> str:
 def sample(names: Names, resource: Resource) -> str:
     """Ids of living rows by chance. Parameter: how many."""
     return (
-        f"SELECT id FROM {names(resource.table.name)} WHERE {_ALIVE} AND {_own(resource)}"
+        f"SELECT id FROM {names(resource.table.name)} WHERE {rows.own_living(resource)}"
         " ORDER BY random() LIMIT %s"
     )
 

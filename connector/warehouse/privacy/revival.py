@@ -16,7 +16,7 @@ from connector.warehouse import state
 from connector.warehouse.privacy.personal import Personal, personal, stored_about
 from connector.warehouse.sql.execute import execute, scalars
 from connector.warehouse.sql.names import Names, literal, quote
-from connector.warehouse.sql.rows import living, owned
+from connector.warehouse.sql.rows import own_living
 from connector.warehouse.state.reads import EXPIRED
 
 
@@ -77,6 +77,6 @@ def _pend(names: Names, resource: Resource) -> str:
         " (resource, id, reason, attempts, not_before, first_seen_at)"
         f" SELECT {literal(resource.name)}, o.id, %s, 0, 'epoch', now()"
         f" FROM {names(resource.table.name)} o"
-        f" WHERE o.id = ANY(%s) AND {living('o')} AND {owned(resource, 'o')}"
+        f" WHERE o.id = ANY(%s) AND {own_living(resource, 'o')}"
         " ORDER BY o.id ON CONFLICT DO NOTHING"
     )

@@ -17,5 +17,10 @@ def owned(resource: Resource, row: str = "") -> str:
     return " AND ".join(own) or "true"
 
 
+def own_living(resource: Resource, row: str = "") -> str:
+    """Both: the rows, of that alias, are the resource's own and live."""
+    return f"{living(row)} AND {owned(resource, row)}"
+
+
 def _of(row: str) -> str:
     return f"{row}." if row else ""

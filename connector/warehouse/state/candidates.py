@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from connector.resources.resource import Resource, Table
 from connector.warehouse.sql.execute import execute, scalar
 from connector.warehouse.sql.names import Names, quote
-from connector.warehouse.sql.rows import living, owned
+from connector.warehouse.sql.rows import living, own_living
 from connector.warehouse.sql.types import TEXTS
 from connector.warehouse.state.partitions import Span
 from connector.warehouse.state.tables import HIDDEN, NOMINEES
@@ -73,7 +73,7 @@ def _values(
 
 def _omitted(names: Names, resource: Resource, span: Span | None, by: str) -> str:
     table = resource.table
-    conditions = [living("t"), owned(resource, "t")]
+    conditions = [own_living(resource, "t")]
     conditions += ["(t._read_at IS NULL OR t._read_at < %(read_at)s)"]
     moved = [c.name for c in table.columns if c.name in ("created_at", "updated_at")]
     conditions += [f"(t.{name} IS NULL OR t.{name} < %(before)s)" for name in moved]

@@ -21,7 +21,7 @@ from connector.resources.lists import MORE, SPACED_MORE
 from connector.resources.resource import Resource, Table
 from connector.warehouse.sql.execute import scalar
 from connector.warehouse.sql.names import Names
-from connector.warehouse.sql.rows import living, owned
+from connector.warehouse.sql.rows import own_living
 from connector.warehouse.sql.types import TEXTS
 from connector.warehouse.state.tables import DIGESTS
 from connector.warehouse.values.signatures import INTERCOM, Signatures
@@ -88,7 +88,7 @@ def unknown(conn: sa.Connection, names: Names, resource: Resource) -> int:
     """How many living rows have no digest: a full pass asks for each of them once more."""
     query = (
         f"SELECT count(*) FROM {names(resource.table.name)} o"
-        f" WHERE {living('o')} AND {owned(resource, 'o')} AND NOT EXISTS"
+        f" WHERE {own_living(resource, 'o')} AND NOT EXISTS"
         f" (SELECT FROM {names(DIGESTS.name)} d WHERE d.table_name = %(name)s AND d.id = o.id)"
     )
     return int(scalar(conn, query, {"name": resource.table.name}))

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from connector.resources.resource import Resource
 from connector.warehouse.sql.execute import scalars
 from connector.warehouse.sql.names import Names, quote
-from connector.warehouse.sql.rows import living, owned
+from connector.warehouse.sql.rows import own_living
 from connector.warehouse.state.partitions import Span
 
 
@@ -18,7 +18,7 @@ def within(
     at = f"t.{quote(column)}"
     query = (
         f"SELECT t.id FROM {names(resource.table.name)} t"
-        f" WHERE {living('t')} AND {owned(resource, 't')}"
+        f" WHERE {own_living(resource, 't')}"
         f" AND {at} >= %(lower)s AND {at} < %(upper)s ORDER BY t.id"
     )
     return scalars(conn, query, {"lower": span.lower, "upper": span.upper})
