@@ -150,11 +150,12 @@ def _runs_text(node: ast.AST) -> bool:
     """Whether it runs SQL text by another way than ``sql/execute``, or makes text ready for one."""
     if isinstance(node, ast.Attribute):
         of = node.value.id if isinstance(node.value, ast.Name) else ""
-        return (of, node.attr) == ("sa", "text") or node.attr in ("exec_driver_sql", "cursor")
+        return (of, node.attr) == ("sa", "text") or node.attr == "exec_driver_sql"
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         given = node.args[0] if node.args else None
         is_text = isinstance(given, ast.JoinedStr | ast.Constant)
-        return node.func.attr in ("execute", "executemany") and is_text
+        executes = node.func.attr in ("execute", "executemany") and is_text
+        return executes or node.func.attr == "cursor"
     if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
         return "text" in {name.name for name in node.names}
     return False
