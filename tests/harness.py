@@ -102,7 +102,8 @@ class Harness:
             )
             for name, value in UNDISTURBED.items():
                 self._reader.execute(f"SET {name} = '{value}'")
-            self._reader.execute(f'SET search_path = "{self.schema}"')
+            quoted = self.schema.replace('"', '""')
+            self._reader.execute(f'SET search_path = "{quoted}"')
         done = self._reader.execute(statement, parameters or None)
         return done.fetchall() if done.description else []
 

@@ -331,49 +331,6 @@ def test_every_name_becomes_a_plain_identifier_of_its_own(name, again, data_type
         assert other not in taken
 
 
-HOSTILE = [
-    "x" * 200,
-    "x" * 199 + "y",
-    "quote \" and ' and ; DROP TABLE contacts; --",
-    "per cent %s %(x)s 100%",
-    "{n} {0} {{}}",
-    "back\\slash\\",
-    "a.b.c",
-    "emoji 🎉",
-    "🎉",
-    "Город",
-    "attributes",
-    "tab\tnewline\n",
-    "$1 $$ :bind",
-    "?",
-    "0",
-    "A B",
-    "a-b",
-    "a_b",
-]
-
-
-def test_hostile_names_are_columns_like_any_other(warehouse):
-    list_attributes(warehouse, *(attribute(name) for name in HOSTILE))
-    values = {name: f"value of {name}" for name in HOSTILE}
-    warehouse.write("contacts", {"id": "c", "role": "user", "custom_attributes": values})
-    stored = warehouse.query("SELECT name, column_name FROM custom_columns")
-    assert {row["name"] for row in stored} == set(HOSTILE)
-    for view in ("contacts_live", "users"):
-        row = warehouse.one(view, "c")
-        for name in stored:
-            assert row[name["column_name"]] == values[name["name"]]
-    names = {row["name"]: row["column_name"] for row in stored}
-    assert names["attributes"] == "custom_attributes_2"
-    assert {names[name] for name in ("🎉", "Город", "?")} == {
-        "custom_attribute",
-        "custom_attribute_2",
-        "custom_attribute_3",
-    }
-    assert len({names[name] for name in ("A B", "a-b", "a_b")}) == 3
-    assert max(len(name) for name in names.values()) == LONGEST
-
-
 def test_names_are_never_swapped(warehouse):
     list_attributes(warehouse, attribute("Plan", created_at=2_000))
     list_attributes(warehouse, attribute("plan", created_at=1_000))

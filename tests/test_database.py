@@ -25,6 +25,7 @@ from connector.errors import (
 from connector.warehouse.sql import database as module
 from connector.warehouse.sql import refusals, session
 from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.execute import execute
 
 SECRET = "s3cr3t-pass"
 
@@ -416,8 +417,9 @@ def test_an_error_in_the_work_rolls_back_and_is_not_repeated(database, database_
 
 
 def test_a_mistake_in_sql_is_raised_as_it_is(database, table):
-    with pytest.raises(sa.exc.ProgrammingError):
-        database.write(lambda conn: conn.execute(sa.text("SELECT nonsense")))
+    for ask in (execute, lambda conn, statement: conn.execute(sa.text(statement))):
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            database.write(lambda conn, ask=ask: ask(conn, "SELECT nonsense"))
 
 
 # -- refusals --------------------------------------------------------------------------------

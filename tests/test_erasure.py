@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -338,19 +339,16 @@ def test_an_empty_list_of_forgotten_contacts_costs_one_question(
     statements: list[str] = []
     real = erasure.empty_staged
 
-    class Listening:
-        def __init__(self, cursor: Any) -> None:
-            self.cursor = cursor
+    done = psycopg.Cursor.execute
 
-        def execute(self, statement: str, *rest: Any) -> Any:
-            statements.append(statement)
-            return self.cursor.execute(statement, *rest)
+    def execute(cursor: Any, statement: Any, *rest: Any) -> Any:
+        statements.append(statement)
+        return done(cursor, statement, *rest)
 
-        def fetchone(self) -> Any:
-            return self.cursor.fetchone()
-
-    def listened(cursor: Any, *rest: Any, **more: Any) -> None:
-        real(Listening(cursor), *rest, **more)  # type: ignore[arg-type]
+    def listened(*arguments: Any, **more: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(psycopg.Cursor, "execute", execute)
+            real(*arguments, **more)
 
     monkeypatch.setattr(erasure, "empty_staged", listened)
     warehouse.write("conversations", conversation(written("c1", "p1", MARK)))

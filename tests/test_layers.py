@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,6 +218,41 @@ def test_only_the_client_the_notification_and_the_simulators_transport_import_ht
 def test_only_the_warehouse_its_writer_and_commands_speak_sql():
     rooms = {name.split("/")[0] for name in _importers("psycopg", "sqlalchemy", "alembic")}
     assert rooms <= {"warehouse", "sync", "commands", "cli"}
+
+
+# They give columns their defaults, with which the migrations are compared.
+DEFAULTS = {"warehouse/schema/tables", "warehouse/state/tables"}
+
+
+def _runs_text(node: ast.AST) -> bool:
+    """Whether it runs SQL text by another way than ``sql/execute``, or makes text ready for one."""
+    if isinstance(node, ast.Attribute):
+        of = node.value.id if isinstance(node.value, ast.Name) else ""
+        return (of, node.attr) == ("sa", "text") or node.attr == "exec_driver_sql"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        given = node.args[0] if node.args else None
+        is_text = isinstance(given, ast.JoinedStr | ast.Constant)
+        executes = node.func.attr in ("execute", "executemany") and is_text
+        return executes or node.func.attr == "cursor"
+    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
+        return "text" in {name.name for name in node.names}
+    return False
+
+
+def test_one_helper_runs_all_sql_text():
+    nodes = (
+        (file, node) for file in FILES for node in ast.walk(ast.parse(file.read_text("utf-8")))
+    )
+    found = {_name(file) for file, node in nodes if _runs_text(node)}
+    outside = {name for name in found if not name.startswith("warehouse/sql/")}
+    assert outside == DEFAULTS
+
+
+def test_one_place_says_which_rows_live():
+    told = re.compile(r"_deleted_at IS NULL AND NOT \S*_placeholder")
+    assert {_name(file) for file in FILES if told.search(file.read_text("utf-8"))} == {
+        "warehouse/sql/rows"
+    }
 
 
 # It passes the environment on to the processes that it starts.

@@ -731,25 +731,6 @@ def test_two_schemas_with_the_same_ids_do_not_touch_each_other(warehouse, databa
         assert warehouse.rows("admins") == {}
 
 
-@pytest.mark.parametrize("suffix", ["qu\"ote's", "100%", "%s %(a)s", "Sp ace", "UPPER", ":b ü{}"])
-def test_any_name_of_a_schema_works(database_url, suffix):
-    with opened(database_url, suffix) as odd:
-        odd.write("contacts", contact(role="user", tags=listed("a"), owner_id="9"))
-        talk = conversation(part("p", files=1))
-        odd.write("conversations", talk)
-        odd.write("conversations", conversation(), read=1)
-        with odd.database.transaction() as conn:
-            assert odd.loader.mark_absent(conn, BY_TABLE["tags"], [], at(1), 1) == 0
-            assert odd.loader.mark_deleted(conn, BY_TABLE["contacts"], {"nobody": at(1)}, 1) == []
-            assert odd.loader.known(conn, BY_TABLE["contacts"], ["1"])
-            odd.loader.note_tried(conn, BY_TABLE["tags"], ["a"])
-            assert odd.loader.unfilled(conn, BY_TABLE["tags"], 9, 9) == ["a"]
-        assert odd.links("contact_tags") == {("1", "a")}
-        assert [row["id"] for row in odd.query("SELECT id FROM users")] == ["1"]
-        assert odd.one("conversation_parts", "p")["_deleted_at"] == at(1)
-        odd.database.lock()
-
-
 def test_the_lag_of_a_list_is_a_parameter_not_a_constant(warehouse):
     warehouse.write("contacts", contact())
     delete(warehouse, "1")

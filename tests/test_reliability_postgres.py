@@ -409,11 +409,11 @@ def test_a_transaction_that_the_server_ends_for_its_length_is_repeated(
 def test_a_connection_that_dies_as_it_takes_the_lock_is_told_in_words(own: Harness) -> None:
     database = Database(own.database_url, own.schema)
 
-    def end(connection: Any, *rest: Any) -> None:
+    def end(connection: Any) -> None:
         pid = connection.connection.driver_connection.info.backend_pid
         own.query("SELECT pg_terminate_backend(%s, 1000)", pid)
 
-    sa.event.listen(database.engine, "before_cursor_execute", end)
+    sa.event.listen(database.engine, "begin", end)  # after what begins the transaction
     with pytest.raises(DatabaseError, match="lock of schema") as caught:
         database.lock()
     assert caught.value.exit_code == 5

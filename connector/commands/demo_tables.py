@@ -10,7 +10,8 @@ from typing import Any
 
 import psycopg
 
-from connector.warehouse.sql.database import Database, cursor_of
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.session import READS
 
 TABLES = ("companies", "contacts", "conversations", "conversation_parts")
@@ -72,13 +73,12 @@ def show(url: str, say: Callable[[str], None]) -> None:
     """Ask the warehouse what an analyst would, and print questions and answers."""
     database = Database(url, "intercom")
     with database.transaction(READS) as conn:
-        cursor = cursor_of(conn)
-        cursor.execute("SET LOCAL search_path = intercom")
-        say(grid(cursor.execute(" UNION ALL ".join(WRITTEN.format(table=t) for t in TABLES))))
+        execute(conn, "SET LOCAL search_path = intercom")
+        say(grid(execute(conn, " UNION ALL ".join(WRITTEN.format(table=t) for t in TABLES))))
         say("\n== What an analyst looks at.")
         for question, statement in QUESTIONS:
             say(f"-- {question}\n{indent(dedent(statement).strip(), '   ')}")
-            say(grid(cursor.execute(statement)) + "\n")
+            say(grid(execute(conn, statement)) + "\n")
     database.close()
 
 

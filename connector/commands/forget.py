@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from connector.warehouse import state
 from connector.warehouse.privacy import erasure
 from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.execute import scalars
 from connector.warehouse.sql.names import Names
 
 logger = logging.getLogger(__name__)
@@ -59,9 +60,8 @@ def _forget(conn: sa.Connection, *, database: Database, key: str, run_id: int) -
 
 def _stored(conn: sa.Connection, database: Database, ids: list[str]) -> set[str]:
     """Those of the ids that are stored as contacts."""
-    contacts = Names(database.schema).in_text(erasure.persons().name)
-    query = sa.text(f"SELECT id FROM {contacts} WHERE id = ANY(:ids)")
-    return set(conn.execute(query, {"ids": ids}).scalars())
+    contacts = Names(database.schema)(erasure.persons().name)
+    return set(scalars(conn, f"SELECT id FROM {contacts} WHERE id = ANY(%s)", [ids]))
 
 
 def undo(database: Database, ids: Sequence[str], *, as_json: bool) -> int:

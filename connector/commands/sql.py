@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
-from sqlalchemy.exc import DBAPIError
 
 from connector.errors import SettingsError
 from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.names import quote
 from connector.warehouse.sql.session import USERS_READS, USERS_WRITES
 
@@ -31,14 +31,14 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
         with database.transaction(USERS_WRITES if write else USERS_READS) as conn:
             _read_any_time(conn)
             path = f"{quote(database.schema)}, public"
-            conn.execute(sa.select(sa.func.set_config("search_path", path, True)))
+            execute(conn, "SELECT set_config('search_path', %(path)s, true)", {"path": path})
             if not write:
                 _refuse_several(conn, statement)
-            result = conn.exec_driver_sql(statement.replace("%", "%%"))
-            names = list(result.keys()) if result.returns_rows else []
-            rows = [tuple(row) for row in result] if result.returns_rows else []
+            result = execute(conn, statement)
+            names = [column.name for column in result.description or ()]
+            rows = result.fetchall() if result.description else []
             affected = result.rowcount
-    except (DBAPIError, psycopg.Error) as failure:
+    except psycopg.Error as failure:
         raise SettingsError(f"Postgres refuses the statement: {_message(failure)}") from failure
     if as_json:
         records = [dict(zip(names, row, strict=True)) for row in rows]
@@ -80,10 +80,8 @@ def _refuse_several(conn: sa.Connection, statement: str) -> None:
         raise psycopg.errors.error_from_result(parsed)
 
 
-def _message(failure: DBAPIError | psycopg.Error) -> str:
-    cause = failure.orig if isinstance(failure, DBAPIError) else failure
-    detail = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return detail or str(cause)
+def _message(failure: psycopg.Error) -> str:
+    return failure.diag.message_primary or str(failure)
 
 
 def table(names: list[str], rows: list[tuple[Any, ...]]) -> str:

@@ -13,7 +13,9 @@ from connector.warehouse import migrate, state
 from connector.warehouse.reports.completeness import measure
 from connector.warehouse.schema import version
 from connector.warehouse.sql.database import Database, is_locked
-from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.execute import fetch, scalar
+from connector.warehouse.sql.names import Names
+from connector.warehouse.sql.rows import living, owned
 from connector.warehouse.state.tables import RUN_RESOURCES, RUNS
 
 KILLED = "interrupted"  # what still counts as running, though nobody holds its lock
@@ -72,15 +74,15 @@ def _counts(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, A
     beside = getattr(resource.reading, "within", "")
     table = Names(schema)(resource.name if beside else resource.table.name)
     if any(link.table == resource.name for link in resource.table.links):
-        number = conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+        number = scalar(conn, f"SELECT count(*) FROM {table}")
         return {"rows": number, "deleted": 0, "placeholders": 0}
-    owns = "".join(f" AND {quote(column)} = {literal(value)}" for column, value in resource.owns)
-    counts = conn.exec_driver_sql(
-        "SELECT count(*) FILTER (WHERE _deleted_at IS NULL AND NOT _placeholder) AS rows,"
-        " count(*) FILTER (WHERE _deleted_at IS NOT NULL) AS deleted,"
-        f" count(*) FILTER (WHERE _placeholder) AS placeholders FROM {table} WHERE true{owns}"
-    ).mappings()
-    found = dict(counts.one())
+    (counts,) = fetch(
+        conn,
+        f"SELECT count(*) FILTER (WHERE {living()}),"
+        " count(*) FILTER (WHERE _deleted_at IS NOT NULL), count(*) FILTER (WHERE _placeholder)"
+        f" FROM {table} WHERE {owned(resource)}",
+    )
+    found = dict(zip(("rows", "deleted", "placeholders"), counts, strict=True))
     if isinstance(resource.reading, Deletions):  # a feed has no rows of its own
         found |= {"rows": 0, "placeholders": 0}
     return found

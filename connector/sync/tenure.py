@@ -93,9 +93,7 @@ def restore_keys(conn: sa.Connection, names: Names) -> None:
     try:
         with conn.begin_nested():
             restored = foreign_keys.restore(conn, names)
-    except sa.exc.ProgrammingError as refusal:
-        if not isinstance(refusal.orig, psycopg.errors.InsufficientPrivilege):
-            raise
+    except psycopg.errors.InsufficientPrivilege:
         logger.warning(
             "foreign keys are off since a first load that was killed, and only the owner of the"
             " tables can restore them: run 'intercom-warehouse sync' once as the owner"

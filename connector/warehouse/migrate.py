@@ -22,6 +22,7 @@ from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.version import has_column, present
 from connector.warehouse.sql import locks
 from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.execute import execute, scalar
 from connector.warehouse.sql.names import Names, quote
 from connector.warehouse.state.tables import RELATIONS
 from connector.warehouse.views import adoption, live
@@ -146,13 +147,13 @@ def _busy(database: Database) -> str:
 
 
 def _migrate(conn: sa.Connection, schema: str) -> bool:
-    conn.execute(sa.text("SET LOCAL client_min_messages = warning"))
+    execute(conn, "SET LOCAL client_min_messages = warning")
     refuse_taken(conn, schema)
     if check(conn, schema):
         return False
-    exists = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
-    if not conn.execute(exists, {"name": schema}).scalar():
-        conn.execute(sa.schema.CreateSchema(schema))  # a role may own just its schema
+    exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(name)s)"
+    if not scalar(conn, exists, {"name": schema}):
+        execute(conn, f"CREATE SCHEMA {quote(schema)}")  # a role may own just its schema
     revision = present(conn, schema)
     adopted = {}
     if revision and not _has_notes(conn, schema):
@@ -168,13 +169,13 @@ def _migrate(conn: sa.Connection, schema: str) -> bool:
 
 
 def _upgrade(conn: sa.Connection, schema: str) -> None:
-    conn.execute(sa.select(sa.func.set_config("search_path", quote(schema), True)))
+    execute(conn, "SELECT set_config('search_path', %(path)s, true)", {"path": quote(schema)})
     config = configuration()
     config.attributes["connection"] = conn
     conn.dialect.default_schema_name = schema
     command.upgrade(config, "head")
     for sentence in VERSION_COMMENTS:
-        conn.execute(sa.text(sentence))
+        execute(conn, sentence)
 
 
 def _bring_views(database: Database) -> None:

@@ -17,6 +17,7 @@ from connector.warehouse import migrate
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.tables import metadata
 from connector.warehouse.sql.database import STANDBY, Database
+from connector.warehouse.sql.execute import fetch
 from connector.warehouse.sql.names import quote
 
 WRITES = ("SELECT", "INSERT", "UPDATE", "DELETE")
@@ -81,16 +82,17 @@ def missing(conn: sa.Connection, schema: str, needs: Needs) -> list[str]:
 
 def look(conn: sa.Connection, schema: str) -> House:
     """The house as this connection finds it."""
-    query = sa.text(
+    query = (
         "SELECT current_setting('server_version'), current_setting('server_encoding'),"
         " pg_is_in_recovery(), current_user::text, current_database()::text,"
         " has_database_privilege(current_database(), 'TEMPORARY'),"
         " has_database_privilege(current_database(), 'CREATE'), n.oid IS NOT NULL,"
         " coalesce(has_schema_privilege(n.oid, 'USAGE'), false),"
         " coalesce(has_schema_privilege(n.oid, 'CREATE'), false)"
-        " FROM (VALUES (:schema)) s (name) LEFT JOIN pg_namespace n ON n.nspname = s.name"
+        " FROM (VALUES (%(schema)s)) s (name) LEFT JOIN pg_namespace n ON n.nspname = s.name"
     )
-    return House(*conn.execute(query, {"schema": schema}).one())
+    (row,) = fetch(conn, query, {"schema": schema})
+    return House(*row)
 
 
 def _temporary(house: House) -> str:
@@ -179,14 +181,14 @@ def _relations(conn: sa.Connection, schema: str, rights: Sequence[str]) -> list[
                       WHERE r = 0 OR pg_has_role(r, 'USAGE'))
           AND NOT EXISTS (SELECT FROM pg_policy x
                           WHERE x.polrelid = c.oid AND NOT x.polpermissive)"""
-    query = sa.text(
+    query = (
         "SELECT c.relname, pg_has_role(c.relowner, 'USAGE'),"
-        " ARRAY(SELECT w FROM unnest(CAST(:rights AS text[])) w"
+        " ARRAY(SELECT w FROM unnest(%(rights)s::text[]) w"
         "       WHERE NOT has_table_privilege(c.oid, w)"
-        "         AND (w = 'SELECT' OR c.relname <> :version)),"
+        "         AND (w = 'SELECT' OR c.relname <> %(version)s)),"
         f" row_security_active(c.oid) AND NOT EXISTS ({open_policy})"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = :schema AND c.relname = ANY(:names) AND c.relkind IN ('r', 'p')"
+        " WHERE n.nspname = %(schema)s AND c.relname = ANY(%(names)s) AND c.relkind IN ('r', 'p')"
         " ORDER BY c.relname"
     )
     values: dict[str, Any] = {
@@ -195,7 +197,7 @@ def _relations(conn: sa.Connection, schema: str, rights: Sequence[str]) -> list[
         "rights": list(rights),
         "version": VERSION_TABLE,  # only migrations write it
     }
-    rows = conn.execute(query, values)
+    rows = fetch(conn, query, values)
     return [_Relation(name, owned, tuple(refused), rls) for name, owned, refused, rls in rows]
 
 

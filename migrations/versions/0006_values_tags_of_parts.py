@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from alembic import op
 from psycopg import errors
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DBAPIError
 
 revision = "0006"
 down_revision = "0005"
@@ -206,10 +205,8 @@ def _drop_tags() -> bool:
     try:
         with conn.begin_nested():
             conn.execute(sa.text("ALTER TABLE conversation_parts DROP COLUMN tags"))
-    except DBAPIError as failure:
-        if isinstance(failure.orig, errors.DependentObjectsStillExist | errors.LockNotAvailable):
-            return False
-        raise
+    except (errors.DependentObjectsStillExist, errors.LockNotAvailable):
+        return False
     return True
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-import psycopg
+import sqlalchemy as sa
 
 from connector.resources.resource import Child, Link, Table
 from connector.warehouse.encode.batch import Batch
@@ -24,6 +24,7 @@ from connector.warehouse.merge.diff import Found, Survey
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.privacy import erasure
 from connector.warehouse.sql import staging
+from connector.warehouse.sql.execute import copy, execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names
 from connector.warehouse.values.signatures import Signatures
 
@@ -37,14 +38,14 @@ class Stages:
         self._batches = 0
         self._used: dict[str, tuple[Table, int]] = {}
 
-    def make(self, cursor: psycopg.Cursor[Any], table: Table) -> None:
+    def make(self, conn: sa.Connection, table: Table) -> None:
         """Empty stages for a batch of the table."""
-        cursor.execute(staging.create_stages(table))
+        execute(conn, staging.create_stages(table))
         self._batches += 1
         self._used[table.name] = (table, self._batches)
         for other, last in list(self._used.values()):
             if last < self._batches - KEPT:
-                cursor.execute(staging.drop_stages(other))
+                execute(conn, staging.drop_stages(other))
                 del self._used[other.name]
 
 
@@ -55,24 +56,23 @@ class Transfer:
         self,
         names: Names,
         stages: Stages,
-        cursor: psycopg.Cursor[Any],
+        conn: sa.Connection,
         batch: Batch,
         signatures: Signatures,
         fuse: Fuse | None = None,
     ) -> None:
-        self.names, self.stages, self.cursor, self.batch = names, stages, cursor, batch
+        self.names, self.stages, self.conn, self.batch = names, stages, conn, batch
         self.signatures, self.fuse = signatures, fuse or Fuse()
         self.held: dict[str, list[str]] = {}
 
     def stage(self, by_id: bool, lag: timedelta) -> Transfer:
         """Put the batch into its stages, and take out of them what is about forgotten contacts."""
-        self.stages.make(self.cursor, self.batch.table)
+        self.stages.make(self.conn, self.batch.table)
         filled = {name: staged for name, staged in self.batch.staged.items() if staged.rows}
         for name, staged in filled.items():
-            with self.cursor.copy(staging.copy(name, staged.columns)) as copy:
-                copy.write(staged.data)
+            copy(self.conn, staging.copy(name, staged.columns), staged.data)
         table = self.batch.table
-        erasure.empty_staged(self.cursor, self.names, table, filled, by_id=by_id, lag=lag)
+        erasure.empty_staged(self.conn, self.names, table, filled, by_id=by_id, lag=lag)
         return self
 
     # -- what would change -------------------------------------------------------------------
@@ -87,31 +87,30 @@ class Transfer:
         refused = found.get((table.name, "refused"))
         if not refused:
             return found, []
-        self.cursor.execute(write.drop_places(table), {"places": refused.places})
+        execute(self.conn, write.drop_places(table), {"places": refused.places})
         self._drop_staged(table, refused.ids)
         return self._found(by_id, lag, run_id), refused.ids
 
     def _found(self, by_id: bool, lag: timedelta, run_id: int) -> Survey:
         query = surveying.survey(self.names, self.batch.table, surveying.outline(self.batch))
         values = self._asked(by_id, lag, run_id) | {"named": bool(self.batch.misfits)}
-        self.cursor.execute(query, values)
-        return {(name, fate): Found(*rest) for name, fate, *rest in self.cursor.fetchall()}
+        found = fetch(self.conn, query, values)
+        return {(name, fate): Found(*rest) for name, fate, *rest in found}
 
     def _drop_staged(self, table: Table, owners: Sequence[str]) -> None:
         for link in table.links:
-            self.cursor.execute(write.drop_staged(link.table, link.owner), [list(owners)])
+            execute(self.conn, write.drop_staged(link.table, link.owner), [list(owners)])
         for child in table.children:
             query = write.drop_staged(child.table.name, child.parent, child.table)
-            self.cursor.execute(query, [list(owners)])
-            if not child.table.positioned:
-                gone = [key for (key,) in self.cursor.fetchall()]
-                self._drop_staged(child.table, gone)
+            if child.table.positioned:
+                execute(self.conn, query, [list(owners)])
+            else:
+                self._drop_staged(child.table, scalars(self.conn, query, [list(owners)]))
 
     def differences(self) -> dict[str, list[str]]:
         """For each record the columns in which its stored row differs, [] where none does."""
         query = surveying.differences(self.names, self.batch.table, surveying.outline(self.batch))
-        self.cursor.execute(query, self._asked(by_id=True, lag=timedelta(0), run_id=None))
-        return dict(self.cursor.fetchall())
+        return dict(fetch(self.conn, query, self._asked(True, timedelta(0), run_id=None)))
 
     def _asked(self, by_id: bool, lag: timedelta, run_id: int | None) -> dict[str, Any]:
         """The parameters of what is asked of staged and stored rows."""
@@ -131,7 +130,7 @@ class Transfer:
         staged = frozenset(name for name, part in self.batch.staged.items() if part.rows)
         query = write.placeholders(self.names, self.batch.table, staged)
         if query:
-            self.cursor.execute(query, {"run_id": run_id})
+            execute(self.conn, query, {"run_id": run_id})
 
     def _merge(
         self, table: Table, found: Survey, run_id: int, parent: Family | None = None
@@ -144,18 +143,16 @@ class Transfer:
             omitted = found.get((child.table.name, "omitted"))
             if omitted and not (child.permanent and self._holds(table, child, omitted.ids)):
                 query = write.remove_children(self.names, table, child)
-                self.cursor.execute(query, {"owners": omitted.ids, "run_id": run_id})
+                execute(self.conn, query, {"owners": omitted.ids, "run_id": run_id})
         self._merge_rows(table, found, run_id, parent)
 
     def _holds(self, table: Table, child: Child, owners: list[str]) -> bool:
         """Whether these owners' lists omit too many children that are kept for ever."""
-        name, cursor = child.table.name, self.cursor
-        cursor.execute(write.count_children(self.names, table, child), {"owners": owners})
-        gone = int((cursor.fetchone() or (0,))[0])
+        name, query = child.table.name, write.count_children(self.names, table, child)
+        gone = int(scalar(self.conn, query, {"owners": owners}))
 
         def alive() -> int:
-            cursor.execute(statements.children_alive(self.names, child.table), ())
-            return int((cursor.fetchone() or (0,))[0])
+            return int(scalar(self.conn, statements.children_alive(self.names, child.table)))
 
         if self.fuse.holds(name, (table.name,), gone, alive):
             self.held[name] = owners
@@ -169,15 +166,15 @@ class Transfer:
         if new := found.get((table.name, "new")):
             every = new.number == staged.rows
             query = write.insert_rows(self.names, table, absence, parent, every=every)
-            self.cursor.execute(query, {"places": new.places, "run_id": run_id})
+            execute(self.conn, query, {"places": new.places, "run_id": run_id})
         if changed := found.get((table.name, "changed")):
             query = write.replace_rows(self.names, table, absence, parent)
-            self.cursor.execute(query, {"places": changed.places, "run_id": run_id})
+            execute(self.conn, query, {"places": changed.places, "run_id": run_id})
 
     def _merge_links(self, owner: Table, link: Link, found: Survey) -> None:
         if omitted := found.get((link.table, "omitted")):
             query = write.remove_links(self.names, owner, link)
-            self.cursor.execute(query, [omitted.ids])
+            execute(self.conn, query, [omitted.ids])
         new, changed = found.get((owner.name, "new")), found.get((link.table, "changed"))
         if self.batch.staged[link.table].rows and (new or changed):
             every = number(found, owner, "new") == self.batch.staged[owner.name].rows
@@ -185,7 +182,7 @@ class Transfer:
                 "owners": new.ids if new else [],
                 "places": changed.places if changed else "{}",
             }
-            self.cursor.execute(write.add_links(self.names, link, every=every), values)
+            execute(self.conn, write.add_links(self.names, link, every=every), values)
 
 
 def written_keys(found: Survey) -> dict[str, set[str]]:

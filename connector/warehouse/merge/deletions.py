@@ -40,8 +40,9 @@ from connector.resources.resource import (
 from connector.warehouse import state
 from connector.warehouse.merge.fuse import Fuse, too_many
 from connector.warehouse.merge.loader import Loader
-from connector.warehouse.sql.names import Names, literal, quote
-from connector.warehouse.sql.types import TEXTS
+from connector.warehouse.sql.execute import execute, fetch, scalar
+from connector.warehouse.sql.names import Names, literal
+from connector.warehouse.sql.rows import living, owned
 from connector.warehouse.state import candidates, digests
 
 FEEDS_AND_PARTS = (Activities, Deletions, Members, PerContact)
@@ -129,31 +130,28 @@ def found_gone(
     Those whose row is gone already, or was read ``lag`` after they were found to be, are dropped.
     """
     _drop_settled(conn, names, table, lag)
-    only = "" if ids is None else " AND n.id = ANY(CAST(:ids AS text[]))"
-    rows = conn.execute(
-        sa.text(
-            f"SELECT DISTINCT ON (n.id) n.id, n.resource, {_owner(table)}, n.answer,"
-            " coalesce(n.deleted_at, n.answered_at), n.deleted_at IS NOT NULL"
-            f" FROM {names.in_text('sync_nominees')} n"
-            f" JOIN {names.in_text(table.name)} o ON o.id = n.id"
-            f" WHERE n.resource = ANY(CAST(:sources AS text[])) AND n.answer IS NOT NULL{only}"
-            " ORDER BY n.id, n.deleted_at NULLS LAST, n.answered_at DESC"
-        ),
-        {"sources": list(sources(table))} | ({} if ids is None else {"ids": list(ids)}),
+    only = "" if ids is None else " AND n.id = ANY(%(ids)s)"
+    query = (
+        f"SELECT DISTINCT ON (n.id) n.id, n.resource, {_owner(table)}, n.answer,"
+        " coalesce(n.deleted_at, n.answered_at), n.deleted_at IS NOT NULL"
+        f" FROM {names('sync_nominees')} n"
+        f" JOIN {names(table.name)} o ON o.id = n.id"
+        f" WHERE n.resource = ANY(%(sources)s) AND n.answer IS NOT NULL{only}"
+        " ORDER BY n.id, n.deleted_at NULLS LAST, n.answered_at DESC"
     )
+    rows = fetch(conn, query, {"sources": list(sources(table)), "ids": list(ids or ())})
     return [Candidate(*row) for row in rows]
 
 
 def _drop_settled(conn: sa.Connection, names: Names, table: Table, lag: timedelta) -> None:
     """Drop candidates that are no living rows, and those that were read since."""
-    conn.execute(
-        sa.text(
-            f"DELETE FROM {names.in_text('sync_nominees')} n"
-            f" WHERE n.resource = ANY(CAST(:sources AS text[])) AND n.answer IS NOT NULL"
-            f" AND NOT EXISTS (SELECT FROM {names.in_text(table.name)} o WHERE o.id = n.id"
-            " AND o._deleted_at IS NULL AND NOT o._placeholder AND (o._read_at IS NULL"
-            " OR o._read_at <= coalesce(n.deleted_at, n.answered_at) + CAST(:lag AS interval)))"
-        ),
+    execute(
+        conn,
+        f"DELETE FROM {names('sync_nominees')} n"
+        " WHERE n.resource = ANY(%(sources)s) AND n.answer IS NOT NULL"
+        f" AND NOT EXISTS (SELECT FROM {names(table.name)} o WHERE o.id = n.id"
+        f" AND {living('o')} AND (o._read_at IS NULL"
+        " OR o._read_at <= coalesce(n.deleted_at, n.answered_at) + %(lag)s))",
         {"sources": list(sources(table)), "lag": lag},
     )
 
@@ -165,11 +163,7 @@ def _owner(table: Table) -> str:
     default = literal(alone[0].name) if alone else "n.resource"
     if not shared:
         return default
-    cases = [
-        f"WHEN {' AND '.join(f'o.{quote(k)} = {literal(v)}' for k, v in r.owns)}"
-        f" THEN {literal(r.name)}"
-        for r in shared
-    ]
+    cases = [f"WHEN {owned(r, 'o')} THEN {literal(r.name)}" for r in shared]
     return f"CASE {' '.join(cases)} ELSE {default} END"
 
 
@@ -226,11 +220,7 @@ def _counted_by(table: Table, found: Candidate) -> str:
 
 
 def _alive(conn: sa.Connection, names: Names, table: Table) -> int:
-    query = (
-        f"SELECT count(*) FROM {names.in_text(table.name)}"
-        " WHERE _deleted_at IS NULL AND NOT _placeholder"
-    )
-    return int(conn.execute(sa.text(query)).scalar_one())
+    return int(scalar(conn, f"SELECT count(*) FROM {names(table.name)} WHERE {living()}"))
 
 
 def _mark(
@@ -269,9 +259,10 @@ def settle_dead(conn: sa.Connection, loader: Loader) -> None:
         hanging = [r.name for r in RESOURCES if _hangs_on(r, table)]
         if not hanging:
             continue
-        statement = sa.text(
-            f"DELETE FROM {loader.names.in_text('sync_pending')} p"
-            f" USING {loader.names.in_text(table.name)} o"
-            " WHERE p.resource = ANY(:hanging) AND o.id = p.id AND o._deleted_at IS NOT NULL"
-        ).bindparams(sa.bindparam("hanging", type_=TEXTS))
-        conn.execute(statement, {"hanging": hanging})
+        execute(
+            conn,
+            f"DELETE FROM {loader.names('sync_pending')} p"
+            f" USING {loader.names(table.name)} o"
+            " WHERE p.resource = ANY(%s) AND o.id = p.id AND o._deleted_at IS NOT NULL",
+            [hanging],
+        )

@@ -20,7 +20,7 @@ from connector.warehouse.merge import statements
 from connector.warehouse.merge.batch_merge import Stages, Transfer, number, written_keys
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.privacy import erasure
-from connector.warehouse.sql.database import cursor_of
+from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names
 from connector.warehouse.state.runs import Tally
 from connector.warehouse.values.signatures import INTERCOM, Signatures
@@ -124,79 +124,58 @@ class Loader:
         return transfer.stage(by_id=True, lag=timedelta(0)).differences()
 
     def _transfer(self, conn: sa.Connection, batch: Batch) -> Transfer:
-        cursor = cursor_of(conn)
-        return Transfer(self.names, self._stages, cursor, batch, self.signatures, self.fuse)
+        return Transfer(self.names, self._stages, conn, batch, self.signatures, self.fuse)
 
     def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
         """Ids of so many living rows of the resource, chosen by chance."""
-        cursor = cursor_of(conn)
-        values = [value for _, value in resource.owns]
-        cursor.execute(statements.sample(self.names, resource), [*values, size])
-        return [key for (key,) in cursor.fetchall()]
+        return scalars(conn, statements.sample(self.names, resource), [size])
 
     def others(self, conn: sa.Connection, table: Table, ids: Sequence[str], size: int) -> list[str]:
         """Ids of so many living rows of the table, chosen by chance, that are not among these."""
-        cursor = cursor_of(conn)
-        cursor.execute(statements.others(self.names, table), [list(ids), size])
-        return [key for (key,) in cursor.fetchall()]
+        return scalars(conn, statements.others(self.names, table), [list(ids), size])
 
     def known(
         self, conn: sa.Connection, table: Table, ids: Sequence[str]
     ) -> dict[str, tuple[datetime | None, datetime | None]]:
         """(updated_at, time of the request) of the living rows among these ids."""
-        cursor = cursor_of(conn)
-        cursor.execute(statements.known(self.names, table), [list(ids)])
-        return {key: (updated_at, read_at) for key, updated_at, read_at in cursor.fetchall()}
+        found = fetch(conn, statements.known(self.names, table), [list(ids)])
+        return {key: (updated_at, read_at) for key, updated_at, read_at in found}
 
     def alive(self, conn: sa.Connection, resource: Resource) -> int:
         """How many living rows the resource has in its table."""
-        cursor = cursor_of(conn)
-        cursor.execute(statements.alive(self.names, resource), [v for _, v in resource.owns])
-        return int((cursor.fetchone() or (0,))[0])
+        return int(scalar(conn, statements.alive(self.names, resource)))
 
     def cut(self, conn: sa.Connection, resource: Resource) -> int:
         """How many lists of living rows Intercom embeds only a part of: a request for each."""
-        cursor, values = cursor_of(conn), [value for _, value in resource.owns]
-        number = 0
-        for link in resource.table.links:
-            if link.complete:
-                query = statements.cut(self.names, resource, link)
-                cursor.execute(query, [*values, EMBEDDED])
-                number += int((cursor.fetchone() or (0,))[0])
-        return number
+        return sum(
+            int(scalar(conn, statements.cut(self.names, resource, link), [EMBEDDED]))
+            for link in resource.table.links
+            if link.complete
+        )
 
     def present(
         self, conn: sa.Connection, table: Table, keys: Sequence[str], *, filled: bool = False
     ) -> set[str]:
         """Which of these keys the table has rows for; ``filled``: that are no placeholders."""
-        cursor = cursor_of(conn)
         query = statements.present(self.names, table) + (" AND NOT _placeholder" if filled else "")
-        cursor.execute(query, [list(keys)])
-        return {key for (key,) in cursor.fetchall()}
+        return set(scalars(conn, query, [list(keys)]))
 
     def all_living(self, conn: sa.Connection, resource: Resource) -> set[str]:
         """The keys of all its living rows, as ``compare`` names them."""
-        cursor = cursor_of(conn)
-        cursor.execute(statements.all_living(self.names, resource), [v for _, v in resource.owns])
-        return {key for (key,) in cursor.fetchall()}
+        return set(scalars(conn, statements.all_living(self.names, resource)))
 
     def filled(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> set[str]:
         """Which of these ids have a row that is no placeholder, deleted ones included."""
-        cursor = cursor_of(conn)
-        cursor.execute(statements.filled(self.names, table), [list(ids)])
-        return {key for (key,) in cursor.fetchall()}
+        return set(scalars(conn, statements.filled(self.names, table), [list(ids)]))
 
     def owned(self, conn: sa.Connection, resource: Resource, ids: Sequence[str]) -> set[str]:
         """Which of these ids have a row that is the resource's own."""
-        cursor, values = cursor_of(conn), [value for _, value in resource.owns]
-        cursor.execute(statements.owned(self.names, resource), [*values, list(ids)])
-        return {key for (key,) in cursor.fetchall()}
+        return set(scalars(conn, statements.owned(self.names, resource), [list(ids)]))
 
     def oldest_read(self, conn: sa.Connection, table: Table) -> datetime | None:
         """When the oldest copy that is stored was requested; None if there is none."""
-        cursor = cursor_of(conn)
-        cursor.execute(f"SELECT min(_read_at) FROM {self.names(table.name)}", ())
-        return (cursor.fetchone() or (None,))[0]
+        found: datetime | None = scalar(conn, f"SELECT min(_read_at) FROM {self.names(table.name)}")
+        return found
 
     def unfilled(
         self,
@@ -212,15 +191,14 @@ class Loader:
         What is pending under one of the names of ``readers`` is left out. ``referring``: only
         those that one of these (table, column) refers to.
         """
-        cursor, values = cursor_of(conn), [table.name, tries, list(readers), most]
-        cursor.execute(statements.unfilled(self.names, table, referring), values)
-        return [key for (key,) in cursor.fetchall()]
+        values = [table.name, tries, list(readers), most]
+        return scalars(conn, statements.unfilled(self.names, table, referring), values)
 
     def note_tried(
         self, conn: sa.Connection, table: Table, ids: Collection[str], tries: int = 1
     ) -> None:
         """Count one more try, or several, for placeholders that could not be filled."""
-        cursor_of(conn).execute(statements.note_tried(self.names), [table.name, tries, list(ids)])
+        execute(conn, statements.note_tried(self.names), [table.name, tries, list(ids)])
 
     def mark_absent(
         self,
@@ -239,16 +217,14 @@ class Loader:
         TooManyDeletesError, and marks nothing, if that is more than the ``fuse`` takes and it is
         not open for the table or the resource ``name``.
         """
-        cursor, keys, fuse = cursor_of(conn), row_keys(table, present), fuse or Fuse()
-        cursor.execute(statements.count_absent(self.names, table), [began_at, *keys])
-        gone, alive = cursor.fetchone() or (0, 0)
+        keys, fuse = row_keys(table, present), fuse or Fuse()
+        query = statements.count_absent(self.names, table)
+        ((gone, alive),) = fetch(conn, query, [began_at, *keys])
         if not fuse.is_open(table.name, name):
             fuse.check(table.name, gone, alive, name)
         if gone:
-            cursor.execute(
-                statements.mark_absent(self.names, table),
-                [began_at, run_id, began_at, *keys],
-            )
+            statement = statements.mark_absent(self.names, table)
+            execute(conn, statement, [began_at, run_id, began_at, *keys])
         fuse.note(table.name, gone)
         return int(gone)
 
@@ -270,11 +246,10 @@ class Loader:
         stays one: it was never seen alive. ``merged`` are those of the ids that live on in another
         contact: if deleted contacts are emptied, only their own row is.
         """
-        cursor = cursor_of(conn)
         values = {"run_id": run_id, "exact": exact, "lag": lag}
         values |= {"ids": list(times), "times": list(times.values())}
-        cursor.execute(statements.mark_deleted(self.names, table), values)
-        marked = [key for key, lived in cursor.fetchall() if lived]
+        found = fetch(conn, statements.mark_deleted(self.names, table), values)
+        marked = [key for key, lived in found if lived]
         if self.scrubs_deleted and table.holds_persons:
             self._scrub(conn, times, merged, run_id)
         return marked
@@ -301,10 +276,9 @@ class Loader:
         ``at`` is the time for those of which it is not told. Times of what is deleted already
         are corrected; living rows are left to ``buried`` and to who decides on them.
         """
-        cursor = cursor_of(conn)
         values = {"at": at, "run_id": run_id, "ids": list(keys)}
-        cursor.execute(statements.bury(self.names, telling), values)
-        marked = [key for key, lived in cursor.fetchall() if lived]
+        found = fetch(conn, statements.bury(self.names, telling), values)
+        marked = [key for key, lived in found if lived]
         if self.scrubs_deleted:
             erasure.forget(conn, self.names, marked, erasure.MERGED, at, run_id)
         return marked
@@ -313,20 +287,14 @@ class Loader:
         self, conn: sa.Connection, telling: Table, keys: Sequence[str]
     ) -> dict[str, datetime | None]:
         """The living rows that these rows of a telling table say are gone, and since when."""
-        cursor = cursor_of(conn)
-        cursor.execute(statements.buried(self.names, telling), [list(keys)])
-        return dict(cursor.fetchall())
+        return dict(fetch(conn, statements.buried(self.names, telling), [list(keys)]))
 
     def living(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> set[str]:
         """Which of these rows live."""
-        cursor = cursor_of(conn)
-        cursor.execute(statements.living(self.names, table), [list(ids)])
-        return {key for (key,) in cursor.fetchall()}
+        return set(scalars(conn, statements.living(self.names, table), [list(ids)]))
 
     def dead_since(
         self, conn: sa.Connection, table: Table, ids: Sequence[str]
     ) -> dict[str, datetime]:
         """When those of these rows were deleted that are."""
-        cursor = cursor_of(conn)
-        cursor.execute(statements.dead_since(self.names, table), [list(ids)])
-        return dict(cursor.fetchall())
+        return dict(fetch(conn, statements.dead_since(self.names, table), [list(ids)]))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from connector.resources.resource import Kind, Link, Resource, Table
+from connector.warehouse.sql import rows
 from connector.warehouse.sql.names import Names, quote
 
 # -- what is gone ----------------------------------------------------------------------------
 
 
-_ALIVE = "_deleted_at IS NULL AND NOT _placeholder"
+_ALIVE = rows.living()
 
 
 def _absent(table: Table) -> str:
@@ -89,7 +90,7 @@ def buried(names: Names, telling: Table) -> str:
     return (
         f"SELECT o.id, v.{when} FROM {names(telling.name)} v JOIN {names(target)} o"
         f" ON o.id = v.{subject} WHERE v.{subject} = ANY(%s)"
-        " AND o._deleted_at IS NULL AND NOT o._placeholder"
+        f" AND {rows.living('o')}"
     )
 
 
@@ -137,10 +138,9 @@ def key_text(table: Table, row: str) -> str:
 
 
 def all_living(names: Names, resource: Resource) -> str:
-    """The keys of all living rows. Parameters: the values of the columns it owns."""
-    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    """The keys of all living rows."""
     key = key_text(resource.table, "o")
-    return f"SELECT {key} FROM {names(resource.table.name)} o WHERE {_ALIVE}{owns}"
+    return f"SELECT {key} FROM {names(resource.table.name)} o WHERE {rows.own_living(resource)}"
 
 
 def filled(names: Names, table: Table) -> str:
@@ -149,15 +149,14 @@ def filled(names: Names, table: Table) -> str:
 
 
 def owned(names: Names, resource: Resource) -> str:
-    """Which ids have rows of the resource. Parameters: the values of the columns it owns, ids."""
-    owns = "".join(f"{quote(column)} = %s AND " for column, _ in resource.owns)
-    return f"SELECT id FROM {names(resource.table.name)} WHERE {owns}id = ANY(%s)"
+    """Which ids have rows of the resource. Parameter: ids."""
+    own = rows.owned(resource)
+    return f"SELECT id FROM {names(resource.table.name)} WHERE {own} AND id = ANY(%s)"
 
 
 def alive(names: Names, resource: Resource) -> str:
-    """How many living rows a resource has. Parameters: the values of the columns it owns."""
-    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
-    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
+    """How many living rows a resource has."""
+    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {rows.own_living(resource)}"
 
 
 def children_alive(names: Names, child: Table) -> str:
@@ -166,23 +165,19 @@ def children_alive(names: Names, child: Table) -> str:
 
 
 def cut(names: Names, resource: Resource, link: Link) -> str:
-    """How many of its living rows have more links than are embedded in a record.
-
-    Parameters: the values of the columns it owns, how many are embedded.
-    """
-    owns = "".join(f" AND o.{quote(column)} = %s" for column, _ in resource.owns)
+    """How many of its living rows have more links than are embedded. Parameter: how many are."""
     own = quote(link.owner)
     return (
-        f"SELECT count(*) FROM {names(resource.table.name)} o WHERE {_ALIVE}{owns} AND o.id IN"
+        f"SELECT count(*) FROM {names(resource.table.name)} o"
+        f" WHERE {rows.own_living(resource)} AND o.id IN"
         f" (SELECT {own} FROM {names(link.table)} GROUP BY {own} HAVING count(*) > %s)"
     )
 
 
 def sample(names: Names, resource: Resource) -> str:
-    """Ids of living rows by chance. Parameters: the values of the columns it owns, how many."""
-    owns = "".join(f" AND {quote(column)} = %s" for column, _ in resource.owns)
+    """Ids of living rows by chance. Parameter: how many."""
     return (
-        f"SELECT id FROM {names(resource.table.name)} WHERE {_ALIVE}{owns}"
+        f"SELECT id FROM {names(resource.table.name)} WHERE {rows.own_living(resource)}"
         " ORDER BY random() LIMIT %s"
     )
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
@@ -20,7 +19,8 @@ from connector.resources import TABLES
 from connector.resources.resource import Kind, Table
 from connector.warehouse import state
 from connector.warehouse.encode.exclusions import Exclusions, Rule
-from connector.warehouse.sql.database import Database, cursor_of
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.execute import execute, fetch
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.sql.types import sql_type
 from connector.warehouse.state.tables import EXCLUSIONS
@@ -156,14 +156,14 @@ class _Batch:
 
     def clean(self, conn: sa.Connection, after: Sequence[str], run_id: int) -> list[str] | None:
         """Clean the rows after a key; the last one's key, or None if no more follow."""
-        cursor = cursor_of(conn)
-        rows = cursor.execute(self._select(bool(after)), [*after, BATCH]).fetchall()
+        rows = fetch(conn, self._select(bool(after)), [*after, BATCH])
         if rows:
             values = [self._cleaned(row) for row in rows]
             arrays = [list(column) for column in zip(*values, strict=True)]
             run = [run_id] if self.place.table else []
-            cursor.execute(self._update(), [*run, *arrays])
-            self._touch(cursor, run_id)
+            written = execute(conn, self._update(), [*run, *arrays])
+            if self.place.parent[0]:
+                self._touch(conn, list({owner for (owner,) in written}), run_id)
         return (
             [str(value) for value in rows[-1][: len(self.place.key)]]
             if len(rows) == BATCH
@@ -228,16 +228,14 @@ class _Batch:
             f" FROM unnest({arrays}) v ({columns}) WHERE {same}{returning}"
         )
 
-    def _touch(self, cursor: psycopg.Cursor[Any], run_id: int) -> None:
+    def _touch(self, conn: sa.Connection, owners: list[str], run_id: int) -> None:
         """A row whose children changed has changed: its parent, once per run."""
-        column, table = self.place.parent
-        if column:
-            owners = list({owner for (owner,) in cursor.fetchall()})
-            cursor.execute(
-                f"UPDATE {self.names(table)} SET _changed_at = now(), _run_id = %s"
-                " WHERE id = ANY(%s) AND _run_id IS DISTINCT FROM %s",
-                [run_id, owners, run_id],
-            )
+        execute(
+            conn,
+            f"UPDATE {self.names(self.place.parent[1])} SET _changed_at = now(), _run_id = %s"
+            " WHERE id = ANY(%s) AND _run_id IS DISTINCT FROM %s",
+            [run_id, owners, run_id],
+        )
 
 
 @cache
@@ -266,4 +264,4 @@ def _type(table: Table, name: str) -> str:
 
 
 def _texts(values: Any) -> str:
-    return f"ARRAY[{', '.join(literal(value).replace('%', '%%') for value in values)}]::text[]"
+    return f"ARRAY[{', '.join(literal(value) for value in values)}]::text[]"

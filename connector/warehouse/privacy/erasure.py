@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 
 from connector.resources.resource import Table
@@ -19,7 +17,7 @@ from connector.warehouse.privacy import forgotten_rows
 from connector.warehouse.privacy.forgotten_rows import DELETED, FORGOTTEN, MERGED, MERGES
 from connector.warehouse.privacy.personal import Personal, personal, persons, stored_about
 from connector.warehouse.privacy.revival import look_again
-from connector.warehouse.sql.database import cursor_of
+from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.sql.staging import stage
 
@@ -46,9 +44,9 @@ def forget(
     wanted = list(ids)
     if not wanted:
         return 0
-    cursor = cursor_of(conn)
-    keys = wanted if reason == MERGED else _with_merged(cursor, names, wanted)
-    cursor.execute(
+    keys = wanted if reason == MERGED else _with_merged(conn, names, wanted)
+    execute(
+        conn,
         f"""
         INSERT INTO {names("sync_forgotten")} AS t (contact_id, forgotten_at, reason)
         SELECT DISTINCT id, coalesce(%s, now()), %s FROM unnest(%s::text[]) id ORDER BY id
@@ -58,9 +56,9 @@ def forget(
         [at, reason, keys, list(STRENGTH), list(STRENGTH)],
     )
     if reason != MERGED:
-        forgotten_rows.note_stored(cursor, names, keys)
+        forgotten_rows.note_stored(conn, names, keys)
     return sum(
-        _empty_stored(cursor, names, part, keys, run_id)
+        _empty_stored(conn, names, part, keys, run_id)
         for part in personal()
         if part.is_person or reason != MERGED
     )
@@ -71,32 +69,28 @@ def remember(conn: sa.Connection, names: Names, ids: Sequence[str]) -> int:
 
     What was emptied is read again by the next sync.
     """
-    cursor = cursor_of(conn)
-    keys = _with_merged(cursor, names, ids)
-    cursor.execute(f"DELETE FROM {names('sync_forgotten')} WHERE contact_id = ANY(%s)", [keys])
-    number = cursor.rowcount
-    forgotten_rows.drop(cursor, names, keys)
-    look_again(cursor, names, _with_survivors(cursor, names, keys), themselves=True)
+    keys = _with_merged(conn, names, ids)
+    off = f"DELETE FROM {names('sync_forgotten')} WHERE contact_id = ANY(%s)"
+    number = execute(conn, off, [keys]).rowcount
+    forgotten_rows.drop(conn, names, keys)
+    look_again(conn, names, _with_survivors(conn, names, keys), themselves=True)
     return number
 
 
 def forgotten(conn: sa.Connection, names: Names) -> list[tuple[str, datetime, str]]:
     """Contact, since when and why, the oldest first."""
-    cursor = cursor_of(conn)
-    cursor.execute(
-        f"SELECT contact_id, forgotten_at, reason FROM {names('sync_forgotten')} ORDER BY 2, 1",
-        (),
-    )
-    return cursor.fetchall()
+    query = f"SELECT contact_id, forgotten_at, reason FROM {names('sync_forgotten')} ORDER BY 2, 1"
+    return [(key, at, reason) for key, at, reason in fetch(conn, query)]
 
 
 def follow_merges(conn: sa.Connection, names: Names, run_id: int) -> int:
     """Forget who was merged into a forgotten contact since; the number of rows emptied."""
     name, source, target = MERGES
-    cursor, emptied = cursor_of(conn), 0
-    forgotten_rows.note_older(cursor, names)
+    emptied = 0
+    forgotten_rows.note_older(conn, names)
     for reason in (FORGOTTEN, DELETED):
-        cursor.execute(
+        targets = scalars(
+            conn,
             f"""
             SELECT DISTINCT f.contact_id FROM {names("sync_forgotten")} f
             JOIN {names(name)} m ON m.{target} = f.contact_id AND f.reason = %s
@@ -105,27 +99,27 @@ def follow_merges(conn: sa.Connection, names: Names, run_id: int) -> int:
                    >= array_position(%s::text[], f.reason)) IS NOT TRUE""",
             [reason, list(STRENGTH), list(STRENGTH)],
         )
-        targets = [key for (key,) in cursor.fetchall()]
         emptied += forget(conn, names, targets, reason, None, run_id)
     return emptied
 
 
-def _with_merged(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> list[str]:
+def _with_merged(conn: sa.Connection, names: Names, ids: Sequence[str]) -> list[str]:
     """The contacts, and whoever was merged into them, over any number of merges."""
     _, source, target = MERGES
-    return _along_merges(cursor, names, ids, target, source)
+    return _along_merges(conn, names, ids, target, source)
 
 
-def _with_survivors(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> list[str]:
+def _with_survivors(conn: sa.Connection, names: Names, ids: Sequence[str]) -> list[str]:
     """The contacts, and whomever they were merged into, over any number of merges."""
     _, source, target = MERGES
-    return _along_merges(cursor, names, ids, source, target)
+    return _along_merges(conn, names, ids, source, target)
 
 
 def _along_merges(
-    cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str], here: str, there: str
+    conn: sa.Connection, names: Names, ids: Sequence[str], here: str, there: str
 ) -> list[str]:
-    cursor.execute(
+    return scalars(
+        conn,
         f"""
         WITH RECURSIVE found (id) AS (
             SELECT unnest(%s::text[])
@@ -133,41 +127,41 @@ def _along_merges(
         SELECT id FROM found WHERE id IS NOT NULL""",
         [list(ids)],
     )
-    return [key for (key,) in cursor.fetchall()]
 
 
 # -- what is stored --------------------------------------------------------------------------
 
 
 def _empty_stored(
-    cursor: psycopg.Cursor[Any], names: Names, part: Personal, ids: list[str], run_id: int
+    conn: sa.Connection, names: Names, part: Personal, ids: list[str], run_id: int
 ) -> int:
     """Empty the rows about the contacts; a parent whose child changed has changed too."""
     full = [f"o.{quote(column)} IS NOT NULL" for column in part.columns]
     full.append(f"{_extra('o', part)} IS DISTINCT FROM o.extra")
     up = f" RETURNING o.{quote(part.parent[1].parent)}" if part.parent else ""
-    cursor.execute(
+    done = execute(
+        conn,
         f"UPDATE {names(part.table.name)} o SET {_emptied('o', part)},"
         " _changed_at = now(), _run_id = %(run_id)s"
         f" WHERE {stored_about(names, part)} AND ({' OR '.join(full)}){up}",
         {"ids": ids, "run_id": run_id},
     )
-    emptied = cursor.rowcount
-    if part.parent and emptied:
-        owners = list({owner for (owner,) in cursor.fetchall()})
-        cursor.execute(
+    if part.parent and done.rowcount:
+        owners = list({owner for (owner,) in done})
+        execute(
+            conn,
             f"UPDATE {names(part.parent[0].name)} SET _changed_at = now(), _run_id = %s"
             " WHERE id = ANY(%s)",
             [run_id, owners],
         )
-    return emptied
+    return done.rowcount
 
 
 # -- what is staged --------------------------------------------------------------------------
 
 
 def empty_staged(
-    cursor: psycopg.Cursor[Any],
+    conn: sa.Connection,
     names: Names,
     table: Table,
     staged: Iterable[str],
@@ -179,25 +173,23 @@ def empty_staged(
 
     A contact that was deleted, and that this batch shows to live, is forgotten no more.
     """
-    cursor.execute(f"SELECT EXISTS (SELECT FROM {names('sync_forgotten')})", ())
-    if not (cursor.fetchone() or (False,))[0]:
+    if not scalar(conn, f"SELECT EXISTS (SELECT FROM {names('sync_forgotten')})"):
         return
     if table.holds_persons:
-        cursor.execute(_revive(names, table), {"by_id": by_id, "lag": lag})
-        revived = [key for (key,) in cursor.fetchall()]
+        revived = scalars(conn, _revive(names, table), {"by_id": by_id, "lag": lag})
         if revived:
-            revived += _only_merged(cursor, names, revived)
-            forgotten_rows.drop(cursor, names, revived)
-            look_again(cursor, names, revived, themselves=False)
+            revived += _only_merged(conn, names, revived)
+            forgotten_rows.drop(conn, names, revived)
+            look_again(conn, names, revived, themselves=False)
     filled = set(staged)
-    forgotten_rows.note_staged(cursor, names, table, filled)
+    forgotten_rows.note_staged(conn, names, table, filled)
     for part in personal():
         if part.table.name in filled and part.table in tuple(table.family()):
-            cursor.execute(
+            execute(
+                conn,
                 f"UPDATE {stage(part.table.name)} s SET {_emptied('s', part)}"
                 f" WHERE {_staged_about(names, part)} OR"
                 f" {forgotten_rows.staged_inherits(names, part)}",
-                (),
             )
 
 
@@ -209,14 +201,14 @@ def _revive(names: Names, table: Table) -> str:
         RETURNING f.contact_id"""
 
 
-def _only_merged(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> list[str]:
+def _only_merged(conn: sa.Connection, names: Names, ids: Sequence[str]) -> list[str]:
     """Who was emptied with these, because it was merged into them: it lives on in them again."""
-    cursor.execute(
+    return scalars(
+        conn,
         f"UPDATE {names('sync_forgotten')} SET reason = {literal(MERGED)}"
         f" WHERE reason = {literal(DELETED)} AND contact_id = ANY(%s) RETURNING contact_id",
-        [_with_merged(cursor, names, ids)],
+        [_with_merged(conn, names, ids)],
     )
-    return [key for (key,) in cursor.fetchall()]
 
 
 def _staged_about(names: Names, part: Personal) -> str:

@@ -9,12 +9,12 @@ the survivor's own does not. What was never stored under the forgotten contact c
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
-import psycopg
+import sqlalchemy as sa
 
 from connector.resources.resource import Table
 from connector.warehouse.privacy.personal import Personal, personal
+from connector.warehouse.sql.execute import execute, scalars
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.sql.staging import stage
 
@@ -22,55 +22,54 @@ MERGES = ("contact_merges", "source_contact_id", "target_contact_id")
 FORGOTTEN, DELETED, MERGED = "forgotten", "deleted", "merged"  # why a contact is emptied
 
 
-def note_stored(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> None:
+def note_stored(conn: sa.Connection, names: Names, ids: Sequence[str]) -> None:
     """Note the stored rows that are about these contacts, once and for all."""
     for part in _holders():
         table, owner, target = _place(part)
-        cursor.execute(
+        execute(
+            conn,
             f"{_insert(names)} SELECT {literal(part.holder.name)}, x.{quote(owner)},"
             f" {literal(part.of)}, x.{quote(target)} FROM {names(table)} x"
             f" WHERE x.{quote(target)} = ANY(%s) ON CONFLICT DO NOTHING",
             [list(ids)],
         )
-    cursor.execute(
+    execute(
+        conn,
         f"UPDATE {names('sync_forgotten')} SET rows_noted_at = now() WHERE contact_id = ANY(%s)",
         [list(ids)],
     )
 
 
-def note_older(cursor: psycopg.Cursor[Any], names: Names) -> None:
+def note_older(conn: sa.Connection, names: Names) -> None:
     """Note the rows of contacts that an older version forgot."""
-    cursor.execute(
+    ids = scalars(
+        conn,
         f"SELECT contact_id FROM {names('sync_forgotten')}"
         f" WHERE rows_noted_at IS NULL AND reason <> {literal(MERGED)}",
-        (),
     )
-    if ids := [key for (key,) in cursor.fetchall()]:
-        note_stored(cursor, names, ids)
+    if ids:
+        note_stored(conn, names, ids)
 
 
-def note_staged(
-    cursor: psycopg.Cursor[Any], names: Names, table: Table, filled: Collection[str]
-) -> None:
+def note_staged(conn: sa.Connection, names: Names, table: Table, filled: Collection[str]) -> None:
     """Note the staged rows of the table that are about forgotten contacts."""
     family = {part.name for part in table.family()}
     for part in _holders():
         place, owner, target = _place(part)
         if part.holder.name in family and place in filled:
-            cursor.execute(
+            execute(
+                conn,
                 f"{_insert(names)} SELECT DISTINCT {literal(part.holder.name)}, x.{quote(owner)},"
                 f" {literal(part.of)}, f.contact_id FROM {stage(place)} x"
                 f" JOIN {names('sync_forgotten')} f ON f.contact_id = x.{quote(target)}"
                 f" AND f.reason <> {literal(MERGED)} ON CONFLICT DO NOTHING",
-                (),
             )
 
 
-def drop(cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str]) -> None:
+def drop(conn: sa.Connection, names: Names, ids: Sequence[str]) -> None:
     """These contacts are forgotten no more."""
-    cursor.execute(
-        f"DELETE FROM {names('sync_forgotten_rows')} WHERE contact_id = ANY(%s)", [list(ids)]
-    )
+    statement = f"DELETE FROM {names('sync_forgotten_rows')} WHERE contact_id = ANY(%s)"
+    execute(conn, statement, [list(ids)])
 
 
 def staged_inherits(names: Names, part: Personal) -> str:

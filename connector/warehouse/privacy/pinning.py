@@ -16,6 +16,7 @@ from connector.errors import SettingsError
 from connector.warehouse.encode.exclusions import Exclusions
 from connector.warehouse.privacy import cleaning
 from connector.warehouse.schema import version
+from connector.warehouse.sql.execute import scalars
 from connector.warehouse.sql.names import Names
 from connector.warehouse.state import mapping
 from connector.warehouse.state.tables import EXCLUSIONS, WORKSPACE
@@ -107,8 +108,7 @@ def manners(conn: sa.Connection, schema: str) -> dict[str, str] | None:
 
 def _was_pinned(conn: sa.Connection, schema: str) -> bool:
     """Before there was a column for it, every sync pinned them with the workspace."""
-    workspace = Names(schema).in_text(WORKSPACE.name)
-    rows = conn.execute(sa.text(f"SELECT to_jsonb(w) AS row FROM {workspace} w")).scalars()
+    rows = scalars(conn, f"SELECT to_jsonb(w) FROM {Names(schema)(WORKSPACE.name)} w")
     return any(row.get("exclusions_pinned_at", row["pinned_at"]) is not None for row in rows)
 
 

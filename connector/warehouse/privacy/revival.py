@@ -7,35 +7,36 @@ and objects that a full pass would be long in coming to are pending.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import psycopg
+import sqlalchemy as sa
 
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import PerContact, Resource, Search, Table
 from connector.warehouse import state
 from connector.warehouse.privacy.personal import Personal, personal, stored_about
+from connector.warehouse.sql.execute import execute, scalars
 from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.rows import own_living
 from connector.warehouse.state.reads import EXPIRED
 
 
-def look_again(
-    cursor: psycopg.Cursor[Any], names: Names, ids: Sequence[str], *, themselves: bool
-) -> None:
+def look_again(conn: sa.Connection, names: Names, ids: Sequence[str], *, themselves: bool) -> None:
     """Have what is about these contacts read again; ``themselves`` too, if none is just being."""
     for table, parts in _by_root():
-        owners = _about(cursor, names, parts, list(ids))
+        owners = _about(conn, names, parts, list(ids))
         if owners:
-            cursor.execute(
+            execute(
+                conn,
                 f"DELETE FROM {names('sync_digests')}"
                 f" WHERE table_name = {literal(table.name)} AND id = ANY(%s)",
                 [owners],
             )
         if owners and (themselves or not table.holds_persons):
             for resource in _searched(table):
-                cursor.execute(_pend(names, resource), [state.REVIVED, owners])
+                execute(conn, _pend(names, resource), [state.REVIVED, owners])
     beside = [r.name for r in RESOURCES if isinstance(r.reading, PerContact)]
-    cursor.execute(
+    execute(
+        conn,
         f"UPDATE {names('sync_reads')} SET read_at = %s WHERE resource = ANY(%s) AND id = ANY(%s)",
         [EXPIRED, beside, list(ids)],
     )
@@ -50,18 +51,17 @@ def _by_root() -> Iterator[tuple[Table, list[Personal]]]:
 
 
 def _about(
-    cursor: psycopg.Cursor[Any], names: Names, parts: Sequence[Personal], ids: list[str]
+    conn: sa.Connection, names: Names, parts: Sequence[Personal], ids: list[str]
 ) -> list[str]:
     """The ids of the objects that are about these contacts, in whatever part of them."""
     found: set[str] = set()
     for part in parts:
         owner = part.parent[1].parent if part.parent else "id"
-        cursor.execute(
+        query = (
             f"SELECT DISTINCT o.{quote(owner)} FROM {names(part.table.name)} o"
-            f" WHERE {stored_about(names, part)}",
-            {"ids": ids},
+            f" WHERE {stored_about(names, part)}"
         )
-        found.update(key for (key,) in cursor.fetchall())
+        found.update(scalars(conn, query, {"ids": ids}))
     return sorted(found)
 
 
@@ -72,12 +72,11 @@ def _searched(table: Table) -> list[Resource]:
 
 def _pend(names: Names, resource: Resource) -> str:
     """Make living objects pending. Parameters: the reason, ids."""
-    owns = "".join(f" AND o.{quote(c)} = {literal(value)}" for c, value in resource.owns)
     return (
         f"INSERT INTO {names('sync_pending')}"
         " (resource, id, reason, attempts, not_before, first_seen_at)"
         f" SELECT {literal(resource.name)}, o.id, %s, 0, 'epoch', now()"
         f" FROM {names(resource.table.name)} o"
-        f" WHERE o.id = ANY(%s) AND o._deleted_at IS NULL AND NOT o._placeholder{owns}"
+        f" WHERE o.id = ANY(%s) AND {own_living(resource, 'o')}"
         " ORDER BY o.id ON CONFLICT DO NOTHING"
     )

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from connector.resources.resource import Table
+from connector.warehouse.sql.execute import fetch
 from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.sql.rows import living
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,10 @@ def measure(conn: sa.Connection, names: Names, table: Table) -> Completeness:
     cut, stored = quote(table.truncated), quote(table.stored)
     # Intercom counts the first message as a part, which is no row of its own.
     lacking = f"{stored} < {quote(table.counted)} - 1" if table.counted else "false"
-    row = conn.exec_driver_sql(
+    (row,) = fetch(
+        conn,
         f"SELECT coalesce(sum({stored}), 0), count(*) FILTER (WHERE {lacking}),"
         f" count(*) FILTER (WHERE {cut})"
-        f" FROM {names(table.name)} WHERE _deleted_at IS NULL AND NOT _placeholder"
-    ).one()
+        f" FROM {names(table.name)} WHERE {living()}",
+    )
     return Completeness(*map(int, row))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from connector.resources import TABLES
 from connector.resources.resource import Table
+from connector.warehouse.sql.execute import fetch, scalar
 from connector.warehouse.sql.names import Names
 
 SAMPLE = 10_000  # rows of a table that are looked at
@@ -34,11 +35,11 @@ def unclaimed(conn: sa.Connection, schema: str) -> Iterator[Unclaimed]:
 
 def _of(conn: sa.Connection, names: Names, table: Table) -> Unclaimed:
     """The sample is of whole blocks, spread over the table by the size that Postgres assumes."""
-    size = sa.text(
+    size = (
         "SELECT c.reltuples FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = :schema AND c.relname = :table"
+        " WHERE n.nspname = %(schema)s AND c.relname = %(table)s"
     )
-    assumed = conn.execute(size, {"schema": names.schema, "table": table.name}).scalar_one()
+    assumed = scalar(conn, size, {"schema": names.schema, "table": table.name})
     per_cent = min(100.0, 100.0 * SAMPLE / max(assumed, 1.0))
     statement = f"""
         WITH sample AS MATERIALIZED (
@@ -50,6 +51,6 @@ def _of(conn: sa.Connection, names: Names, table: Table) -> Unclaimed:
             SELECT jsonb_object_keys(extra) AS key FROM sample WHERE extra IS NOT NULL
         ) k ON true
         GROUP BY k.key ORDER BY 3 DESC, 2 LIMIT {MOST_KEYS}"""
-    found = list(conn.exec_driver_sql(statement))
+    found = fetch(conn, statement)
     keys = {key: count for _, key, count in found if key is not None}
     return Unclaimed(table.name, found[0][0], keys)

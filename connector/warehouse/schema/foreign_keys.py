@@ -11,11 +11,11 @@ from functools import cache
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from connector.resources.resource import Table
 from connector.warehouse.schema.tables import metadata
 from connector.warehouse.sql import locks
+from connector.warehouse.sql.execute import execute, fetch
 from connector.warehouse.sql.names import Names, quote
 
 Key = tuple[str, str, str]  # table, column, the table that it refers to
@@ -43,13 +43,10 @@ def drop(conn: sa.Connection, names: Names, table: Table) -> bool:
         with locks.briefly(conn):  # readers of both tables are kept out
             for key in declared():
                 if key[0] in parts and key in there:
-                    conn.exec_driver_sql(
-                        f"ALTER TABLE {names(key[0])} DROP CONSTRAINT {quote(there[key])}"
-                    )
-    except DBAPIError as failure:
-        if locks.is_busy(failure) or isinstance(failure.orig, psycopg.ProgrammingError):
-            return False
-        raise
+                    constraint = quote(there[key])
+                    execute(conn, f"ALTER TABLE {names(key[0])} DROP CONSTRAINT {constraint}")
+    except (psycopg.errors.LockNotAvailable, psycopg.ProgrammingError):
+        return False
     return True
 
 
@@ -58,23 +55,22 @@ def restore(conn: sa.Connection, names: Names) -> list[str]:
     there = _present(conn, names)
     missing = [key for key in declared() if key not in there]
     for name, column, target in missing:
-        conn.exec_driver_sql(
+        execute(
+            conn,
             f"ALTER TABLE {names(name)} ADD FOREIGN KEY ({quote(column)})"
-            f" REFERENCES {names(target)} (id) DEFERRABLE INITIALLY IMMEDIATE"
+            f" REFERENCES {names(target)} (id) DEFERRABLE INITIALLY IMMEDIATE",
         )
     return [f"{name}.{column}" for name, column, _ in missing]
 
 
 def _present(conn: sa.Connection, names: Names) -> dict[Key, str]:
     """The names of the foreign keys there are."""
-    rows = conn.execute(
-        sa.text(
-            "SELECT t.relname, a.attname, f.relname, c.conname FROM pg_constraint c"
-            " JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class f ON f.oid = c.confrelid"
-            " JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]"
-            " JOIN pg_namespace n ON n.oid = c.connamespace"
-            " WHERE c.contype = 'f' AND n.nspname = :schema"
-        ),
-        {"schema": names.schema},
+    query = (
+        "SELECT t.relname, a.attname, f.relname, c.conname FROM pg_constraint c"
+        " JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class f ON f.oid = c.confrelid"
+        " JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]"
+        " JOIN pg_namespace n ON n.oid = c.connamespace"
+        " WHERE c.contype = 'f' AND n.nspname = %(schema)s"
     )
+    rows = fetch(conn, query, {"schema": names.schema})
     return {(table, column, target): name for table, column, target, name in rows}

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from connector.errors import NamesTakenError
 from connector.warehouse.schema.tables import metadata
+from connector.warehouse.sql.execute import fetch
 from connector.warehouse.sql.types import TEXTS
 from connector.warehouse.state.tables import RELATIONS
 
@@ -80,16 +81,16 @@ def needed(views: Iterable[str]) -> dict[str, str]:
 
 def there(conn: sa.Connection, schema: str, names: Collection[str]) -> dict[str, str]:
     """Which of these names relations or types bear, with the kind."""
-    query = sa.text(
+    query = (
         "SELECT c.relname, c.relkind::text FROM pg_class c"
         " JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = :schema AND c.relname = ANY(:names)"
+        " WHERE n.nspname = %(schema)s AND c.relname = ANY(%(names)s)"
         " UNION ALL SELECT t.typname, 'T' FROM pg_type t"
         " JOIN pg_namespace n ON n.oid = t.typnamespace"
-        " WHERE n.nspname = :schema AND t.typname = ANY(:names) AND t.typrelid = 0"
+        " WHERE n.nspname = %(schema)s AND t.typname = ANY(%(names)s) AND t.typrelid = 0"
         " AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)"
     )
-    rows = conn.execute(query, {"schema": schema, "names": list(names)})
+    rows = fetch(conn, query, {"schema": schema, "names": list(names)})
     return {row[0]: row[1] for row in rows}
 
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 
 from connector.warehouse.schema.relations import VERSION_TABLE
+from connector.warehouse.sql.execute import execute
 
 
 def present(conn: sa.Connection, schema: str) -> str | None:
@@ -18,10 +19,10 @@ def present(conn: sa.Connection, schema: str) -> str | None:
 
 def has_column(conn: sa.Connection, schema: str, table: str, column: str) -> bool:
     """Whether there is such a column in a table of that schema."""
-    query = sa.text(
+    query = (
         "SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema"
-        " AND c.relname = :table AND c.relkind = 'r' AND a.attname = :column"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s"
+        " AND c.relname = %(table)s AND c.relkind = 'r' AND a.attname = %(column)s"
     )
     given = {"schema": schema, "table": table, "column": column}
-    return conn.execute(query, given).first() is not None
+    return execute(conn, query, given).fetchone() is not None

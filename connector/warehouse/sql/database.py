@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from connector.errors import (
     AlreadyRunningError,
@@ -30,6 +29,7 @@ from connector.errors import (
 )
 from connector.warehouse.sql import refusals, session
 from connector.warehouse.sql.dsn import conninfo
+from connector.warehouse.sql.execute import scalar
 from connector.warehouse.sql.session import READS, WRITES, Opening, ShortageError, StandbyError
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class Database:
             "postgresql+psycopg://", creator=self._open, poolclass=sa.pool.NullPool
         ).execution_options(schema_translate_map={None: schema}, opening=WRITES)
         sa.event.listen(self.engine, "begin", self._begin)
+        sa.event.listen(self.engine, "handle_error", _drivers_own)
 
     def __repr__(self) -> str:
         return f"Database(schema={self.schema!r})"  # the URL may hold a password
@@ -99,7 +100,7 @@ class Database:
         while True:
             try:
                 return self.engine.connect()
-            except DBAPIError as failure:
+            except psycopg.Error as failure:
                 reason, advice = _reason(failure), _final(failure)
                 over = self._clock() + pause > deadline or self.stopped.is_set()
                 if over or advice is not None:
@@ -114,7 +115,7 @@ class Database:
         """Close all connections, and so release the lock."""
         for connection in (self._writer, self._locker):
             if connection is not None:
-                with contextlib.suppress(DBAPIError):
+                with contextlib.suppress(psycopg.Error):
                     connection.close()
         self._writer = self._locker = None
 
@@ -172,26 +173,25 @@ class Database:
             try:
                 with self.transaction(opening) as conn:
                     return work(conn)
-            except (DBAPIError, psycopg.Error) as failure:  # the loader uses the driver's cursor
+            except psycopg.Error as failure:
                 tries += 1
                 self._recover(failure, tries)
 
-    def _recover(self, failure: DBAPIError | psycopg.Error, tries: int) -> None:
+    def _recover(self, failure: psycopg.Error, tries: int) -> None:
         """Make the next try possible, or raise."""
-        cause = failure.orig if isinstance(failure, DBAPIError) else failure
-        self._raise_if_refused(failure, cause)
-        if _is_of_a_row(cause):
-            raise RowRefusedError(f"Postgres refuses a row ({_kind(cause)})") from failure
+        self._raise_if_refused(failure)
+        if _is_of_a_row(failure):
+            raise RowRefusedError(f"Postgres refuses a row ({_kind(failure)})") from failure
         if self.stopped.is_set():
             raise failure
-        if isinstance(cause, TRANSIENT) and tries < TRIES:
+        if isinstance(failure, TRANSIENT) and tries < TRIES:
             logger.warning("writing again after: %s", _reason(failure))
             self.stopped.wait(PAUSE * tries)
-        elif _is_lost(cause) and tries < TRIES:
+        elif _is_lost(failure) and tries < TRIES:
             logger.warning("connection to the database lost: %s", _reason(failure))
             self._discard_writer()
             self._writer = self._connect(PATIENCE_DURING_RUN, DatabaseLostError)
-        elif isinstance(cause, psycopg.OperationalError) or _is_lost(cause):
+        elif isinstance(failure, psycopg.OperationalError) or _is_lost(failure):
             raise DatabaseLostError(
                 f"the database cannot go on ({_reason(failure)}); what was committed is safe:"
                 " mend it and run again"
@@ -199,27 +199,27 @@ class Database:
         else:
             raise failure
 
-    def _raise_if_refused(self, failure: Exception, cause: object) -> None:
+    def _raise_if_refused(self, failure: psycopg.Error) -> None:
         """Raise where no repetition helps: rights, a standby, a pooler without a connection."""
-        if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        if isinstance(failure, psycopg.errors.InsufficientPrivilege):
             raise DatabaseRefusedError(
                 f"Postgres refuses ({_reason(failure)}); check the rights of the role"
             ) from failure
-        if isinstance(cause, StandbyError) and not self._has_written:
+        if isinstance(failure, StandbyError) and not self._has_written:
             raise DatabaseRefusedError(STANDBY) from failure
-        if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction):
+        if isinstance(failure, psycopg.errors.ReadOnlySqlTransaction):
             raise DatabaseError(
                 f"Postgres refuses ({_reason(failure)}); check that DATABASE_URL names the primary"
                 " server"
             ) from failure
-        if isinstance(cause, ShortageError):
+        if isinstance(failure, ShortageError):
             raise DatabaseUnreachableError(
                 f"cannot begin a transaction ({_reason(failure)}); {_advice(failure)}"
             ) from failure
 
     def _discard_writer(self) -> None:
         if self._writer is not None:
-            with contextlib.suppress(DBAPIError, psycopg.Error):
+            with contextlib.suppress(psycopg.Error):
                 self._writer.invalidate()
                 self._writer.close()
         self._writer = None
@@ -229,12 +229,10 @@ class Database:
     def lock(self) -> None:
         """Hold this schema's lock until ``close``; AlreadyRunningError if another run holds it."""
         conn = self._locker = self._connect(PATIENCE_AT_START, DatabaseUnreachableError)
-        key = _lock_key(self.schema)
         try:
-            conn.begin()
-            got = conn.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar()
-        except (DBAPIError, psycopg.Error) as failure:
-            self._raise_if_refused(failure, failure)
+            got = scalar(conn, f"SELECT pg_try_advisory_xact_lock({_KEY})", _lock_key(self.schema))
+        except psycopg.Error as failure:
+            self._raise_if_refused(failure)
             raise DatabaseUnreachableError(
                 f"the lock of schema {self.schema} cannot be taken ({_reason(failure)})"
             ) from failure
@@ -244,27 +242,32 @@ class Database:
             )
 
 
-def _lock_key(schema: str) -> sa.Function[Any]:
-    return sa.func.hashtextextended("intercom-warehouse:" + schema, 0)
+_KEY = "hashtextextended(%(lock)s, 0)"
+
+
+def _lock_key(schema: str) -> dict[str, str]:
+    return {"lock": f"intercom-warehouse:{schema}"}
 
 
 def is_locked(conn: sa.Connection, schema: str) -> bool:
     """Whether anybody holds the schema's lock now: looked up, not tried, so in nobody's way."""
     # A key of 64 bits is shown in two halves; objsubid 1 says so.
-    query = sa.text(
+    query = (
         "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
         " AND objsubid = 1 AND database = (SELECT oid FROM pg_database"
         " WHERE datname = current_database())"
-        " AND (classid::bigint << 32) | objid::bigint = :key)"
+        f" AND (classid::bigint << 32) | objid::bigint = {_KEY})"
     )
-    key = conn.execute(sa.select(_lock_key(schema))).scalar_one()
-    return bool(conn.execute(query, {"key": key}).scalar_one())
+    return bool(scalar(conn, query, _lock_key(schema)))
 
 
-def cursor_of(conn: sa.Connection) -> psycopg.Cursor[Any]:
-    """The driver's cursor: it can COPY, and its errors quote no values."""
-    raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
-    return raw.cursor()
+def _drivers_own(context: sa.ExceptionContext) -> BaseException | None:
+    """What SQLAlchemy raises: the driver's error as it is, which quotes no parameters.
+
+    So one kind of error comes of a statement, whichever way it went.
+    """
+    cause = context.original_exception
+    return cause if isinstance(cause, psycopg.Error) else None
 
 
 TRANSIENT = (
@@ -286,38 +289,36 @@ STANDBY = (
 OF_A_ROW = ("22", "23", "54", "P0")
 
 
-def _is_of_a_row(cause: object) -> bool:
+def _is_of_a_row(failure: psycopg.Error) -> bool:
     """Whether what is written is refused for what it is, and not the database unable to write."""
-    return (getattr(cause, "sqlstate", None) or "").startswith(OF_A_ROW)
+    return (failure.sqlstate or "").startswith(OF_A_ROW)
 
 
-def _kind(cause: object) -> str:
+def _kind(failure: psycopg.Error) -> str:
     """Why a row is refused, without a value of it: the server's words only where they hold none."""
-    if not isinstance(cause, psycopg.Error):
-        return "for a reason not known"
-    said = cause.diag.message_primary if (cause.sqlstate or "").startswith(("23", "54")) else None
-    return f"{cause.sqlstate} {said or type(cause).__name__}"
+    state = failure.sqlstate or ""
+    said = failure.diag.message_primary if state.startswith(("23", "54")) else None
+    return f"{failure.sqlstate} {said or type(failure).__name__}"
 
 
-def _is_lost(cause: object) -> bool:
+def _is_lost(failure: psycopg.Error) -> bool:
     """Whether the connection is gone: the driver gives no state, or the server says so."""
-    if isinstance(cause, psycopg.InterfaceError | StandbyError):  # another one became the primary
+    if isinstance(failure, psycopg.InterfaceError | StandbyError):  # another one is the primary
         return True
-    state = getattr(cause, "sqlstate", None) or ""
+    state = failure.sqlstate or ""
     if state in ENDED_FOR_TIME:
         return True
-    return isinstance(cause, psycopg.OperationalError) and (
+    return isinstance(failure, psycopg.OperationalError) and (
         not state or state.startswith(("08", "57P")) or state == "53300"
     )
 
 
-def _final(failure: DBAPIError) -> str | None:
+def _final(failure: psycopg.Error) -> str | None:
     """What to do about a connection that will never be had; None where it may come."""
-    if isinstance(failure.orig, ShortageError):
+    if isinstance(failure, ShortageError):
         return _advice(failure)
-    state = getattr(failure.orig, "sqlstate", None)
-    stays = state and not _is_lost(failure.orig)
-    return refusals.final(str(failure.orig)) or (_advice(failure) if stays else None)
+    stays = failure.sqlstate and not _is_lost(failure)
+    return refusals.final(str(failure)) or (_advice(failure) if stays else None)
 
 
 def _advice(failure: Exception) -> str:
@@ -325,8 +326,7 @@ def _advice(failure: Exception) -> str:
     reason = _reason(failure)
     if advice := refusals.final(reason):
         return advice
-    cause = failure.orig if isinstance(failure, DBAPIError) else failure
-    if isinstance(cause, ShortageError) or refusals.is_shortage(reason):
+    if isinstance(failure, ShortageError) or refusals.is_shortage(reason):
         return (
             "there are too few connections: a sync needs two at the same time, one of which holds"
             " its lock; raise the pool's or server's limit, or end what takes them"
@@ -342,5 +342,4 @@ def _sever(raw: psycopg.Connection[Any]) -> None:
 
 def _reason(failure: Exception) -> str:
     """The driver's message in one line; libpq never puts a password in it."""
-    cause = failure.orig if isinstance(failure, DBAPIError) else failure
-    return " ".join(str(cause).split())
+    return " ".join(str(failure).split())

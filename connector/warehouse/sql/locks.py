@@ -13,7 +13,8 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+
+from connector.warehouse.sql.execute import execute, fetch, scalar
 
 WAIT = 2.0
 """Seconds that all statements of a block may wait together: analysts hold locks for hours."""
@@ -27,42 +28,56 @@ def briefly(conn: sa.Connection) -> Iterator[None]:
     """A savepoint whose statements wait for locks no longer than ``WAIT``, all together.
 
     What is locked first stays locked while the rest is waited for, so a limit for each would not
-    do. Raises DBAPIError, see ``is_busy``, and nothing of the block is left.
+    do. Raises psycopg's error, see ``is_busy``, and nothing of the block is left.
     """
-    end = now() + WAIT
-
-    def limit(_: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if statement.startswith("ROLLBACK"):  # nothing else is taken then
-            return
-        left = max(SHORTEST, end - now())
-        cursor.execute(f"SET LOCAL lock_timeout = {round(left * 1000)}")
-
-    before = conn.execute(sa.text("SELECT current_setting('lock_timeout')")).scalar()
+    before = scalar(conn, "SELECT current_setting('lock_timeout')")
     with conn.begin_nested():
-        sa.event.listen(conn, "before_cursor_execute", limit)
-        try:
+        with _limited(conn, now() + WAIT):
             yield
-        finally:
-            sa.event.remove(conn, "before_cursor_execute", limit)
-        conn.execute(sa.select(sa.func.set_config("lock_timeout", before, True)))
+        execute(conn, "SELECT set_config('lock_timeout', %(before)s, true)", {"before": before})
+
+
+@contextmanager
+def _limited(conn: sa.Connection, end: float) -> Iterator[None]:
+    """Whatever is executed, by SQLAlchemy or as text, waits for locks no longer than that."""
+
+    class Limited(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *rest: Any, **options: Any) -> Any:
+            if not query.startswith("ROLLBACK"):  # nothing else is taken then
+                self._limit()
+            return super().execute(query, *rest, **options)
+
+        def executemany(self, *statement: Any, **options: Any) -> None:
+            self._limit()
+            super().executemany(*statement, **options)
+
+        def _limit(self) -> None:
+            left = max(SHORTEST, end - now())
+            super().execute(f"SET LOCAL lock_timeout = {round(left * 1000)}")
+
+    raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
+    before, raw.cursor_factory = raw.cursor_factory, Limited
+    try:
+        yield
+    finally:
+        raw.cursor_factory = before
 
 
 def is_busy(failure: BaseException | None) -> bool:
     """Whether it says that a lock could not be had in time."""
-    cause = failure.orig if isinstance(failure, DBAPIError) else failure
-    return isinstance(cause, psycopg.errors.LockNotAvailable)
+    return isinstance(failure, psycopg.errors.LockNotAvailable)
 
 
 def holders(conn: sa.Connection, schema: str) -> str:
     """Who else has locks on what the schema holds, to be named in an error; "" if nobody."""
-    query = sa.text(
+    query = (
         "SELECT DISTINCT l.pid, coalesce(a.usename::text, '') FROM pg_locks l"
         " JOIN pg_class c ON c.oid = l.relation"
         " JOIN pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
-        " WHERE l.granted AND n.nspname = :schema AND l.pid <> pg_backend_pid()"
+        " WHERE l.granted AND n.nspname = %(schema)s AND l.pid <> pg_backend_pid()"
         " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " ORDER BY 1 LIMIT 5"
     )
-    rows = conn.execute(query, {"schema": schema})
+    rows = fetch(conn, query, {"schema": schema})
     return ", ".join(f"process {pid} of {role or 'another role'}" for pid, role in rows)

@@ -23,12 +23,4 @@ class Names:
     schema: str
 
     def __call__(self, table: str) -> str:
-        """As it stands in a statement with parameters, where a percent sign is doubled."""
-        return self.plain(table).replace("%", "%%")
-
-    def in_text(self, table: str) -> str:
-        """As it stands in SQLAlchemy's text(), where a colon begins a parameter."""
-        return self.plain(table).replace(":", "\\:")
-
-    def plain(self, table: str) -> str:
         return f"{quote(self.schema)}.{quote(table)}"

@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources.resource import Resource, Table
-from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.execute import execute, scalar
+from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.sql.rows import living, own_living
 from connector.warehouse.sql.types import TEXTS
 from connector.warehouse.state.partitions import Span
 from connector.warehouse.state.tables import HIDDEN, NOMINEES
@@ -43,13 +45,13 @@ def nominate(
     table = resource.table
     reveal(conn, table, seen)
     query = (
-        f"INSERT INTO {names.in_text('sync_nominees')} (resource, id)"
-        f" SELECT :name, t.id FROM {_omitted(names, resource, span, by)}"
+        f"INSERT INTO {names('sync_nominees')} (resource, id)"
+        f" SELECT %(name)s, t.id FROM {_omitted(names, resource, span, by)}"
         " ORDER BY t.id ON CONFLICT DO NOTHING"
     )
     told = {"name": resource.name, "seen": list(seen)}
     values = {**told, **_values(resource, read_at, before, span)}
-    return conn.execute(sa.text(query), values).rowcount
+    return execute(conn, query, values).rowcount
 
 
 def omitted(
@@ -58,7 +60,7 @@ def omitted(
     """How many rows that fall into the span would be asked for by id, if a list omitted them."""
     query = f"SELECT count(*) FROM {_omitted(names, resource, span, by)}"
     values = {"seen": list[str](), **_values(resource, now, now, span)}
-    return int(conn.execute(sa.text(query), values).scalar_one())
+    return int(scalar(conn, query, values))
 
 
 def _values(
@@ -71,22 +73,21 @@ def _values(
 
 def _omitted(names: Names, resource: Resource, span: Span | None, by: str) -> str:
     table = resource.table
-    conditions = ["t._deleted_at IS NULL", "NOT t._placeholder"]
-    conditions += [f"t.{quote(k)} = {literal(v)}" for k, v in resource.owns]
-    conditions += ["(t._read_at IS NULL OR t._read_at < :read_at)"]
+    conditions = [own_living(resource, "t")]
+    conditions += ["(t._read_at IS NULL OR t._read_at < %(read_at)s)"]
     moved = [c.name for c in table.columns if c.name in ("created_at", "updated_at")]
-    conditions += [f"(t.{name} IS NULL OR t.{name} < :before)" for name in moved]
+    conditions += [f"(t.{name} IS NULL OR t.{name} < %(before)s)" for name in moved]
     if span:
         cut = f"t.{quote(by)}"
-        within = f"{cut} >= :lower AND {cut} < :upper"
+        within = f"{cut} >= %(lower)s AND {cut} < %(upper)s"
         # The first window also answers for rows of which that time is not known.
         conditions.append(f"({within} OR {cut} IS NULL)" if span.lower.year == 1 else within)
     conditions += [
-        "NOT EXISTS (SELECT FROM unnest(CAST(:seen AS text[])) s (id) WHERE s.id = t.id)",
-        f"NOT EXISTS (SELECT FROM {names.in_text('sync_hidden')} h WHERE h.table_name = :table"
-        " AND h.id = t.id AND h.reads > 1 AND h.read_at > :rarely)",
+        "NOT EXISTS (SELECT FROM unnest(CAST(%(seen)s AS text[])) s (id) WHERE s.id = t.id)",
+        f"NOT EXISTS (SELECT FROM {names('sync_hidden')} h WHERE h.table_name = %(table)s"
+        " AND h.id = t.id AND h.reads > 1 AND h.read_at > %(rarely)s)",
     ]
-    return f"{names.in_text(table.name)} t WHERE {' AND '.join(conditions)}"
+    return f"{names(table.name)} t WHERE {' AND '.join(conditions)}"
 
 
 def nominees(conn: sa.Connection, resource: str, after: str, most: int) -> list[str]:
@@ -120,25 +121,16 @@ def answer(
     if not gone:
         return
     own = "coalesce(excluded.deleted_at, n.deleted_at)"
-    conn.execute(
-        sa.text(
-            f"INSERT INTO {names.in_text(NOMINEES.name)} AS n"
-            " (resource, id, answer, answered_at, deleted_at)"
-            " SELECT :resource, v.id, :what, :at, v.went_at"
-            " FROM unnest(CAST(:ids AS text[]), CAST(:times AS timestamptz[])) v (id, went_at)"
-            f" JOIN {names.in_text(table.name)} o ON o.id = v.id"
-            " WHERE o._deleted_at IS NULL AND NOT o._placeholder ORDER BY v.id"
-            " ON CONFLICT (resource, id) DO UPDATE SET answer = excluded.answer,"
-            f" answered_at = excluded.answered_at, deleted_at = {own}"
-        ),
-        {
-            "resource": resource,
-            "what": what,
-            "at": at,
-            "ids": list(gone),
-            "times": list(gone.values()),
-        },
+    statement = (
+        f"INSERT INTO {names(NOMINEES.name)} AS n (resource, id, answer, answered_at, deleted_at)"
+        " SELECT %(resource)s, v.id, %(what)s, %(at)s, v.went_at"
+        " FROM unnest(%(ids)s::text[], %(times)s::timestamptz[]) v (id, went_at)"
+        f" JOIN {names(table.name)} o ON o.id = v.id WHERE {living('o')} ORDER BY v.id"
+        " ON CONFLICT (resource, id) DO UPDATE SET answer = excluded.answer,"
+        f" answered_at = excluded.answered_at, deleted_at = {own}"
     )
+    values = {"resource": resource, "what": what, "at": at}
+    execute(conn, statement, {**values, "ids": list(gone), "times": list(gone.values())})
 
 
 def dismiss(

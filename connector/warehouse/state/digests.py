@@ -19,7 +19,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources.lists import MORE, SPACED_MORE
 from connector.resources.resource import Resource, Table
-from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.execute import scalar
+from connector.warehouse.sql.names import Names
+from connector.warehouse.sql.rows import own_living
 from connector.warehouse.sql.types import TEXTS
 from connector.warehouse.state.tables import DIGESTS
 from connector.warehouse.values.signatures import INTERCOM, Signatures
@@ -84,13 +86,12 @@ def stored(conn: sa.Connection, table: Table, ids: Sequence[str]) -> dict[str, i
 
 def unknown(conn: sa.Connection, names: Names, resource: Resource) -> int:
     """How many living rows have no digest: a full pass asks for each of them once more."""
-    owns = "".join(f" AND o.{quote(column)} = {literal(value)}" for column, value in resource.owns)
     query = (
-        f"SELECT count(*) FROM {names.in_text(resource.table.name)} o"
-        f" WHERE o._deleted_at IS NULL AND NOT o._placeholder{owns} AND NOT EXISTS"
-        f" (SELECT FROM {names.in_text(DIGESTS.name)} d WHERE d.table_name = :name AND d.id = o.id)"
+        f"SELECT count(*) FROM {names(resource.table.name)} o"
+        f" WHERE {own_living(resource, 'o')} AND NOT EXISTS"
+        f" (SELECT FROM {names(DIGESTS.name)} d WHERE d.table_name = %(name)s AND d.id = o.id)"
     )
-    return int(conn.execute(sa.text(query), {"name": resource.table.name}).scalar_one())
+    return int(scalar(conn, query, {"name": resource.table.name}))
 
 
 def note(

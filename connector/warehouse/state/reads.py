@@ -14,14 +14,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from connector.warehouse.sql.execute import fetch, scalar
 from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.sql.rows import living
 from connector.warehouse.state.tables import READS
 
 PAGE = 2_000
 EXPIRED = datetime(1970, 1, 1, tzinfo=UTC)
 """When what is to be read again was read, whenever that was."""
 
-_ALIVE = "c._deleted_at IS NULL AND NOT c._placeholder"
+_ALIVE = living("c")
 
 
 @dataclass(frozen=True)
@@ -56,29 +58,26 @@ def never_read(conn: sa.Connection, names: Names, turns: Turns, after: str) -> l
 
 
 def _pending(names: Names) -> str:
-    return (
-        f"SELECT FROM {names.in_text('sync_pending')} p WHERE p.resource = :resource"
-        " AND p.id = c.id"
-    )
+    return f"SELECT FROM {names('sync_pending')} p WHERE p.resource = %(resource)s AND p.id = c.id"
 
 
 def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list[Turn]:
     """Contacts that are due for a reason, by id."""
     reasons = [
-        "r.read_at = :expired",
-        f"EXISTS ({_pending(names)}{'' if turns.before else ' AND p.not_before <= :began_at'})",
+        "r.read_at = %(expired)s",
+        f"EXISTS ({_pending(names)}{'' if turns.before else ' AND p.not_before <= %(began_at)s'})",
     ]
     if turns.before is not None:
-        reasons.append("r.read_at < :before")
+        reasons.append("r.read_at < %(before)s")
     if turns.active:
         # Searches lag behind, so what was read just after a change may not have shown it.
         reasons.append("greatest(c.updated_at, c.last_seen_at) > r.read_at - interval '15 minutes'")
     if turns.counted:
         table, parent, column = turns.counted
         reasons.append(
-            "(r.id IS NULL OR c._read_at > r.read_at OR r.again_at <= :began_at)"
+            "(r.id IS NULL OR c._read_at > r.read_at OR r.again_at <= %(began_at)s)"
             f" AND coalesce(c.{quote(column)}, 0) <>"
-            f" (SELECT count(*) FROM {names.in_text(table)} k WHERE k.{quote(parent)} = c.id"
+            f" (SELECT count(*) FROM {names(table)} k WHERE k.{quote(parent)} = c.id"
             " AND k._deleted_at IS NULL)"
         )
     condition = "(" + ") OR (".join(reasons) + ")"
@@ -95,22 +94,20 @@ def _turns(
     condition: str,
     values: dict[str, Any],
 ) -> list[Turn]:
-    query = sa.text(
-        f"SELECT c.id, r.read_at FROM {names.in_text('contacts')} c"
-        f" LEFT JOIN {names.in_text('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
-        f" WHERE {_ALIVE} AND c.id > :after AND ({condition}) AND {_stays(names)}"
+    query = (
+        f"SELECT c.id, r.read_at FROM {names('contacts')} c"
+        f" LEFT JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
+        f" WHERE {_ALIVE} AND c.id > %(after)s AND ({condition}) AND {_stays(names)}"
         f" ORDER BY c.id LIMIT {PAGE}"
     )
     values |= {"began_at": turns.began_at, "resource": turns.resource, "after": after}
-    values = {key: value for key, value in values.items() if f":{key}" in query.text}
-    rows = conn.execute(query, values)
-    return [Turn(key, read_at) for key, read_at in rows]
+    return [Turn(*row) for row in fetch(conn, query, values)]
 
 
 def _stays(names: Names) -> str:
     """That the contact was not found to be gone; if it was not after all, it is read then."""
     return (
-        f"NOT EXISTS (SELECT FROM {names.in_text('sync_nominees')} n WHERE n.id = c.id"
+        f"NOT EXISTS (SELECT FROM {names('sync_nominees')} n WHERE n.id = c.id"
         " AND n.answer IS NOT NULL)"
     )
 
@@ -119,11 +116,11 @@ def longest_ago(
     conn: sa.Connection, names: Names, turns: Turns, before: datetime, after: Turn | None
 ) -> list[Turn]:
     """Contacts in the order in which they were last read, all before ``before``."""
-    query = sa.text(
-        f"SELECT r.id, r.read_at FROM {names.in_text('sync_reads')} r"
-        f" JOIN {names.in_text('contacts')} c ON c.id = r.id AND {_ALIVE}"
-        " WHERE r.resource = :resource AND r.read_at < :before"
-        f" AND (r.read_at, r.id) > (:read_at, :id) AND {_stays(names)}"
+    query = (
+        f"SELECT r.id, r.read_at FROM {names('sync_reads')} r"
+        f" JOIN {names('contacts')} c ON c.id = r.id AND {_ALIVE}"
+        " WHERE r.resource = %(resource)s AND r.read_at < %(before)s"
+        f" AND (r.read_at, r.id) > (%(read_at)s, %(id)s) AND {_stays(names)}"
         f" ORDER BY r.read_at, r.id LIMIT {PAGE}"
     )
     start = after or Turn("", datetime.min)
@@ -133,24 +130,23 @@ def longest_ago(
         "read_at": start.read_at if after else "-infinity",
         "id": start.id,
     }
-    return [Turn(key, read_at) for key, read_at in conn.execute(query, values)]
+    return [Turn(*row) for row in fetch(conn, query, values)]
 
 
 def sample(conn: sa.Connection, names: Names, resource: str, size: int) -> dict[str, datetime]:
     """So many living contacts that were read for the resource, by chance, and when they were."""
-    query = sa.text(
-        f"SELECT c.id, r.read_at FROM {names.in_text('contacts')} c"
-        f" JOIN {names.in_text('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
-        f" WHERE {_ALIVE} ORDER BY random() LIMIT :size"
+    query = (
+        f"SELECT c.id, r.read_at FROM {names('contacts')} c"
+        f" JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
+        f" WHERE {_ALIVE} ORDER BY random() LIMIT %(size)s"
     )
-    rows = conn.execute(query, {"resource": resource, "size": size})
-    return {row.id: row.read_at for row in rows}
+    return dict(fetch(conn, query, {"resource": resource, "size": size}))
 
 
 def contacts(conn: sa.Connection, names: Names) -> int:
     """How many living contacts there are."""
-    query = f"SELECT count(*) FROM {names.in_text('contacts')} c WHERE {_ALIVE}"
-    return int(conn.execute(sa.text(query)).scalar_one())
+    query = f"SELECT count(*) FROM {names('contacts')} c WHERE {_ALIVE}"
+    return int(scalar(conn, query))
 
 
 @dataclass(frozen=True)
@@ -165,14 +161,14 @@ def shortages(
     conn: sa.Connection, names: Names, resource: str, column: str, lengths: Mapping[str, int]
 ) -> dict[str, tuple[int, int]]:
     """Contacts that count more than these lengths: their counts, and how often it was so before."""
-    query = sa.text(
+    query = (
         f"SELECT c.id, c.{quote(column)}, coalesce(r.short_reads, 0)"
-        " FROM unnest(CAST(:ids AS text[]), CAST(:lengths AS bigint[])) v (id, length)"
-        f" JOIN {names.in_text('contacts')} c ON c.id = v.id AND c.{quote(column)} > v.length"
-        f" LEFT JOIN {names.in_text('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
+        " FROM unnest(CAST(%(ids)s AS text[]), CAST(%(lengths)s AS bigint[])) v (id, length)"
+        f" JOIN {names('contacts')} c ON c.id = v.id AND c.{quote(column)} > v.length"
+        f" LEFT JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
     )
     values = {"ids": list(lengths), "lengths": list(lengths.values()), "resource": resource}
-    return {key: (counted, before) for key, counted, before in conn.execute(query, values)}
+    return {key: (counted, before) for key, counted, before in fetch(conn, query, values)}
 
 
 def note(
@@ -222,10 +218,9 @@ class Group:
 
 def groups(conn: sa.Connection, names: Names, resource: str, table: str) -> list[Group]:
     """The living groups, those first that were read longest ago."""
-    query = sa.text(
-        f"SELECT c.id, r.read_at, coalesce(r.elements, 0) FROM {names.in_text(table)} c"
-        f" LEFT JOIN {names.in_text('sync_reads')} r ON r.resource = :resource AND r.id = c.id"
+    query = (
+        f"SELECT c.id, r.read_at, coalesce(r.elements, 0) FROM {names(table)} c"
+        f" LEFT JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
         f" WHERE {_ALIVE} ORDER BY r.read_at NULLS FIRST, c.id"
     )
-    rows = conn.execute(query, {"resource": resource})
-    return [Group(key, read_at, elements) for key, read_at, elements in rows]
+    return [Group(*row) for row in fetch(conn, query, {"resource": resource})]

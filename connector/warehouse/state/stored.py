@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from connector.resources.resource import Resource
-from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.execute import scalars
+from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.sql.rows import own_living
 from connector.warehouse.state.partitions import Span
 
 
@@ -13,11 +15,10 @@ def within(
     conn: sa.Connection, names: Names, resource: Resource, column: str, span: Span
 ) -> list[str]:
     """The ids of the living rows of the resource whose time lies in the span."""
-    owns = "".join(f" AND t.{quote(k)} = {literal(v)}" for k, v in resource.owns)
-    query = sa.text(
-        f"SELECT t.id FROM {names.in_text(resource.table.name)} t"
-        f" WHERE t._deleted_at IS NULL AND NOT t._placeholder{owns}"
-        f" AND t.{quote(column)} >= :lower AND t.{quote(column)} < :upper ORDER BY t.id"
+    at = f"t.{quote(column)}"
+    query = (
+        f"SELECT t.id FROM {names(resource.table.name)} t"
+        f" WHERE {own_living(resource, 't')}"
+        f" AND {at} >= %(lower)s AND {at} < %(upper)s ORDER BY t.id"
     )
-    found = conn.execute(query, {"lower": span.lower, "upper": span.upper})
-    return [key for (key,) in found]
+    return scalars(conn, query, {"lower": span.lower, "upper": span.upper})

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from connector.resources import TABLES
 from connector.resources.resource import Table
@@ -55,10 +54,8 @@ def _same(around: Around, stored: Stored, query: str) -> bool:
     """Whether the view has this query; if that cannot be told now, it is asked when it grows."""
     try:
         return standing.same_query(around.conn, stored.oid, query)
-    except DBAPIError as failure:
-        if isinstance(failure.orig, psycopg.errors.InsufficientPrivilege):
-            return False
-        raise
+    except psycopg.errors.InsufficientPrivilege:
+        return False
 
 
 def _as_it_was(around: Around, name: str, table: Table) -> View:

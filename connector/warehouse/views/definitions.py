@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Child, Resource, Table
 from connector.warehouse.schema.tables import metadata
-from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.sql.rows import living, owned
 from connector.warehouse.views import custom_columns, identities
 from connector.warehouse.views.standing import Stored
 
@@ -120,18 +121,18 @@ def sentence(table: Table, line: Line = ()) -> str:
 
 def source(names: Names, table: Table, line: Line = ()) -> str:
     """What follows FROM in the view of a table's living rows."""
-    return f"{names.plain(table.name)} o WHERE {_lives(names, table)}{_under(names, line)}"
+    return f"{names(table.name)} o WHERE {_lives(names, table)}{_under(names, line)}"
 
 
 def _lives(names: Names, table: Table) -> str:
     """Which rows of the table, called o, its live view shows."""
-    lives = "o._deleted_at IS NULL AND NOT o._placeholder"
+    lives = living("o")
     if table.once_for:
         lives += f" AND {identities.is_first(names, table)}"
     if table.apart_from:
         lives += (
-            f" AND NOT EXISTS (SELECT FROM {names.plain(table.apart_from)} x WHERE x.id = o.id"
-            " AND x._deleted_at IS NULL AND NOT x._placeholder)"
+            f" AND NOT EXISTS (SELECT FROM {names(table.apart_from)} x WHERE x.id = o.id"
+            f" AND {living('x')})"
         )
     return lives
 
@@ -143,7 +144,7 @@ def _under(names: Names, line: Line, row: str = "o", depth: int = 1) -> str:
     (parent, child), *rest = line
     above = f"p{depth}"
     return (
-        f" AND EXISTS (SELECT FROM {names.plain(parent.name)} {above}"
+        f" AND EXISTS (SELECT FROM {names(parent.name)} {above}"
         f" WHERE {above}.id = {row}.{quote(child.parent)} AND {above}._deleted_at IS NULL"
         f"{_under(names, tuple(rest), above, depth + 1)})"
     )
@@ -170,11 +171,10 @@ def _by_role(resource: Resource, around: Around) -> View:
     base = live(resource.table)
     stored = around.stored.get(base)
     columns = stored.columns.values() if stored else ()
-    condition = " AND ".join(f"{quote(k)} = {literal(v)}" for k, v in resource.owns)
     return View(
         name=resource.name,
         sentence=f"The {resource.name} among {base}.",
-        source=f"{around.names.plain(base)} WHERE {condition}",
+        source=f"{around.names(base)} WHERE {owned(resource)}",
         columns=tuple(Shown(c.name, quote(c.name), c.comment) for c in columns),
     )
 

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from connector.errors import ViewsInUseError
 from connector.warehouse.schema.relations import made
+from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names, literal, quote
-from connector.warehouse.views.standing import do, look
+from connector.warehouse.views.standing import look
 
 _GRANTEE = "CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END"
 
@@ -51,48 +52,46 @@ def show_no_more(conn: sa.Connection, names: Names, view: str) -> None:
     not read what it selects from, and row policies do not hold for an owner.
     """
     bases = _bases(conn, names, view)
-    target = names.plain(view)
+    target = names(view)
     if any(by_reader for _, by_reader in bases):
         if _version(conn) < 150_000:  # it knows no security_invoker: rights must be given by hand
             return _revoke(conn, target, _readers(conn, target, bases=[]))
-        do(conn, f"ALTER VIEW {target} SET (security_invoker = true)")
+        execute(conn, f"ALTER VIEW {target} SET (security_invoker = true)")
     _revoke(conn, target, _readers(conn, target, [oid for oid, _ in bases]))
     return None
 
 
 def _bases(conn: sa.Connection, names: Names, view: str) -> list[tuple[int, bool]]:
     """What the view selects from, and whether it depends on the reader what that shows."""
-    query = sa.text(
+    query = (
         "SELECT DISTINCT b.oid, b.relrowsecurity OR EXISTS (SELECT FROM unnest(b.reloptions) o"
         " WHERE o IN ('security_invoker=true', 'security_invoker=on', 'security_invoker=1'))"
         " FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass"
         " AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass"
         " JOIN pg_class b ON b.oid = d.refobjid AND b.oid <> r.ev_class"
-        " WHERE r.ev_class = CAST(:view AS regclass)"
+        " WHERE r.ev_class = %(view)s::regclass"
     )
-    return [(oid, by) for oid, by in conn.execute(query, {"view": names.plain(view)})]
+    return [(oid, by) for oid, by in fetch(conn, query, {"view": names(view)})]
 
 
 def _readers(conn: sa.Connection, target: str, bases: Sequence[int]) -> list[str]:
     """Who may read the view, but its owner, and not all that it selects from; all if of nothing."""
-    query = sa.text(
+    query = (
         f"SELECT DISTINCT {_GRANTEE} FROM pg_class c, aclexplode(c.relacl) a"
-        " WHERE c.oid = CAST(:view AS regclass) AND a.grantee <> c.relowner"
-        " AND (cardinality(:bases) = 0 OR EXISTS (SELECT FROM unnest(CAST(:bases AS oid[])) b"
+        " WHERE c.oid = %(view)s::regclass AND a.grantee <> c.relowner"
+        " AND (cardinality(%(bases)s::oid[]) = 0 OR EXISTS (SELECT FROM unnest(%(bases)s::oid[]) b"
         " WHERE NOT has_table_privilege(a.grantee, b, 'SELECT')))"
     )
-    given = {"view": target, "bases": list(bases)}
-    query = query.bindparams(sa.bindparam("bases", type_=sa.ARRAY(sa.BigInteger())))
-    return list(conn.execute(query, given).scalars())
+    return scalars(conn, query, {"view": target, "bases": list(bases)})
 
 
 def _revoke(conn: sa.Connection, target: str, roles: Sequence[str]) -> None:
     if roles:
-        do(conn, f"REVOKE ALL ON {target} FROM {', '.join(roles)}")
+        execute(conn, f"REVOKE ALL ON {target} FROM {', '.join(roles)}")
 
 
 def _version(conn: sa.Connection) -> int:
-    return int(conn.execute(sa.text("SHOW server_version_num")).scalar_one())
+    return int(scalar(conn, "SHOW server_version_num"))
 
 
 # -- views that are made anew ----------------------------------------------------------------
@@ -106,7 +105,7 @@ _ON_VIEW = _GRANT.format(column="''")
 _ON_COLUMN = _GRANT.format(column="' (' || quote_ident(t.attname) || ')'")
 _GIVER = "CASE WHEN a.grantor = c.relowner THEN '' ELSE quote_ident(pg_get_userbyid(a.grantor)) END"
 _FROM = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-_WHERE = "WHERE n.nspname = :schema AND c.relname = ANY(:views)"
+_WHERE = "WHERE n.nspname = %(schema)s AND c.relname = ANY(%(views)s)"
 _COLUMNS = "JOIN pg_attribute t ON t.attrelid = c.oid AND t.attnum > 0 AND NOT t.attisdropped"
 _COLUMN = "quote_ident(t.attname)"
 # In this order, for rights are given by the owner: view, column, statement, giver.
@@ -152,7 +151,7 @@ def take(conn: sa.Connection, names: Names, views: Sequence[str]) -> list[Given]
     if not views:
         return []
     given = {"schema": names.schema, "views": list(views)}
-    found = [Given(*row) for query in _GIVEN for row in conn.execute(sa.text(query), given)]
+    found = [Given(*row) for query in _GIVEN for row in fetch(conn, query, given)]
     return found + _comments(conn, names, views)
 
 
@@ -161,7 +160,7 @@ def _comments(conn: sa.Connection, names: Names, views: Sequence[str]) -> list[G
     noted, found = made(conn, views), []
     for name, stored in look(conn, names, views).items():
         put = noted[name].comments if name in noted else {}
-        target = names.plain(name)
+        target = names(name)
         there = {"": stored.sentence} | {c.name: c.comment for c in stored.columns.values()}
         for column, text in there.items():
             if text != put.get(column, ""):
@@ -180,7 +179,7 @@ def give(conn: sa.Connection, names: Names, dress: Sequence[Given]) -> None:
     columns = {name: stored.columns for name, stored in look(conn, names, views).items()}
     wanted = [one for one in dress if not one.column or one.column in columns[one.view]]
     for view in views:
-        _strip(conn, names.plain(view))
+        _strip(conn, names(view))
     for one in wanted:
         _give(conn, one)
     differing = {one for one in set(wanted) ^ set(take(conn, names, views)) if not one.comment}
@@ -193,22 +192,20 @@ def give(conn: sa.Connection, names: Names, dress: Sequence[Given]) -> None:
 
 def _strip(conn: sa.Connection, target: str) -> None:
     """Take away what a view that was just made may have been given: options, default privileges."""
-    made_with = sa.text(
-        "SELECT unnest(reloptions) FROM pg_class WHERE oid = CAST(:view AS regclass)"
-    )
-    for option in conn.execute(made_with, {"view": target}).scalars().all():
-        do(conn, f"ALTER VIEW {target} RESET ({quote(option.partition('=')[0])})")
-    query = sa.text(
+    made_with = "SELECT unnest(reloptions) FROM pg_class WHERE oid = %(view)s::regclass"
+    for option in scalars(conn, made_with, {"view": target}):
+        execute(conn, f"ALTER VIEW {target} RESET ({quote(option.partition('=')[0])})")
+    query = (
         f"SELECT DISTINCT {_GRANTEE} FROM pg_class c,"
         " aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a"
-        " WHERE c.oid = CAST(:view AS regclass)"
+        " WHERE c.oid = %(view)s::regclass"
     )
-    _revoke(conn, target, list(conn.execute(query, {"view": target}).scalars()))
+    _revoke(conn, target, scalars(conn, query, {"view": target}))
 
 
 def _give(conn: sa.Connection, one: Given) -> None:
     if one.giver:
-        do(conn, f"SET LOCAL ROLE {one.giver}")
-    do(conn, one.statement)
+        execute(conn, f"SET LOCAL ROLE {one.giver}")
+    execute(conn, one.statement)
     if one.giver:
-        do(conn, "RESET ROLE")
+        execute(conn, "RESET ROLE")

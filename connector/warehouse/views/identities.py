@@ -8,7 +8,7 @@ from connector.warehouse.sql.names import Names, quote
 
 def _ends(names: Names) -> str:
     """Each contact that was merged away, with the last of the chain that it was merged into."""
-    merges = names.plain("contact_merges")
+    merges = names("contact_merges")
     return f"""(
         WITH RECURSIVE chain (contact_id, current_contact_id, passed) AS (
             SELECT source_contact_id, target_contact_id, ARRAY[source_contact_id]
@@ -26,7 +26,7 @@ def everyone(names: Names) -> str:
     """Every id that contacts have or had, as i (contact_id, current_contact_id)."""
     return f"""(
         SELECT c.id, coalesce(e.current_contact_id, c.id)
-        FROM {names.plain("contacts")} c LEFT JOIN {_ends(names)} e ON e.contact_id = c.id
+        FROM {names("contacts")} c LEFT JOIN {_ends(names)} e ON e.contact_id = c.id
     ) i (contact_id, current_contact_id)"""
 
 
@@ -35,7 +35,7 @@ def is_first(names: Names, table: Table) -> str:
 
     The present identity's own row counts, else that of the first id.
     """
-    rows, owner = names.plain(table.name), quote(table.once_for)
+    rows, owner = names(table.name), quote(table.once_for)
     rest = [quote(name) for name in table.key if name != table.once_for]
     beside = " AND ".join(f"y.{name} = r.{name}" for name in rest)
     key = ", ".join(quote(name) for name in table.key)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from connector.errors import ViewsInUseError
 from connector.resources import TABLES
 from connector.warehouse.sql import locks
+from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.views import custom_columns, grants, standing
 from connector.warehouse.views.definitions import (
@@ -26,7 +26,7 @@ from connector.warehouse.views.definitions import (
     makers,
     selects_from,
 )
-from connector.warehouse.views.standing import Stored, StoredColumn, do
+from connector.warehouse.views.standing import Stored, StoredColumn
 
 __all__ = ["Grown", "behind", "grow", "makers", "rebuild", "refresh_views"]
 
@@ -57,15 +57,13 @@ def grow(conn: sa.Connection, schema: str, view: str) -> Grown:
     try:
         with locks.briefly(conn):
             return _bring(_around(conn, names, view), view)
-    except DBAPIError as failure:
-        if locks.is_busy(failure):
-            return Grown(refused=BUSY, busy=True)
-        if isinstance(failure.orig, psycopg.ProgrammingError):  # no right, or it cannot be so
-            return Grown(refused=_reason(conn, names, view, failure.orig))
-        raise
+    except psycopg.errors.LockNotAvailable:
+        return Grown(refused=BUSY, busy=True)
+    except psycopg.ProgrammingError as failure:  # no right, or it cannot be so
+        return Grown(refused=_reason(conn, names, view, failure))
 
 
-def _reason(conn: sa.Connection, names: Names, view: str, cause: Exception) -> str:
+def _reason(conn: sa.Connection, names: Names, view: str, cause: psycopg.Error) -> str:
     told = " ".join(str(cause).split())
     stored = standing.look(conn, names, [view]).get(view)
     if stored and isinstance(cause, psycopg.errors.InsufficientPrivilege):
@@ -117,7 +115,7 @@ def _bring(around: Around, name: str) -> Grown:
     view = makers()[name](around)
     query = _query(view, stored)
     if stored is None:
-        do(conn, f"CREATE VIEW {names.plain(name)} AS {query}")
+        execute(conn, f"CREATE VIEW {names(name)} AS {query}")
         grants.show_no_more(conn, names, name)
     else:
         as_made = standing.is_as_made(stored, names, query)
@@ -127,7 +125,7 @@ def _bring(around: Around, name: str) -> Grown:
             return Grown(refused=NOT_OURS)
         if not as_made:
             options = grants.options(stored.options)
-            do(conn, f"CREATE OR REPLACE VIEW {names.plain(name)}{options} AS {query}")
+            execute(conn, f"CREATE OR REPLACE VIEW {names(name)}{options} AS {query}")
     standing.note_view(conn, names, name, query, _comment(around, view))
     known = stored.columns if stored else {}
     return Grown(tuple(c.name for c in view.columns if c.name not in known))
@@ -166,10 +164,10 @@ def _comment(around: Around, view: View) -> dict[str, str]:
     """Put the comments; all that were ever put, to be noted."""
     stored = around.stored.get(view.name)
     new = _stale(view, stored)
-    target = around.names.plain(view.name)
+    target = around.names(view.name)
     for name, text in new.items():
         place = f"COLUMN {target}.{quote(name)}" if name else f"VIEW {target}"
-        do(around.conn, f"COMMENT ON {place} IS {literal(text)}")
+        execute(around.conn, f"COMMENT ON {place} IS {literal(text)}")
     return (stored.made.comments if stored and stored.made else {}) | new
 
 
@@ -194,11 +192,11 @@ def rebuild(conn: sa.Connection, schema: str) -> dict[str, str]:
             pruned = _to_prune(conn, names, stored)
             dress = grants.take(conn, names, pruned)
             if pruned:
-                do(conn, f"DROP VIEW {', '.join(map(names.plain, reversed(pruned)))}")
+                execute(conn, f"DROP VIEW {', '.join(map(names, reversed(pruned)))}")
             left = refresh_views(conn, schema)
             grants.give(conn, names, dress)
             return left
-    except DBAPIError as failure:
+    except psycopg.Error as failure:
         raise _in_use(failure) from failure
 
 
@@ -221,17 +219,16 @@ def _to_prune(conn: sa.Connection, names: Names, stored: Mapping[str, Stored]) -
     return pruned
 
 
-def _in_use(failure: DBAPIError) -> Exception:
-    cause = failure.orig
-    if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
+def _in_use(failure: psycopg.Error) -> Exception:
+    if isinstance(failure, psycopg.errors.DependentObjectsStillExist):
         return ViewsInUseError(
-            f"nothing was changed: {_joined(cause.diag.message_detail)}; drop what depends on the"
+            f"nothing was changed: {_joined(failure.diag.message_detail)}; drop what depends on the"
             " views, rebuild, and create it again"
         )
     if locks.is_busy(failure):
         return ViewsInUseError("nothing was changed: others are reading the views; try again later")
-    if isinstance(cause, psycopg.ProgrammingError):
-        return ViewsInUseError(f"nothing was changed: {' '.join(str(cause).split())}")
+    if isinstance(failure, psycopg.ProgrammingError):
+        return ViewsInUseError(f"nothing was changed: {' '.join(str(failure).split())}")
     return failure
 
 

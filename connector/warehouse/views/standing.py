@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from connector.warehouse.schema.relations import Made, made, note
+from connector.warehouse.sql.execute import execute, fetch, scalar
 from connector.warehouse.sql.names import Names, quote
 
 _SCHEMA = "{schema}."  # stands in noted queries for the schema's name
@@ -51,19 +51,19 @@ def look(
     noted: Mapping[str, Made] | None = None,
 ) -> dict[str, Stored]:
     """What is stored under these names, with the columns in their order."""
-    query = sa.text(
+    query = (
         "SELECT c.relname, c.oid, c.relkind::text, pg_get_userbyid(c.relowner),"
         " coalesce(c.reloptions, '{}'), coalesce(obj_description(c.oid, 'pg_class'), ''),"
         " a.attname, format_type(a.atttypid, a.atttypmod),"
         " coalesce(col_description(c.oid, a.attnum), '')"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-        " WHERE n.nspname = :schema AND c.relname = ANY(:views) ORDER BY c.oid, a.attnum"
+        " WHERE n.nspname = %(schema)s AND c.relname = ANY(%(views)s) ORDER BY c.oid, a.attnum"
     )
     noted = made(conn, list(views)) if noted is None else noted
     found: dict[str, Stored] = {}
-    for name, oid, kind, owner, options, sentence, column, of, comment in conn.execute(
-        query, {"schema": names.schema, "views": list(views)}
+    for name, oid, kind, owner, options, sentence, column, of, comment in fetch(
+        conn, query, {"schema": names.schema, "views": list(views)}
     ):
         stored = found.get(name)
         if stored is None:
@@ -76,7 +76,7 @@ def look(
 
 def use_no_foreign_names(conn: sa.Connection) -> None:
     """For the rest of the transaction no function or type that somebody planted is found."""
-    conn.execute(sa.text("SET LOCAL search_path = pg_catalog, pg_temp"))
+    execute(conn, "SET LOCAL search_path = pg_catalog, pg_temp")
 
 
 # -- what was made ---------------------------------------------------------------------------
@@ -105,8 +105,7 @@ def note_view(
     conn: sa.Connection, names: Names, name: str, query: str, comments: dict[str, str]
 ) -> None:
     """Note the view as it was just made."""
-    find = sa.text("SELECT CAST(:name AS regclass)::oid")
-    oid = conn.execute(find, {"name": names.plain(name)}).scalar_one()
+    oid = _oid(conn, names(name))
     note(conn, name, Made("v", portable(names, query), fingerprint(conn, oid), comments))
 
 
@@ -121,31 +120,28 @@ def _prefix(names: Names) -> str:
 
 def fingerprint(conn: sa.Connection, oid: int) -> str:
     """What PostgreSQL shows as the view's query, in short."""
-    query = sa.text("SELECT md5(pg_get_viewdef(CAST(:oid AS oid)))")
-    return str(conn.execute(query, {"oid": oid}).scalar_one())
+    query = "SELECT md5(pg_get_viewdef(%(oid)s::oid))"
+    return str(scalar(conn, query, {"oid": oid}))
+
+
+def _oid(conn: sa.Connection, name: str) -> int:
+    """The oid of a relation by its qualified name."""
+    return int(scalar(conn, "SELECT %(name)s::regclass::oid", {"name": name}))
 
 
 def same_query(conn: sa.Connection, oid: int, query: str) -> bool:
     """Whether the view has this query, however PostgreSQL shows it; leaves nothing behind.
 
-    Raises DBAPIError where the role may not make temporary views.
+    Raises InsufficientPrivilege where the role may not make temporary views.
     """
     savepoint = conn.begin_nested()
     try:
-        do(conn, f"CREATE TEMP VIEW {quote(_PROBE)} AS {query}")
-        find = sa.text("SELECT CAST(:name AS regclass)::oid")
-        probe = conn.execute(find, {"name": f"pg_temp.{_PROBE}"}).scalar_one()
+        execute(conn, f"CREATE TEMP VIEW {quote(_PROBE)} AS {query}")
+        probe = _oid(conn, f"pg_temp.{_PROBE}")
         return fingerprint(conn, oid) == fingerprint(conn, probe)
-    except DBAPIError as failure:
-        if isinstance(failure.orig, psycopg.errors.InsufficientPrivilege):
-            raise
-        if isinstance(failure.orig, psycopg.ProgrammingError):  # of a column that is gone
-            return False
+    except psycopg.errors.InsufficientPrivilege:
         raise
+    except psycopg.ProgrammingError:  # of a column that is gone
+        return False
     finally:
         savepoint.rollback()
-
-
-def do(conn: sa.Connection, statement: str) -> None:
-    """Execute a statement that has no parameters."""
-    conn.exec_driver_sql(statement.replace("%", "%%"))

@@ -1,0 +1,75 @@
+"""Runs SQL text in the transaction of a connection: the one way for all text.
+
+The text stands as PostgreSQL reads it, with ``%(name)s`` (or ``%s``, where a sequence is given)
+outside quotes for parameters. Within quotes a percent sign is a percent sign, so names and texts
+need no more than ``names``. Errors are the driver's, here as from SQLAlchemy's own statements, see
+``database``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+# What is quoted within quotes is doubled, which reads as two texts side by side.
+_QUOTED = re.compile("\"[^\"]*\"|'[^']*'")
+
+
+def execute(
+    conn: sa.Connection, statement: str, parameters: Parameters | None = None
+) -> psycopg.Cursor[Any]:
+    """Execute one statement, or without parameters several; the cursor with what came of it."""
+    cursor = _cursor(conn)
+    try:
+        if parameters is None:
+            return cursor.execute(statement)
+        return cursor.execute(_doubled(statement), parameters)
+    except psycopg.Error as failure:
+        if cursor.connection.closed:  # SQLAlchemy must not try to roll it back
+            conn.invalidate(failure)
+        raise
+
+
+def fetch(
+    conn: sa.Connection, statement: str, parameters: Parameters | None = None
+) -> list[tuple[Any, ...]]:
+    """The rows of a query."""
+    return execute(conn, statement, parameters).fetchall()
+
+
+def scalars(conn: sa.Connection, statement: str, parameters: Parameters | None = None) -> list[Any]:
+    """The first value of each row."""
+    return [row[0] for row in execute(conn, statement, parameters)]
+
+
+def scalar(conn: sa.Connection, statement: str, parameters: Parameters | None = None) -> Any:
+    """The first value of the first row; None where there is no row."""
+    row = execute(conn, statement, parameters).fetchone()
+    return row[0] if row else None
+
+
+def copy(conn: sa.Connection, statement: str, data: bytes | bytearray | str) -> None:
+    """COPY ... FROM STDIN, with all of its data."""
+    with _cursor(conn).copy(statement) as stream:
+        stream.write(data)
+
+
+def _cursor(conn: sa.Connection) -> psycopg.Cursor[Any]:
+    if not conn.in_transaction():  # as SQLAlchemy does for its own statements
+        conn.begin()
+    raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
+    return raw.cursor()
+
+
+@lru_cache(maxsize=512)  # those of a merge are long and come again and again
+def _doubled(statement: str) -> str:
+    """The statement as the driver takes it, which looks for parameters within quotes too."""
+    doubled = _QUOTED.sub(lambda quoted: quoted[0].replace("%", "%%"), statement)
+    return statement if doubled == statement else doubled
