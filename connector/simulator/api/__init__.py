@@ -1,6 +1,8 @@
 """The route table: one module per family of resources, each adding its own routes.
 
-A new family is a module here with ROUTES, its records in the workspace, and a generator.
+A list that does nothing but list is an entry of PLAIN in ``plain.py`` beside this folder. A family
+with a behaviour of its own is a module here with ROUTES, its records in the workspace, and a
+generator.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from connector.simulator.api import (
     directory,
     events,
     operations,
+    plain,
     scroll,
     tickets,
 )
@@ -33,5 +36,6 @@ ROUTER = Router(
         *events.ROUTES,
         *content.ROUTES,
         *operations.ROUTES,
+        *plain.ROUTES,
     ]
 )

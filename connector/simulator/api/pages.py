@@ -15,7 +15,14 @@ MOST = 50
 
 
 def numbered(
-    call: Call, kind: str, records: Sequence[Record], default: int, most: int = MOST
+    call: Call,
+    kind: str,
+    records: Sequence[Record],
+    default: int,
+    most: int = MOST,
+    *,
+    type: str = "list",
+    key: str = "data",
 ) -> Response:
     """One page: how many there are is told, where the next one is is not."""
     query = call.request.query
@@ -27,7 +34,8 @@ def numbered(
     total = call.shortage.total(kind, len(records))
     pages = encode(call.pages(total, page, per_page))
     tail = b'],"total_count":%d,"pages":%s}' % (total, pages)
-    return call.reply(wrap(b'{"type":"list","data":[', chunks, tail))
+    head = b'{"type":%s,%s:[' % (encode(type), encode(key))
+    return call.reply(wrap(head, chunks, tail))
 
 
 def newest_first(records: Iterable[Record]) -> list[Record]:
