@@ -54,6 +54,7 @@ def _empty_schema() -> Iterator[Config]:
                 conn.dialect.default_schema_name = SCHEMA
                 config = configuration()
                 config.set_main_option("truncate_slug_length", str(SLUG))
+                config.cmd_opts = argparse.Namespace(quiet=True)
                 config.attributes["connection"] = conn
                 yield config
                 conn.rollback()
@@ -89,7 +90,8 @@ def main() -> None:
         path = write(parser.parse_args().NAME)
     except ConnectorError as error:
         sys.exit(str(error))
-    print(f"{path}: read it before you commit it" if path else "nothing to migrate")
+    written = path and f"migrations/versions/{path.name}: read it before you commit it"
+    print(written or "nothing to migrate")
 
 
 if __name__ == "__main__":
