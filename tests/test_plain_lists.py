@@ -70,7 +70,7 @@ def test_the_declaration_and_the_simulator_speak_of_the_same_list(kind: str) -> 
 
 LISTS = {
     "brooms": PlainList("/brooms", "brooms", "broom.list", by_id=True),
-    "spells": PlainList("/spells", per_page=2),
+    "spells": PlainList("/spells", per_page=2, most=4),
 }
 
 
@@ -108,6 +108,8 @@ def test_a_paged_list_has_pages(caller: Caller) -> None:
     assert (_ids(first), _ids(last)) == (["1", "2"], ["5"])
     assert first["total_count"] == 5
     assert first["pages"]["total_pages"] == 3
+    assert _ids(caller.get("/spells", per_page=4)) == ["1", "2", "3", "4"]
+    assert caller.ask("GET", "/spells", per_page=5).status == 400
 
 
 def test_records_are_created_and_left_out_as_those_of_other_lists(caller: Caller) -> None:

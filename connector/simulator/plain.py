@@ -13,15 +13,16 @@ from typing import Any
 class PlainList:
     """A list as its endpoint shows it, and the records that every workspace has in it.
 
-    `per_page` is how many it shows unless it is asked for more or fewer; 0 shows it whole.
-    `by_id`: one record can be read too, at the path and its id. `records` are empty where a
-    generator makes them.
+    `per_page` is how many it shows unless it is asked for more, `most` at once, or fewer; 0 shows
+    it whole. `by_id`: one record can be read too, at the path and its id. `records` are empty where
+    a generator makes them.
     """
 
     path: str
     key: str = "data"
     type: str = "list"
     per_page: int = 0
+    most: int = 50
     by_id: bool = False
     records: tuple[dict[str, Any], ...] = ()
 

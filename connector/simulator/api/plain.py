@@ -23,7 +23,8 @@ def _listed(kind: str, plain: PlainList) -> Handler:
     def handler(call: Call) -> Response:
         records = call.listed(kind)
         if plain.per_page:
-            return numbered(call, kind, records, plain.per_page, type=plain.type, key=plain.key)
+            sizes = plain.per_page, plain.most
+            return numbered(call, kind, records, *sizes, type=plain.type, key=plain.key)
         return call.json({"type": plain.type, plain.key: call.shortage.left(kind, records)})
 
     return handler
