@@ -89,7 +89,8 @@ def test_the_page_leads_to_a_resource_that_is_synced(copy: Copy, shared_url: str
     _run(copy, sys.executable, "-m", "ruff", "check", "--no-cache", "connector", "migrations")
     _run(copy, sys.executable, "-m", "ruff", "format", "--check", "--no-cache", "migrations")
     words = re.findall(r"tests/test_\w+\.py", PAGE[PAGE.index("-m pytest") :].splitlines()[0])
-    tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words, "-k", FOLLOWED]
-    ended = _run(copy, *tests, "-rA", TEST_DATABASE_URL=shared_url)
+    tests = [sys.executable, "-m", "pytest", *words, "-k", FOLLOWED]
+    place = ["-p", "no:cacheprovider", f"--basetemp={copy / 'tmp'}"]
+    ended = _run(copy, *tests, *place, "-rA", TEST_DATABASE_URL=shared_url)
     assert re.search(rf"PASSED .*and_so_is_what_comes_changes_and_goes\[{NAME}\]", ended)
     assert re.search(rf"PASSED .*test_no_leaf_.*\[simulated GET /{NAME}\]", ended)
