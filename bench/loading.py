@@ -22,9 +22,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.resources.contacts import TABLE as CONTACTS
-from connector.resources.contacts import USERS
-from connector.resources.conversations import TABLE as CONVERSATIONS
+from connector.resources.declarations.contacts import TABLE as CONTACTS
+from connector.resources.declarations.contacts import USERS
+from connector.resources.declarations.conversations import TABLE as CONVERSATIONS
 from connector.resources.resource import Table
 from connector.simulator import Workspace
 from connector.simulator.api.conversations import with_parts

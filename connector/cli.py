@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from connector import __version__
 from connector import settings as settings_module
-from connector.commands import check, demo, forget, logs, simulate, sql, status, streams
+from connector.commands import check, demo, forget, simulate, sql, status
 from connector.commands import verify as verification
 from connector.commands import views as views_command
 from connector.commands.connect import (
@@ -29,11 +29,17 @@ from connector.commands.connect import (
     privacy,
     warn_of_exclusions,
 )
-from connector.commands.interruption import Interruption
-from connector.commands.logs import say
-from connector.commands.parsing import Parser, number
-from connector.commands.progress import Progress, name_failures, outcome_as_json, print_outcome
-from connector.commands.report import reported
+from connector.commands.reporting.progress import (
+    Progress,
+    name_failures,
+    outcome_as_json,
+    print_outcome,
+)
+from connector.commands.reporting.report import reported
+from connector.commands.terminal import logs, streams
+from connector.commands.terminal.interruption import Interruption
+from connector.commands.terminal.logs import say
+from connector.commands.terminal.parsing import Parser, number
 from connector.errors import ConnectorError, SettingsError
 from connector.resources.selection import Selection, called, select
 from connector.settings import Settings

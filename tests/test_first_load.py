@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from connector.resources.contacts import TABLE as CONTACTS
+from connector.resources.declarations.contacts import TABLE as CONTACTS
 from connector.resources.resource import Table
 from connector.simulator import Workspace
 from connector.sync.readings import search_full

@@ -13,9 +13,9 @@ from connector.resources import RESOURCES, TABLE_BY_NAME
 from connector.resources.resource import Catalogue, Kind, Snapshot
 from connector.simulator import Simulator, Workspace
 from connector.simulator.api import plain
-from connector.simulator.caller import Caller
 from connector.simulator.plain import PLAIN, PlainList
-from connector.simulator.routing import Router
+from connector.simulator.requests.routing import Router
+from connector.simulator.transport.caller import Caller
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

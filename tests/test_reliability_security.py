@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from connector.errors import DatabaseError, SettingsError
-from connector.resources.contacts import TABLE as CONTACTS
+from connector.resources.declarations.contacts import TABLE as CONTACTS
 from connector.simulator import Simulator, Workspace
 from connector.sync.run import prepare
 from connector.warehouse import migrate

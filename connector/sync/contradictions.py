@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from connector.errors import IntercomError, TokenRefusedError
-from connector.intercom import search
-from connector.intercom.paging import pages
+from connector.intercom.paging import search
+from connector.intercom.paging.styles import pages
 from connector.resources.resource import Search
 from connector.sync.resource_pass import Contradicted, Pass
 

@@ -16,9 +16,9 @@ from urllib.parse import quote
 from connector.errors import BadAnswerError, IntercomError, MergedError, NotFoundError
 from connector.intercom.client import Client
 from connector.intercom.memory import Share
-from connector.intercom.paging import NumberedPages, Style, WholeList, pages
+from connector.intercom.paging.styles import NumberedPages, Style, WholeList, pages
 from connector.intercom.refusals import MANY, Asked, Meaning, meaning
-from connector.intercom.replies import Reply
+from connector.intercom.responses import Reply
 from connector.intercom.retry import QUICK
 from connector.jsontext import decode, escaped, head, is_complete
 from connector.resources.lists import Record, incomplete_links, may_be_cut

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from connector.intercom.page import Page
+from connector.intercom.paging.page import Page
 from connector.resources.resource import Table
 from connector.sync.store import Store
 from connector.warehouse.state import digests

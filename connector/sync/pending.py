@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.intercom.around import hole_of
+from connector.intercom.paging.search_holes import hole_of
 from connector.resources.resource import Resource
 from connector.sync.contradictions import asked_again
 from connector.sync.planning import limits

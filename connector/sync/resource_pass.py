@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from connector.errors import MergedError
 from connector.intercom.client import Client
-from connector.intercom.paging import CursorSearch, Page
+from connector.intercom.paging.styles import CursorSearch, Page
 from connector.jsontext import head
 from connector.resources import RESOURCES
 from connector.resources.resource import Resource, Search

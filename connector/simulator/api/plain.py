@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from connector.simulator.api.pages import by_id, numbered
-from connector.simulator.call import Call
 from connector.simulator.messages import Response
 from connector.simulator.plain import PLAIN, PlainList
-from connector.simulator.routing import Handler, Route
+from connector.simulator.requests.call import Call
+from connector.simulator.requests.routing import Handler, Route
 
 
 def routes(lists: Mapping[str, PlainList]) -> Iterator[Route]:

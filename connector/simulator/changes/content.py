@@ -16,7 +16,7 @@ from connector.simulator.generation.content import (
 )
 from connector.simulator.generation.operations import iso, new_activity, new_call, new_macro
 from connector.simulator.plain import PLAIN
-from connector.simulator.workspace import DIRECTORIES, Gone, Record
+from connector.simulator.records.workspace import DIRECTORIES, Gone, Record
 
 _KINDS = (DIRECTORIES | PLAIN.keys()) - {"tags", "segments", "admins", "teams"}
 

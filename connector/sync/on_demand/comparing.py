@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from connector.intercom.client import Client
-from connector.intercom.paging import CursorList, NumberedPages, Page, pages
+from connector.intercom.paging.styles import CursorList, NumberedPages, Page, pages
 from connector.jsontext import decode
 from connector.resources.lists import Record
 from connector.resources.resource import (

@@ -15,8 +15,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from connector.errors import BadRequestError, CursorRefusedError
-from connector.intercom.paging import CursorList, Gap, NumberedPages, Page, pages
-from connector.intercom.shrinking import is_cursor_refused
+from connector.intercom.paging.search_pages import is_cursor_refused
+from connector.intercom.paging.styles import CursorList, Gap, NumberedPages, Page, pages
 from connector.resources.lists import Record
 from connector.resources.resource import Activities, Deletions
 from connector.sync.planning import plan

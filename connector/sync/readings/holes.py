@@ -14,8 +14,8 @@ from functools import partial
 import sqlalchemy as sa
 
 from connector.errors import IntercomError
-from connector.intercom.around import SMALL, Around, Hole, hole_of
-from connector.intercom.page import Page
+from connector.intercom.paging.page import Page
+from connector.intercom.paging.search_holes import SMALL, Around, Hole, hole_of
 from connector.resources.resource import Search
 from connector.sync.fetch_by_id import Found, read_in_lots
 from connector.sync.planning import plan

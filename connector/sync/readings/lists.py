@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from connector.errors import IntercomError, ScrollBrokenError, ScrollExistsError
 from connector.intercom.client import Client
-from connector.intercom.paging import (
+from connector.intercom.paging.styles import (
     CursorList,
     Gap,
     NumberedPages,

@@ -14,9 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.errors import CursorRefusedError, SpoiltPageError
-from connector.intercom.around import Hole
-from connector.intercom.paging import Page, pages
-from connector.intercom.search import Window
+from connector.intercom.paging.search import Window
+from connector.intercom.paging.search_holes import Hole
+from connector.intercom.paging.styles import Page, pages
 from connector.resources.resource import (
     Activities,
     Catalogue,

@@ -25,10 +25,11 @@ from connector.errors import (
     RowRefusedError,
     SpoiltPageError,
 )
-from connector.intercom.around import Around, Hole
 from connector.intercom.client import Client
 from connector.intercom.memory import Share
-from connector.intercom.paging import (
+from connector.intercom.paging.search import Window
+from connector.intercom.paging.search_holes import Around, Hole
+from connector.intercom.paging.styles import (
     CursorSearch,
     EventPages,
     NumberedPages,
@@ -39,7 +40,6 @@ from connector.intercom.paging import (
 )
 from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
 from connector.intercom.retry import QUICK
-from connector.intercom.search import Window
 from connector.jsontext import decode
 from connector.resources.resource import Members, PerContact
 from connector.sync.fetch_by_id import AT_ONCE

@@ -24,8 +24,8 @@ from connector.errors import (
     SpoiltPageError,
     TokenRefusedError,
 )
-from connector.intercom.around import Hole
-from connector.intercom.paging import Page, pages
+from connector.intercom.paging.search_holes import Hole
+from connector.intercom.paging.styles import Page, pages
 from connector.resources.resource import Search
 from connector.sync.contradictions import listed
 from connector.sync.filter_unchanged import Sifted
