@@ -17,7 +17,7 @@ import pytest
 
 from connector.resources.declarations.data_attributes import DATA_ATTRIBUTES
 from connector.resources.resource import Snapshot
-from connector.simulator.plain import PLAIN
+from connector.simulator.records.plain import PLAIN
 from connector.sync.readings.lists import _told
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.sql import staging

@@ -12,8 +12,8 @@ import pytest
 from connector.resources import RESOURCES, TABLE_BY_NAME
 from connector.resources.resource import Catalogue, Kind, Snapshot
 from connector.simulator import Simulator, Workspace
-from connector.simulator.api import plain
-from connector.simulator.plain import PLAIN, PlainList
+from connector.simulator.api.pages import routes
+from connector.simulator.records.plain import PLAIN, PlainList
 from connector.simulator.requests.routing import Router
 from connector.simulator.transport.caller import Caller
 from tests.harness import NOW, Harness
@@ -77,7 +77,7 @@ LISTS = {
 @pytest.fixture
 def caller(monkeypatch: pytest.MonkeyPatch) -> Caller:
     """A simulator that has these two lists as well, of five records each."""
-    monkeypatch.setattr("connector.simulator.simulator.ROUTER", Router(plain.routes(LISTS)))
+    monkeypatch.setattr("connector.simulator.simulator.ROUTER", Router(routes(LISTS)))
     for kind, listed in LISTS.items():
         monkeypatch.setitem(PLAIN, kind, listed)
     space = Workspace.generate(1, contacts=2, companies=1, conversations=1, now=int(NOW))

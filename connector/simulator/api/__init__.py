@@ -1,8 +1,7 @@
 """The route table: one module per family of resources, each adding its own routes.
 
-A list that does nothing but list is an entry of PLAIN in ``plain.py`` beside this folder. A family
-with a behaviour of its own is a module here with ROUTES, its records in the workspace, and a
-generator.
+A list that does nothing but list is an entry of PLAIN in ``records/plain.py``. A family with a
+behaviour of its own is a module here with ROUTES, its records in the workspace, and a generator.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from connector.simulator.api import (
     directory,
     events,
     operations,
-    plain,
     scroll,
     tickets,
 )
+from connector.simulator.api.pages import routes
+from connector.simulator.records.plain import PLAIN
 from connector.simulator.requests.routing import Router
 
 ROUTER = Router(
@@ -36,6 +36,6 @@ ROUTER = Router(
         *events.ROUTES,
         *content.ROUTES,
         *operations.ROUTES,
-        *plain.ROUTES,
+        *routes(PLAIN),
     ]
 )

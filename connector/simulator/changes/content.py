@@ -15,7 +15,7 @@ from connector.simulator.generation.content import (
     translation,
 )
 from connector.simulator.generation.operations import iso, new_activity, new_call, new_macro
-from connector.simulator.plain import PLAIN
+from connector.simulator.records.plain import PLAIN
 from connector.simulator.records.workspace import DIRECTORIES, Gone, Record
 
 _KINDS = (DIRECTORIES | PLAIN.keys()) - {"tags", "segments", "admins", "teams"}

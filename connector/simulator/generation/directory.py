@@ -6,7 +6,7 @@ from copy import deepcopy
 from random import Random
 
 from connector.simulator.generation.texts import FIRST, LAST, WORDS
-from connector.simulator.plain import PLAIN
+from connector.simulator.records.plain import PLAIN
 from connector.simulator.records.workspace import Record, Sizes, Workspace
 from connector.simulator.times import DAY, object_id
 

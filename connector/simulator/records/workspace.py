@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from connector.simulator.plain import PLAIN
+from connector.simulator.records.plain import PLAIN
 from connector.simulator.records.shelf import Item, Shelf
 
 CONTACT_ATTRIBUTES = {

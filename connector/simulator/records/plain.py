@@ -1,6 +1,6 @@
 """Lists that do nothing but list: an entry here is all that the simulator needs of one.
 
-``api/plain.py`` makes the routes from it. Knows paths, envelopes and records, no request.
+``api/pages.py`` makes the routes from it. Knows paths, envelopes and records, no request.
 """
 
 from __future__ import annotations
