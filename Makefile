@@ -3,6 +3,9 @@
 #   make demo    the whole thing on this machine: no account, no server
 #   make test    the tests, against a real Postgres that they start themselves
 #   make check   what CI runs: lint, types, tests
+#   make migration NAME=what_it_does
+#                the next migration, from the declarations, and the pages made from them
+#   make docs    those pages alone: docs/tables.md, docs/reliability.md
 #   make chaos   the long tests under faults, in every house, all cases: an hour and more
 #   make bench   what it costs, as ratios: under ten minutes; bench-full takes the largest sizes,
 #                bench-peers other connectors from PyPI, ten minutes more
@@ -14,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check chaos bench bench-full bench-peers lint format types clean
+.PHONY: help demo test check migration docs chaos bench bench-full bench-peers lint format types clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -32,6 +35,15 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types test
+
+migration: $(READY)
+	@$(BIN)/python -m migrations.new $(NAME)
+	@$(MAKE) --no-print-directory docs
+
+docs: $(READY)
+	@$(BIN)/python -m connector.commands.tables > docs/tables.new && mv docs/tables.new docs/tables.md
+	@$(BIN)/python -m bench.reliability > docs/reliability.new \
+		&& mv docs/reliability.new docs/reliability.md
 
 chaos: $(READY)
 	$(BIN)/python -m pytest -m chaos --durations=0

@@ -13,6 +13,7 @@ context.configure(
     target_metadata=metadata(),
     version_table="sync_version",
     compare_type=True,
+    compare_server_default=True,
     transactional_ddl=True,
 )
 with context.begin_transaction():

@@ -29,7 +29,7 @@ _numbers = itertools.count(1)
 LONGEST = (
     "refusals", "nothing_is_lost", "night", "year", "sync", "cli", "fuse", "sync_faults",
     "reliability_intercom", "kills", "completeness", "clocks", "reliability_postgres", "pinning",
-    "theirs", "houses", "demo", "reliability_process",
+    "theirs", "houses", "demo", "reliability_process", "adding_a_resource",
 )  # fmt: skip
 
 

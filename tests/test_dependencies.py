@@ -25,7 +25,7 @@ def _modules(requirements: list[str]) -> dict[str, str]:
 
 def _imported(files: list[Path]) -> set[str]:
     tops = {name.split(".")[0] for file in files for name in imported(file)}
-    return tops - set(sys.stdlib_module_names) - {"connector", "tests", "bench"}
+    return tops - set(sys.stdlib_module_names) - {"connector", "migrations", "tests", "bench"}
 
 
 def test_every_dependency_is_imported_and_every_import_is_a_dependency() -> None:

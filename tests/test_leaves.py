@@ -17,6 +17,7 @@ import pytest
 
 from connector.resources.declarations.data_attributes import DATA_ATTRIBUTES
 from connector.resources.resource import Snapshot
+from connector.simulator.records.plain import PLAIN
 from connector.sync.readings.lists import _told
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.sql import staging
@@ -27,6 +28,12 @@ REPLIES = [
     (version, reply)
     for version in ("2.16", "preview")
     for reply in json.loads((DATA / f"examples-{version}.json").read_text(encoding="utf-8"))
+]
+# Of plain lists the simulator's own records are examples too.
+REPLIES += [
+    ("simulated", {"reply": f"GET {one.path}", "table": kind, "records": one.records})
+    for kind, one in PLAIN.items()
+    if one.records
 ]
 NAMES = [f"{version} {reply['reply']}" for version, reply in REPLIES]
 

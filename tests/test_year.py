@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from connector.resources import RESOURCES, TABLES
-from connector.resources.resource import Search
+from connector.resources.resource import Catalogue, Search
 from connector.sync.outcome import Outcome
 from connector.warehouse.sql.database import Database
 from tests.doubts import LAGGING
@@ -26,7 +26,7 @@ from tests.truth import differences
 
 BUDGET = 2_000  # what CONNECTOR_FULL_PASS_REQUESTS is unless it is set
 ALWAYS: dict[str, Any] = {"full_pass_days": 0}  # a full pass at every run
-WEEKLY = ("help_centers", "collections", "articles", "newsfeeds", "news_items", "macros", "calls")
+WEEKLY = tuple(resource.name for resource in RESOURCES if isinstance(resource.reading, Catalogue))
 NIGHTLY = tuple(resource.name for resource in RESOURCES if resource.name not in WEEKLY)
 
 _numbers = itertools.count(1)

@@ -1,6 +1,7 @@
 """The route table: one module per family of resources, each adding its own routes.
 
-A new family is a module here with ROUTES, its records in the workspace, and a generator.
+A list that does nothing but list is an entry of PLAIN in ``records/plain.py``. A family with a
+behaviour of its own is a module here with ROUTES, its records in the workspace, and a generator.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from connector.simulator.api import (
     scroll,
     tickets,
 )
+from connector.simulator.api.pages import routes
+from connector.simulator.records.plain import PLAIN
 from connector.simulator.requests.routing import Router
 
 ROUTER = Router(
@@ -33,5 +36,6 @@ ROUTER = Router(
         *events.ROUTES,
         *content.ROUTES,
         *operations.ROUTES,
+        *routes(PLAIN),
     ]
 )

@@ -1,4 +1,4 @@
-"""Serves Help Centers, collections, articles and news, in page-number lists that shift."""
+"""Serves collections, articles and news, in page-number lists that shift."""
 
 from __future__ import annotations
 
@@ -38,19 +38,9 @@ def list_collections(call: Call) -> Response:
     return numbered(call, "collections", newest_first(call.listed("collections")), 20)
 
 
-def list_help_centers(call: Call) -> Response:
-    """GET /help_center/help_centers: whole."""
-    return call.json({"type": "list", "data": call.listed("help_centers")})
-
-
 def list_news_items(call: Call) -> Response:
     """GET /news/news_items."""
     return numbered(call, "news_items", call.listed("news_items"), 10)
-
-
-def list_newsfeeds(call: Call) -> Response:
-    """GET /news/newsfeeds."""
-    return numbered(call, "newsfeeds", call.listed("newsfeeds"), 10)
 
 
 def newsfeed_items(call: Call) -> Response:
@@ -72,11 +62,7 @@ ROUTES = [
     Route("GET", "/articles/{}", get_article),
     Route("GET", "/help_center/collections", list_collections),
     Route("GET", "/help_center/collections/{}", by_id("collections")),
-    Route("GET", "/help_center/help_centers", list_help_centers),
-    Route("GET", "/help_center/help_centers/{}", by_id("help_centers")),
     Route("GET", "/news/news_items", list_news_items),
     Route("GET", "/news/news_items/{}", by_id("news_items")),
-    Route("GET", "/news/newsfeeds", list_newsfeeds),
-    Route("GET", "/news/newsfeeds/{}", by_id("newsfeeds")),
     Route("GET", "/news/newsfeeds/{}/items", newsfeed_items),
 ]

@@ -1,4 +1,4 @@
-"""Serves the small whole lists: me, tags, segments, admins, teams, subscription types."""
+"""Serves the small whole lists: me, tags, segments, admins, teams."""
 
 from __future__ import annotations
 
@@ -53,5 +53,4 @@ ROUTES = [
     Route("GET", "/admins/{}", _one("admins", "admin_not_found", "Admin not found")),
     Route("GET", "/teams", _whole("teams", "team.list", "teams")),
     Route("GET", "/teams/{}", _one("teams", "team_not_found", "Team not found")),
-    Route("GET", "/subscription_types", _whole("subscription_types", "list", "data")),
 ]

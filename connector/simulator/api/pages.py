@@ -1,21 +1,32 @@
-"""Answers page-number lists that show no next address; knows pages, no resource."""
+"""Answers lists that do nothing but list, whole or by page numbers without a next address.
+
+Knows pages, no resource.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from connector.simulator.encoding import encode
 from connector.simulator.messages import Response
+from connector.simulator.records.plain import PlainList
 from connector.simulator.records.workspace import Record
 from connector.simulator.requests.call import Call, not_found, wrap
-from connector.simulator.requests.routing import Handler
+from connector.simulator.requests.routing import Handler, Route
 
 # The largest page of the lists of which no limit is documented is that of their youngest kin.
 MOST = 50
 
 
 def numbered(
-    call: Call, kind: str, records: Sequence[Record], default: int, most: int = MOST
+    call: Call,
+    kind: str,
+    records: Sequence[Record],
+    default: int,
+    most: int = MOST,
+    *,
+    type: str = "list",
+    key: str = "data",
 ) -> Response:
     """One page: how many there are is told, where the next one is is not."""
     query = call.request.query
@@ -27,7 +38,8 @@ def numbered(
     total = call.shortage.total(kind, len(records))
     pages = encode(call.pages(total, page, per_page))
     tail = b'],"total_count":%d,"pages":%s}' % (total, pages)
-    return call.reply(wrap(b'{"type":"list","data":[', chunks, tail))
+    head = b'{"type":%s,%s:[' % (encode(type), encode(key))
+    return call.reply(wrap(head, chunks, tail))
 
 
 def newest_first(records: Iterable[Record]) -> list[Record]:
@@ -43,5 +55,24 @@ def by_id(kind: str, message: str = "Resource Not Found") -> Handler:
         if record is None:
             raise not_found(message)
         return call.json(record)
+
+    return handler
+
+
+def routes(lists: Mapping[str, PlainList]) -> Iterator[Route]:
+    """The routes of plain lists by kind: the list, and where there is such a read one record."""
+    for kind, plain in lists.items():
+        yield Route("GET", plain.path, _listed(kind, plain))
+        if plain.by_id:
+            yield Route("GET", f"{plain.path}/{{}}", by_id(kind))
+
+
+def _listed(kind: str, plain: PlainList) -> Handler:
+    def handler(call: Call) -> Response:
+        records = call.listed(kind)
+        if plain.per_page:
+            sizes = plain.per_page, plain.most
+            return numbered(call, kind, records, *sizes, type=plain.type, key=plain.key)
+        return call.json({"type": plain.type, plain.key: call.shortage.left(kind, records)})
 
     return handler

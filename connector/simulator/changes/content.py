@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from connector.simulator.changes.base import Changes
@@ -14,9 +15,10 @@ from connector.simulator.generation.content import (
     translation,
 )
 from connector.simulator.generation.operations import iso, new_activity, new_call, new_macro
+from connector.simulator.records.plain import PLAIN
 from connector.simulator.records.workspace import DIRECTORIES, Gone, Record
 
-_KINDS = DIRECTORIES - {"tags", "segments", "admins", "teams"}
+_KINDS = (DIRECTORIES | PLAIN.keys()) - {"tags", "segments", "admins", "teams"}
 
 
 class ContentChanges(Changes):
@@ -70,6 +72,12 @@ class ContentChanges(Changes):
         entry = new_activity(self._space, self._now, self._author(admin), kind, metadata)
         self._space.activity_logs.append(entry)
         return str(entry["id"])
+
+    def create_record(self, kind: str, **fields: Any) -> str:
+        """One more of a plain list, like its first but for these fields. Returns its id."""
+        id = self._space.next_number(kind, 900_001)
+        like = deepcopy(next(iter(self._space.directory(kind).values())))
+        return self._keep(kind, {**like, "id": str(id)}, fields)
 
     def update_record(self, kind: str, id: str, **fields: Any) -> None:
         """Set fields of an article, a macro, a ticket type …; updated_at moves where there is one.

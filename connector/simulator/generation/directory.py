@@ -1,10 +1,12 @@
-"""Generates the small whole lists: admins, teams, tags, segments, subscription types."""
+"""Generates the small whole lists: admins, teams, tags, segments, and plain ones."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from random import Random
 
 from connector.simulator.generation.texts import FIRST, LAST, WORDS
+from connector.simulator.records.plain import PLAIN
 from connector.simulator.records.workspace import Record, Sizes, Workspace
 from connector.simulator.times import DAY, object_id
 
@@ -19,7 +21,7 @@ def fill(space: Workspace, random: Random, sizes: Sizes, years: float) -> None:
         _tag(space, random, number)
     for number in range(sizes.segments):
         _segment(space, random, number, years)
-    _subscription_types(space)
+    _plain(space)
 
 
 def admin(id: str, name: str, email: str) -> Record:
@@ -99,21 +101,6 @@ def _segment(space: Workspace, random: Random, number: int, years: float) -> Non
     }
 
 
-def _subscription_types(space: Workspace) -> None:
-    rows = (
-        ("135", "opt_out", "live", "Newsletters", ["email"]),
-        ("136", "opt_in", "live", "SMS alerts", ["sms_message"]),
-        ("137", "opt_out", "archived", "Événements", ["email"]),
-        ("138", "opt_in", "live", "Product news", ["email", "sms_message"]),
-    )
-    for id, consent, state, name, content in rows:
-        text = {"name": name, "description": f"About: {name}", "locale": "en"}
-        space.subscription_types[id] = {
-            "type": "subscription",
-            "id": id,
-            "state": state,
-            "consent_type": consent,
-            "default_translation": text,
-            "translations": [text, {**text, "name": f"{name} (fr)", "locale": "fr"}],
-            "content_types": content,
-        }
+def _plain(space: Workspace) -> None:
+    for kind, plain in PLAIN.items():
+        space.directory(kind).update((str(one["id"]), deepcopy(one)) for one in plain.records)

@@ -3,5 +3,5 @@
 Read ``shelf`` first, which keeps the records of one kind as they are and as the lagging index
 shows them, then ``workspace``, which is all shelves together. ``contact``, ``thread`` and
 ``ticket`` build the records that are more than a few fields; ``journal`` remembers when lists
-show a change.
+show a change, ``plain`` holds the lists that do nothing but list, as values.
 """

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from connector.simulator.records.plain import PLAIN
 from connector.simulator.records.shelf import Item, Shelf
 
 CONTACT_ATTRIBUTES = {
@@ -162,6 +163,8 @@ class Workspace:
     newsfeeds: dict[str, Record] = field(default_factory=dict)
     macros: dict[str, Record] = field(default_factory=dict)
     calls: dict[str, Record] = field(default_factory=dict)
+    # Of the plain lists that have no name above.
+    plain: dict[str, dict[str, Record]] = field(default_factory=dict)
     # Oldest first; entries are only ever added.
     activity_logs: list[Record] = field(default_factory=list)
     # Admins that left: no list names them, old parts still do.
@@ -235,10 +238,12 @@ class Workspace:
 
     def directory(self, kind: str) -> dict[str, Record]:
         """The whole list of one of the kinds that are kept as plain records."""
-        if kind not in DIRECTORIES:
+        if kind in DIRECTORIES:
+            records: dict[str, Record] = getattr(self, kind)
+            return records
+        if kind not in PLAIN:
             raise KeyError(kind)
-        records: dict[str, Record] = getattr(self, kind)
-        return records
+        return self.plain.setdefault(kind, {})
 
     def next_number(self, name: str, start: int = 1) -> int:
         """The next number of a named sequence."""
