@@ -22,14 +22,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.resources.contacts import TABLE as CONTACTS
-from connector.resources.contacts import USERS
-from connector.resources.conversations import TABLE as CONVERSATIONS
+from connector.resources.declarations.contacts import TABLE as CONTACTS
+from connector.resources.declarations.contacts import USERS
+from connector.resources.declarations.conversations import TABLE as CONVERSATIONS
 from connector.resources.resource import Table
 from connector.simulator import Workspace
 from connector.simulator.api.conversations import with_parts
 from connector.simulator.encoding import decode
-from connector.sync.store import Chunk, Store
+from connector.sync.writing.submission import Submission
+from connector.sync.writing.writer import Writer
 from connector.warehouse import state
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.encode.encoder import encode
@@ -123,17 +124,19 @@ def print_whole(
 async def from_text(database: Database, texts: list[bytes]) -> float:
     """Seconds in which pages of records, all at hand, are decoded, encoded and committed."""
     run = database.write(lambda conn: state.start_run(conn, "sync"))
-    store, tally = Store(database, run), state.Tally()
+    writer, tally = Writer(database, run), state.Tally()
     pages = [texts[at : at + PAGE] for at in range(0, len(texts), PAGE)]
-    chunks = [Chunk([*page], [BEGAN] * len(page)) for page in pages]
+    submissions = [Submission(CONTACTS, tally, USERS.name) for _ in pages]
+    for submission, page in zip(submissions, pages, strict=True):
+        submission.add(page, BEGAN)
     began = time.monotonic()
     try:
-        await store.take_keys_off(USERS)
-        await asyncio.gather(*(store.merge(CONTACTS, chunk, tally) for chunk in chunks))
-        await store.put_keys_on(USERS)
+        await writer.drop_foreign_keys(USERS)
+        await asyncio.gather(*map(writer.submit, submissions))
+        await writer.restore_foreign_keys(USERS)
         return time.monotonic() - began
     finally:
-        store.close()
+        writer.close()
 
 
 def batches(table: Table, records: Records, read_at: datetime, size: int) -> list[Batch]:
@@ -217,13 +220,13 @@ def load(
     began = cpu(process)
     if without_keys_of:
         with database.transaction() as conn:
-            foreign_keys.lift(conn, qualified, without_keys_of)
+            foreign_keys.drop(conn, qualified, without_keys_of)
     for batch in parts:
         with database.transaction() as conn:
             merge(conn, batch)
     if without_keys_of:
         with database.transaction() as conn:
-            foreign_keys.mend(conn, qualified)
+            foreign_keys.restore(conn, qualified)
     return cpu(process) - began
 
 

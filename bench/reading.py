@@ -23,9 +23,9 @@ import aiohttp
 
 from bench.growth import workspace
 from bench.runs import simulated
-from connector.intercom import search
 from connector.intercom.client import Client
-from connector.intercom.paging import CursorSearch, pages
+from connector.intercom.paging import search
+from connector.intercom.paging.styles import CursorSearch, pages
 from connector.jsontext import encode
 
 CHAINS = 64

@@ -16,7 +16,7 @@ from typing import Any
 
 from connector.simulator import Simulator, Workspace
 from connector.simulator import run as serve
-from connector.simulator.bulk import Swell
+from connector.simulator.faults.bulk import Swell
 
 MEDIAN, NINETIETH = 0.149, 0.484
 """Seconds that Intercom's replies take: the median and the 90th percentile of recorded traffic."""

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from connector import __version__
 from connector import settings as settings_module
-from connector.commands import check, demo, forget, logs, simulate, sql, status, streams
+from connector.commands import check, demo, forget, simulate, sql, status
 from connector.commands import verify as verification
 from connector.commands import views as views_command
 from connector.commands.connect import (
@@ -29,16 +29,25 @@ from connector.commands.connect import (
     privacy,
     warn_of_exclusions,
 )
-from connector.commands.interruption import Interruption
-from connector.commands.logs import say
-from connector.commands.parsing import Parser, number
-from connector.commands.progress import Progress, name_failures, outcome_as_json, print_outcome
-from connector.commands.report import reported
+from connector.commands.reporting.progress import (
+    Progress,
+    name_failures,
+    outcome_as_json,
+    print_outcome,
+)
+from connector.commands.reporting.report import reported
+from connector.commands.terminal import logs, streams
+from connector.commands.terminal.interruption import Interruption
+from connector.commands.terminal.logs import say
+from connector.commands.terminal.parsing import Parser, number
 from connector.errors import ConnectorError, SettingsError
 from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
 from connector.sync.on_demand.verify import verify
-from connector.sync.run import Options, Outcome, prepare, refetch, sync
+from connector.sync.options import Options
+from connector.sync.outcome import Outcome
+from connector.sync.run import refetch, sync
+from connector.sync.tenure import prepare
 from connector.warehouse import rights
 from connector.warehouse.privacy import cleaning, pinning
 from connector.warehouse.sql.database import Database
@@ -111,7 +120,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         full=arguments.full,
         since=arguments.since,
         lookback=timedelta(seconds=settings.lookback),
-        sweep=timedelta(days=settings.sweep_days),
+        refresh_interval=timedelta(days=settings.sweep_days),
         full_pass_requests=settings.full_pass_requests,
         full_pass_days=settings.full_pass_days,
         activity_feed=settings.activity_feed,

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from connector.cli import COLLECT_AFTER
 from connector.warehouse.sql.database import Database, conninfo
 from tests import sampling
+from tests.forked import FORKER
 from tests.harness import Harness
 from tests.postgres import Server
 from tests.template import Template
@@ -59,6 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _nothing_outlives_the_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The first fixture to come and the last to go: no process that a test started goes on."""
     yield
+    FORKER.close()
     assert left_over(str(tmp_path_factory.getbasetemp())) == []
 
 

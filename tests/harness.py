@@ -13,7 +13,9 @@ from connector.intercom.budget import Budget
 from connector.intercom.client import Client
 from connector.intercom.clock import Clock
 from connector.simulator import Simulator, SimulatorTransport, Workspace
-from connector.sync.run import Options, Outcome, sync
+from connector.sync.options import Options
+from connector.sync.outcome import Outcome
+from connector.sync.run import sync
 from connector.warehouse.sql.database import Database, conninfo
 
 # Of the connection that looks, whatever the house around it sets.

@@ -46,7 +46,7 @@ async def test_nights_with_changes_everywhere_equal_the_truth_once_swept(
         harness.control.change(fraction=0.05, seed=night, everything=True)
         harness.pass_time(DAY)
         # A sweep of a day reads every contact's events, notes and subscriptions each night.
-        outcome = await harness.sync(sweep=timedelta(days=1))
+        outcome = await harness.sync(refresh_interval=timedelta(days=1))
         assert outcome.exit_code == 0, outcome.error
         # Deleted tickets are told by no list that is read here.
         found = [

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,22 +21,14 @@ from psycopg.rows import dict_row
 from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql.database import Database, conninfo
-from tests import copied
+from tests import copied, forked
+from tests.forked import Ended
 from tests.service import environment, served
 
 database_url, schema = copied.database_url, copied.schema  # fixtures
 
 TOKEN = "tok_5ecret-of-the-tests"
 FEW = {"events": 60, "tickets": 10, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
-
-
-@dataclass
-class Ended:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
 
 
 class Terminal:
@@ -58,10 +49,14 @@ class Terminal:
         )
 
     def run(self, *words: str, **settings: str) -> Ended:
-        process = self.start(*words, **settings)
-        out, err = process.communicate(timeout=60)
-        assert TOKEN not in out + err
-        return Ended(process.returncode, out, err)
+        if any(name.startswith(forked.EARLY) for name in settings):
+            process = self.start(*words, **settings)
+            out, err = process.communicate(timeout=60)
+            ended = Ended(process.returncode, out, err)
+        else:
+            ended = forked.FORKER.run(words, self.environ | settings, self.directory)
+        assert TOKEN not in ended.out + ended.err
+        return ended
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from connector.errors import (
 from connector.intercom.address import REGIONS, check_base_url, check_version, link_query
 from connector.intercom.client import Client
 from connector.intercom.retry import ONCE, QUICK, Retry
-from connector.intercom.wire import Timeouts, proxy_for
+from connector.intercom.transport import Timeouts, proxy_for
 from connector.jsontext import decode, is_complete
 
 TOKEN = "dG9rOnNlY3JldA-not-to-be-seen"

@@ -12,7 +12,8 @@ from connector.errors import SettingsError
 from connector.resources import BY_NAME
 from connector.simulator import Workspace
 from connector.sync.on_demand.verify import Verified, verify
-from connector.sync.run import Outcome, refetch
+from connector.sync.outcome import Outcome
+from connector.sync.run import refetch
 from connector.warehouse.sql.database import Database
 from tests.harness import NOW, Harness
 from tests.truth import differences

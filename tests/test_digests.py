@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.jsontext import decode, head, split
-from connector.resources.companies import TABLE as COMPANIES
-from connector.resources.contacts import TABLE as CONTACTS
+from connector.resources.declarations.companies import TABLE as COMPANIES
+from connector.resources.declarations.contacts import TABLE as CONTACTS
 from connector.resources.lists import may_be_cut
 from connector.warehouse.state.digests import digest, salt
 from connector.warehouse.values.signatures import Signatures

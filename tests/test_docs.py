@@ -16,9 +16,9 @@ import yaml
 from bench import reliability
 from connector import __version__, settings
 from connector.cli import EPILOG, parser
-from connector.commands.report import metrics, run_report
+from connector.commands.reporting.report import metrics, run_report
 from connector.resources import BY_NAME, RESOURCES
-from connector.sync.run import Outcome
+from connector.sync.outcome import Outcome
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema.tables import metadata
 from connector.warehouse.sql.database import Database

@@ -14,11 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from connector.resources.contacts import TABLE as CONTACTS
-from connector.resources.resource import Table
+from connector.resources.declarations.contacts import TABLE as CONTACTS
 from connector.simulator import Workspace
 from connector.sync.readings import search_full
-from connector.sync.store import Chunk, Store
+from connector.sync.writing.submission import Submission
+from connector.sync.writing.writer import Writer
 from connector.warehouse.encode import worker
 from connector.warehouse.encode.worker import Encoding, make
 from connector.warehouse.migrate import migrate
@@ -65,13 +65,13 @@ async def test_a_large_first_load_has_every_foreign_key_afterwards(
 ) -> None:
     monkeypatch.setattr(search_full, "LARGE", 100)
     before, least = migrated(harness), [10**6]
-    write = Store.merge
+    submit = Writer.submit
 
-    async def watched(store: Store, *arguments: Any, **more: Any) -> None:
-        await write(store, *arguments, **more)
+    async def watched(writer: Writer, submission: Submission) -> None:
+        await submit(writer, submission)
         least.append(len(keys(harness)))
 
-    monkeypatch.setattr(Store, "merge", watched)
+    monkeypatch.setattr(Writer, "submit", watched)
     harness.simulate(space())
     outcome = await harness.sync()
     assert outcome.exit_code == 0, outcome.error
@@ -102,14 +102,14 @@ async def test_what_a_killed_first_load_left_off_the_next_run_puts_on(
     before = migrated(harness)
     database = Database(harness.database_url, harness.schema)
     names = Names(harness.schema)
-    assert database.write(lambda conn: foreign_keys.lift(conn, names, CONTACTS))
+    assert database.write(lambda conn: foreign_keys.drop(conn, names, CONTACTS))
     database.close()
     assert len(keys(harness)) < len(before)
     harness.simulate(space())
     with caplog.at_level(logging.WARNING):
         outcome = await harness.sync()
     assert outcome.exit_code == 0, outcome.error
-    assert "foreign keys put on again: contact" in caplog.text
+    assert "foreign keys restored: contact" in caplog.text
     assert keys(harness) == before
     assert differences(harness) == []
 
@@ -122,7 +122,7 @@ def test_foreign_keys_stay_where_others_read(
     database = Database(harness.database_url, harness.schema)
     with psycopg.connect(conninfo(harness.database_url)) as analyst:
         analyst.execute(f'SELECT FROM "{harness.schema}".contacts')
-        assert not database.write(lambda conn: foreign_keys.lift(conn, names, CONTACTS))
+        assert not database.write(lambda conn: foreign_keys.drop(conn, names, CONTACTS))
     assert keys(harness) == before
     database.close()
 
@@ -135,11 +135,11 @@ async def test_leads_and_users_fill_their_table_side_by_side(
 ) -> None:
     monkeypatch.setattr(search_full, "LARGE", 100)
     before, told, without = migrated(harness), list[str](), list[bool]()
-    write, read = Store.merge, search_full._Reader.read_open_windows
+    submit, read = Writer.submit, search_full._Reader.read_open_windows
 
-    async def merge(store: Store, table: Table, chunk: Chunk, *rest: Any, **more: Any) -> None:
-        await write(store, table, chunk, *rest, **more)
-        if len(chunk):
+    async def watched(writer: Writer, submission: Submission) -> None:
+        await submit(writer, submission)
+        if len(submission):
             without.append(len(keys(harness)) < len(before))
 
     async def reading(reader: search_full._Reader) -> None:
@@ -147,7 +147,7 @@ async def test_leads_and_users_fill_their_table_side_by_side(
         await read(reader)
         told.append("done")
 
-    monkeypatch.setattr(Store, "merge", merge)
+    monkeypatch.setattr(Writer, "submit", watched)
     monkeypatch.setattr(search_full._Reader, "read_open_windows", reading)
     simulator = harness.simulate(space())
     outcome = await harness.sync(only=("leads", "users"))

@@ -10,7 +10,8 @@ from connector.errors import SettingsError
 from connector.resources import BY_NAME, TABLES
 from connector.settings import allowed_deletes
 from connector.simulator import Workspace
-from connector.sync.run import Outcome, refetch
+from connector.sync.outcome import Outcome
+from connector.sync.run import refetch
 from connector.warehouse import state
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.merge.deletions import keyed_by, owners, sources

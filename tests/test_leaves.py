@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from connector.resources.data_attributes import DATA_ATTRIBUTES
+from connector.resources.declarations.data_attributes import DATA_ATTRIBUTES
 from connector.resources.resource import Snapshot
 from connector.sync.readings.lists import _told
 from connector.warehouse.encode.encoder import encode

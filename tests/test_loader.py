@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from connector.errors import TooManyDeletesError
 from connector.resources import BY_NAME
-from connector.sync.store import Chunk
+from connector.sync.writing.submission import Submission
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.merge.batch_merge import KEPT
 from connector.warehouse.merge.diff import outline, survey
 from connector.warehouse.merge.fuse import Fuse
+from connector.warehouse.state.runs import Tally
 from connector.warehouse.values.signatures import INTERCOM
 from tests.warehouse import BY_TABLE, Warehouse, at, opened, unix
 
@@ -358,15 +359,15 @@ def test_the_complete_list_of_an_older_copy_gives_way_to_the_list_of_a_newer_one
         assert warehouse.links("contact_tags") == {("1", "n")}
 
 
-def test_lists_keep_to_their_records_when_chunks_are_joined():
-    chunk, other = Chunk(), Chunk()
-    chunk.add([contact("1"), contact("2")], at(0))
-    chunk.completed[1, "contact_tags"] = ["b"]
+def test_lists_keep_to_their_records_when_submissions_are_joined():
+    one, other = (Submission(BY_NAME["users"].table, Tally(), "users") for _ in range(2))
+    one.add([contact("1"), contact("2")], at(0))
+    one.completed[1, "contact_tags"] = ["b"]
     other.add([contact("1"), contact("3")], at(1))
     other.completed |= {(0, "contact_tags"): ["a"], (1, "contact_tags"): ["c"]}
-    chunk.take_in(other)
-    assert {chunk.records[place]["id"] for place, _ in chunk.completed} == {"1", "2", "3"}
-    assert chunk.completed == {
+    one.take_in(other)
+    assert {one.records[place]["id"] for place, _ in one.completed} == {"1", "2", "3"}
+    assert one.completed == {
         (1, "contact_tags"): ["b"],
         (2, "contact_tags"): ["a"],
         (3, "contact_tags"): ["c"],

@@ -11,7 +11,7 @@ import pytest
 
 from connector.intercom.memory import Memory, Share, listing
 from connector.simulator import Workspace
-from connector.simulator.bulk import Swell
+from connector.simulator.faults.bulk import Swell
 from connector.sync.tools.ids import Ids
 from tests.harness import NOW, Harness
 from tests.truth import differences
@@ -231,8 +231,9 @@ LARGE = [
 async def test_large_records_are_read_in_small_pages_and_written_in_small_batches(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.sync.store.MOST_BYTES", 300_000)
-    monkeypatch.setattr("connector.sync.resource_pass.CHUNK_BYTES", 200_000)
+    monkeypatch.setattr("connector.sync.writing.writer.MOST_BYTES", 300_000)
+    for module in ("resource_pass", "readings.by_id"):
+        monkeypatch.setattr(f"connector.sync.{module}.BATCH_BYTES", 200_000)
     harness.simulate(space(macros=60, articles=60), swells=LARGE)
     memory = Watched(1_000_000, 400_000)
     await sync(harness, memory)

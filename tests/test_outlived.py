@@ -306,7 +306,7 @@ async def test_a_list_shorter_than_counted_marks_nothing_and_is_tried_ever_more_
     marked, short = [], []
     for _ in range(7):
         harness.pass_time(DAY)
-        outcome = await harness.sync(sweep=timedelta(days=10_000), **NEVER)
+        outcome = await harness.sync(refresh_interval=timedelta(days=10_000), **NEVER)
         assert outcome.exit_code == 0, outcome.error
         marked.append(harness.rows("contact_notes")[note["id"]]["_deleted_at"] is not None)
         [row] = harness.query(

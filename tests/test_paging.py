@@ -19,7 +19,7 @@ from connector.errors import (
 )
 from connector.intercom.client import Client
 from connector.intercom.clock import Clock
-from connector.intercom.paging import (
+from connector.intercom.paging.styles import (
     CursorList,
     CursorSearch,
     EventPages,

@@ -10,7 +10,8 @@ from connector.errors import SettingsError
 from connector.resources import BY_NAME, RESOURCES
 from connector.simulator import Workspace
 from connector.sync.on_demand.verify import verify
-from connector.sync.run import Outcome, refetch
+from connector.sync.outcome import Outcome
+from connector.sync.run import refetch
 from connector.warehouse.encode.exclusions import Exclusions, Privacy
 from connector.warehouse.privacy import cleaning, pinning
 from connector.warehouse.privacy.excludable import parse

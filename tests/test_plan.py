@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.intercom import search
+from connector.intercom.paging import search
 from connector.sync.planning import plan
 from connector.warehouse.state.partitions import Span
 

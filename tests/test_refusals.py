@@ -21,7 +21,7 @@ from connector.errors import (
     ScrollExistsError,
     TokenRefusedError,
 )
-from connector.intercom.around import hole_of
+from connector.intercom.paging.search_holes import hole_of
 from connector.intercom.refusals import Asked, Meaning, meaning
 from connector.resources import BY_NAME
 from connector.simulator import Workspace

@@ -19,9 +19,9 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from connector.errors import DatabaseError, SettingsError
-from connector.resources.contacts import TABLE as CONTACTS
+from connector.resources.declarations.contacts import TABLE as CONTACTS
 from connector.simulator import Simulator, Workspace
-from connector.sync.run import prepare
+from connector.sync.tenure import prepare
 from connector.warehouse import migrate
 from connector.warehouse.schema import foreign_keys
 from connector.warehouse.sql.database import Database, conninfo
@@ -249,7 +249,7 @@ def lifted(owner: str, schema: str) -> bool:
     """As a first load that was killed leaves the foreign keys of contacts."""
     database = Database(owner, schema)
     try:
-        return database.write(lambda conn: foreign_keys.lift(conn, Names(schema), CONTACTS))
+        return database.write(lambda conn: foreign_keys.drop(conn, Names(schema), CONTACTS))
     finally:
         database.close()
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from connector.commands import notification, report
-from connector.commands.logs import JsonLines
+from connector.commands.reporting import notification, report
+from connector.commands.terminal.logs import JsonLines
 from connector.errors import TokenRefusedError
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql.database import conninfo

@@ -68,7 +68,7 @@ async def test_silent_changes_are_found_within_the_days_of_a_sweep(harness: Harn
     nights = 8
     for _ in range(nights):
         harness.pass_time(DAY)
-        outcome = await harness.sync(sweep=timedelta(days=7))
+        outcome = await harness.sync(refresh_interval=timedelta(days=7))
         assert outcome.exit_code == 0, outcome.error
     # Spread over the days: a seventh of all contacts each night, not all at once.
     assert requests(harness, "/subscriptions") <= 150 * nights / 7 + nights
@@ -104,7 +104,7 @@ async def test_a_note_that_a_complete_list_omits_is_marked_and_stays(harness: Ha
     object.__setattr__(item, "owned", item.owned._replace(notes=kept))
     for _ in range(3):
         harness.pass_time(3 * DAY)
-        await harness.sync(sweep=timedelta(days=5))
+        await harness.sync(refresh_interval=timedelta(days=5))
     row = harness.rows("contact_notes")[note["id"]]
     assert row["_deleted_at"] is not None
     assert row["body"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.intercom.search import (
+from connector.intercom.paging.search import (
     Window,
     compare,
     day_edge,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.errors import SettingsError
-from connector.sync.run import Outcome
+from connector.sync.outcome import Outcome
 from connector.warehouse.privacy import erasure, pinning
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.names import Names

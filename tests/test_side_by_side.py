@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from connector.resources import RESOURCES
-from connector.sync import run
-from connector.sync.tools.coalesce import Joint
+from connector.sync.planning import neighbours
+from connector.sync.tools.coalesce import Coalescer
 from connector.sync.tools.prefetch import concurrently
 from connector.sync.tools.priority import PrioritySemaphore
 from connector.sync.tools.tasks import task_group
@@ -94,8 +94,8 @@ async def test_calls_that_wait_are_done_together_in_their_order() -> None:
         await asyncio.sleep(0)
         return sum(items)
 
-    joint = Joint(do, few)
-    results = await asyncio.gather(*(joint(number) for number in range(9)))
+    joint = Coalescer(do, few)
+    results = await asyncio.gather(*(joint.do(number) for number in range(9)))
     assert groups[0] == [0]  # it waited for nobody
     assert sorted(number for group in groups for number in group) == list(range(9))
     assert all(group == sorted(group) and len({n % 2 for n in group}) == 1 for group in groups)
@@ -110,8 +110,8 @@ async def test_what_fails_fails_for_its_group_alone() -> None:
             raise ValueError("one")
         return 0
 
-    joint = Joint(do, few)
-    results = await asyncio.gather(*(joint(n) for n in range(8)), return_exceptions=True)
+    joint = Coalescer(do, few)
+    results = await asyncio.gather(*(joint.do(n) for n in range(8)), return_exceptions=True)
     failed = {number for number, result in enumerate(results) if isinstance(result, ValueError)}
     assert 1 in failed
     assert failed <= {1, 3, 5, 7}
@@ -127,8 +127,8 @@ async def test_who_no_longer_waits_is_left_out() -> None:
         done.extend(items)
         return 0
 
-    joint = Joint(do, few)
-    calls = [asyncio.ensure_future(joint(n)) for n in (0, 2, 4)]
+    joint = Coalescer(do, few)
+    calls = [asyncio.ensure_future(joint.do(n)) for n in (0, 2, 4)]
     await asyncio.sleep(0.01)
     calls[1].cancel()
     await asyncio.sleep(0)
@@ -157,9 +157,9 @@ class Gated:
         return sum(items)
 
 
-async def led_and_taken(do: Gated, joint: Joint[int, int]) -> list[asyncio.Task[int]]:
+async def led_and_taken(do: Gated, joint: Coalescer[int, int]) -> list[asyncio.Task[int]]:
     """Two calls that are being done as one: who leads the group, and who was taken along."""
-    calls = [asyncio.ensure_future(joint(number)) for number in range(3)]
+    calls = [asyncio.ensure_future(joint.do(number)) for number in range(3)]
     await asyncio.sleep(0.01)
     do.gates[0].set()
     assert await calls[0] == 0
@@ -170,7 +170,7 @@ async def led_and_taken(do: Gated, joint: Joint[int, int]) -> list[asyncio.Task[
 
 async def test_who_is_cancelled_takes_nobody_along() -> None:
     do = Gated()
-    led, taken = await led_and_taken(do, Joint(do, lambda chosen, item: True))
+    led, taken = await led_and_taken(do, Coalescer(do, lambda chosen, item: True))
     led.cancel()
     await asyncio.wait([led])
     assert led.cancelled()
@@ -181,13 +181,13 @@ async def test_who_is_cancelled_takes_nobody_along() -> None:
 
 async def test_what_nobody_waits_for_is_cancelled_and_gives_its_turn_back() -> None:
     do = Gated()
-    joint = Joint(do, lambda chosen, item: True)
+    joint = Coalescer(do, lambda chosen, item: True)
     calls = await led_and_taken(do, joint)
     for call in calls:
         call.cancel()
     await asyncio.wait(calls)
     assert do.cancelled == [[1, 2]]
-    last = asyncio.ensure_future(joint(7))
+    last = asyncio.ensure_future(joint.do(7))
     await asyncio.sleep(0.01)
     do.gates[2].set()
     assert await asyncio.wait_for(last, 1) == 7
@@ -258,7 +258,7 @@ async def test_a_task_group_waits_for_all_and_raises_the_first_error() -> None:
 
 
 def test_neighbours_that_do_not_need_each_other_go_side_by_side() -> None:
-    groups = [[resource.name for resource in group] for group in run._groups(RESOURCES)]
+    groups = [[resource.name for resource in group] for group in neighbours.concurrent(RESOURCES)]
     assert list(itertools.chain(*groups)) == [resource.name for resource in RESOURCES]
     assert ["leads", "users"] in groups
     assert ["tags", "segments", "admins"] in groups  # teams refer to admins

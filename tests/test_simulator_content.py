@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from connector.simulator import Simulator, Workspace
-from connector.simulator.caller import Caller, where
+from connector.simulator.transport.caller import Caller, where
 
 NOW = 1_780_000_000
 

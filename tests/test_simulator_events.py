@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from connector.simulator import Simulator, Workspace
-from connector.simulator.caller import Caller
+from connector.simulator.transport.caller import Caller
 
 NOW = 1_780_000_000
 LAG = 60

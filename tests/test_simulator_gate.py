@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from connector.simulator import Request, Simulator, Workspace
-from connector.simulator.caller import Caller
 from connector.simulator.encoding import decode
+from connector.simulator.transport.caller import Caller
 
 NOW = 1_780_000_003.0
 

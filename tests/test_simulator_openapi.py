@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from connector.simulator import Simulator, Workspace
-from connector.simulator.caller import Caller
+from connector.simulator.transport.caller import Caller
 
 NOW = 1_780_000_000
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connector.simulator import Simulator, Workspace
-from connector.simulator.caller import Caller, both, either, where
 from connector.simulator.encoding import decode
+from connector.simulator.transport.caller import Caller, both, either, where
 
 NOW = 1_780_000_000
 ZONE = ZoneInfo("America/New_York")

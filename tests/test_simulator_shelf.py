@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.simulator.shelf import INDEXED, Item, Shelf
+from connector.simulator.records.shelf import INDEXED, Item, Shelf
 
 CHANGES = st.lists(
     st.tuples(

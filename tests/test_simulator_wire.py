@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from connector.simulator import Simulator, SimulatorTransport, Workspace, serve
-from connector.simulator.caller import Caller
+from connector.simulator.transport.caller import Caller
 
 NOW = 1_780_000_000
 HEADERS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.simulator import Simulator, Workspace
-from connector.simulator.caller import Caller, where
+from connector.simulator.transport.caller import Caller, where
 
 NOW = 1_780_000_000
 KINDS = ("tags", "segments", "admins", "teams", "companies", "contacts", "conversations")

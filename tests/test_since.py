@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector.simulator import Workspace
-from connector.sync.run import Outcome
+from connector.sync.outcome import Outcome
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.privacy.excludable import parse
 from tests.harness import NOW, Harness

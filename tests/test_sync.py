@@ -10,10 +10,10 @@ import pytest
 
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
-from connector.sync import store
 from connector.sync.planning import plan
 from connector.sync.readings import search_full
-from connector.sync.store import INDEX_LAG, Store
+from connector.sync.writing import writer
+from connector.sync.writing.writer import INDEX_LAG, Writer
 from tests.harness import NOW, Harness
 from tests.truth import differences
 
@@ -243,11 +243,11 @@ async def test_memory_is_bounded_by_what_is_in_flight(
 ) -> None:
     sizes: list[int] = []
     writing = most_written = 0
-    merge, take = Store._merge, search_full._Reader._take
+    commit, take = Writer._commit, search_full._Reader._take
 
-    async def watched_merge(to: Store, merges: Any) -> Any:
-        sizes.append(sum(len(one.chunk) for one in merges))
-        return await merge(to, merges)
+    async def watched_commit(writer: Writer, submissions: Any) -> Any:
+        sizes.append(sum(map(len, submissions)))
+        return await commit(writer, submissions)
 
     async def watched_page(reader: Any, page: Any, seen: Any) -> None:
         nonlocal writing, most_written
@@ -258,15 +258,15 @@ async def test_memory_is_bounded_by_what_is_in_flight(
         finally:
             writing -= 1
 
-    monkeypatch.setattr(Store, "_merge", watched_merge)
+    monkeypatch.setattr(Writer, "_commit", watched_commit)
     monkeypatch.setattr(search_full._Reader, "_take", watched_page)
-    monkeypatch.setattr(search_full, "ROOM", 7)
-    monkeypatch.setattr(search_full, "KEPT", 2)
+    monkeypatch.setattr(search_full, "PAGES_AT_ONCE", 7)
+    monkeypatch.setattr(search_full, "RESERVED", 2)
     monkeypatch.setattr(plan, "WINDOW_RECORDS", 300)
     harness.simulate(workspace(contacts=6_000, companies=300, conversations=300))
     outcome = await harness.sync(only=("companies", "leads", "users", "conversations"))
     assert outcome.exit_code == 0, outcome.error
-    assert max(sizes) <= store.MOST_RECORDS
+    assert max(sizes) <= writer.MOST_RECORDS
     assert 1 < most_written <= 2 * (7 + 2)  # leads and users side by side
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from connector.resources import TABLE_BY_NAME
 from connector.simulator import Workspace
-from connector.sync.run import Outcome
+from connector.sync.outcome import Outcome
 from connector.warehouse.encode.encoder import encode
 from tests.harness import NOW, Harness
 from tests.warehouse import Warehouse

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Search
-from connector.sync.run import Outcome
+from connector.sync.outcome import Outcome
 from connector.warehouse.sql.database import Database
 from tests.doubts import LAGGING
 from tests.gone import instant

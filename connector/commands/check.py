@@ -33,7 +33,7 @@ from connector.resources.resource import (
 )
 from connector.settings import Settings
 from connector.sync.planning.tolerance import is_tolerated
-from connector.sync.workspace import check_same, opened_by
+from connector.sync.tenure import check_same, opened_by
 from connector.warehouse import migrate, rights, state
 from connector.warehouse.privacy.excludable import alike
 from connector.warehouse.reports.unmapped import Unclaimed, unclaimed

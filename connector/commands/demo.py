@@ -23,7 +23,7 @@ from typing import Any
 
 from connector import settings as settings_module
 from connector.commands import demo_tables
-from connector.commands.interruption import heeded
+from connector.commands.terminal.interruption import heeded
 from connector.errors import ConnectorError
 from connector.warehouse.sql import embedded
 

@@ -1,6 +1,7 @@
 """Speaks HTTP to Intercom; knows no table and no SQL.
 
-Gives pages of records as the bytes that came, with the time at which each page was asked for. Read
-``client`` for one request, ``page`` and ``paging`` for lists, then ``refusals`` for what an error
-means by what was asked. ``wire`` is the only module that imports httpx.
+Gives replies as the bytes that came. Read ``client`` for one request, then what it rests on:
+``transport`` sends and alone imports httpx, ``responses`` says what a reply means, ``retry``,
+``budget`` and ``memory`` when the next may leave, ``clock`` what Intercom's time is. ``refusals``
+says what an error means by what was asked for. ``paging`` reads lists and searches.
 """

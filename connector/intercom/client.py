@@ -1,6 +1,6 @@
 """Makes one request of Intercom and returns its whole reply; knows no path, table or page.
 
-It knows authentication, versions, the request budget, retries and errors; ``wire`` sends.
+It knows authentication, versions, the request budget, retries and errors; ``transport`` sends.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ from connector.intercom.address import check_base_url, check_version, origin
 from connector.intercom.budget import Budget, Ticket
 from connector.intercom.clock import Clock, parse_date
 from connector.intercom.memory import Memory, Share, listing
-from connector.intercom.replies import Reply, failure
+from connector.intercom.responses import Reply, failure
 from connector.intercom.retry import Retry, Tries
-from connector.intercom.wire import Response, Timeouts, Transport, Wire
+from connector.intercom.transport import Response, Timeouts, Transport, Wire
 from connector.jsontext import encode, is_complete
 
 log = logging.getLogger(__name__)

@@ -1,25 +1,36 @@
-"""What Intercom has, as values: every resource the sync reads, parents before children."""
+"""What Intercom has, as values: every resource the sync reads, parents before children.
 
-from connector.resources.admins import ADMINS
-from connector.resources.companies import COMPANIES
-from connector.resources.contacts import (
+Knows neither HTTP nor SQL. Read ``resource`` for the words of a declaration, then
+``declarations``, a file for each family of resources; all of them stand here in ``RESOURCES``.
+``lists`` finds the lists in a record, ``selection`` says which resources a name means.
+"""
+
+from connector.resources.declarations.admins import ADMINS
+from connector.resources.declarations.companies import COMPANIES
+from connector.resources.declarations.contacts import (
     CONTACT_MERGES,
     CONTACT_NOTES,
     CONTACT_SUBSCRIPTIONS,
     LEADS,
     USERS,
 )
-from connector.resources.conversations import CONVERSATIONS, DELETED_CONVERSATIONS
-from connector.resources.data_attributes import DATA_ATTRIBUTES
-from connector.resources.events import EVENTS
-from connector.resources.help_center import ARTICLES, COLLECTIONS, HELP_CENTERS
-from connector.resources.operations import ACTIVITY_LOGS, CALLS, MACROS, NEWS_ITEMS, NEWSFEEDS
+from connector.resources.declarations.conversations import CONVERSATIONS, DELETED_CONVERSATIONS
+from connector.resources.declarations.data_attributes import DATA_ATTRIBUTES
+from connector.resources.declarations.events import EVENTS
+from connector.resources.declarations.help_center import ARTICLES, COLLECTIONS, HELP_CENTERS
+from connector.resources.declarations.operations import (
+    ACTIVITY_LOGS,
+    CALLS,
+    MACROS,
+    NEWS_ITEMS,
+    NEWSFEEDS,
+)
+from connector.resources.declarations.segments import CONTACT_SEGMENTS, SEGMENTS
+from connector.resources.declarations.subscription_types import SUBSCRIPTION_TYPES
+from connector.resources.declarations.tags import TAGS
+from connector.resources.declarations.teams import TEAMS
+from connector.resources.declarations.tickets import TICKET_STATES, TICKET_TYPES, TICKETS
 from connector.resources.resource import Resource, Table
-from connector.resources.segments import CONTACT_SEGMENTS, SEGMENTS
-from connector.resources.subscription_types import SUBSCRIPTION_TYPES
-from connector.resources.tags import TAGS
-from connector.resources.teams import TEAMS
-from connector.resources.tickets import TICKET_STATES, TICKET_TYPES, TICKETS
 
 RESOURCES: tuple[Resource, ...] = (
     TAGS,

@@ -1,14 +1,18 @@
 """A faithful Intercom REST API over a generated, seeded workspace, for tests, demos and benchmarks.
 
-Knows nothing of the connector that reads from it.
+Knows nothing of the connector that reads from it. Read ``simulator`` for the way of one request and
+``control`` for all that a test may do; then the rooms. ``records`` is what a workspace holds,
+``generation`` fills it and ``changes`` happen to it. ``requests`` lets a request in and finds its
+handler, ``api`` answers, ``search`` runs what is searched for, ``faults`` spoils answers on
+purpose, ``transport`` brings requests here. ``truth`` says what a client should have stored.
 """
 
 from connector.simulator.control import Control
-from connector.simulator.inprocess import SimulatorTransport
 from connector.simulator.messages import Fault, Request, Response
-from connector.simulator.server import run, serve
+from connector.simulator.records.workspace import Workspace
 from connector.simulator.simulator import Simulator
-from connector.simulator.workspace import Workspace
+from connector.simulator.transport.inprocess import SimulatorTransport
+from connector.simulator.transport.server import run, serve
 
 __all__ = [
     "Control",

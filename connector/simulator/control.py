@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from connector.simulator import truth
 from connector.simulator.changes.churn import Churn
 from connector.simulator.changes.directory import DirectoryChanges
-from connector.simulator.faults import KINDS, Rule
-from connector.simulator.gate import Denial
-from connector.simulator.hooks import Hook, Match
-from connector.simulator.shortage import Cut
-from connector.simulator.workspace import SHELVES
+from connector.simulator.faults.hooks import Hook, Match
+from connector.simulator.faults.rules import KINDS, Rule
+from connector.simulator.faults.shortage import Cut
+from connector.simulator.records.workspace import SHELVES
+from connector.simulator.requests.gate import Denial
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator

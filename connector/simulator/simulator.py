@@ -12,14 +12,12 @@ from uuid import UUID
 
 from connector.simulator.api import ROUTER
 from connector.simulator.api.scroll import Scroll
-from connector.simulator.bulk import Swell, swell
-from connector.simulator.call import Call, MalformedBodyError, not_found
 from connector.simulator.control import Control
 from connector.simulator.encoding import signer, unsign
-from connector.simulator.faults import Faults, Rule
-from connector.simulator.gate import Gate
-from connector.simulator.hooks import Hooks
-from connector.simulator.journal import Journal
+from connector.simulator.faults.bulk import Swell, swell
+from connector.simulator.faults.hooks import Hooks
+from connector.simulator.faults.rules import Faults, Rule
+from connector.simulator.faults.shortage import Shortage
 from connector.simulator.messages import (
     ApiError,
     Request,
@@ -27,10 +25,12 @@ from connector.simulator.messages import (
     error_body,
     malformed_body,
 )
-from connector.simulator.shortage import Shortage
-from connector.simulator.stats import Stats
-from connector.simulator.ticket import show_as_conversations
-from connector.simulator.workspace import Workspace
+from connector.simulator.records.journal import Journal
+from connector.simulator.records.ticket import show_as_conversations
+from connector.simulator.records.workspace import Workspace
+from connector.simulator.requests.call import Call, MalformedBodyError, not_found
+from connector.simulator.requests.gate import Gate
+from connector.simulator.requests.stats import Stats
 
 _JSON = "application/json; charset=utf-8"
 # Signed addresses live for half an hour.

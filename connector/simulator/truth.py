@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from connector.simulator.api.conversations import with_parts
 from connector.simulator.api.events import event_body, listable_since, who
 from connector.simulator.encoding import decode, encode
-from connector.simulator.shelf import Item
-from connector.simulator.ticket import embedded
-from connector.simulator.workspace import SHELVES, Record, Workspace
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.ticket import embedded
+from connector.simulator.records.workspace import SHELVES, Record, Workspace
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator

@@ -1,6 +1,7 @@
 """The loop that joins the two halves: it alone knows both Intercom and the warehouse.
 
-Read ``run`` (which pass each resource is due, and how a run ends), then ``work`` (what every pass
-shares), ``store`` (the writing half: one thread, fenced transactions) and the readings. ``plan``
-and ``due`` decide, ``pending``, ``contradictions`` and ``deletions`` come after the passes.
+Read ``run`` (what happens in which order), then ``passes`` (which pass a resource is due),
+``resource_pass`` (what every pass shares), ``readings`` (the ways of reading) and ``writing`` (what
+becomes of what was read). ``planning`` decides, ``pending`` and ``deletions`` come after the
+passes; ``tenure`` takes the schema over, ``steps`` keeps the accounts.
 """

@@ -9,18 +9,18 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from connector.sync.store import Store
+from connector.sync.writing.writer import Writer
 from connector.warehouse.views import live
 
 logger = logging.getLogger(__name__)
 
 
-async def grow_views(store: Store) -> None:
+async def grow_views(writer: Writer) -> None:
     """Bring the views up to date; an idle run finds nothing to do and executes no DDL."""
-    schema = store.database.schema
+    schema = writer.database.schema
     refused: dict[str, list[str]] = {}
-    for view in await store.do(partial(live.behind, schema=schema)):
-        grown = await store.do(partial(live.grow, schema=schema, view=view))
+    for view in await writer.do(partial(live.behind, schema=schema)):
+        grown = await writer.do(partial(live.grow, schema=schema, view=view))
         if grown.busy:
             logger.warning(
                 "%s lacks new columns: %s; the next run tries again", view, grown.refused

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from connector.resources.resource import Table
 from connector.sync.fetch_by_id import read_objects
+from connector.sync.readings.by_id import submit_answers
 from connector.sync.resource_pass import Pass
-from connector.sync.store import Store
+from connector.sync.writing.writer import Writer
 from connector.warehouse.merge import deletions
 from connector.warehouse.merge.deletions import Candidate, Verdict
 from connector.warehouse.state import candidates
@@ -30,22 +31,22 @@ async def settle(
 
     ``began_at`` is when the run began.
     """
-    store, table = work.store, work.resource.table
-    found = await _candidates(store, table, owners, ids)
+    writer, table = work.writer, work.resource.table
+    found = await _candidates(writer, table, owners, ids)
     if work.resource.by_id and await _check_old(work, found, began_at):
-        found = await _candidates(store, table, owners, ids)
+        found = await _candidates(writer, table, owners, ids)
     if not found:
         return Verdict()
-    return await store.do(lambda conn: store.decide(conn, table, found))
+    return await writer.do(lambda conn: writer.gone.decide(conn, table, found))
 
 
 async def _candidates(
-    store: Store, table: Table, owners: Collection[str], ids: Collection[str] | None
+    writer: Writer, table: Table, owners: Collection[str], ids: Collection[str] | None
 ) -> list[Candidate]:
-    if table.name not in store.doubts:
+    if table.name not in writer.gone.tables:
         return []
-    names, lag = store.loader.names, store.lag
-    found = await store.do(lambda conn: deletions.found_gone(conn, names, table, lag, ids))
+    names, lag = writer.loader.names, writer.lag
+    found = await writer.do(lambda conn: deletions.found_gone(conn, names, table, lag, ids))
     return [one for one in found if one.owner in owners]
 
 
@@ -68,4 +69,4 @@ async def _ask(work: Pass, some: Sequence[Candidate]) -> bool:
     """Ask for them by id; whether one of them lives. What fails keeps its answer."""
     found = await read_objects(work.client, work.resource, [one.id for one in some])
     found.failed.clear()
-    return bool(await work.write_answers(found))
+    return bool(await submit_answers(work, found))

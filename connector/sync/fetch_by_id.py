@@ -1,4 +1,4 @@
-"""Reads single objects and complete lists, side by side; knows no table of the warehouse.
+"""Reads single objects and complete lists, concurrently; knows no table of the warehouse.
 
 One object that cannot be read never holds up the rest: it is named, and the caller makes it
 pending. Only when Intercom fails for all of many objects is that a failure of the resource.
@@ -16,9 +16,9 @@ from urllib.parse import quote
 from connector.errors import BadAnswerError, IntercomError, MergedError, NotFoundError
 from connector.intercom.client import Client
 from connector.intercom.memory import Share
-from connector.intercom.paging import NumberedPages, Style, WholeList, pages
+from connector.intercom.paging.styles import NumberedPages, Style, WholeList, pages
 from connector.intercom.refusals import MANY, Asked, Meaning, meaning
-from connector.intercom.replies import Reply
+from connector.intercom.responses import Reply
 from connector.intercom.retry import QUICK
 from connector.jsontext import decode, escaped, head, is_complete
 from connector.resources.lists import Record, incomplete_links, may_be_cut
@@ -84,13 +84,13 @@ async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -
     """
     found = Found()
     with client.memory.urgently():  # it holds all that came
-        async for some in read_in_lots(client, resource, ids, 1):
+        async for some in read_in_batches(client, resource, ids, 1):
             found.add(some)
     _give_up_on_all(found.failed, len(found))
     return found
 
 
-async def read_in_lots(
+async def read_in_batches(
     client: Client,
     resource: Resource,
     ids: Iterable[str],
@@ -99,30 +99,30 @@ async def read_in_lots(
     *,
     patient: bool = False,
 ) -> AsyncIterator[Found]:
-    """The objects, read side by side and handed over in lots of that size as they come.
+    """The objects, read concurrently and handed over in batches of that size as they come.
 
-    A lot of so many bytes is complete too, and each one where memory is short. Its bytes in flight
-    are given back when the next one is asked for. Raises like ``read_objects``, if Intercom fails
-    for each of one lot; not if ``patient``.
+    A batch of so many bytes is complete too, and each one where memory is short. Its bytes in
+    flight are given back when the next one is asked for. Raises like ``read_objects``, if
+    Intercom fails for each of one batch; not if ``patient``.
     """
 
     async def wanted() -> AsyncIterator[str]:
         for key in dict.fromkeys(ids):
             yield key
 
-    def is_full(lot: list[Found]) -> bool:
-        return len(lot) >= size or sum(one.weight for one in lot) >= weight
+    def measure(one: Found) -> tuple[int, int]:
+        return 1, one.weight
 
     each = concurrently(wanted(), lambda key: _read_object(client, resource, key), AT_ONCE)
-    async for some in batched(each, is_full, client.memory.short):
-        lot = Found()
+    async for some in batched(each, measure, size, weight, client.memory.short):
+        found = Found()
         for one in some:
-            lot.add(one)
-        _give_up_on_all(lot.failed, 0 if patient else len(lot))
+            found.add(one)
+        _give_up_on_all(found.failed, 0 if patient else len(found))
         try:
-            yield lot
+            yield found
         finally:
-            lot.release()
+            found.release()
 
 
 async def _read_object(client: Client, resource: Resource, key: str) -> Found:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from connector.intercom.page import Page
+from connector.intercom.paging.page import Page
 from connector.resources.resource import Table
-from connector.sync.store import Store
+from connector.sync.writing.writer import Writer
 from connector.warehouse.state import digests
 from connector.warehouse.values.fields import tidy
 from connector.warehouse.values.signatures import Signatures
 
 
 @dataclass
-class Sifted:
+class Filtered:
     """What pages came to: ``pages`` hold only what is new or changed, or cannot be told.
 
     ``seen`` are the ids of all records, ``digests`` those of the records left (None where a
@@ -27,15 +27,15 @@ class Sifted:
     changed: set[str] = field(default_factory=set)
 
 
-async def sift(
-    store: Store, table: Table, salt: bytes, pages: Sequence[Page], known: bool
-) -> Sifted:
-    """The pages without the records whose digests are stored; nothing is, unless ``known``."""
-    found = Sifted()
-    signatures = store.loader.signatures
+async def filter_unchanged(
+    writer: Writer, table: Table, salt: bytes, pages: Sequence[Page], has_baseline: bool
+) -> Filtered:
+    """The pages without the records whose digests are stored; none, without a baseline."""
+    found = Filtered()
+    signatures = writer.loader.signatures
     marks = [[_mark(page, place, salt, signatures) for place in range(len(page))] for page in pages]
     found.seen = [key for page in marks for key, _ in page if key is not None]
-    stored = await store.digests(table, found.seen) if known and found.seen else {}
+    stored = await writer.digests(table, found.seen) if has_baseline and found.seen else {}
     for page, marked in zip(pages, marks, strict=True):
         left = [
             place

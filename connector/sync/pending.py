@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.intercom.around import hole_of
+from connector.intercom.paging.search_holes import hole_of
 from connector.resources.resource import Resource
-from connector.sync.contradictions import asked_again
 from connector.sync.planning import limits
+from connector.sync.readings.by_id import PLACEHOLDER_TRIES, fill, read_by_id
+from connector.sync.readings.contradictions import asked_again
 from connector.sync.readings.holes import fill_holes, is_object
-from connector.sync.resource_pass import PLACEHOLDER_TRIES, Pass
+from connector.sync.resource_pass import Pass
 from connector.warehouse import state
 from connector.warehouse.state.pending_objects import Pending
 
@@ -52,25 +53,25 @@ async def retry(work: Pass, selected: Sequence[Resource], until: datetime | None
     ]
     if ids and work.resource.by_id:
         some = ids if until is None else ids[:PENDING_AT_ONCE]
-        await work.read_in_chunks(dict.fromkeys(some), contradicted=asked_again)
+        await read_by_id(work, dict.fromkeys(some), contradicted=asked_again)
 
 
 async def _left(work: Pass, selected: Sequence[Resource]) -> list[Pending]:
     """What is pending and was not tried by this run."""
-    kept = await work.store.do(lambda conn: state.pending(conn))
+    kept = await work.writer.do(lambda conn: state.pending(conn))
     found = of_resource(kept, work.resource, selected)
     return [entry for entry in found if entry.id not in work.tried]
 
 
 async def fill_placeholders(work: Pass) -> None:
     """Read what is referred to and was never listed; what cannot be found stays as it is."""
-    if ids := await work.store.do(lambda conn: unfilled(conn, work)):
-        await work.fill(ids)
+    if ids := await work.writer.do(lambda conn: unfilled(conn, work)):
+        await fill(work, ids)
 
 
 def unfilled(conn: sa.Connection, work: Pass, most: int = PLACEHOLDERS_A_RUN) -> list[str]:
     """Placeholders that are worth a read by id."""
-    table, loader = work.resource.table, work.store.loader
+    table, loader = work.resource.table, work.writer.loader
     referring = limits.referring(table) if limits.is_limited(conn, table) else None
     return loader.unfilled(conn, table, PLACEHOLDER_TRIES, most, work.readers, referring)
 

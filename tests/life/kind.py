@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from connector.simulator.shelf import Item
+from connector.simulator.records.shelf import Item
 from tests.harness import Harness
 
 DAY = 86_400

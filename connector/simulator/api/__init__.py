@@ -18,7 +18,7 @@ from connector.simulator.api import (
     scroll,
     tickets,
 )
-from connector.simulator.routing import Router
+from connector.simulator.requests.routing import Router
 
 ROUTER = Router(
     [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from connector.simulator.call import Call, wrong_version
 from connector.simulator.messages import ApiError, Response
-from connector.simulator.routing import Route
+from connector.simulator.requests.call import Call, wrong_version
+from connector.simulator.requests.routing import Route
 
 
 def list_activities(call: Call) -> Response:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from connector.simulator.call import Call, not_found
 from connector.simulator.messages import ApiError, Response
-from connector.simulator.routing import Route
-from connector.simulator.workspace import Record
+from connector.simulator.records.workspace import Record
+from connector.simulator.requests.call import Call, not_found
+from connector.simulator.requests.routing import Route
 
 _MODELS = ("contact", "company")
 

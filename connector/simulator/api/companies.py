@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 from connector.simulator.api.searching import Searchable, search
-from connector.simulator.call import Call, not_found, wrong_version
 from connector.simulator.encoding import decode
-from connector.simulator.fields import Fields, company_fields
 from connector.simulator.messages import ApiError, Response
-from connector.simulator.operators import Dates
-from connector.simulator.query import Language
-from connector.simulator.routing import Route
-from connector.simulator.shelf import Item
-from connector.simulator.workspace import COMPANY_ATTRIBUTES
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.workspace import COMPANY_ATTRIBUTES
+from connector.simulator.requests.call import Call, not_found, wrong_version
+from connector.simulator.requests.routing import Route
+from connector.simulator.search.fields import Fields, company_fields
+from connector.simulator.search.operators import Dates
+from connector.simulator.search.query import Language
 
 # The list stops here; only the scroll goes on.
 LIST_LIMIT = 10_000

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from connector.simulator.api.searching import Searchable, listing, search
-from connector.simulator.call import Call, not_found, wrap
 from connector.simulator.encoding import encode
-from connector.simulator.fields import Fields, contact_fields
 from connector.simulator.messages import ApiError, Response
-from connector.simulator.operators import Dates
-from connector.simulator.query import Language
-from connector.simulator.routing import Route
-from connector.simulator.shelf import Item
-from connector.simulator.workspace import CONTACT_ATTRIBUTES, Gone, Ties
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.workspace import CONTACT_ATTRIBUTES, Gone, Ties
+from connector.simulator.requests.call import Call, not_found, wrap
+from connector.simulator.requests.routing import Route
+from connector.simulator.search.fields import Fields, contact_fields
+from connector.simulator.search.operators import Dates
+from connector.simulator.search.query import Language
 
 _ROLES = frozenset({"user", "lead"})
 _BY_DAY = frozenset({"=", ">", "<"})

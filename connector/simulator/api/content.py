@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from connector.simulator.api.pages import by_id, newest_first, numbered
-from connector.simulator.call import Call, not_found
 from connector.simulator.messages import Response
-from connector.simulator.routing import Route
-from connector.simulator.workspace import Record
+from connector.simulator.records.workspace import Record
+from connector.simulator.requests.call import Call, not_found
+from connector.simulator.requests.routing import Route
 
 
 def list_articles(call: Call) -> Response:

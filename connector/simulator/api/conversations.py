@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from connector.simulator.api.searching import Searchable, listing, search
-from connector.simulator.call import Call, not_found, wrong_version
 from connector.simulator.encoding import encode
-from connector.simulator.fields import Fields, conversation_fields
 from connector.simulator.messages import Response
-from connector.simulator.operators import Dates
-from connector.simulator.query import Language
-from connector.simulator.routing import Route
-from connector.simulator.shelf import Item
-from connector.simulator.workspace import CONVERSATION_ATTRIBUTES
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.workspace import CONVERSATION_ATTRIBUTES
+from connector.simulator.requests.call import Call, not_found, wrong_version
+from connector.simulator.requests.routing import Route
+from connector.simulator.search.fields import Fields, conversation_fields
+from connector.simulator.search.operators import Dates
+from connector.simulator.search.query import Language
 
 # A read returns the newest parts up to this number, and there is no way to page on.
 MAX_PARTS = 500

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from connector.simulator.call import Call, not_found
 from connector.simulator.messages import Response
-from connector.simulator.routing import Handler, Route
+from connector.simulator.requests.call import Call, not_found
+from connector.simulator.requests.routing import Handler, Route
 
 _AVATAR = "https://static.intercomassets.com/assets/default-avatars/admins/128.png"
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from connector.simulator.call import LINK_HOST, Call, not_found, wrap
 from connector.simulator.encoding import decode, encode
 from connector.simulator.generation.events import LISTED_DAYS
 from connector.simulator.generation.operations import iso
-from connector.simulator.generation.times import DAY
 from connector.simulator.messages import ApiError, Response
-from connector.simulator.routing import Route
-from connector.simulator.shelf import Item
-from connector.simulator.workspace import Event, Record
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.workspace import Event, Record
+from connector.simulator.requests.call import LINK_HOST, Call, not_found, wrap
+from connector.simulator.requests.routing import Route
+from connector.simulator.times import DAY
 
 _DEFAULT, _MOST = 50, 150
 _WHO = ("intercom_user_id", "user_id", "email")

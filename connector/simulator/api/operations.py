@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from connector.simulator.api.pages import by_id, numbered
-from connector.simulator.call import LINK_HOST, Call, not_found, wrong_version
 from connector.simulator.encoding import decode, encode
 from connector.simulator.messages import ApiError, Response
-from connector.simulator.routing import Route
-from connector.simulator.workspace import Record
+from connector.simulator.records.workspace import Record
+from connector.simulator.requests.call import LINK_HOST, Call, not_found, wrong_version
+from connector.simulator.requests.routing import Route
 
 _MACROS, _CALLS, _LOGS = 150, 25, 250
 _LOG_PAGE = 20

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from connector.simulator.call import Call, not_found, wrap
 from connector.simulator.encoding import encode
 from connector.simulator.messages import Response
-from connector.simulator.routing import Handler
-from connector.simulator.workspace import Record
+from connector.simulator.records.workspace import Record
+from connector.simulator.requests.call import Call, not_found, wrap
+from connector.simulator.requests.routing import Handler
 
 # The largest page of the lists of which no limit is documented is that of their youngest kin.
 MOST = 50

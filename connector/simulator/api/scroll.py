@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from connector.simulator.call import Call, not_found, wrap
 from connector.simulator.encoding import encode
 from connector.simulator.messages import ApiError, Response
-from connector.simulator.routing import Route
-from connector.simulator.shelf import Item
+from connector.simulator.records.shelf import Item
+from connector.simulator.requests.call import Call, not_found, wrap
+from connector.simulator.requests.routing import Route
 
 PAGE = 100
 IDLE = 60.0

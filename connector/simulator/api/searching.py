@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from connector.simulator.call import Call, wrap
 from connector.simulator.encoding import encode
 from connector.simulator.messages import ApiError, Response
-from connector.simulator.operators import invalid
-from connector.simulator.query import Language, Plan, compile_query, select
-from connector.simulator.results import Selection
-from connector.simulator.shelf import Item, Shelf
+from connector.simulator.records.shelf import Item, Shelf
+from connector.simulator.requests.call import Call, wrap
+from connector.simulator.search.operators import invalid
+from connector.simulator.search.query import Language, Plan, compile_query, select
+from connector.simulator.search.results import Selection
 
 MOST = 150
 

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable
 
 from connector.simulator.api.searching import Searchable, search
-from connector.simulator.call import Call, not_found
-from connector.simulator.fields import Fields, ticket_fields
 from connector.simulator.messages import Response
-from connector.simulator.operators import Dates
-from connector.simulator.query import Language
-from connector.simulator.routing import Route
-from connector.simulator.shelf import Item
-from connector.simulator.ticket import embedded
-from connector.simulator.workspace import Workspace
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.ticket import embedded
+from connector.simulator.records.workspace import Workspace
+from connector.simulator.requests.call import Call, not_found
+from connector.simulator.requests.routing import Route
+from connector.simulator.search.fields import Fields, ticket_fields
+from connector.simulator.search.operators import Dates
+from connector.simulator.search.query import Language
 
 _OPERATORS = frozenset({"=", "!=", ">", "<", ">=", "<=", "IN", "NIN"})
 _ASSIGNEE = re.compile(rb'"(admin|team)_assignee_id":(\d+)')

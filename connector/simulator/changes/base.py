@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from connector.simulator.contact import contact_item
 from connector.simulator.encoding import decode
-from connector.simulator.shelf import Item
-from connector.simulator.workspace import Gone, Record, Ties, Workspace
+from connector.simulator.records.contact import contact_item
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.workspace import Gone, Record, Ties, Workspace
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator

@@ -6,12 +6,12 @@ from typing import Any
 
 from connector.simulator.changes.base import Changes
 from connector.simulator.changes.companies import move_user_count
-from connector.simulator.contact import contact_item, new_contact, note, note_id
 from connector.simulator.encoding import decode, encode, render
 from connector.simulator.generation.events import unique
-from connector.simulator.shelf import Item
-from connector.simulator.thread import contact_reference
-from connector.simulator.workspace import NO_TIES, Applied, Event, Record, Ties
+from connector.simulator.records.contact import contact_item, new_contact, note, note_id
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.thread import contact_reference
+from connector.simulator.records.workspace import NO_TIES, Applied, Event, Record, Ties
 
 
 class ContactChanges(Changes):

@@ -14,7 +14,7 @@ from connector.simulator.generation.content import (
     translation,
 )
 from connector.simulator.generation.operations import iso, new_activity, new_call, new_macro
-from connector.simulator.workspace import DIRECTORIES, Gone, Record
+from connector.simulator.records.workspace import DIRECTORIES, Gone, Record
 
 _KINDS = DIRECTORIES - {"tags", "segments", "admins", "teams"}
 

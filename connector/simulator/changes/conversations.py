@@ -6,17 +6,17 @@ from random import Random
 from typing import Any
 
 from connector.simulator.changes.base import Changes
-from connector.simulator.contact import contact_item
 from connector.simulator.encoding import decode, render
 from connector.simulator.generation import texts
 from connector.simulator.generation.conversations import new_id, source
-from connector.simulator.thread import (
+from connector.simulator.records.contact import contact_item
+from connector.simulator.records.thread import (
     Thread,
     admin_author,
     contact_author,
     contact_reference,
 )
-from connector.simulator.workspace import Record
+from connector.simulator.records.workspace import Record
 
 
 class ConversationChanges(Changes):

@@ -8,10 +8,10 @@ from connector.simulator.changes.base import Changes
 from connector.simulator.encoding import decode, encode, render
 from connector.simulator.generation.companies import company_item
 from connector.simulator.generation.directory import admin
-from connector.simulator.generation.times import object_id
-from connector.simulator.shelf import Item
-from connector.simulator.thread import Thread
-from connector.simulator.workspace import Gone, Record
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.thread import Thread
+from connector.simulator.records.workspace import Gone, Record
+from connector.simulator.times import object_id
 
 
 class DirectoryChanges(Changes):

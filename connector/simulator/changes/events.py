@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from connector.simulator.changes.contacts import ContactChanges
-from connector.simulator.contact import contact_item
 from connector.simulator.encoding import decode, render
 from connector.simulator.generation.events import place
-from connector.simulator.workspace import Event
+from connector.simulator.records.contact import contact_item
+from connector.simulator.records.workspace import Event
 
 # Further keys are ignored.
 _KEYS = 10

@@ -6,13 +6,13 @@ from random import Random
 from typing import Any
 
 from connector.simulator.changes.base import Changes
-from connector.simulator.contact import contact_item
 from connector.simulator.encoding import decode, render
 from connector.simulator.generation import texts
-from connector.simulator.shelf import Item
-from connector.simulator.thread import admin_author, contact_author, contact_reference
-from connector.simulator.ticket import Ticket, as_conversation, new_number, ticket_author
-from connector.simulator.workspace import Record
+from connector.simulator.records.contact import contact_item
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.thread import admin_author, contact_author, contact_reference
+from connector.simulator.records.ticket import Ticket, as_conversation, new_number, ticket_author
+from connector.simulator.records.workspace import Record
 
 
 class TicketChanges(Changes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.simulator.workspace import (
+from connector.simulator.records.workspace import (
     COMPANY_ATTRIBUTES,
     CONTACT_ATTRIBUTES,
     CONVERSATION_ATTRIBUTES,

@@ -6,9 +6,9 @@ from random import Random
 
 from connector.simulator.encoding import decode, render
 from connector.simulator.generation import texts
-from connector.simulator.generation.times import ODD_TIMES, History, object_id
-from connector.simulator.shelf import Item, Shelf
-from connector.simulator.workspace import Record, Workspace
+from connector.simulator.records.shelf import Item, Shelf
+from connector.simulator.records.workspace import Record, Workspace
+from connector.simulator.times import ODD_TIMES, History, object_id
 
 MACHINE = "1bb69f9f21"
 

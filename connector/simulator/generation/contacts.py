@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from connector.simulator.contact import contact_item, new_contact, note
 from connector.simulator.generation import texts
-from connector.simulator.generation.times import ODD_TIMES, History
-from connector.simulator.shelf import Shelf
-from connector.simulator.workspace import NO_TIES, Applied, Record, Ties, Workspace
+from connector.simulator.records.contact import contact_item, new_contact, note
+from connector.simulator.records.shelf import Shelf
+from connector.simulator.records.workspace import NO_TIES, Applied, Record, Ties, Workspace
+from connector.simulator.times import ODD_TIMES, History
 
 
 def fill(space: Workspace, random: Random, count: int, years: float, hostile: float) -> None:

@@ -6,8 +6,8 @@ from random import Random
 from typing import Any
 
 from connector.simulator.generation import texts
-from connector.simulator.generation.times import History
-from connector.simulator.workspace import Record, Sizes, Workspace
+from connector.simulator.records.workspace import Record, Sizes, Workspace
+from connector.simulator.times import History
 
 _HELP = "https://help.example.com"
 

@@ -7,15 +7,15 @@ from random import Random
 
 from connector.simulator.encoding import decode
 from connector.simulator.generation import texts
-from connector.simulator.generation.times import DAY, History
-from connector.simulator.shelf import Item, Shelf
-from connector.simulator.thread import (
+from connector.simulator.records.shelf import Item, Shelf
+from connector.simulator.records.thread import (
     Thread,
     admin_author,
     contact_author,
     contact_reference,
 )
-from connector.simulator.workspace import Record, Workspace
+from connector.simulator.records.workspace import Record, Workspace
+from connector.simulator.times import DAY, History
 
 # One conversation in this many has more parts than the 500 a read returns.
 _LONG_EVERY = 300

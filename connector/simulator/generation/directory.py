@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 from connector.simulator.generation.texts import FIRST, LAST, WORDS
-from connector.simulator.generation.times import DAY, object_id
-from connector.simulator.workspace import Record, Sizes, Workspace
+from connector.simulator.records.workspace import Record, Sizes, Workspace
+from connector.simulator.times import DAY, object_id
 
 _MACHINE = "5e9d3bffd0"
 

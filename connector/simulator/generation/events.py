@@ -6,8 +6,8 @@ from bisect import bisect_left
 from random import Random
 
 from connector.simulator.encoding import render
-from connector.simulator.generation.times import DAY
-from connector.simulator.workspace import Event, Record, Workspace
+from connector.simulator.records.workspace import Event, Record, Workspace
+from connector.simulator.times import DAY
 
 # Events older than this can be counted but no longer listed.
 LISTED_DAYS = 90

@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from connector.simulator.generation import texts
-from connector.simulator.generation.times import History
-from connector.simulator.shelf import Item
-from connector.simulator.workspace import Record, Sizes, Workspace
+from connector.simulator.records.shelf import Item
+from connector.simulator.records.workspace import Record, Sizes, Workspace
+from connector.simulator.times import History
 
 _CALLS = "https://api.intercom.io/calls"
 _TIMES = ("initiated_at", "answered_at", "ended_at", "created_at", "updated_at")

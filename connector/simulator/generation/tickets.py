@@ -6,17 +6,17 @@ from random import Random
 from typing import Any
 
 from connector.simulator.generation import texts
-from connector.simulator.generation.times import DAY, History
-from connector.simulator.shelf import Shelf
-from connector.simulator.thread import admin_author, contact_author, contact_reference
-from connector.simulator.ticket import (
+from connector.simulator.records.shelf import Shelf
+from connector.simulator.records.thread import admin_author, contact_author, contact_reference
+from connector.simulator.records.ticket import (
     Ticket,
     new_number,
     short_state,
     short_type,
     ticket_author,
 )
-from connector.simulator.workspace import Record, Workspace
+from connector.simulator.records.workspace import Record, Workspace
+from connector.simulator.times import DAY, History
 
 # One ticket in this many has more parts than a read returns.
 _LONG_EVERY = 200

@@ -15,7 +15,7 @@ from connector.simulator.generation import (
     operations,
     tickets,
 )
-from connector.simulator.workspace import Sizes, Workspace
+from connector.simulator.records.workspace import Sizes, Workspace
 
 
 def populate(

@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from connector.errors import SettingsError
 from connector.resources import RESOURCES
 from connector.resources.resource import Members, PerContact, Resource
-from connector.sync.readings.holes import fill_holes, is_object, is_place
+from connector.sync.readings.by_id import read_by_id
+from connector.sync.readings.holes import fill_holes, is_object
 from connector.sync.readings.passes import run_pass
 from connector.sync.readings.rotation import read_contacts, read_groups
 from connector.sync.resource_pass import Pass
+from connector.sync.writing.effects import is_place
 from connector.warehouse import state
 from connector.warehouse.merge.loader import Loader
 
@@ -59,7 +61,7 @@ async def read_again(work: Pass, ids: Sequence[str]) -> list[str]:
 
     Returns the ids that neither Intercom nor the warehouse knows.
     """
-    resource, store = work.resource, work.store
+    resource, writer = work.resource, work.writer
     objects = [key for key in ids if is_object(key)]
     if any(map(is_place, ids)):
         await run_pass(work, full=False)  # such lists are read whole
@@ -67,12 +69,12 @@ async def read_again(work: Pass, ids: Sequence[str]) -> list[str]:
     if isinstance(resource.reading, PerContact):
         return await read_contacts(work, resource.reading, objects)
     if isinstance(resource.reading, Members):
-        known = await store.do(lambda conn: store.loader.filled(conn, resource.table, objects))
+        known = await writer.do(lambda conn: writer.loader.filled(conn, resource.table, objects))
         await read_groups(work, resource.reading, [key for key in objects if key in known])
     elif objects:
-        await work.read_in_chunks(dict.fromkeys(objects))
-    await store.do(lambda conn: _settle_namesakes(conn, resource, objects))
-    return await store.do(lambda conn: _nowhere(conn, store.loader, resource, objects))
+        await read_by_id(work, dict.fromkeys(objects))
+    await writer.do(lambda conn: _settle_namesakes(conn, resource, objects))
+    return await writer.do(lambda conn: _nowhere(conn, writer.loader, resource, objects))
 
 
 def _settle_namesakes(conn: sa.Connection, resource: Resource, ids: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from connector.intercom.client import Client
-from connector.intercom.paging import CursorList, NumberedPages, Page, pages
+from connector.intercom.paging.styles import CursorList, NumberedPages, Page, pages
 from connector.jsontext import decode
 from connector.resources.lists import Record
 from connector.resources.resource import (
@@ -30,9 +30,9 @@ from connector.sync.fetch_by_id import AT_ONCE, complete_lists, read_objects
 from connector.sync.readings.feeds import news_of
 from connector.sync.readings.lists import catalogue_style, snapshot_pages
 from connector.sync.readings.rotation import Read, as_records, read_members, read_one
-from connector.sync.resource_pass import CHUNK_RECORDS, release, size
-from connector.sync.store import INDEX_LAG
+from connector.sync.resource_pass import BATCH_RECORDS, release, size
 from connector.sync.tools.prefetch import concurrently
+from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse.encode import keys
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.encode.exclusions import Exclusions
@@ -279,7 +279,7 @@ async def _grouped(source: AsyncIterator[Page]) -> AsyncIterator[list[Page]]:
     group: list[Page] = []
     async for page in source:
         group.append(page)
-        if size(group) >= CHUNK_RECORDS:
+        if size(group) >= BATCH_RECORDS:
             yield group
             release(group)
             group = []

@@ -25,8 +25,8 @@ from connector.resources.selection import Selection
 from connector.sync.on_demand import comparing
 from connector.sync.on_demand.comparing import Comparison, Verified
 from connector.sync.planning.tolerance import is_tolerated
-from connector.sync.run import STOPS
-from connector.sync.workspace import check_same, opened_by
+from connector.sync.steps import STOPS
+from connector.sync.tenure import check_same, opened_by
 from connector.warehouse import migrate, rights, state
 from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.merge.diff import BELOW

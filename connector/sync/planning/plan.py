@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connector.intercom import search
+from connector.intercom.paging import search
 from connector.resources.resource import Granularity, Members, Search
 from connector.warehouse.state.partitions import OPEN_LOWER, OPEN_UPPER, Span
 from connector.warehouse.values.instants import instant

@@ -12,19 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import sqlalchemy as sa
-
 from connector.errors import BadRequestError, CursorRefusedError
-from connector.intercom.paging import CursorList, Gap, NumberedPages, Page, pages
-from connector.intercom.shrinking import is_cursor_refused
+from connector.intercom.paging.search_pages import is_cursor_refused
+from connector.intercom.paging.styles import CursorList, Gap, NumberedPages, Page, pages
 from connector.resources.lists import Record
 from connector.resources.resource import Activities, Deletions
 from connector.sync.planning import plan
 from connector.sync.resource_pass import Pass
-from connector.sync.store import INDEX_LAG
 from connector.sync.tools.prefetch import prefetch
-from connector.warehouse import state
-from connector.warehouse.merge.loader import Written
+from connector.sync.writing.effects import Advance, Claim
+from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse.values.instants import instant
 
 logger = logging.getLogger(__name__)
@@ -49,15 +46,15 @@ async def deletions(work: Pass, reading: Deletions, *, full: bool) -> None:
             break
     if gaps:  # the cursor stays, so that the next run reads this again
         raise gaps[0].error
-    await work.store.do(work.succeeded(began_at, full=full))
+    await work.writer.commit(work.succeeded(began_at, full=full))
 
 
 async def _bound(work: Pass) -> datetime:
     bound = work.since()
     if bound is not None:
         return bound
-    loader, table = work.store.loader, work.resource.table
-    oldest = await work.store.do(lambda conn: loader.oldest_read(conn, table))
+    loader, table = work.writer.loader, work.resource.table
+    oldest = await work.writer.do(lambda conn: loader.oldest_read(conn, table))
     return (oldest or work.began_at()) - INDEX_LAG
 
 
@@ -71,8 +68,8 @@ def _times(page: Page, at: str) -> dict[str, datetime]:
 
 
 async def _delete(work: Pass, times: Mapping[str, datetime], now: datetime) -> None:
-    store, resource, tally = work.store, work.resource, work.tally
-    await store.do(lambda conn: store.claim(conn, resource.table, resource.name, times, now))
+    tally = work.tally
+    await work.writer.commit(Claim(work.resource, times, now))
     tally.fetched += len(times)
     tally.unchanged += len(times)
     work.changed()
@@ -102,7 +99,7 @@ async def activities(work: Pass, reading: Activities, *, full: bool) -> None:
         at_end = await _read_on(work, reading, None)
     if not at_end:
         logger.warning("%s: more happened than one run reads; the next goes on", reading.path)
-    await work.store.do(work.succeeded(began_at, full=full))
+    await work.writer.commit(work.succeeded(began_at, full=full))
 
 
 async def _read_on(work: Pass, reading: Activities, position: str | None) -> bool:
@@ -142,18 +139,13 @@ async def _apply(
     work: Pass, news: News, number: int, read_at: datetime, position: str | None
 ) -> None:
     """Rows and the place in the feed commit together."""
-    store, table, name, tally = work.store, work.resource.table, work.resource.name, work.tally
-
-    def write(conn: sa.Connection) -> tuple[Written, int]:
-        written, buried = store.tell(conn, table, news.merged, read_at)
-        store.tell_gone(conn, work.resource, news.deleted, read_at)
-        state.advance(conn, name, position=position)
-        return written, buried
-
-    written, buried = await store.do(write)
-    tally.fetched += number
-    tally.inserted += written.inserted
-    tally.updated += written.updated
-    tally.deleted += buried
-    tally.unchanged += number - written.inserted - written.updated
+    submission, others = work.submission(), number - len(news.merged)
+    submission.add(news.merged, read_at)
+    submission.effects = (
+        Claim(work.resource, news.deleted, read_at, untold=True),
+        Advance(work.resource.name, {"position": position}),
+    )
+    await work.writer.submit(submission)
+    work.tally.fetched += others
+    work.tally.unchanged += others
     work.changed()

@@ -11,17 +11,24 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from functools import partial
 
-import sqlalchemy as sa
-
 from connector.errors import IntercomError
-from connector.intercom.around import SMALL, Around, Hole, hole_of
-from connector.intercom.page import Page
+from connector.intercom.paging.page import Page
+from connector.intercom.paging.search_holes import SMALL, Around, Hole, hole_of
 from connector.resources.resource import Search
-from connector.sync.fetch_by_id import Found, read_in_lots
+from connector.sync.fetch_by_id import Found, read_in_batches
 from connector.sync.planning import plan
-from connector.sync.resource_pass import CHUNK_OBJECTS, Pass, Then, announced, chunk_of
-from connector.warehouse import state
-from connector.warehouse.state import candidates, stored
+from connector.sync.readings.by_id import of_found, read_by_id
+from connector.sync.readings.relist import unanswered
+from connector.sync.resource_pass import BATCH_OBJECTS, Pass, announced
+from connector.sync.writing.effects import (
+    DropUnanswered,
+    Effect,
+    Postpone,
+    Settle,
+    SettlePlaces,
+    is_place,
+)
+from connector.warehouse.state import stored
 from connector.warehouse.state.partitions import OPEN_LOWER, OPEN_UPPER, Span
 
 logger = logging.getLogger(__name__)
@@ -69,8 +76,10 @@ async def _may_be(work: Pass, reading: Search, hole: Hole, seen: Collection[str]
     lower, upper = hole.window.lower, hole.window.upper
     span = Span(lower or OPEN_LOWER, upper or OPEN_UPPER)
     span = plan.covered(span, unit, work.timezone)
-    names, resource = work.store.loader.names, work.resource
-    found = await work.store.do(lambda conn: stored.within(conn, names, resource, hole.field, span))
+    names, resource = work.writer.loader.names, work.resource
+    found = await work.writer.do(
+        lambda conn: stored.within(conn, names, resource, hole.field, span)
+    )
     return [key for key in found if key not in seen]
 
 
@@ -84,39 +93,39 @@ async def _ask_by_id(work: Pass, hole: Hole, ids: Sequence[str]) -> bool:
         return False
     error = hole.error or IntercomError("a list cannot show it")
     gone = 0
-    async for found in read_in_lots(work.client, work.resource, ids, CHUNK_OBJECTS, patient=True):
-        await _write_found(work, found, error)
+    async for found in read_in_batches(
+        work.client, work.resource, ids, BATCH_OBJECTS, patient=True
+    ):
+        await _submit_found(work, found, error)
         gone += len(found.gone) + len(found.archived)
     work.tried.update(ids)
     return not gone and hole.number == len(ids)
 
 
-async def _write_found(work: Pass, found: Found, error: IntercomError) -> None:
+async def _submit_found(work: Pass, found: Found, error: IntercomError) -> None:
     shown = [key for key in found.records if key not in found.archived]
     bad: Mapping[str, IntercomError] = {**found.gone, **found.failed}
-    now, name = work.client.clock.safe_now(), work.resource.name
+    reasons = {
+        key: f"lists cannot show it ({error}), nor is it to be had by id ({refusal})"
+        for key, refusal in bad.items()
+    }
+    submission = of_found(work, found, shown)
+    submission.effects = (Postpone(work.resource.name, reasons, work.now()),)
+    await work.submit(submission, settles=shown)
 
-    def also(conn: sa.Connection) -> None:
-        for key, refusal in bad.items():
-            reason = f"lists cannot show it ({error}), nor is it to be had by id ({refusal})"
-            state.postpone(conn, name, [key], reason, now)
 
-    await work.write_chunk(chunk_of(found, shown), by_id=True, settles=shown, then=also)
-
-
-def keep(work: Pass, holes: Iterable[Hole]) -> Then:
+def keep(work: Pass, holes: Iterable[Hole]) -> Postpone:
     """Makes the holes pending, in the transaction that ends what they were found by."""
-    kept = list(holes)
-    now, name = work.client.clock.safe_now(), work.resource.name
-    work.tried.update(hole.id for hole in kept)
-    for hole in kept:
-        logger.warning("%s %s: %s", name, hole.id, hole.reason)
+    reasons = {hole.id: hole.reason for hole in holes}
+    return _pending(work, reasons)
 
-    def write(conn: sa.Connection) -> None:
-        for hole in kept:
-            state.postpone(conn, name, [hole.id], hole.reason, now)
 
-    return write
+def _pending(work: Pass, reasons: Mapping[str, str]) -> Postpone:
+    """Makes places in lists pending that this run has tried, and says so."""
+    work.tried.update(reasons)
+    for key, reason in reasons.items():
+        logger.warning("%s %s: %s", work.resource.name, key, reason)
+    return Postpone(work.resource.name, reasons, work.now())
 
 
 async def fill_holes(work: Pass, ids: Iterable[str]) -> None:
@@ -126,52 +135,28 @@ async def fill_holes(work: Pass, ids: Iterable[str]) -> None:
         hole = hole_of(key)
         if hole is None or not isinstance(reading, Search):
             continue
-        write = partial(write_page, work, reading)
+        write = partial(submit_page, work, reading)
         left = await read_around(work, reading, hole, write, first=SMALL)
-        await work.store.do(_refilled(work, key, left))
+        filled = [] if key in {hole.id for hole in left.holes} else [key]
+        settled = Settle([work.resource.name], filled)
+        await work.writer.commit(settled, keep(work, left.holes))
 
 
-def _refilled(work: Pass, key: str, left: Left) -> Then:
-    still, name = keep(work, left.holes), work.resource.name
-    gone = [key] if key not in {hole.id for hole in left.holes} else []
-
-    def write(conn: sa.Connection) -> None:
-        state.settle(conn, name, gone)
-        still(conn)
-
-    return write
-
-
-async def write_page(work: Pass, reading: Search, page: Page) -> None:
-    """Write one page, its objects read by id where search shows only a part of them."""
+async def submit_page(work: Pass, reading: Search, page: Page) -> None:
+    """Submit one page, its objects read by id where search shows only a part of them."""
     if reading.whole_by_id:
-        await work.read_in_chunks(announced([page]))
+        await read_by_id(work, announced([page]))
     else:
-        await work.write([page])
+        await work.submit_pages([page])
 
 
 # -- lists without times ---------------------------------------------------------------------
 
 
-def keep_gaps(work: Pass, gaps: Mapping[str, IntercomError]) -> Then:
+def keep_gaps(work: Pass, gaps: Mapping[str, IntercomError]) -> tuple[Effect, ...]:
     """Makes pending what a list read whole could not show, and settles what it could not before."""
-    now, name = work.client.clock.safe_now(), work.resource.name
-    work.tried.update(gaps)
-    for key, error in gaps.items():
-        logger.warning("%s %s: %s", name, key, error)
-
-    def write(conn: sa.Connection) -> None:
-        before = [p.id for p in state.pending(conn) if p.resource == name and is_place(p.id)]
-        state.settle(conn, name, [key for key in before if key not in gaps])
-        for key, error in gaps.items():
-            state.postpone(conn, name, [key], str(error), now)
-
-    return write
-
-
-def is_place(id: str) -> bool:
-    """Whether a pending id is a place in a list and no object's."""
-    return id.startswith(("place ", "GET "))
+    reasons = {key: str(error) for key, error in gaps.items()}
+    return SettlePlaces(work.resource.name, reasons), _pending(work, reasons)
 
 
 def is_object(id: str) -> bool:
@@ -179,21 +164,14 @@ def is_object(id: str) -> bool:
     return not is_place(id) and hole_of(id) is None
 
 
-async def doubt(work: Pass, error: IntercomError, then: Then) -> None:
-    """Ask by id for what a list with a gap omits, and delete nothing; ``then`` commits last."""
-    name, last, asked = work.resource.name, "", list[str]()
-    while ids := await work.store.do(
-        partial(candidates.nominees, resource=name, after=last, most=CHUNK_OBJECTS)
-    ):
+async def doubt(work: Pass, error: IntercomError, *effects: Effect) -> None:
+    """Ask by id for what a list with a gap omits, delete nothing; ``effects`` commit last."""
+    last, asked = "", list[str]()
+    while ids := await unanswered(work, last):
         last, asked = ids[-1], [*asked, *ids]
-        async for found in read_in_lots(
-            work.client, work.resource, ids, CHUNK_OBJECTS, patient=True
+        async for found in read_in_batches(
+            work.client, work.resource, ids, BATCH_OBJECTS, patient=True
         ):
-            await _write_found(work, found, error)
+            await _submit_found(work, found, error)
         work.tried.update(ids)
-
-    def end(conn: sa.Connection) -> None:
-        candidates.drop_unanswered(conn, name, asked)
-        then(conn)
-
-    await work.store.do(end)
+    await work.writer.commit(DropUnanswered(work.resource.name, asked), *effects)

@@ -10,11 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
-
 from connector.errors import IntercomError, ScrollBrokenError, ScrollExistsError
 from connector.intercom.client import Client
-from connector.intercom.paging import (
+from connector.intercom.paging.styles import (
     CursorList,
     Gap,
     NumberedPages,
@@ -28,23 +26,23 @@ from connector.intercom.refusals import Asked, Meaning, is_spoilt, meaning
 from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
 from connector.sync.readings.holes import doubt, keep_gaps
-from connector.sync.readings.relist import ask, nominate
+from connector.sync.readings.relist import ask
 from connector.sync.resource_pass import Pass
-from connector.sync.store import Chunk
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.prefetch import prefetch
+from connector.sync.writing.effects import MarkAbsent
 
 logger = logging.getLogger(__name__)
 
 
 async def snapshot(work: Pass, reading: Snapshot) -> None:
     """Lists that are always complete: what they omit is deleted."""
-    chunk, present, failed = Chunk(), list[Record](), dict[str, IntercomError]()
+    submission, present, failed = work.submission(), list[Record](), dict[str, IntercomError]()
     for part in reading.parts:
         try:
             with work.client.memory.urgently():  # it holds one part while it asks for the next
                 async for page, records in snapshot_pages(work.client, reading, [part]):
-                    chunk.add(records, page.requested_at, page.weight)
+                    submission.add(records, page.requested_at, page.weight)
                     present += records
                     work.tally.warnings += page.bad
                     page.release()
@@ -54,21 +52,12 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
             failed[_name_of(_part_style(reading, part))] = error
     if len(failed) == len(reading.parts):
         raise next(iter(failed.values()))
-    await work.write_chunk(chunk)
-    began_at, table = work.began_at(), work.resource.table
+    await work.submit(submission)
+    began_at = work.began_at()
+    # Where a part failed what it would have shown is not known to be gone.
+    absent = [] if failed else [MarkAbsent(work.resource, present, began_at)]
     done, kept = work.succeeded(began_at, full=True), keep_gaps(work, failed)
-
-    def close(conn: sa.Connection) -> int:
-        store, name, deleted = work.store, work.resource.name, 0
-        if not failed:  # else what a part would have shown is not known to be gone
-            deleted = store.loader.mark_absent(
-                conn, table, present, began_at, store.run_id, fuse=store.fuse, name=name
-            )
-        kept(conn)
-        done(conn)
-        return deleted
-
-    work.tally.deleted += await work.store.do(close)
+    work.tally.deleted += await work.writer.commit(*absent, *kept, done)
 
 
 async def snapshot_pages(
@@ -123,12 +112,12 @@ async def log(work: Pass, reading: Log, *, full: bool) -> None:
         reading.path, reading.key, None, params={reading.since: since}, skips=True
     )
     gaps: list[Gap] = []
-    async for group in work.grouped(prefetch(pages(work.client, style), pages=4)):
-        gaps += [page.gap for page in group if page.gap]
-        await work.write(group)
+    async for batch in work.batched(prefetch(pages(work.client, style), pages=4)):
+        gaps += [page.gap for page in batch if page.gap]
+        await work.submit_pages(batch)
     if gaps:  # the cursor stays, so that the next run reads this again
         raise gaps[0].error
-    await work.store.do(work.succeeded(work.began_at(), full=full))
+    await work.writer.commit(work.succeeded(work.began_at(), full=full))
 
 
 async def sweep(work: Pass, reading: Sweep) -> None:
@@ -151,24 +140,18 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
     # The reader runs ahead of the writer: a scroll that waits a minute for Postgres expires.
     seen, gaps = Ids(), list[Gap]()
     asked_at: datetime | None = None
-    async for group in work.grouped(prefetch(source, run_ahead)):
-        asked_at = asked_at or group[0].requested_at
-        gaps += [page.gap for page in group if page.gap]
-        seen.add(await work.write_changed(group))
+    async for batch in work.batched(prefetch(source, run_ahead)):
+        asked_at = asked_at or batch[0].requested_at
+        gaps += [page.gap for page in batch if page.gap]
+        seen.add(await work.submit_changed(batch))
     began_at = work.began_at()
     if asked_at is not None:
-        first = asked_at
-        await work.store.do(lambda conn: nominate(work, conn, seen, first))
-    kept, done = keep_gaps(work, _named(gaps)), work.succeeded(began_at, full=True)
-
-    def end(conn: sa.Connection) -> None:
-        kept(conn)
-        done(conn)
-
+        await work.writer.commit(*work.omitted(seen, asked_at))
+    ends = (*keep_gaps(work, _named(gaps)), work.succeeded(began_at, full=True))
     if gaps:
-        await doubt(work, gaps[0].error, end)
+        await doubt(work, gaps[0].error, *ends)
     else:
-        await ask(work, end)
+        await ask(work, *ends)
 
 
 def _named(gaps: Sequence[Gap]) -> dict[str, IntercomError]:

@@ -11,12 +11,10 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
 from connector.errors import CursorRefusedError, SpoiltPageError
-from connector.intercom.around import Hole
-from connector.intercom.paging import Page, pages
-from connector.intercom.search import Window
+from connector.intercom.paging.search import Window
+from connector.intercom.paging.search_holes import Hole
+from connector.intercom.paging.styles import Page, pages
 from connector.resources.resource import (
     Activities,
     Catalogue,
@@ -28,8 +26,9 @@ from connector.resources.resource import (
     Snapshot,
     Sweep,
 )
-from connector.sync import contradictions
 from connector.sync.planning import plan
+from connector.sync.readings import contradictions
+from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.feeds import activities, deletions
 from connector.sync.readings.holes import keep, read_around
 from connector.sync.readings.lists import catalogue, log, snapshot, sweep
@@ -84,20 +83,15 @@ async def changes(work: Pass, reading: Search) -> None:
         except CursorRefusedError:
             if attempt == CURSOR_RESTARTS:
                 raise
-    kept, done = keep(work, holes), work.succeeded(work.began_at(), full=False)
-
-    def end(conn: sa.Connection) -> None:
-        kept(conn)
-        done(conn)
-
-    await work.store.do(end)
+    kept = keep(work, holes)
+    await work.writer.commit(kept, work.succeeded(work.began_at(), full=False))
 
 
 async def _read_around(work: Pass, reading: Search, bound: datetime) -> list[Hole]:
     """The changes where one record or more spoil their pages; what is left of them."""
 
     async def take(page: Page) -> None:
-        await _write_group(work, reading, [page])
+        await _submit(work, reading, [page])
 
     left = await read_around(work, reading, Hole("updated_at", Window(bound)), take)
     return left.holes
@@ -107,8 +101,8 @@ async def _read_changes(
     work: Pass, reading: Search, body: dict[str, Any], order: plan.Order | None
 ) -> None:
     source = prefetch(pages(work.client, work.search(reading, body)), pages=1 if order else 4)
-    async for group in work.grouped(_until(source, order)):
-        await _write_group(work, reading, group)
+    async for batch in work.batched(_until(source, order)):
+        await _submit(work, reading, batch)
 
 
 async def _until(
@@ -123,26 +117,25 @@ async def _until(
                 return
 
 
-async def _write_group(work: Pass, reading: Search, group: Sequence[Page]) -> None:
-    sifted = await work.sift(await work.wanted(group))
-    listed = announced(sifted.pages)
+async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
+    filtered = await work.filter_unchanged(await work.wanted(batch))
+    listed = announced(filtered.pages)
     if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
-        listed = {key: stamp for key, stamp in listed.items() if sifted.digests.get(key) is None}
-    known = await work.store.do(
-        lambda conn: work.store.loader.known(conn, work.resource.table, list(listed))
-    )
+        listed = {key: stamp for key, stamp in listed.items() if filtered.digests.get(key) is None}
+    loader, table = work.writer.loader, work.resource.table
+    known = await work.writer.do(lambda conn: loader.known(conn, table, list(listed)))
     changed = {
         key: stamp
         for key, stamp in listed.items()
-        if key in sifted.changed or not _is_known(instant(stamp), known.get(key), work.lookback)
+        if key in filtered.changed or not _is_known(instant(stamp), known.get(key), work.lookback)
     }
     if reading.whole_by_id:
-        told = contradictions.listed(min(page.requested_at for page in group))
-        release(group)  # what follows has its own bytes
-        await work.read_in_chunks(changed, seen=sifted.digests, contradicted=told)
+        told = contradictions.listed(min(page.requested_at for page in batch))
+        release(batch)  # what follows has its own bytes
+        await read_by_id(work, changed, digests=filtered.digests, contradicted=told)
     else:
         known_lists = listed.keys() - changed.keys()
-        await work.write(sifted.pages, seen=sifted.digests, known_lists=known_lists)
+        await work.submit_pages(filtered.pages, digests=filtered.digests, known_lists=known_lists)
 
 
 def _is_known(

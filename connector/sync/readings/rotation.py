@@ -25,10 +25,11 @@ from connector.errors import (
     RowRefusedError,
     SpoiltPageError,
 )
-from connector.intercom.around import Around, Hole
 from connector.intercom.client import Client
 from connector.intercom.memory import Share
-from connector.intercom.paging import (
+from connector.intercom.paging.search import Window
+from connector.intercom.paging.search_holes import Around, Hole
+from connector.intercom.paging.styles import (
     CursorSearch,
     EventPages,
     NumberedPages,
@@ -39,15 +40,15 @@ from connector.intercom.paging import (
 )
 from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
 from connector.intercom.retry import QUICK
-from connector.intercom.search import Window
 from connector.jsontext import decode
 from connector.resources.resource import Members, PerContact
 from connector.sync.fetch_by_id import AT_ONCE
 from connector.sync.planning import plan
-from connector.sync.resource_pass import CHUNK_BYTES, Pass
-from connector.sync.store import Chunk, Store
+from connector.sync.resource_pass import BATCH_BYTES, Pass
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.prefetch import batched, concurrently, prefetch
+from connector.sync.writing.effects import Advance, Doubt, Effect, NoteRead, Postpone
+from connector.sync.writing.writer import Writer
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.privacy.erasure import persons
@@ -56,7 +57,7 @@ from connector.warehouse.state.reads import Short, Turn, Turns
 
 logger = logging.getLogger(__name__)
 
-LOT = 100  # contacts whose answers are written together
+BATCH_CONTACTS = 100  # contacts whose answers are written together
 PIECE = 1 << 19  # bytes of one contact's rows that are written before its list has ended
 FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
 GROUPS_AT_ONCE = 4  # the ids of all their members are held
@@ -74,8 +75,8 @@ async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     """Read the contacts whose turn it is."""
     began_at = await _began_at(work, full)
     async for found in _read_all(work, reading, _turns(work, reading, began_at, full)):
-        await _write(work, reading, found)
-    await work.store.do(work.succeeded(began_at, full=full))
+        await _submit(work, reading, found)
+    await work.writer.commit(work.succeeded(began_at, full=full))
 
 
 async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> list[str]:
@@ -86,7 +87,7 @@ async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> 
 
     gone: list[str] = []
     async for found in _read_all(work, reading, named()):
-        await _write(work, reading, found)
+        await _submit(work, reading, found)
         gone += found.gone
     return gone
 
@@ -95,7 +96,7 @@ async def _turns(
     work: Pass, reading: PerContact, began_at: datetime, full: bool
 ) -> AsyncIterator[list[str]]:
     """Ids, page by page: pending, due for a reason, never read, and a share of all the others."""
-    names, store = work.store.loader.names, work.store
+    names, writer = work.writer.loader.names, work.writer
     turns = Turns(
         work.resource.name,
         began_at=work.run_began_at or began_at,
@@ -103,19 +104,19 @@ async def _turns(
         active=reading.follows_activity,
         counted=reading.counted,
     )
-    async for ids in _by_id(store, partial(reads.changed, names=names, turns=turns), math.inf):
+    async for ids in _by_id(writer, partial(reads.changed, names=names, turns=turns), math.inf):
         yield ids
     left = await _share(work, began_at)
     # Whose count is right with nothing stored has nothing to tell: its first read can wait.
     everyone = full or reading.follows_activity
     most = left if reading.counted else math.inf if everyone else FIRST_READS
-    async for ids in _by_id(store, partial(reads.never_read, names=names, turns=turns), most):
+    async for ids in _by_id(writer, partial(reads.never_read, names=names, turns=turns), most):
         yield ids
         left -= len(ids) if reading.counted else 0
     last: Turn | None = None
     while left > 0:
         oldest = partial(reads.longest_ago, names=names, turns=turns, before=began_at, after=last)
-        page = (await store.do(oldest))[:left]
+        page = (await writer.do(oldest))[:left]
         if not page:
             return
         yield [turn.id for turn in page]
@@ -123,11 +124,11 @@ async def _turns(
 
 
 async def _by_id(
-    store: Store, query: Callable[..., list[Turn]], most: float
+    writer: Writer, query: Callable[..., list[Turn]], most: float
 ) -> AsyncIterator[list[str]]:
     last = ""
     while most > 0:
-        page = await store.do(partial(query, after=last))
+        page = await writer.do(partial(query, after=last))
         if not page:
             return
         ids = [turn.id for turn in page]
@@ -137,12 +138,12 @@ async def _by_id(
 
 async def _share(work: Pass, began_at: datetime) -> int:
     """How many contacts are to be read again, so that all are within the days of a sweep."""
-    fresh, names = work.progress.fresh_as_of, work.store.loader.names
+    fresh, names = work.progress.fresh_as_of, work.writer.loader.names
     if fresh is None or began_at <= fresh:
         return 0
-    number = await work.store.do(lambda conn: reads.contacts(conn, names))
+    number = await work.writer.do(lambda conn: reads.contacts(conn, names))
     # Rounded up: the rest of a fraction is lost, as what counts is the time since the last run.
-    return math.ceil(number * min(1.0, (began_at - fresh) / work.sweep))
+    return math.ceil(number * min(1.0, (began_at - fresh) / work.refresh_interval))
 
 
 async def _began_at(work: Pass, full: bool) -> datetime:
@@ -153,7 +154,7 @@ async def _began_at(work: Pass, full: bool) -> datetime:
         return work.progress.plan_began_at
     began_at, name = work.began_at(), work.resource.name
     values = {"plan_began_at": began_at, "plan_mapping": work.salt.hex()}
-    await work.store.do(lambda conn: state.advance(conn, name, **values))
+    await work.writer.commit(Advance(name, values))
     return began_at
 
 
@@ -203,39 +204,38 @@ async def _read_all(
             for key in some:
                 yield key
 
-    def is_full(lot: list[Read]) -> bool:
-        return len(lot) >= LOT or sum(one.weight for one in lot) >= CHUNK_BYTES
+    def measure(one: Read) -> tuple[int, int]:
+        return 1, one.weight
 
     async def read(key: str) -> Read:
-        write = None if reading.within else partial(_write_piece, work, reading, key)
-        return await read_one(work.client, reading, key, write)
+        submit = None if reading.within else partial(_submit_piece, work, reading, key)
+        return await read_one(work.client, reading, key, submit)
 
-    async for some in batched(
-        concurrently(ids(), read, AT_ONCE), is_full, work.client.memory.short
-    ):
-        lot = Read()
+    each, short = concurrently(ids(), read, AT_ONCE), work.client.memory.short
+    async for some in batched(each, measure, BATCH_CONTACTS, BATCH_BYTES, short):
+        found = Read()
         for one in some:
-            lot.add(one)
+            found.add(one)
         try:
-            yield _checked(lot)
+            yield _checked(found)
         finally:
-            lot.release()
+            found.release()
 
 
-def _checked(lot: Read) -> Read:
-    """The lot; raises if none of many could be read, or none of them is said to exist."""
-    if len(lot) >= MANY and not lot.lists:
-        raise next(iter((lot.failed or lot.gone).values()))
-    return lot
+def _checked(found: Read) -> Read:
+    """What was found; raises if none of many could be read, or none of them is said to exist."""
+    if len(found) >= MANY and not found.lists:
+        raise next(iter((found.failed or found.gone).values()))
+    return found
 
 
-Write = Callable[[Sequence[bytes], datetime], Awaitable[None]]
+Submit = Callable[[Sequence[bytes], datetime], Awaitable[None]]
 
 
 async def read_one(
-    client: Client, reading: PerContact, key: str, write: Write | None = None
+    client: Client, reading: PerContact, key: str, submit: Submit | None = None
 ) -> Read:
-    """What one contact answers; a long list is given to ``write`` piece by piece as it comes."""
+    """What one contact answers; a long list is given to ``submit`` piece by piece as it comes."""
     found = Read()
     texts: list[bytes] = []
     number = 0
@@ -253,8 +253,8 @@ async def read_one(
                 texts += page.texts
                 number += len(page)
                 found.shares += [page.share] if page.share else []
-                if write and (sum(map(len, texts)) >= PIECE or memory.short.is_set()):
-                    await write(texts, page.requested_at)
+                if submit and (sum(map(len, texts)) >= PIECE or memory.short.is_set()):
+                    await submit(texts, page.requested_at)
                     texts = []
                     found.release()
     except (NotFoundError, MergedError) as error:
@@ -271,16 +271,16 @@ async def read_one(
     return found
 
 
-async def _write_piece(
+async def _submit_piece(
     work: Pass, reading: PerContact, key: str, texts: Sequence[bytes], read_at: datetime
 ) -> None:
     """Rows of a long list: they are right whatever becomes of the rest.
 
     That the list was read is noted with its last ones.
     """
-    chunk, name = Chunk(), work.resource.name
-    chunk.add(as_records(reading, key, texts), read_at, sum(map(len, texts)))
-    await work.store.merge(work.resource.table, chunk, work.tally, resource=name)
+    submission = work.submission()
+    submission.add(as_records(reading, key, texts), read_at, sum(map(len, texts)))
+    await work.writer.submit(submission)
     work.changed()
 
 
@@ -295,30 +295,28 @@ def _style(reading: PerContact, key: str) -> Style:
     return WholeList(path, reading.key, params)
 
 
-async def _write(work: Pass, reading: PerContact, found: Read) -> None:
+async def _submit(work: Pass, reading: PerContact, found: Read) -> None:
     """The lists; a contact that lists show, and of which this one does not exist, is doubted.
 
     It becomes pending itself, so that the end of the run asks whether it is gone.
     """
-    name, now = work.resource.name, work.client.clock.safe_now()
+    name, now = work.resource.name, work.now()
     short = await _short(work, reading, found, now)
-    chunk = Chunk()
+    submission = work.submission()
     for key, (texts, read_at) in (found.lists | found.parts).items():
         records = as_records(reading, key, texts, short.get(key))
-        chunk.add(records, read_at, sum(map(len, texts)))
+        submission.add(records, read_at, sum(map(len, texts)))
     read = {key: read_at for key, (_, read_at) in found.lists.items()}
     doubted = await _doubted(work, found, now)
 
-    def also(conn: sa.Connection) -> None:
-        lacks = {key: lack.noted for key, lack in short.items()}
-        reads.note(conn, name, read, short=lacks)
-        state.settle(conn, [name], read)
-        state.postpone(conn, name, doubted, state.CONTRADICTION, now)
-        state.doubt(conn, persons().name, doubted, state.CONTRADICTION, now)
-        for key, error in found.failed.items():
-            state.postpone(conn, name, [key], str(error), now)
-
-    await work.store.merge(work.resource.table, chunk, work.tally, then=also, resource=name)
+    reasons = dict.fromkeys(sorted(doubted), state.CONTRADICTION)
+    reasons |= {key: str(error) for key, error in found.failed.items()}
+    submission.effects = (
+        NoteRead(name, read, short={key: lack.noted for key, lack in short.items()}),
+        Doubt(persons().name, doubted, state.CONTRADICTION, now),
+        Postpone(name, reasons, now),
+    )
+    await work.writer.submit(submission)
     work.changed()
 
 
@@ -326,13 +324,13 @@ async def _doubted(work: Pass, found: Read, now: datetime) -> Collection[str]:
     """The contacts that are said not to exist, and of which that is news."""
     if not found.gone:
         return ()
-    names, table, loader = deletions.sources(persons()), persons(), work.store.loader
+    names, table, loader = deletions.sources(persons()), persons(), work.writer.loader
     gone = list(found.gone)
 
     def look(conn: sa.Connection) -> set[str]:
         return loader.living(conn, table, gone) - candidates.answered(conn, names, gone)
 
-    return await work.store.do(look)
+    return await work.writer.do(look)
 
 
 @dataclass(frozen=True)
@@ -348,8 +346,8 @@ async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) ->
     """Contacts whose lists are shorter than counted: asked for again soon, then more rarely."""
     if not reading.counted or not found.lists:
         return {}
-    names, name, column = work.store.loader.names, work.resource.name, reading.counted[2]
-    lacking = await work.store.do(
+    names, name, column = work.writer.loader.names, work.resource.name, reading.counted[2]
+    lacking = await work.writer.do(
         lambda conn: reads.shortages(conn, names, name, column, found.numbers)
     )
     if lacking:
@@ -396,11 +394,11 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
     """Read the members of the groups whose turn it is; a group's list counts only if whole."""
     began_at = await _began_at(work, full)
     name, table = work.resource.name, work.resource.table
-    names = work.store.loader.names
-    groups = await work.store.do(lambda conn: reads.groups(conn, names, name, table.name))
+    names = work.writer.loader.names
+    groups = await work.writer.do(lambda conn: reads.groups(conn, names, name, table.name))
     cheap = sum(group.elements // 150 + 1 for group in groups) <= CHEAP
 
-    pending = await work.store.do(lambda conn: state.pending(conn))
+    pending = await work.writer.do(lambda conn: state.pending(conn))
     waiting = {entry.id for entry in pending if entry.resource == name}
 
     async def due() -> AsyncIterator[str]:
@@ -419,7 +417,7 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
             break
     if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
         raise failed[0]  # for each of many, or not permitted at all: no matter of the groups
-    await work.store.do(work.succeeded(began_at, full=full))
+    await work.writer.commit(work.succeeded(began_at, full=full))
 
 
 async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
@@ -436,25 +434,20 @@ async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomEr
     except IntercomError as error:
         if meaning(error, Asked.BESIDE) not in (Meaning.PENDING, Meaning.GONE):
             raise
-        refusal, now = error, work.client.clock.safe_now()
-        await work.store.do(lambda c: state.postpone(c, name, [key], str(refusal), now))
+        await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
         return [error]
 
     def record(some: Sequence[str | None]) -> Mapping[str, Any]:
         return _holding(key, reading.within, [{"id": one} for one in some])
 
     try:
-        await work.store.merge_list(
-            work.resource.table,
-            record,
-            [*members.ids, *members.unknown],
-            members.read_at or work.client.clock.now(),
-            work.tally,
-            then=lambda conn: _note_group(work, conn, key, members),
-        )
+        read_at = members.read_at or work.client.clock.now()
+        submission = work.submission()
+        submission.effects = (_noted(work, key, members, read_at),)
+        listed = [*members.ids, *members.unknown]
+        await work.writer.submit_list(submission, record, listed, read_at)
     except RowRefusedError as error:
-        reason, now = str(error), work.client.clock.safe_now()
-        await work.store.do(lambda c: state.postpone(c, name, [key], reason, now))
+        await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
     work.changed()
     return []
 
@@ -502,16 +495,12 @@ async def _members(client: Client, reading: Members, key: str) -> _Members:
     return found
 
 
-def _note_group(work: Pass, conn: sa.Connection, key: str, members: _Members) -> None:
+def _noted(work: Pass, key: str, members: _Members, read_at: datetime) -> Effect:
     """A group of which all members are known is read; one with a hole must be read again."""
     name = work.resource.name
     if members.missing:
-        now = work.client.clock.safe_now()
-        state.postpone(conn, name, [key], members.reason, now)
-        return
-    read_at = members.read_at or work.client.clock.now()
-    reads.note(conn, name, {key: read_at}, len(members.ids))
-    state.settle(conn, name, [key])
+        return Postpone(name, {key: members.reason}, work.now())
+    return NoteRead(name, {key: read_at}, len(members.ids))
 
 
 async def read_members(

@@ -24,18 +24,20 @@ from connector.errors import (
     SpoiltPageError,
     TokenRefusedError,
 )
-from connector.intercom.around import Hole
-from connector.intercom.paging import Page, pages
+from connector.intercom.paging.search_holes import Hole
+from connector.intercom.paging.styles import Page, pages
 from connector.resources.resource import Search
-from connector.sync.contradictions import listed
-from connector.sync.filter_unchanged import Sifted
+from connector.sync.filter_unchanged import Filtered
 from connector.sync.planning import plan
+from connector.sync.readings.by_id import read_by_id
+from connector.sync.readings.contradictions import listed
 from connector.sync.readings.holes import keep, read_around
-from connector.sync.readings.relist import ask, nominate
-from connector.sync.resource_pass import Pass, Then, announced, release
+from connector.sync.readings.relist import ask
+from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.priority import PrioritySemaphore
 from connector.sync.tools.tasks import task_group
+from connector.sync.writing.effects import Effect, FinishPartition
 from connector.warehouse import state
 from connector.warehouse.state.partitions import Span
 from connector.warehouse.values.instants import instant
@@ -60,26 +62,26 @@ async def windows(work: Pass, reading: Search) -> None:
     try:
         await reader.read_open_windows()
     except IntercomError:
-        await work.store.put_keys_on(work.resource)
+        await work.writer.restore_foreign_keys(work.resource)
         raise
-    await work.store.put_keys_on(work.resource)
+    await work.writer.restore_foreign_keys(work.resource)
     by_day = plan.granularity(reading, work.client.version) == "day"
     if by_day and since is None and await _is_short(work, reading, reader.missing):
         # Contacts within minutes of midnight are known to be missing from searches for the days
         # that meet there: read again across every edge between two windows.
-        await work.store.do(lambda conn: _reopen_edges(conn, work.resource.name))
+        await work.writer.do(lambda conn: _reopen_edges(conn, work.resource.name))
         await reader.read_open_windows()
         if await _is_short(work, reading, reader.missing):
             logger.warning("%s: search counts more than it lists", work.resource.name)
     if since is not None:
-        await _nominate_older(work, since)
+        await _note_older(work, since)
     await ask(work, work.succeeded(began_at, full=True))
 
 
-async def _nominate_older(work: Pass, since: datetime) -> None:
+async def _note_older(work: Pass, since: datetime) -> None:
     """What is here and was last updated before the limit is in no window: it is asked for by id."""
     older, now = Span(state.OPEN_LOWER, since), work.client.clock.safe_now()
-    await work.store.do(lambda conn: nominate(work, conn, [], now, older))
+    await work.writer.commit(*work.omitted([], now, older))
 
 
 async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
@@ -94,7 +96,7 @@ async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
         state.replace_windows(conn, name, [], [plan.first_window(since)])
         state.advance(conn, name, plan_began_at=began_at, plan_mapping=work.salt.hex())
 
-    await work.store.do(begin)
+    await work.writer.do(begin)
     return began_at, since
 
 
@@ -108,7 +110,8 @@ async def _is_short(work: Pass, reading: Search, missing: int) -> bool:
     except SpoiltPageError:
         return False  # the first of all cannot be shown, and that is known
     page.release()
-    stored = await work.store.do(lambda conn: work.store.loader.alive(conn, work.resource))
+    loader, resource = work.writer.loader, work.resource
+    stored = await work.writer.do(lambda conn: loader.alive(conn, resource))
     return stored + missing < (page.total or 0)
 
 
@@ -149,7 +152,7 @@ class _Reader:
     async def read_open_windows(self) -> None:
         """Read them, and those that they are divided into."""
         name = self.work.resource.name
-        spans = await self.work.store.do(lambda conn: state.windows(conn, name, finished=False))
+        spans = await self.work.writer.do(lambda conn: state.windows(conn, name, finished=False))
         async with task_group() as self._group:
             self._put(spans)
         if self._failed:  # the others are read; these stay open for the next run
@@ -220,19 +223,14 @@ class _Reader:
         window: _Window,
         seen: Iterable[str],
         asked_at: datetime | None,
-        also: Then | None = None,
+        *effects: Effect,
     ) -> None:
         """End a window, with what its list omits."""
-        work = self.work
-
-        def finish(conn: sa.Connection) -> None:
-            state.finish_window(conn, work.resource.name, window.span)
-            if asked_at is not None:
-                nominate(work, conn, seen, asked_at, self._covered(window.span))
-            if also:
-                also(conn)
-
-        await self._write(Sifted(), finish)
+        work, omitted = self.work, tuple[Effect, ...]()
+        if asked_at is not None:
+            omitted = work.omitted(seen, asked_at, self._covered(window.span))
+        finished = FinishPartition(work.resource.name, window.span)
+        await self._submit(Filtered(), finished, *omitted, *effects)
         self._in_a_row = 0
 
     async def _read_around(self, window: _Window) -> None:
@@ -303,36 +301,36 @@ class _Reader:
 
     async def _take(self, page: Page, seen: Ids) -> None:
         pages = await self.work.wanted([page])
-        if not self.work.may_know and not self.reading.whole_by_id:
-            await self._write(Sifted(list(pages)))  # at first sight without digests
+        if not self.work.has_baseline and not self.reading.whole_by_id:
+            await self._submit(Filtered(list(pages)))  # at first sight without digests
             return
-        sifted = await self.work.sift(pages)
-        if self.work.may_know:
-            seen.add(sifted.seen)
-        await self._write(sifted)
+        filtered = await self.work.filter_unchanged(pages)
+        if self.work.has_baseline:
+            seen.add(filtered.seen)
+        await self._submit(filtered)
 
     async def _divide(self, window: _Window, page: Page) -> bool:
         """Whether the window was too large: it is its first part now, and the others are queued."""
         work, old = self.work, window.span
         if old == plan.first_window(self.since):
             work.tally.expected = page.total
-            await self._take_keys_off()
+            await self._drop_foreign_keys()
         parts = self._parts(old, page)
         if len(parts) == 1:
             return False
-        await work.store.do(
+        await work.writer.do(
             lambda conn: state.replace_windows(conn, work.resource.name, [old], parts)
         )
         window.span = parts[0]
         self._put(parts[1:])
         return True
 
-    async def _take_keys_off(self) -> None:
+    async def _drop_foreign_keys(self) -> None:
         """For a large first load: its foreign keys are checked once at the end."""
         work = self.work
-        if work.may_know or self.reading.whole_by_id or (work.tally.expected or 0) < LARGE:
+        if work.has_baseline or self.reading.whole_by_id or (work.tally.expected or 0) < LARGE:
             return
-        await work.store.take_keys_off(work.resource)
+        await work.writer.drop_foreign_keys(work.resource)
 
     def _parts(self, span: Span, page: Page) -> list[Span]:
         earliest = None
@@ -353,12 +351,13 @@ class _Reader:
         unit = plan.granularity(self.reading, self.work.client.version)
         return plan.covered(span, unit, self.work.timezone)
 
-    async def _write(self, sifted: Sifted, then: Then | None = None) -> None:
-        """Write what is not known yet, read by id where search shows only a part of it."""
+    async def _submit(self, filtered: Filtered, *effects: Effect) -> None:
+        """Submit what is not known yet, read by id where search shows only a part of it."""
+        pages, digests = filtered.pages, filtered.digests
         if self.reading.whole_by_id:
-            asked_at = min((page.requested_at for page in sifted.pages), default=None)
-            heads, told = announced(sifted.pages), listed(asked_at)
-            release(sifted.pages)  # what follows has its own bytes
-            await self.work.read_in_chunks(heads, then, sifted.digests, told)
+            asked_at = min((page.requested_at for page in pages), default=None)
+            heads, told = announced(pages), listed(asked_at)
+            release(pages)  # what follows has its own bytes
+            await read_by_id(self.work, heads, *effects, digests=digests, contradicted=told)
         else:
-            await self.work.write(sifted.pages, then, sifted.digests)
+            await self.work.submit_pages(pages, *effects, digests=digests)

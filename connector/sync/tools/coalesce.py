@@ -1,7 +1,7 @@
 """Does as one what is asked for by many at the same time; knows neither rows nor transactions.
 
-Many windows are read side by side. Had each a transaction of its own for each page, Postgres would
-be busier with transactions than with rows.
+Many partitions are read concurrently. Had each a transaction of its own for each page, Postgres
+would be busier with transactions than with rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ B = TypeVar("B")
 
 
 @dataclass(eq=False)
-class _Group(Generic[B]):
+class _Batch(Generic[B]):
     """Calls that are done as one: the task that does it, and how many still wait for it."""
 
     task: asyncio.Task[B]
@@ -26,44 +26,44 @@ class _Group(Generic[B]):
 @dataclass(eq=False)
 class _Call(Generic[A, B]):
     item: A
-    group: _Group[B] | None = None
+    batch: _Batch[B] | None = None
 
 
-class Joint(Generic[A, B]):
+class Coalescer(Generic[A, B]):
     """Calls that wait at the same time are done as one, in their order.
 
     ``do`` makes one result of all their items. ``fits`` tells whether an item can go with those
-    already chosen. ``groups`` of calls are done at the same time, while all others wait. What
-    ``do`` raises is raised by each call of its group. Who is cancelled takes nobody along: ``do``
-    is cancelled, and its end awaited, only when nobody waits for it any more.
+    already chosen. ``at_once`` batches of calls are done at the same time, while all others wait.
+    What ``do`` raises is raised by each call of its batch. Who is cancelled takes nobody along:
+    ``do`` is cancelled, and its end awaited, only when nobody waits for it any more.
     """
 
     def __init__(
         self,
         do: Callable[[Sequence[A]], Coroutine[Any, Any, B]],
         fits: Callable[[Sequence[A], A], bool],
-        groups: int = 1,
+        at_once: int = 1,
     ) -> None:
         self._do, self._fits = do, fits
         self._waiting: list[_Call[A, B]] = []
-        self._turns = asyncio.Semaphore(groups)
+        self._turns = asyncio.Semaphore(at_once)
 
-    async def __call__(self, item: A) -> B:
-        """The result of the group that the item went with."""
+    async def do(self, item: A) -> B:
+        """The result of the batch that the item went with."""
         call = _Call[A, B](item)
         self._waiting.append(call)
         try:
             await self._turns.acquire()
-            if call.group is None:
-                call.group = self._begin(call)  # which has the turn now
+            if call.batch is None:
+                call.batch = self._begin(call)  # which has the turn now
             else:
                 self._turns.release()  # another one took it along
-            return await asyncio.shield(call.group.task)
+            return await asyncio.shield(call.batch.task)
         except asyncio.CancelledError:
             await self._leave(call)
             raise
 
-    def _begin(self, first: _Call[A, B]) -> _Group[B]:
+    def _begin(self, first: _Call[A, B]) -> _Batch[B]:
         chosen = [first]
         for call in self._waiting:
             if call is not first and self._fits([one.item for one in chosen], call.item):
@@ -71,10 +71,10 @@ class Joint(Generic[A, B]):
         self._waiting = [call for call in self._waiting if call not in chosen]
         task = asyncio.ensure_future(self._do([call.item for call in chosen]))
         task.add_done_callback(self._ended)
-        group = _Group(task, len(chosen))
+        batch = _Batch(task, len(chosen))
         for call in chosen:
-            call.group = group
-        return group
+            call.batch = batch
+        return batch
 
     def _ended(self, task: asyncio.Task[B]) -> None:
         self._turns.release()
@@ -82,10 +82,10 @@ class Joint(Generic[A, B]):
             task.exception()  # should nobody wait any more, asyncio need not complain
 
     async def _leave(self, call: _Call[A, B]) -> None:
-        if call.group is None:
+        if call.batch is None:
             self._waiting.remove(call)
             return
-        call.group.waiting -= 1
-        if not call.group.waiting:
-            call.group.task.cancel()
-            await asyncio.wait([call.group.task])
+        call.batch.waiting -= 1
+        if not call.batch.waiting:
+            call.batch.task.cancel()
+            await asyncio.wait([call.batch.task])

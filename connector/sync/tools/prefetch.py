@@ -78,30 +78,40 @@ async def _read(
 
 
 async def batched(
-    source: AsyncIterator[A], is_full: Callable[[list[A]], bool], short: asyncio.Event
+    source: AsyncIterator[A],
+    measure: Callable[[A], tuple[int, float]],
+    number: int,
+    weight: float,
+    short: asyncio.Event,
 ) -> AsyncGenerator[list[A], None]:
-    """The items of ``source`` in batches that are full, the last one apart.
+    """The items of ``source`` in batches of so large a number or weight, the last one apart.
 
-    While ``short`` is set nothing is kept back: a batch goes on as soon as the next item must be
-    waited for. Leaving early ends ``source``.
+    ``measure`` tells number and weight of an item. While ``short`` is set nothing is kept
+    back: a batch goes on as soon as the next item must be waited for. Leaving early ends
+    ``source``.
     """
     batch: list[A] = []
+    number_left, weight_left = number, weight
     coming: asyncio.Task[A] | None = None
     try:
         while True:
             coming = coming or asyncio.ensure_future(_next(source))
             if batch and await _is_first(short, coming):
                 yield batch
-                batch = []
+                batch, number_left, weight_left = [], number, weight
             try:
-                batch.append(await coming)
+                item = await coming
             except StopAsyncIteration:
                 break
             finally:
                 coming = None
-            if is_full(batch):
+            batch.append(item)
+            its_number, its_weight = measure(item)
+            del item  # what is handed on is not held here
+            number_left, weight_left = number_left - its_number, weight_left - its_weight
+            if number_left <= 0 or weight_left <= 0:
                 yield batch
-                batch = []
+                batch, number_left, weight_left = [], number, weight
         if batch:
             yield batch
     finally:

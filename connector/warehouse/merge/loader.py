@@ -5,6 +5,7 @@ Everything happens in the caller's transaction, in which foreign keys are deferr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.privacy import erasure
 from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names
+from connector.warehouse.state.runs import Tally
 from connector.warehouse.values.signatures import INTERCOM, Signatures
 
 
@@ -39,6 +41,17 @@ class Written:
     refused: tuple[str, ...] = ()
     keys: Mapping[str, Collection[str]] = field(default_factory=dict)
     held: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def count(self, tally: Tally, fetched: int, deleted: int, warnings: Counter[str]) -> None:
+        """Count what was written of so many records, and what did not fit."""
+        tally.fetched += fetched
+        tally.inserted += self.inserted
+        tally.updated += self.updated
+        tally.unchanged += self.unchanged + len(self.refused)
+        tally.deleted += deleted
+        tally.warnings += warnings.total()
+        for what, times in warnings.items():
+            tally.misfits[what] = tally.misfits.get(what, 0) + times
 
     def add(self, other: Written) -> None:
         """What another batch did as well."""

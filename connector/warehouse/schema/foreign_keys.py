@@ -1,8 +1,8 @@
-"""Takes foreign keys off for a large first load and puts them on again, checked as a whole.
+"""Drops foreign keys for a large first load and restores them, checked as a whole.
 
 Postgres checks each row of a link twice, one row after the other; that is half the time of a first
-load. Put on again afterwards, a key is checked by one join. What must be there is known from the
-declarations, so whatever is missing, for example after a kill, is put on by the next run.
+load. Restored afterwards, a key is checked by one join. What must be there is known from the
+declarations, so whatever is missing, for example after a kill, is restored by the next run.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def declared() -> tuple[Key, ...]:
     )
 
 
-def lift(conn: sa.Connection, names: Names, table: Table) -> bool:
-    """Take off the keys of a table and of its links; whether they are off.
+def drop(conn: sa.Connection, names: Names, table: Table) -> bool:
+    """Drop the keys of a table and of its links; whether they are gone.
 
     Nothing is done where others read the tables or the role does not own them: loading is slower.
     """
@@ -50,8 +50,8 @@ def lift(conn: sa.Connection, names: Names, table: Table) -> bool:
     return True
 
 
-def mend(conn: sa.Connection, names: Names) -> list[str]:
-    """Put on every key that is declared and missing, as ``table.column``; all rows are checked."""
+def restore(conn: sa.Connection, names: Names) -> list[str]:
+    """Restore every key that is declared and missing, as ``table.column``; all rows are checked."""
     there = _present(conn, names)
     missing = [key for key in declared() if key not in there]
     for name, column, target in missing:

@@ -10,7 +10,7 @@ without, and the pass after it has everything to compare anyway.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 
@@ -92,6 +92,19 @@ def unknown(conn: sa.Connection, names: Names, resource: Resource) -> int:
         f" (SELECT FROM {names(DIGESTS.name)} d WHERE d.table_name = %(name)s AND d.id = o.id)"
     )
     return int(scalar(conn, query, {"name": resource.table.name}))
+
+
+def note(
+    conn: sa.Connection,
+    table: Table,
+    seen: Mapping[str, int | None],
+    refused: Collection[str],
+) -> None:
+    """Note what lists showed of merged records; None takes a digest away. Not of refused copies."""
+    older = set(refused)
+    accepted = {key: value for key, value in seen.items() if key not in older}
+    save(conn, table, {k: v for k, v in accepted.items() if v is not None})
+    forget(conn, table, [k for k, v in accepted.items() if v is None])
 
 
 def save(conn: sa.Connection, table: Table, digests: Mapping[str, int]) -> None:

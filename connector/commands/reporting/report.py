@@ -1,0 +1,167 @@
+"""Tells others how a run ended: one JSON report to a URL, a text file for Prometheus.
+
+However it ended, also where it could not begin. Neither can make a run fail; what goes wrong
+here is a warning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from connector.commands.reporting.notification import TRIES, notify
+from connector.commands.reporting.progress import outcome_as_json
+from connector.errors import ConnectorError
+from connector.settings import Reporting, reporting
+from connector.sync.outcome import Outcome
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED, FAULT = 130, 1  # exit codes of what is no error of the connector's own making
+PREFIX = "intercom_warehouse_"
+LAST_SUCCESS = f"{PREFIX}last_success_timestamp_seconds"
+FIGURES = {
+    "requests": "Requests sent to Intercom",
+    "fetched": "Records read",
+    "inserted": "Rows that are new",
+    "updated": "Rows that changed",
+    "unchanged": "Records that changed nothing",
+    "deleted": "Rows marked deleted",
+    "warnings": "Values that did not fit, in rows that were written",
+}
+
+
+# -- how a run ended -------------------------------------------------------------------------
+
+
+@dataclass
+class Ending:
+    """How a run ended: its outcome, or what stopped it."""
+
+    outcome: Outcome | None = None
+    error: BaseException | None = None
+
+
+@contextmanager
+def reported(arguments: argparse.Namespace) -> Iterator[Ending]:
+    """Report how the run inside ends, to stdout, URL and file, as far as they are named."""
+    ending, began = Ending(), time.time()
+    try:
+        yield ending
+    except BaseException as failure:
+        ending.error = failure
+        raise
+    finally:
+        where = reporting(schema=arguments.schema)
+        report = run_report(arguments.name, where.schema, began, ending.outcome, ending.error)
+        if arguments.json and ending.outcome is None:
+            print(json.dumps(report))
+        _deliver(where, arguments.metrics_file, report)
+
+
+def _deliver(where: Reporting, metrics_file: Path | None, report: dict[str, Any]) -> None:
+    if metrics_file:
+        write_metrics(metrics_file, report)
+    if where.notify_url:
+        # Who stopped it is waiting for it to end.
+        tries = 1 if report["exit_code"] == INTERRUPTED else TRIES
+        notify(where.notify_url, report, ca_bundle=where.ca_bundle, tries=tries)
+
+
+def run_report(
+    command: str,
+    schema: str,
+    began: float,
+    outcome: Outcome | None,
+    error: BaseException | None,
+) -> dict[str, Any]:
+    """What is said of a run, however it ended; ``outcome`` is None if it stopped."""
+    told: dict[str, Any] = {"resources": {}, "overdue": [], "run_id": None}
+    if outcome:
+        told = outcome_as_json(outcome)
+    elif isinstance(error, ConnectorError):
+        told |= {"exit_code": error.exit_code, "error": str(error)}
+    elif isinstance(error, Exception):
+        told |= {"exit_code": FAULT, "error": f"{type(error).__name__}: {error}"}
+    else:
+        told |= {"exit_code": INTERRUPTED, "error": "interrupted"}
+    now = time.time()
+    times = {"started_at": round(began, 3), "finished_at": round(now, 3)}
+    return {"command": command, "schema": schema, "error": None, **told, **times} | {
+        "seconds": round(now - began, 3)
+    }
+
+
+# -- figures for Prometheus ------------------------------------------------------------------
+
+
+def write_metrics(path: Path, report: dict[str, Any]) -> None:
+    """Write the figures in Prometheus's text format; the file is replaced as a whole.
+
+    When the last run succeeded stays in it while runs fail.
+    """
+    try:
+        text = metrics(report, last_success(path, report["schema"]))
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(text.encode())
+            os.chmod(temporary, 0o644)  # a collector of another user reads it, whatever the umask
+            os.replace(temporary, path)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        logger.warning("the metrics could not be written to %s: %s", path, error.strerror or error)
+
+
+def last_success(path: Path, schema: str) -> float | None:
+    """When a run of that schema last succeeded, by the metrics file; None if it does not say."""
+    try:
+        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, IndexError):  # none yet, or none of ours
+        return None
+    for family in families:
+        for sample in family.samples:
+            if sample.name == LAST_SUCCESS and sample.labels.get("schema") == schema:
+                return float(sample.value)
+    return None
+
+
+def metrics(report: dict[str, Any], succeeded_before: float | None = None) -> str:
+    """The figures of a run as Prometheus reads them.
+
+    ``succeeded_before``: when an earlier run last did, in Unix seconds.
+    """
+    registry, schema = CollectorRegistry(), report["schema"]
+    success = report["exit_code"] == 0
+    last = report["finished_at"] if success else succeeded_before
+    for name, sentence, value in (
+        ("run_success", "Whether the last run succeeded", int(success)),
+        ("run_exit_code", "Exit code of the last run", report["exit_code"]),
+        ("run_seconds", "Duration of the last run", report["seconds"]),
+        ("run_finished_timestamp_seconds", "When the last run ended", report["finished_at"]),
+        ("last_success_timestamp_seconds", "When a run last succeeded", last),
+        ("overdue_objects", "Objects that could not be read", len(report["overdue"])),
+    ):
+        if value is not None:
+            Gauge(PREFIX + name, sentence, ["schema"], registry=registry).labels(schema).set(value)
+    for figure, sentence in FIGURES.items():
+        name, labels = f"{PREFIX}resource_{figure}", ["schema", "resource"]
+        gauge = Gauge(name, f"{sentence}, in the last run", labels, registry=registry)
+        for resource, tally in report["resources"].items():
+            gauge.labels(schema, resource).set(tally[figure])
+    return generate_latest(registry).decode()

@@ -1,0 +1,145 @@
+"""Intercom's paging styles, each a value that reads itself page by page; knows no resource.
+
+``pages(client, style)`` is all a caller needs. A style says where a list is and how it goes on.
+Whatever form ``pages.next`` takes, only its token or query is used: the request goes to the
+configured address, to the style's own path.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from connector.intercom.client import Client
+from connector.intercom.paging.list_gaps import back_in_time, skip
+from connector.intercom.paging.list_pages import Walk, walk
+from connector.intercom.paging.page import Gap, Page, fetch
+from connector.intercom.paging.scroll import Scroll
+from connector.intercom.paging.search_pages import CursorSearch
+from connector.intercom.retry import Retry
+
+__all__ = [
+    "CursorList",
+    "CursorSearch",
+    "EventPages",
+    "Gap",
+    "NumberedPages",
+    "OpaqueCursor",
+    "Page",
+    "Scroll",
+    "Style",
+    "WholeList",
+    "pages",
+]
+
+
+class Style(Protocol):
+    """A way to read one list to its end."""
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages in order."""
+
+
+def pages(client: Client, style: Style, *, retry: Retry | None = None) -> AsyncIterator[Page]:
+    """The pages of a list, in order; ``retry`` bounds each request (the client's own if None).
+
+    Raises PagingError when the page tokens cannot be trusted, BadAnswerError when the list is
+    missing, and whatever ``Client.request`` raises.
+    """
+    return style.read(client, retry)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeList:
+    """GET, everything in one reply."""
+
+    path: str
+    key: str = "data"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+
+    async def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The one page."""
+        yield await fetch(
+            client,
+            "GET",
+            self.path,
+            self.key,
+            params=self.params,
+            version=self.version,
+            retry=retry,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CursorList:
+    """GET with ``starting_after``; ends where ``pages.next`` is absent or null.
+
+    ``skips``: where a record spoils its page, an empty page with its ``gap`` is the last one.
+    """
+
+    path: str
+    key: str = "data"
+    per_page: int | None = 150
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+    skips: bool = False
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages; CursorRefusedError when Intercom no longer takes its own page token."""
+        return walk(client, Walk("GET", self, shrinks=True, trusts=self.skips), retry)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedPages:
+    """Page numbers in the query (also for POST /companies/list).
+
+    ``pages.next`` is a URL, null at the end, or missing altogether (articles, news, calls): then
+    ``total_pages`` tells whether there is more. ``skips``: what spoils a page is left out alone,
+    and an empty page with its ``gap`` comes in its place.
+    """
+
+    path: str
+    key: str = "data"
+    per_page: int | None = 50
+    method: str = "GET"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+    skips: bool = False
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages."""
+        way = Walk(self.method, self, numbered=True)
+        return skip(client, way, retry) if self.skips else walk(client, way, retry)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPages:
+    """GET whose ``pages.next`` is a URL that goes back in time (``before``, milliseconds).
+
+    In the place of an event that spoils its pages comes an empty page with its ``gap``.
+    """
+
+    path: str = "/events"
+    key: str = "events"
+    per_page: int | None = 50
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages, newest first."""
+        return back_in_time(client, self, retry)
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueCursor:
+    """GET with ``cursor``; goes on while ``has_more`` and a ``next_cursor`` is given."""
+
+    path: str
+    key: str = "data"
+    per_page: int | None = 150
+    params: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+        """The pages."""
+        return walk(client, Walk("GET", self, opaque=True), retry)

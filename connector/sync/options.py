@@ -1,0 +1,30 @@
+"""What one run is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from connector.warehouse.encode.exclusions import Privacy
+
+
+@dataclass(frozen=True)
+class Options:
+    """What one run is asked to do."""
+
+    command: str = "sync"
+    only: tuple[str, ...] | None = None
+    left_out: frozenset[str] = frozenset()  # of everything, or of what is named
+    full: bool = False
+    since: datetime | None = None
+    lookback: timedelta = timedelta(seconds=900)
+    refresh_interval: timedelta = timedelta(days=30)
+    full_pass_requests: int = 0  # that one run spends on full passes before they must be
+    full_pass_days: float = 7  # so long a resource waits for its full pass at most
+    activity_feed: bool = True
+    keep_runs: timedelta = timedelta(days=400)
+    allow_deletes: bool | tuple[str, ...] = False  # opens the fuse: for all, or for those named
+    auto_migrate: bool = True
+    privacy: Privacy = field(default_factory=Privacy)
+    partial: bool = False  # it is no run over all that the settings select
+    lift_exclusions: bool = False

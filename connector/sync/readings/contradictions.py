@@ -1,0 +1,60 @@
+"""Objects that a read by id does not find: do lists show them all the same?
+
+A read by id and a list of the same run that contradict each other convict nobody: a broken read
+would delete what lives. Deleted between the two, an object leaves the lists within the lag of
+their index, so it is asked for again, by id and in a search for its id, until both agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from connector.errors import IntercomError, TokenRefusedError
+from connector.intercom.paging import search
+from connector.intercom.paging.styles import pages
+from connector.resources.resource import Search
+from connector.sync.readings.by_id import Contradicted
+from connector.sync.resource_pass import Pass
+
+AT_ONCE = 50  # ids in one search
+WITNESSES = 3  # objects of the table that live, asked for beside: an answer without is worthless
+
+
+def listed(asked_at: datetime | None) -> Contradicted:
+    """All of them, but for what is gone here already and stands in a list that is merely stale."""
+
+    async def contradicted(work: Pass, ids: Sequence[str]) -> Collection[str]:
+        return await work.contradicted(ids, asked_at)
+
+    return contradicted
+
+
+async def asked_again(work: Pass, ids: Sequence[str]) -> Collection[str]:
+    """Those that a search for their ids still shows; all, where that cannot be told."""
+    reading, found = work.resource.reading, set[str]()
+    if not isinstance(reading, Search):
+        return await work.contradicted(ids, work.began_at())
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        found |= await _shown(work, reading, some)
+    return await work.contradicted(sorted(found), work.began_at())
+
+
+async def _shown(work: Pass, reading: Search, ids: Sequence[str]) -> set[str]:
+    loader, table = work.writer.loader, work.resource.table
+    witnesses = set(await work.writer.do(lambda conn: loader.others(conn, table, ids, WITNESSES)))
+    wanted = search.compare("id", "IN", [*ids, *sorted(witnesses)])
+    body = {
+        "query": {"operator": "AND", "value": [wanted]},
+        "sort": {"field": "created_at", "order": "ascending"},
+    }
+    try:
+        source = pages(work.client, work.search(reading, body))
+        shown = {str(head.id) async for page in source for head in page.heads}
+    except TokenRefusedError:
+        raise
+    except IntercomError:
+        return set(ids)
+    # Where nothing else lives nobody can vouch for the answer; then the fuse must do.
+    return shown & set(ids) if shown & witnesses or not witnesses else set(ids)

@@ -1,0 +1,129 @@
+"""How a run takes its schema over, before the first pass, and how it leaves it.
+
+Which workspace the token opens, and whether it is the one that the schema mirrors, comes first.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import psycopg
+import sqlalchemy as sa
+
+from connector.errors import BadAnswerError, SettingsError, WrongWorkspaceError
+from connector.intercom.client import Client
+from connector.resources import RESOURCES
+from connector.sync.options import Options
+from connector.warehouse import migrate, state
+from connector.warehouse.privacy import pinning
+from connector.warehouse.schema import foreign_keys, version
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.names import Names
+from connector.warehouse.state import mapping
+from connector.warehouse.state.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+
+# -- which workspace it is --------------------------------------------------------------------
+
+
+async def opened_by(client: Client) -> Workspace:
+    """The workspace that the token opens; TokenRefusedError if it opens none."""
+    reply = await client.request("GET", "/me")
+    me = reply.json()
+    app = me.get("app") if isinstance(me, dict) else None
+    if not isinstance(app, dict) or not isinstance(app.get("id_code"), str):
+        raise BadAnswerError(
+            "the reply names no workspace", method="GET", path="/me", status=reply.status
+        )
+    return Workspace(
+        id_code=app["id_code"],
+        name=_text(app.get("name")),
+        region=_text(app.get("region")),
+        timezone=_text(app.get("timezone")),
+        api_version=client.version,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value.replace("\0", "") if isinstance(value, str) else None
+
+
+def check_same(conn: sa.Connection, workspace: Workspace, schema: str) -> Workspace | None:
+    """What the schema is pinned to, if anything; WrongWorkspaceError if to another workspace.
+
+    Raises SchemaTooNewError for a schema of a newer version.
+    """
+    if version.present(conn, schema) is None:
+        return None
+    migrate.check(conn, schema)
+    pinned = state.pinned(conn)
+    if pinned and pinned.id_code != workspace.id_code:
+        raise WrongWorkspaceError(
+            f"schema {schema} mirrors the workspace {pinned.name!r} ({pinned.id_code}), but the"
+            f" token opens {workspace.name!r} ({workspace.id_code}); give this workspace a schema"
+            " of its own with INTERCOM_SCHEMA or --schema, or use the other token"
+        )
+    return pinned
+
+
+# -- how the schema is taken over ------------------------------------------------------------
+
+
+def prepare(database: Database, auto_migrate: bool) -> None:
+    """Bring an empty or older schema up to date, and refuse a newer one.
+
+    Raises SchemaTooNewError; SettingsError if the schema is older and may not be migrated;
+    NamesTakenError where somebody else's relations are in the way.
+    """
+    if auto_migrate:
+        migrate.migrate(database)
+        return
+    database.write(lambda conn: migrate.refuse_taken(conn, database.schema))
+    if not database.write(lambda conn: migrate.check(conn, database.schema)):
+        raise SettingsError(
+            f"schema {database.schema} is not up to date and CONNECTOR_AUTO_MIGRATE is 0;"
+            " run 'intercom-warehouse migrate' as the role that owns it"
+        )
+
+
+def restore_keys(conn: sa.Connection, names: Names) -> None:
+    """Restore the foreign keys that a run which was killed in a large first load left dropped."""
+    try:
+        with conn.begin_nested():
+            restored = foreign_keys.restore(conn, names)
+    except psycopg.errors.InsufficientPrivilege:
+        logger.warning(
+            "foreign keys are off since a first load that was killed, and only the owner of the"
+            " tables can restore them: run 'intercom-warehouse sync' once as the owner"
+        )
+    else:
+        if restored:
+            logger.warning("foreign keys restored: %s", ", ".join(restored))
+
+
+def admit(conn: sa.Connection, schema: str, options: Options) -> None:
+    """Refuse what other exclusions than the pinned ones would undo; see ``pinning.admit``."""
+    exclusions, lifts = options.privacy.exclusions, options.lift_exclusions
+    pinning.admit(conn, schema, exclusions, whole=not options.partial, lifts=lifts)
+
+
+def pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) -> None:
+    """Pin the schema; another API version means other fields, so every full pass is owed."""
+    if pinned is not None and pinned.api_version != workspace.api_version:
+        logger.warning("API version is now %s: full passes are due", workspace.api_version)
+        mapping.invalidate(conn, RESOURCES)
+    state.pin(conn, workspace)
+
+
+def end_early(database: Database, run_id: int, error: BaseException) -> None:
+    """Record why the run stopped, if the database can still be told."""
+    failed = isinstance(error, Exception) and not database.stopped.is_set()
+    status = "failed" if failed else "interrupted"
+    text = str(error) or type(error).__name__
+    try:
+        with database.transaction() as conn:
+            state.finish_run(conn, run_id, status, text)
+    except Exception as failure:
+        logger.warning("the end of the run could not be recorded: %s", type(failure).__name__)

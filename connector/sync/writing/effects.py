@@ -1,0 +1,261 @@
+"""What commits in the transaction of the records that justify it: each effect is a value.
+
+A pass hands effects to the writer, with records or alone; only the writer applies them. An effect
+changes the state of the sync (cursors, partitions, pending objects, candidates), never content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from connector.errors import MergedError, NotFoundError
+from connector.resources.lists import Record
+from connector.resources.resource import Resource, Table
+from connector.warehouse import state
+from connector.warehouse.merge.gone import Gone
+from connector.warehouse.state import candidates, reads
+from connector.warehouse.state.partitions import Span
+
+
+class Effect(Protocol):
+    """A change of state that commits with what justifies it."""
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        """Make the change; returns how many rows that marked deleted."""
+
+
+# -- how far reading has come ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Advance:
+    """The resource is as far as these values say; ``ends_plan``: its partitions are all read."""
+
+    resource: str
+    values: Mapping[str, Any]
+    ends_plan: bool = False
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        state.advance(conn, self.resource, **self.values)
+        if self.ends_plan:
+            state.drop_windows(conn, self.resource)
+        return 0
+
+
+@dataclass(frozen=True)
+class FinishPartition:
+    """One partition of a full pass is read."""
+
+    resource: str
+    span: Span
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        state.finish_window(conn, self.resource, self.span)
+        return 0
+
+
+@dataclass(frozen=True)
+class NoteRead:
+    """The lists of these owners were read then; of each, how many elements it had or lacks."""
+
+    resource: str
+    read: Mapping[str, datetime]
+    elements: int | None = None
+    short: Mapping[str, reads.Short] = field(default_factory=dict)
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        reads.note(conn, self.resource, self.read, self.elements, short=self.short)
+        state.settle(conn, [self.resource], self.read)
+        return 0
+
+
+# -- what is pending -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settle:
+    """These objects were answered: they are pending no more under any of the names."""
+
+    names: Sequence[str]
+    ids: Collection[str]
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        state.settle(conn, self.names, self.ids)
+        return 0
+
+
+@dataclass(frozen=True)
+class Postpone:
+    """What could not be read must be read again; the reasons stand by id."""
+
+    resource: str
+    reasons: Mapping[str, str]
+    now: datetime
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        for key, reason in self.reasons.items():
+            state.postpone(conn, self.resource, [key], reason, self.now)
+        return 0
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """These objects must be read, which nobody has tried yet."""
+
+    name: str
+    ids: Collection[str]
+    reason: str
+    now: datetime
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        state.doubt(conn, self.name, self.ids, self.reason, self.now)
+        return 0
+
+
+@dataclass(frozen=True)
+class SettlePlaces:
+    """Of the places in a list that could not be shown only these are pending still."""
+
+    resource: str
+    kept: Collection[str]
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        mine = [one.id for one in state.pending(conn) if one.resource == self.resource]
+        settled = [key for key in mine if is_place(key) and key not in self.kept]
+        state.settle(conn, self.resource, settled)
+        return 0
+
+
+def is_place(id: str) -> bool:
+    """Whether a pending id is a place in a list and no object's."""
+    return id.startswith(("place ", "GET "))
+
+
+@dataclass(frozen=True)
+class NotePlaceholdersTried:
+    """These placeholders were asked for so often more, and could not be filled."""
+
+    table: Table
+    ids: Sequence[str]
+    tries: int
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        gone.loader.note_tried(conn, self.table, self.ids, self.tries)
+        return 0
+
+
+# -- what is gone ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NoteOmitted:
+    """A list asked for at ``read_at`` omits what becomes a candidate, to be asked for by id.
+
+    ``span``: it shows only what falls into that by the column ``by``. What was created or changed
+    after ``before`` it need not show.
+    """
+
+    resource: Resource
+    seen: Iterable[str]
+    read_at: datetime
+    before: datetime
+    span: Span | None = None
+    by: str = ""
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        number = candidates.nominate(
+            conn,
+            gone.loader.names,
+            self.resource,
+            self.seen,
+            self.read_at,
+            self.before,
+            self.span,
+            self.by,
+        )
+        if number:
+            gone.tables.add(self.resource.table.name)
+        return 0
+
+
+@dataclass(frozen=True)
+class NoteAnswers:
+    """What reads by id said: ``alive`` are no candidates, ``gone`` and ``archived`` are.
+
+    ``unknown`` are archived and came in only now: nothing is at stake with them.
+    """
+
+    resource: Resource
+    now: datetime
+    alive: Sequence[str] = ()
+    gone: Mapping[str, NotFoundError | MergedError] = field(default_factory=dict)
+    archived: Collection[str] = ()
+    unknown: Collection[str] = ()
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        table = self.resource.table
+        gone.read_alive(conn, table, self.alive)
+        gone.not_found(conn, self.resource, self.gone, self.archived, self.now)
+        return gone.mark_archived(conn, table, self.unknown, self.now) if self.unknown else 0
+
+
+@dataclass(frozen=True)
+class NoteUnlisted:
+    """Lists omit these, and reads by id show them; of all ``answered`` nothing is left to ask."""
+
+    resource: Resource
+    shown: Sequence[str]
+    answered: Sequence[str]
+    now: datetime
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        candidates.acquit(conn, self.resource, self.shown, self.now)
+        candidates.drop_unanswered(conn, self.resource.name, self.answered)
+        return 0
+
+
+@dataclass(frozen=True)
+class DropUnanswered:
+    """What lists omit is no candidate where they could not show all."""
+
+    resource: str
+    ids: Sequence[str]
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        candidates.drop_unanswered(conn, self.resource, self.ids)
+        return 0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A feed says that these are gone since then; ``untold``: unless rows of its own say so."""
+
+    resource: Resource
+    times: Mapping[str, datetime]
+    now: datetime
+    untold: bool = False
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        if self.untold:
+            gone.claim_untold(conn, self.resource, self.times, self.now)
+        else:
+            table, name = self.resource.table, self.resource.name
+            gone.claim(conn, table, name, self.times, self.now)
+        return 0
+
+
+@dataclass(frozen=True)
+class MarkAbsent:
+    """What a list that is always complete omits is gone."""
+
+    resource: Resource
+    present: Sequence[Record]
+    began_at: datetime
+
+    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+        return gone.mark_absent(conn, self.resource, self.present, self.began_at)

@@ -1,0 +1,287 @@
+"""Commits for one run: submissions in, transactions out; never asks Intercom.
+
+Submissions that wait at the same time are one transaction. One thread encodes and one writes, so
+that reading goes on meanwhile; a transaction once begun is finished, also when the run is
+interrupted. Every transaction first makes sure that the run is still the one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from connector.errors import RowRefusedError
+from connector.intercom.refusals import MANY
+from connector.jsontext import decode
+from connector.resources.lists import Record
+from connector.resources.resource import Resource, Table
+from connector.sync.tools.coalesce import Coalescer
+from connector.sync.writing.effects import Effect, Postpone
+from connector.sync.writing.submission import Submission, pending_key, together
+from connector.warehouse import state
+from connector.warehouse.encode.encoder import encode_list, row_keys
+from connector.warehouse.encode.exclusions import Privacy
+from connector.warehouse.encode.worker import Encoding, Made
+from connector.warehouse.merge import deletions
+from connector.warehouse.merge.fuse import Fuse
+from connector.warehouse.merge.gone import Gone
+from connector.warehouse.merge.loader import Loader, Written
+from connector.warehouse.privacy import cleaning, erasure, pinning
+from connector.warehouse.schema import foreign_keys
+from connector.warehouse.sql.database import Database
+from connector.warehouse.state import digests
+
+MOST_RECORDS = 3_000  # of several submissions in one transaction
+MOST_OBJECTS = 150  # the same of whole conversations, which can be large
+MOST_BYTES = 8 << 20  # and of their texts: encoding takes a multiple of them for a while
+GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
+
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+
+INDEX_LAG = timedelta(minutes=10)
+"""So long after a change Intercom's lists and searches may still show what was before it."""
+
+
+class Writer:
+    """Writes for one run; ``gone`` notes what it finds to be gone."""
+
+    def __init__(
+        self,
+        database: Database,
+        run_id: int,
+        privacy: Privacy | None = None,
+        fuse: Fuse | None = None,
+        lag: timedelta = INDEX_LAG,
+    ) -> None:
+        privacy = privacy or Privacy()
+        self.fuse, self.lag = fuse or Fuse(), lag
+        self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
+        self.loader = Loader(
+            database.schema,
+            scrubs_deleted=privacy.scrubs_deleted,
+            signatures=self.exclusions.signatures,
+            fuse=self.fuse,
+        )
+        self.gone = Gone(self.loader, self.exclusions, self.fuse, run_id, lag)
+        self._encoding = Encoding(self.exclusions)
+        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+        # While Postgres works on one transaction the next is encoded.
+        self._submissions = Coalescer(self._commit, _may_join, at_once=2)
+        self._lookups = Coalescer(self._look_up, lambda chosen, item: chosen[0][0] is item[0])
+        self._without_keys: set[str] = set()
+
+    # -- records, and what commits with them -------------------------------------------------
+
+    async def submit(self, submission: Submission) -> None:
+        """Encode, merge and commit the records and their effects; counts into their tally.
+
+        A record that Postgres refuses becomes pending; RowRefusedError if it refuses many and
+        takes none.
+        """
+        for piece in submission.pieces(MOST_BYTES, MOST_RECORDS):
+            await self._submissions.do(piece)
+
+    async def submit_list(
+        self,
+        submission: Submission,
+        record: Callable[[Sequence[str | None]], Record],
+        elements: Collection[str | None],
+        read_at: datetime,
+    ) -> None:
+        """The same of one record that ``record`` makes of its list, however long it is.
+
+        RowRefusedError where Postgres does not take it. See ``encode_list``.
+        """
+        submission.add([{}], read_at)
+
+        def encoded() -> Made:
+            return encode_list(submission.table, record, elements, read_at, self.exclusions), []
+
+        await self._merge(submission, encoded)
+
+    async def commit(self, *effects: Effect) -> int:
+        """Effects that no records come with; how many rows they marked deleted."""
+        return await self.do(lambda conn: self._apply(conn, effects))
+
+    async def do(self, work: Work[T]) -> T:
+        """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
+        return await self._in_thread(lambda: self.database.write(self._fenced(work)))
+
+    async def _commit(self, submissions: Sequence[Submission]) -> None:
+        """One transaction of them all; where Postgres refuses a row, one of each, then of parts."""
+        try:
+            await self._merge(together(submissions))
+        except RowRefusedError as error:
+            if len(submissions) > 1:
+                for one in submissions:
+                    await self._commit([one])
+            else:
+                await self._commit_apart(submissions[0], error)
+
+    async def _commit_apart(self, submission: Submission, error: RowRefusedError) -> None:
+        """Merge what Postgres takes of the records, and then their effects."""
+        refused: dict[str, RowRefusedError] = {}
+        alone = replace(submission, effects=())
+        taken = await self._halved(alone, error, refused) if len(alone) else 0
+        if not len(alone) or (len(refused) >= MANY and not taken):
+            raise error
+        reasons = {key: str(refusal) for key, refusal in refused.items()}
+        pending = Postpone(submission.resource, reasons, max(submission.read_at))
+
+        def finish(conn: sa.Connection) -> int:
+            digests.forget(conn, submission.table, refused)
+            return self._apply(conn, (*submission.effects, pending))
+
+        submission.tally.deleted += await self.do(finish)
+
+    async def _halved(
+        self, submission: Submission, error: RowRefusedError, refused: dict[str, RowRefusedError]
+    ) -> int:
+        """Merge the halves of what Postgres refuses as one; how many records it takes."""
+        if len(submission) == 1:
+            refused[pending_key(submission.table, submission.records[0])] = error
+            return 0
+        taken = 0
+        for half in submission.halves():
+            try:
+                await self._merge(half)
+                taken += len(half)
+            except RowRefusedError as refusal:
+                taken += await self._halved(half, refusal, refused)
+        return taken
+
+    async def _merge(
+        self, submission: Submission, encoded: Callable[[], Made] | None = None
+    ) -> None:
+        """Encode the records, then merge and commit them with their effects."""
+        table, tally, read_at = submission.table, submission.tally, submission.read_at
+
+        def encode() -> Made:
+            return self._encoding.make(table, submission.records, read_at, submission.completed)
+
+        def work(conn: sa.Connection) -> tuple[Written, int]:
+            by_id, at = submission.by_id, max(read_at, default=None)
+            written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=self.lag)
+            digests.note(conn, table, submission.digests, written.refused)
+            deleted = self.gone.merge_derived(conn, derived, at)
+            deleted += self.gone.follow(conn, table, tombstones, at)
+            deleted += self._apply(conn, submission.effects)
+            self._read_again(conn, table, written, at)
+            return written, deleted
+
+        loop = asyncio.get_running_loop()
+        tombstones = _keys(submission) if table.buries else []
+        batch, derived = await loop.run_in_executor(self._encoder, encoded or encode)
+        written, deleted = await self.do(work)
+        for name in written.held:
+            tally.status, tally.error = "failed", self.fuse.error(name)
+        written.count(tally, len(submission), deleted, batch.warnings_of(written.keys))
+
+    def _apply(self, conn: sa.Connection, effects: Sequence[Effect]) -> int:
+        return sum(effect.apply(conn, self.gone) for effect in effects)
+
+    def _read_again(
+        self, conn: sa.Connection, table: Table, written: Written, now: datetime | None
+    ) -> None:
+        """Whose children were held back is no known copy, and pending."""
+        for name, owners in written.held.items():
+            assert now is not None
+            digests.forget(conn, table, owners)
+            waits_under = deletions.reads_children(table, name)
+            state.doubt(conn, waits_under, owners, state.HELD, now)
+
+    # -- what is known -----------------------------------------------------------------------
+
+    async def digests(self, table: Table, ids: Sequence[str]) -> dict[str, int]:
+        """The stored digests of these objects, and perhaps of others that are asked for too."""
+        return await self._lookups.do((table, ids))
+
+    async def _look_up(self, wanted: Sequence[tuple[Table, Sequence[str]]]) -> dict[str, int]:
+        ids = [key for _, some in wanted for key in some]
+        return await self.do(lambda conn: digests.stored(conn, wanted[0][0], ids))
+
+    async def listed(self, table: Table, ids: Sequence[str], asked_at: datetime) -> None:
+        """A list asked for at that time shows these: late enough, they are no candidates."""
+        if table.name in self.gone.tables and ids:
+            await self.do(lambda conn: self.gone.listed(conn, table, ids, asked_at))
+
+    # -- around the passes -------------------------------------------------------------------
+
+    async def clean(self, *, pins: bool) -> None:
+        """Empty what is newly excluded, and who was merged into a forgotten contact.
+
+        ``pins``: the exclusions are those of this schema from now on.
+        """
+        names, exclusions, run_id = self.loader.names, self.exclusions, self.run_id
+
+        def begin(conn: sa.Connection) -> None:
+            pinning.apply(conn, exclusions, pins=pins)
+            erasure.follow_merges(conn, names, run_id)
+
+        await self.do(begin)
+        while await self.do(lambda conn: cleaning.step(conn, names, exclusions, run_id)):
+            pass
+
+    async def drop_foreign_keys(self, resource: Resource) -> None:
+        """Drop the foreign keys of its table and links while it is loaded, if possible."""
+        names, table = self.loader.names, resource.table
+        if await self.do(lambda conn: foreign_keys.drop(conn, names, table)):
+            self._without_keys.add(resource.name)
+
+    async def restore_foreign_keys(self, resource: Resource) -> None:
+        """Restore what was dropped, once nothing else is loaded without."""
+        if resource.name not in self._without_keys:
+            return
+        self._without_keys.discard(resource.name)
+        if not self._without_keys:
+            await self.do(lambda conn: foreign_keys.restore(conn, self.loader.names))
+
+    # -- transactions ------------------------------------------------------------------------
+
+    def _fenced(self, work: Work[T]) -> Work[T]:
+        def fenced(conn: sa.Connection) -> T:
+            state.fence(conn, self.run_id)
+            return work(conn)
+
+        return fenced
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # A transaction once begun ends before the run does; if it takes long, by a rollback.
+            _, unfinished = await asyncio.wait([running], timeout=GRACE)
+            if unfinished:
+                self.database.interrupt()
+                await asyncio.wait([running])
+            raise
+
+    def close(self) -> None:
+        """Wait for the last transaction."""
+        self._encoder.shutdown(wait=True)
+        self._encoding.close()
+        self._thread.shutdown(wait=True)
+
+
+def _keys(submission: Submission) -> list[str]:
+    """The keys of its records, decoded."""
+    records = [decode(one) if isinstance(one, bytes) else one for one in submission.records]
+    return row_keys(submission.table, records)[0]
+
+
+def _may_join(chosen: Sequence[Submission], other: Submission) -> bool:
+    """Whether a submission may be merged with these: its like, and not too large together."""
+    first = chosen[0]
+    most = MOST_OBJECTS if first.by_id else MOST_RECORDS
+    small = sum(map(len, (*chosen, other))) <= most
+    light = sum(one.weight for one in (*chosen, other)) <= MOST_BYTES
+    return first.is_like(other) and small and light
