@@ -248,6 +248,11 @@ def test_one_helper_runs_all_sql_text():
     assert outside == DEFAULTS
 
 
+def test_whoever_looks_at_a_failed_statement_looks_at_the_drivers_error():
+    others = re.compile(r"\b(sa|sqlalchemy)\.exc\b")
+    assert not [_name(file) for file in FILES if others.search(file.read_text("utf-8"))]
+
+
 def test_one_place_says_which_rows_live():
     told = re.compile(r"_deleted_at IS NULL AND NOT \S*_placeholder")
     assert {_name(file) for file in FILES if told.search(file.read_text("utf-8"))} == {

@@ -303,7 +303,7 @@ def _kind(failure: psycopg.Error) -> str:
 
 def _is_lost(failure: psycopg.Error) -> bool:
     """Whether the connection is gone: the driver gives no state, or the server says so."""
-    if isinstance(failure, psycopg.InterfaceError | StandbyError):  # another one is the primary
+    if isinstance(failure, psycopg.InterfaceError | StandbyError):  # another one became the primary
         return True
     state = failure.sqlstate or ""
     if state in ENDED_FOR_TIME:

@@ -9,7 +9,8 @@ need no more than ``names``. Errors are the driver's, here as from SQLAlchemy's 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -26,15 +27,10 @@ def execute(
     conn: sa.Connection, statement: str, parameters: Parameters | None = None
 ) -> psycopg.Cursor[Any]:
     """Execute one statement, or without parameters several; the cursor with what came of it."""
-    cursor = _cursor(conn)
-    try:
+    with _cursor(conn) as cursor:
         if parameters is None:
             return cursor.execute(statement)
         return cursor.execute(_doubled(statement), parameters)
-    except psycopg.Error as failure:
-        if cursor.connection.closed:  # SQLAlchemy must not try to roll it back
-            conn.invalidate(failure)
-        raise
 
 
 def fetch(
@@ -57,15 +53,22 @@ def scalar(conn: sa.Connection, statement: str, parameters: Parameters | None = 
 
 def copy(conn: sa.Connection, statement: str, data: bytes | bytearray | str) -> None:
     """COPY ... FROM STDIN, with all of its data."""
-    with _cursor(conn).copy(statement) as stream:
+    with _cursor(conn) as cursor, cursor.copy(statement) as stream:
         stream.write(data)
 
 
-def _cursor(conn: sa.Connection) -> psycopg.Cursor[Any]:
+@contextmanager
+def _cursor(conn: sa.Connection) -> Iterator[psycopg.Cursor[Any]]:
+    """A cursor of the driver; a connection that is lost meanwhile is not rolled back."""
     if not conn.in_transaction():  # as SQLAlchemy does for its own statements
         conn.begin()
     raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
-    return raw.cursor()
+    try:
+        yield raw.cursor()
+    except psycopg.Error as failure:
+        if raw.closed:
+            conn.invalidate(failure)
+        raise
 
 
 @lru_cache(maxsize=512)  # those of a merge are long and come again and again
