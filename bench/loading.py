@@ -31,7 +31,7 @@ from connector.simulator.api.conversations import with_parts
 from connector.simulator.encoding import decode
 from connector.sync.writing.submission import Submission
 from connector.sync.writing.writer import Writer
-from connector.warehouse import state
+from connector.warehouse import followers, state
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.merge.loader import Loader
@@ -80,7 +80,7 @@ def print_line(
     """Measure one kind and print its line."""
 
     def merging(schema: str) -> Merge:
-        loader = Loader(schema)
+        loader = Loader(schema, followers=followers.declared())
         return lambda conn, batch: loader.write(conn, batch, 1)
 
     merge = merging(SCHEMA)

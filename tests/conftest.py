@@ -74,7 +74,7 @@ def left_over(place: str) -> list[str]:
         for pid, parent, state, args in rows
         if (int(parent) == os.getpid() or f"{place}/" in args)
         and not state.startswith("Z")
-        and int(pid) != os.getpid()
+        and int(pid) not in (os.getpid(), FORKER.pid)
         and args != " ".join(command)
     ]
 

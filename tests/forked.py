@@ -79,6 +79,11 @@ class Forker:
             self._ours.close()
             self._process = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that is forked from; 0 while there is none."""
+        return self._process.pid if self._process else 0
+
     def close(self) -> None:
         """End the process that is forked from."""
         with self._turn:

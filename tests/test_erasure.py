@@ -13,6 +13,8 @@ from connector.commands import forget as command
 from connector.resources import BY_NAME
 from connector.sync.on_demand.verify import verify
 from connector.sync.run import refetch
+from connector.warehouse import followers
+from connector.warehouse.changes import follow
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.merge.loader import Loader
 from connector.warehouse.privacy import erasure
@@ -36,7 +38,7 @@ def shared(database_url: str) -> Iterator[Warehouse]:
 def warehouse(shared: Warehouse) -> Warehouse:
     shared.clear()
     shared.execute("DELETE FROM sync_forgotten")
-    shared.loader = Loader(shared.schema, scrubs_deleted=True)
+    shared.loader = Loader(shared.schema, followers=followers.declared(scrubs_deleted=True))
     return shared
 
 
@@ -138,9 +140,14 @@ def load(warehouse: Warehouse, moment: int = 0) -> None:
 
 
 def forget(warehouse: Warehouse, *ids: str, reason: str = erasure.FORGOTTEN) -> int:
-    return warehouse.database.write(
-        lambda conn: erasure.forget(conn, warehouse.loader.names, ids, reason, at(1), 7)
-    )
+    names = warehouse.loader.names
+
+    def work(conn: sa.Connection) -> int:
+        changes = erasure.forget(conn, names, ids, reason, at(1), 7)
+        follow(conn, names, changes, followers.declared())
+        return changes.number_erased
+
+    return warehouse.database.write(work)
 
 
 def counts(warehouse: Warehouse) -> dict[str, int]:
@@ -236,7 +243,7 @@ def mark_deleted(warehouse: Warehouse, key: str, *, merged: bool = False) -> Non
 
 
 def test_deleted_contacts_are_kept_unless_asked_otherwise(warehouse: Warehouse) -> None:
-    warehouse.loader = Loader(warehouse.schema)
+    warehouse.loader = Loader(warehouse.schema, followers=followers.declared())
     load(warehouse)
     before = warehouse.text().count(MARK)
     mark_deleted(warehouse, "c1")
@@ -294,10 +301,12 @@ def test_who_was_merged_into_a_forgotten_contact_is_forgotten_too(warehouse: War
     warehouse.write("contacts", contact("c0", "l8er"), read=5)
     merge("c0", "c1")
     names = warehouse.loader.names
-    found = warehouse.database.write(lambda conn: erasure.follow_merges(conn, names, 9))
+    found = warehouse.database.write(
+        lambda conn: erasure.forget_merged(conn, names, 9).number_erased
+    )
     assert found == 2  # the contact and its note
     assert "l8er" not in warehouse.text()
-    assert warehouse.database.write(lambda c: erasure.follow_merges(c, names, 9)) == 0
+    assert warehouse.database.write(lambda c: erasure.forget_merged(c, names, 9).number_erased) == 0
     assert warehouse.database.write(lambda c: erasure.remember(c, names, ["c3"])) == 4
 
 

@@ -85,7 +85,7 @@ def test_events_under_several_identities_count_once(warehouse):
 def test_the_source_of_a_merge_is_gone_and_asked_for_no_more(warehouse):
     merge(warehouse, "a", "b")
     with warehouse.database.transaction() as conn:
-        marked = warehouse.loader.bury(conn, BY_TABLE["contact_merges"], ["a"], at(9), 1)
+        marked = warehouse.loader.mark_merged(conn, BY_TABLE["contact_merges"], ["a"], at(9), 1)
         left = warehouse.loader.unfilled(conn, BY_TABLE["contacts"], 3, 10)
     assert (marked, left) == (["a"], ["b"])
     assert warehouse.one("contacts", "a")["_deleted_at"] == at(5)

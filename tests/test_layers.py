@@ -110,8 +110,10 @@ WAREHOUSE = {
     "schema": {"sql", "state"},
     "views": {"sql", "schema", "state", "values"},
     "reports": {"sql"},
-    "privacy": {"sql", "schema", "state", "values", "encode"},
-    "merge": {"sql", "schema", "state", "values", "encode", "privacy"},
+    "changes": {"sql"},
+    "privacy": {"sql", "schema", "state", "values", "encode", "changes"},
+    "merge": {"sql", "schema", "state", "values", "encode", "changes", "privacy"},
+    "followers": {"sql", "changes", "privacy", "merge"},
 }
 
 

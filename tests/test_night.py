@@ -161,7 +161,7 @@ def test_a_failed_night_names_what_failed_on_stderr(
 # -- json ------------------------------------------------------------------------------------
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("words", "settings", "code"),
     [
@@ -393,7 +393,7 @@ def test_status_of_a_killed_run_exits_1(terminal: Terminal, database_url: str, s
 # -- check -----------------------------------------------------------------------------------
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("settings", "code", "label"),
     [

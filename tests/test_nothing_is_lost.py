@@ -120,7 +120,7 @@ async def test_the_index_lagged(harness: Harness, space: Workspace, lag: int) ->
     assert differences(harness) == []
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("path", "status"),
     [("^/contacts/search", 403), ("^/contacts/[0-9a-f]{24}$", 403), ("^/contacts", 401),
@@ -142,7 +142,7 @@ async def test_a_scope_was_lost(harness: Harness, space: Workspace, path: str, s
     assert differences(harness) == []
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "fault",
     [{"kind": "html"}, {"kind": "status", "status": 500}, {"kind": "cut"}, {"kind": "empty"},
@@ -237,7 +237,7 @@ async def test_a_deleted_row_that_a_lagging_search_still_shows_stays_deleted(
     assert differences(harness) == []
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("bump", [True, False])
 @pytest.mark.parametrize("says", ["missing", "marked", "shown"])
 async def test_an_archived_contact_is_gone_until_it_is_unarchived(
@@ -287,7 +287,7 @@ async def test_a_changed_signature_rewrites_nothing(harness: Harness, space: Wor
         assert harness.versions() == before
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("page", [0, 3, 6])
 async def test_leads_converted_while_contacts_are_read_are_neither_lost_nor_doubled(

@@ -122,7 +122,7 @@ def test_what_a_refusal_means_follows_from_what_was_asked(
     assert [meaning(error, what) for what in asked] == wanted
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("resource", "path"),
     [("conversations", "^/conversations/search"), ("users", "^/contacts/search"),
@@ -150,7 +150,7 @@ async def test_a_404_is_never_an_empty_list(harness: Harness, resource: str, pat
 # -- a record that spoils every page it stands on --------------------------------------------
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.fault(
     "one record spoils every page of a list that it stands on, at any page size, for ever",
     "all others are read; it is pending and named, exit code 1; nothing is deleted; it heals",
@@ -177,7 +177,7 @@ async def test_a_record_spoils_its_searches(harness: Harness, kind: str, fault: 
     await heals(harness)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("place", [0, 5, -1])
 @pytest.mark.parametrize("kind", ["contacts", "conversations"])
 async def test_a_known_record_that_spoils_its_searches_is_named_by_its_id(
@@ -249,7 +249,7 @@ async def test_a_change_of_a_spoilt_record_holds_up_no_other_change(
     await heals(harness)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["contacts", "conversations"])
 @pytest.mark.parametrize("version", ["2.16", "Preview"])
 async def test_several_spoilt_records_leave_nothing_else_out(
@@ -287,7 +287,7 @@ async def test_a_spoilt_record_among_many_costs_few_requests(harness: Harness) -
     assert outcome.resources["users"].requests < 80
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.fault(
     "one record spoils its pages of a list by page numbers, by cursor, or of the scroll",
     "all that the list can show is read; the place is pending and named; nothing is deleted",
@@ -347,7 +347,7 @@ REFUSES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @pytest.mark.fault(
     "one object answers anything but itself or its absence by id",
     "the others are read; it is pending and named, exit code 1; it heals",
@@ -375,7 +375,7 @@ async def test_all_of_many_refused_is_a_missing_scope(harness: Harness) -> None:
     await heals(harness)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("status", [400, 401, 403, 422, 500])
 @pytest.mark.parametrize("name", ["notes", "subscriptions", "tags"])
 @pytest.mark.fault(
@@ -443,7 +443,7 @@ async def test_one_event_spoils_its_pages(harness: Harness, status: int) -> None
     await heals(harness)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @pytest.mark.fault(
     "the search for one segment's members fails",
     "the others' members are read; the segment is pending and named, exit code 1; it heals",

@@ -72,7 +72,7 @@ async def test_many_random_nights_equal_the_truth(harness: Harness) -> None:
         assert differences(harness) == [], f"night {night}"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("lag", [0, 120, 300, 600])
 async def test_index_lag_loses_nothing_by_the_next_night(harness: Harness, lag: int) -> None:
     harness.simulate(workspace(contacts=200, companies=20, conversations=40), index_lag=lag)
@@ -141,7 +141,7 @@ async def test_the_cursor_never_goes_backwards(harness: Harness) -> None:
     assert [row["cursor"] for row in second] == [row["cursor"] for row in first]
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("version", ["2.16", "Preview"])
 @pytest.mark.parametrize("timezone", ["Pacific/Kiritimati", "America/Los_Angeles", "UTC"])
 async def test_contacts_are_complete_in_every_timezone_and_version(

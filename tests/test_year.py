@@ -103,7 +103,7 @@ CIRCUMSTANCES = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=3,
+    max_examples=2,
     derandomize=True,
     deadline=None,
     database=None,

@@ -15,9 +15,10 @@ from psycopg.rows import dict_row
 
 from connector.resources import TABLES
 from connector.resources.resource import Table
+from connector.warehouse import followers
 from connector.warehouse.encode.encoder import Batch, encode
 from connector.warehouse.encode.exclusions import NONE, Exclusions
-from connector.warehouse.merge.loader import Loader, Written
+from connector.warehouse.merge.loader import Loader, Merged
 from connector.warehouse.migrate import migrate
 from connector.warehouse.sql.database import Database, conninfo
 
@@ -45,7 +46,7 @@ class Warehouse:
         self.schema = schema
         self.database = Database(database_url, schema)
         migrate(self.database)
-        self.loader = Loader(schema)
+        self.loader = Loader(schema, followers=followers.declared())
         self._reader = psycopg.connect(
             conninfo(database_url), autocommit=True, row_factory=dict_row
         )
@@ -63,13 +64,13 @@ class Warehouse:
         run: int = 1,
         completed: Mapping[tuple[int, str], Sequence[Any]] | None = None,
         exclusions: Exclusions = NONE,
-    ) -> Written:
+    ) -> Merged:
         """Encode and merge, in one transaction; ``read``: when they were requested."""
         moments = [at(read)] * len(records)
         batch = encode(BY_TABLE[table], records, moments, completed, exclusions)
         return self.merge(batch, by_id=by_id, lag=lag, run=run)
 
-    def merge(self, batch: Batch, *, by_id: bool = False, lag: float = 0, run: int = 1) -> Written:
+    def merge(self, batch: Batch, *, by_id: bool = False, lag: float = 0, run: int = 1) -> Merged:
         """Merge a batch in one transaction."""
         return self.database.write(
             lambda conn: self.loader.write(

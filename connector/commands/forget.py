@@ -9,7 +9,8 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from connector.warehouse import state
+from connector.warehouse import followers, state
+from connector.warehouse.changes import follow
 from connector.warehouse.privacy import erasure
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import scalars
@@ -55,7 +56,9 @@ def _print(emptied: Mapping[str, int], stored: Collection[str]) -> None:
 def _forget(conn: sa.Connection, *, database: Database, key: str, run_id: int) -> int:
     state.fence(conn, run_id)
     names = Names(database.schema)
-    return erasure.forget(conn, names, [key], erasure.FORGOTTEN, None, run_id)
+    changes = erasure.forget(conn, names, [key], erasure.FORGOTTEN, None, run_id)
+    follow(conn, names, changes, followers.declared())
+    return changes.number_erased
 
 
 def _stored(conn: sa.Connection, database: Database, ids: list[str]) -> set[str]:

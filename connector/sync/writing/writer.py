@@ -24,14 +24,15 @@ from connector.resources.resource import Resource, Table
 from connector.sync.tools.coalesce import Coalescer
 from connector.sync.writing.effects import Effect, Postpone
 from connector.sync.writing.submission import Submission, pending_key, together
-from connector.warehouse import state
+from connector.warehouse import followers, state
+from connector.warehouse.changes import follow
 from connector.warehouse.encode.encoder import encode_list, row_keys
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.encode.worker import Encoding, Made
 from connector.warehouse.merge import deletions
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.merge.gone import Gone
-from connector.warehouse.merge.loader import Loader, Written
+from connector.warehouse.merge.loader import Loader, Merged
 from connector.warehouse.privacy import cleaning, erasure, pinning
 from connector.warehouse.schema import foreign_keys
 from connector.warehouse.sql.database import Database
@@ -65,7 +66,7 @@ class Writer:
         self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
         self.loader = Loader(
             database.schema,
-            scrubs_deleted=privacy.scrubs_deleted,
+            followers=followers.declared(scrubs_deleted=privacy.scrubs_deleted),
             signatures=self.exclusions.signatures,
             fuse=self.fuse,
         )
@@ -167,32 +168,33 @@ class Writer:
         def encode() -> Made:
             return self._encoding.make(table, submission.records, read_at, submission.completed)
 
-        def work(conn: sa.Connection) -> tuple[Written, int]:
+        def work(conn: sa.Connection) -> tuple[Merged, int]:
             by_id, at = submission.by_id, max(read_at, default=None)
-            written = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=self.lag)
-            digests.note(conn, table, submission.digests, written.refused)
+            merged = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=self.lag)
+            digests.note(conn, table, submission.digests, merged.refused)
             deleted = self.gone.merge_derived(conn, derived, at)
             deleted += self.gone.follow(conn, table, tombstones, at)
             deleted += self._apply(conn, submission.effects)
-            self._read_again(conn, table, written, at)
-            return written, deleted
+            self._read_again(conn, table, merged, at)
+            return merged, deleted
 
         loop = asyncio.get_running_loop()
         tombstones = _keys(submission) if table.buries else []
         batch, derived = await loop.run_in_executor(self._encoder, encoded or encode)
-        written, deleted = await self.do(work)
-        for name in written.held:
+        merged, deleted = await self.do(work)
+        for name in merged.held:
             tally.status, tally.error = "failed", self.fuse.error(name)
-        written.count(tally, len(submission), deleted, batch.warnings_of(written.keys))
+        warnings = batch.warnings_of(merged.changes.written)
+        merged.count(tally, len(submission), deleted, warnings)
 
     def _apply(self, conn: sa.Connection, effects: Sequence[Effect]) -> int:
         return sum(effect.apply(conn, self.gone) for effect in effects)
 
     def _read_again(
-        self, conn: sa.Connection, table: Table, written: Written, now: datetime | None
+        self, conn: sa.Connection, table: Table, merged: Merged, now: datetime | None
     ) -> None:
         """Whose children were held back is no known copy, and pending."""
-        for name, owners in written.held.items():
+        for name, owners in merged.held.items():
             assert now is not None
             digests.forget(conn, table, owners)
             waits_under = deletions.reads_children(table, name)
@@ -224,7 +226,8 @@ class Writer:
 
         def begin(conn: sa.Connection) -> None:
             pinning.apply(conn, exclusions, pins=pins)
-            erasure.follow_merges(conn, names, run_id)
+            erased = erasure.forget_merged(conn, names, run_id)
+            follow(conn, names, erased, self.loader.followers)
 
         await self.do(begin)
         while await self.do(lambda conn: cleaning.step(conn, names, exclusions, run_id)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from connector.resources.resource import Table
@@ -44,13 +44,17 @@ class Batch:
         """All misfits, and how often each."""
         return sum(self.misfits.values(), Counter())
 
-    def warnings_of(self, written: Mapping[str, Collection[str]]) -> Counter[str]:
-        """The misfits of rows with these keys, by table, and of what can be no row."""
+    def warnings_of(self, written: Callable[[str], Collection[str]]) -> Counter[str]:
+        """The misfits of rows that were written, and of what can be no row.
+
+        ``written`` tells the keys of those of a table.
+        """
+        keys = {table: set(written(table)) for table, key in self.misfits if key}
         return sum(
             (
                 counted
                 for (table, key), counted in self.misfits.items()
-                if not key or key in written.get(table, ())
+                if not key or key in keys[table]
             ),
             Counter(),
         )

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.resources.resource import Child, Link, Table
+from connector.warehouse.changes import Changes, Deletion, Keys
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.merge import diff as surveying
 from connector.warehouse.merge import statements, write
@@ -60,10 +61,13 @@ class Transfer:
         batch: Batch,
         signatures: Signatures,
         fuse: Fuse | None = None,
+        *,
+        named: bool = False,
     ) -> None:
         self.names, self.stages, self.conn, self.batch = names, stages, conn, batch
         self.signatures, self.fuse = signatures, fuse or Fuse()
-        self.held: dict[str, list[str]] = {}
+        self.named = named  # keys of children are asked for too
+        self.held: dict[str, Sequence[str]] = {}
 
     def stage(self, by_id: bool, lag: timedelta) -> Transfer:
         """Put the batch into its stages, and take out of them what is about forgotten contacts."""
@@ -93,7 +97,7 @@ class Transfer:
 
     def _found(self, by_id: bool, lag: timedelta, run_id: int) -> Survey:
         query = surveying.survey(self.names, self.batch.table, surveying.outline(self.batch))
-        values = self._asked(by_id, lag, run_id) | {"named": bool(self.batch.misfits)}
+        values = self._asked(by_id, lag, run_id) | {"named": self.named}
         found = fetch(self.conn, query, values)
         return {(name, fate): Found(*rest) for name, fate, *rest in found}
 
@@ -119,11 +123,20 @@ class Transfer:
 
     # -- writing it --------------------------------------------------------------------------
 
-    def merge(self, found: Survey, run_id: int) -> None:
-        """Write what the survey found."""
+    def merge(self, found: Survey, run_id: int) -> Changes:
+        """Write what the survey found; what that changed."""
+        changes = Changes(run_id)
+        for (name, fate), rows in found.items():
+            if fate in ("new", "changed") and not self._is_link(name):
+                kind = changes.inserted if fate == "new" else changes.updated
+                kind[name] = Keys(rows.number, rows.ids)
         if found:
             self._placeholders(run_id)
-            self._merge(self.batch.table, found, run_id)
+            self._merge(self.batch.table, found, changes)
+        return changes
+
+    def _is_link(self, name: str) -> bool:
+        return any(link.table == name for part in self.batch.table.family() for link in part.links)
 
     def _placeholders(self, run_id: int) -> None:
         """Give everything that is referred to, and not there yet, a row to refer to."""
@@ -133,18 +146,21 @@ class Transfer:
             execute(self.conn, query, {"run_id": run_id})
 
     def _merge(
-        self, table: Table, found: Survey, run_id: int, parent: Family | None = None
+        self, table: Table, found: Survey, changes: Changes, parent: Family | None = None
     ) -> None:
         """Links and children first, then the rows, some of whose columns count them."""
         for link in table.links:
             self._merge_links(table, link, found)
         for child in table.children:
-            self._merge(child.table, found, run_id, (table, child))
+            self._merge(child.table, found, changes, (table, child))
             omitted = found.get((child.table.name, "omitted"))
             if omitted and not (child.permanent and self._holds(table, child, omitted.ids)):
                 query = write.remove_children(self.names, table, child)
-                execute(self.conn, query, {"owners": omitted.ids, "run_id": run_id})
-        self._merge_rows(table, found, run_id, parent)
+                values = {"owners": omitted.ids, "run_id": changes.run_id}
+                removed = fetch(self.conn, query, values)
+                gone = {key: Deletion(at) for key, at in removed}
+                changes.add_deleted(child.table, gone)
+        self._merge_rows(table, found, changes.run_id, parent)
 
     def _holds(self, table: Table, child: Child, owners: list[str]) -> bool:
         """Whether these owners' lists omit too many children that are kept for ever."""
@@ -183,15 +199,6 @@ class Transfer:
                 "places": changed.places if changed else "{}",
             }
             execute(self.conn, write.add_links(self.names, link, every=every), values)
-
-
-def written_keys(found: Survey) -> dict[str, set[str]]:
-    """The keys of the rows that are new or changed, by table."""
-    keys: dict[str, set[str]] = {}
-    for (name, fate), rows in found.items():
-        if fate in ("new", "changed"):
-            keys.setdefault(name, set()).update(rows.ids or ())
-    return keys
 
 
 def number(found: Survey, table: Table, fate: str) -> int:

@@ -40,6 +40,7 @@ from connector.resources.resource import (
 from connector.warehouse import state
 from connector.warehouse.merge.fuse import Fuse, too_many
 from connector.warehouse.merge.loader import Loader
+from connector.warehouse.merge.statements import subject_of
 from connector.warehouse.sql.execute import execute, fetch, scalar
 from connector.warehouse.sql.names import Names, literal
 from connector.warehouse.sql.rows import living, owned
@@ -51,12 +52,6 @@ FEEDS_AND_PARTS = (Activities, Deletions, Members, PerContact)
 # -- who speaks of which table ---------------------------------------------------------------
 
 
-def subjects(telling: Table) -> Table:
-    """The table whose rows a telling table says are gone."""
-    assert telling.buries
-    return TABLE_BY_NAME[telling.column(telling.buries[0]).refers_to]
-
-
 @cache
 def sources(table: Table) -> tuple[str, ...]:
     """Under which names candidates of a table stand: resources that speak of it, and its own."""
@@ -65,7 +60,7 @@ def sources(table: Table) -> tuple[str, ...]:
 
 
 def _tells_of(telling: Table, table: Table) -> bool:
-    return bool(telling.buries) and subjects(telling) is table
+    return bool(telling.buries) and subject_of(telling) is table
 
 
 @cache
@@ -239,7 +234,7 @@ def _mark(
             marked += loader.mark_deleted(
                 conn, table, times, run_id, exact=exact, lag=lag, merged=merged
             )
-    let_go(conn, table, [c.id for c in found])
+    let_go(conn, table, [c.id for c in found if c.id not in set(marked)])
     return marked
 
 

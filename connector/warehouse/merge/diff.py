@@ -24,8 +24,8 @@ from connector.warehouse.merge.content import (
     refused,
     same,
 )
-from connector.warehouse.merge.statements import key_text
 from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.rows import key_text
 from connector.warehouse.sql.staging import stage
 
 Outline = tuple[tuple[str, Absence], ...]  # of each table with staged rows, what its rows lack

@@ -23,6 +23,7 @@ from connector.warehouse.encode.exclusions import Exclusions
 from connector.warehouse.merge import deletions
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.merge.loader import Loader
+from connector.warehouse.merge.statements import subject_of
 from connector.warehouse.state import candidates
 
 
@@ -106,7 +107,7 @@ class Gone:
         told = self.loader.present(conn, resource.table, list(times))
         left = {key: at for key, at in times.items() if key not in told}
         if left:
-            self.claim(conn, deletions.subjects(resource.table), resource.name, left, now)
+            self.claim(conn, subject_of(resource.table), resource.name, left, now)
 
     # -- what is marked at once --------------------------------------------------------------
 
@@ -157,10 +158,9 @@ class Gone:
         """
         if not tombstones.buries or at is None or not keys:
             return 0
-        table = deletions.subjects(tombstones)
-        marked = self.loader.bury(conn, tombstones, keys, at, self.run_id)
-        deletions.let_go(conn, table, marked)
-        living = self.loader.buried(conn, tombstones, keys)
+        table = subject_of(tombstones)
+        marked = self.loader.mark_merged(conn, tombstones, keys, at, self.run_id)
+        living = self.loader.living_merged(conn, tombstones, keys)
         if living:
             times = {key: when or at for key, when in living.items()}
             self.claim(conn, table, table.name, times, at, candidates.MERGED)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from connector.resources.resource import Kind, Link, Resource, Table
+from connector.resources import TABLE_BY_NAME
+from connector.resources.resource import Link, Resource, Table
 from connector.warehouse.sql import rows
 from connector.warehouse.sql.names import Names, quote
 
@@ -37,8 +38,11 @@ def count_absent(names: Names, table: Table) -> str:
 
 
 def mark_absent(names: Names, table: Table) -> str:
-    """Mark them deleted. Parameters: when, the run, the list's start, its keys."""
-    return f"UPDATE {names(table.name)} t SET {_MARK} WHERE {_ALIVE} AND {_absent(table)}"
+    """Mark them deleted; their keys. Parameters: when, the run, the list's start, its keys."""
+    return (
+        f"UPDATE {names(table.name)} t SET {_MARK} WHERE {_ALIVE} AND {_absent(table)}"
+        f" RETURNING {rows.key_text(table, 't')}"
+    )
 
 
 def mark_deleted(names: Names, table: Table) -> str:
@@ -61,34 +65,40 @@ def mark_deleted(names: Names, table: Table) -> str:
         RETURNING o.id, b._deleted_at IS NULL"""
 
 
-def bury(names: Names, telling: Table) -> str:
-    """Mark placeholders deleted that rows of a telling table say are gone, and correct times.
+def subject_of(tombstones: Table) -> Table:
+    """The table whose rows tombstones say are gone."""
+    assert tombstones.buries
+    return TABLE_BY_NAME[tombstones.column(tombstones.buries[0]).refers_to]
+
+
+def mark_merged(names: Names, tombstones: Table) -> str:
+    """Mark placeholders deleted that tombstones say are gone, and correct times.
 
     Living rows are left alone. Ids come back with whether they were not deleted until now.
-    Parameters: the time where the row tells none, the run, keys of the telling rows.
+    Parameters: the time where the row tells none, the run, keys of the tombstones.
     """
-    assert telling.buries
-    subject, when = map(quote, telling.buries)
-    target = next(c.refers_to for c in telling.columns if c.name == telling.buries[0])
+    assert tombstones.buries
+    subject, when = map(quote, tombstones.buries)
+    target = subject_of(tombstones).name
     return f"""
         UPDATE {names(target)} o
         SET _deleted_at = coalesce(v.{when}, %(at)s), _changed_at = now(), _run_id = %(run_id)s
-        FROM {names(telling.name)} v JOIN {names(target)} b ON b.id = v.{subject}
+        FROM {names(tombstones.name)} v JOIN {names(target)} b ON b.id = v.{subject}
         WHERE o.id = b.id AND v.{subject} = ANY(%(ids)s)
           AND (o._placeholder AND o._deleted_at IS NULL OR o._deleted_at <> v.{when})
         RETURNING o.id, b._deleted_at IS NULL"""
 
 
-def buried(names: Names, telling: Table) -> str:
-    """The living rows that rows of a telling table say are gone: ids, and when if it is told.
+def living_merged(names: Names, tombstones: Table) -> str:
+    """The living rows that tombstones say are gone: ids, and when if it is told.
 
-    Parameter: keys of the telling rows.
+    Parameter: keys of the tombstones.
     """
-    assert telling.buries
-    subject, when = map(quote, telling.buries)
-    target = next(c.refers_to for c in telling.columns if c.name == telling.buries[0])
+    assert tombstones.buries
+    subject, when = map(quote, tombstones.buries)
+    target = subject_of(tombstones).name
     return (
-        f"SELECT o.id, v.{when} FROM {names(telling.name)} v JOIN {names(target)} o"
+        f"SELECT o.id, v.{when} FROM {names(tombstones.name)} v JOIN {names(target)} o"
         f" ON o.id = v.{subject} WHERE v.{subject} = ANY(%s)"
         f" AND {rows.living('o')}"
     )
@@ -126,20 +136,9 @@ def present(names: Names, table: Table) -> str:
     return f"SELECT {key} FROM {names(table.name)} WHERE {key} = ANY(%s)"
 
 
-def key_text(table: Table, row: str) -> str:
-    """The key of a row as one text, instants in Unix seconds; ``keys.shown`` gives the same."""
-    parts = []
-    for name in table.key:
-        column = f"{row}.{quote(name)}"
-        if table.column(name).kind is Kind.INSTANT:
-            column = f"floor(extract(epoch FROM {column}))::bigint::text"
-        parts.append(column)
-    return parts[0] if len(parts) == 1 else f"concat_ws(' ', {', '.join(parts)})"
-
-
 def all_living(names: Names, resource: Resource) -> str:
     """The keys of all living rows."""
-    key = key_text(resource.table, "o")
+    key = rows.key_text(resource.table, "o")
     return f"SELECT {key} FROM {names(resource.table.name)} o WHERE {rows.own_living(resource)}"
 
 

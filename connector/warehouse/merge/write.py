@@ -19,6 +19,7 @@ from connector.warehouse.merge.content import (
     same,
 )
 from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.sql.rows import key_text
 from connector.warehouse.sql.staging import stage
 
 Source = tuple[str, str]  # a staged table and its column that refers to another table
@@ -190,12 +191,14 @@ def count_children(names: Names, parent: Table, child: Child) -> str:
 def remove_children(names: Names, parent: Table, child: Child) -> str:
     """Mark (or, if they can be fetched again, delete) what the lists of some rows omit.
 
-    Parameters: owners, run_id.
+    Their keys come back, and since when they are gone. Parameters: owners, run_id.
     """
+    key = f"o.{quote(child.parent)}" if child.table.positioned else key_text(child.table, "o")
+    returning = f"RETURNING {key}, p._read_at"
     target, omitted = names(child.table.name), _omitted(child)
     if not child.permanent:
-        return f"DELETE FROM {target} o USING {stage(parent.name)} p WHERE {omitted}"
+        return f"DELETE FROM {target} o USING {stage(parent.name)} p WHERE {omitted} {returning}"
     return f"""
         UPDATE {target} o
         SET _deleted_at = p._read_at, _changed_at = now(), _run_id = %(run_id)s
-        FROM {stage(parent.name)} p WHERE {omitted} AND o._deleted_at IS NULL"""
+        FROM {stage(parent.name)} p WHERE {omitted} AND o._deleted_at IS NULL {returning}"""

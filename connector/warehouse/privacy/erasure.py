@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from connector.resources.resource import Table
+from connector.warehouse.changes import Changes
 from connector.warehouse.privacy import forgotten_rows
 from connector.warehouse.privacy.forgotten_rows import DELETED, FORGOTTEN, MERGED, MERGES
 from connector.warehouse.privacy.personal import Personal, personal, persons, stored_about
 from connector.warehouse.privacy.revival import look_again
 from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names, literal, quote
+from connector.warehouse.sql.rows import key_text
 from connector.warehouse.sql.staging import stage
 
 __all__ = ("DELETED", "FORGOTTEN", "MERGED", "forget", "personal", "persons")
@@ -35,15 +37,15 @@ def forget(
     reason: str,
     at: datetime | None,
     run_id: int,
-) -> int:
-    """Empty what is stored about the contacts and keep it so; the number of rows emptied.
+) -> Changes:
+    """Empty what is stored about the contacts and keep it so; the rows that were emptied.
 
     Whoever was merged into one of them is forgotten too. MERGED empties only the contact's own
     row: its messages live on with the survivor. ``at`` is Intercom's time, None for now.
     """
-    wanted = list(ids)
+    wanted, changes = list(ids), Changes(run_id)
     if not wanted:
-        return 0
+        return changes
     keys = wanted if reason == MERGED else _with_merged(conn, names, wanted)
     execute(
         conn,
@@ -57,11 +59,10 @@ def forget(
     )
     if reason != MERGED:
         forgotten_rows.note_stored(conn, names, keys)
-    return sum(
-        _empty_stored(conn, names, part, keys, run_id)
-        for part in personal()
-        if part.is_person or reason != MERGED
-    )
+    for part in personal():
+        if part.is_person or reason != MERGED:
+            changes.add_erased(part.table.name, _empty_stored(conn, names, part, keys, run_id))
+    return changes
 
 
 def remember(conn: sa.Connection, names: Names, ids: Sequence[str]) -> int:
@@ -83,10 +84,10 @@ def forgotten(conn: sa.Connection, names: Names) -> list[tuple[str, datetime, st
     return [(key, at, reason) for key, at, reason in fetch(conn, query)]
 
 
-def follow_merges(conn: sa.Connection, names: Names, run_id: int) -> int:
-    """Forget who was merged into a forgotten contact since; the number of rows emptied."""
+def forget_merged(conn: sa.Connection, names: Names, run_id: int) -> Changes:
+    """Forget who was merged into a forgotten contact since; the rows that were emptied."""
     name, source, target = MERGES
-    emptied = 0
+    changes = Changes(run_id)
     forgotten_rows.note_older(conn, names)
     for reason in (FORGOTTEN, DELETED):
         targets = scalars(
@@ -99,8 +100,8 @@ def follow_merges(conn: sa.Connection, names: Names, run_id: int) -> int:
                    >= array_position(%s::text[], f.reason)) IS NOT TRUE""",
             [reason, list(STRENGTH), list(STRENGTH)],
         )
-        emptied += forget(conn, names, targets, reason, None, run_id)
-    return emptied
+        changes.add(forget(conn, names, targets, reason, None, run_id))
+    return changes
 
 
 def _with_merged(conn: sa.Connection, names: Names, ids: Sequence[str]) -> list[str]:
@@ -134,27 +135,22 @@ def _along_merges(
 
 def _empty_stored(
     conn: sa.Connection, names: Names, part: Personal, ids: list[str], run_id: int
-) -> int:
-    """Empty the rows about the contacts; a parent whose child changed has changed too."""
+) -> list[str]:
+    """Empty the rows about the contacts; their keys, or of parts of a list their owners'."""
     full = [f"o.{quote(column)} IS NOT NULL" for column in part.columns]
     full.append(f"{_extra('o', part)} IS DISTINCT FROM o.extra")
-    up = f" RETURNING o.{quote(part.parent[1].parent)}" if part.parent else ""
-    done = execute(
+    if part.parent and part.table.positioned:
+        key = f"o.{quote(part.parent[1].parent)}"
+    else:
+        key = key_text(part.table, "o")
+    return scalars(
         conn,
         f"UPDATE {names(part.table.name)} o SET {_emptied('o', part)},"
         " _changed_at = now(), _run_id = %(run_id)s"
-        f" WHERE {stored_about(names, part)} AND ({' OR '.join(full)}){up}",
+        f" WHERE {stored_about(names, part)} AND ({' OR '.join(full)})"
+        f" RETURNING {key}",
         {"ids": ids, "run_id": run_id},
     )
-    if part.parent and done.rowcount:
-        owners = list({owner for (owner,) in done})
-        execute(
-            conn,
-            f"UPDATE {names(part.parent[0].name)} SET _changed_at = now(), _run_id = %s"
-            " WHERE id = ANY(%s)",
-            [run_id, owners],
-        )
-    return done.rowcount
 
 
 # -- what is staged --------------------------------------------------------------------------

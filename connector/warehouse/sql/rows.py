@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.resources.resource import Resource
+from connector.resources.resource import Kind, Resource, Table
 from connector.warehouse.sql.names import literal, quote
 
 
@@ -20,6 +20,17 @@ def owned(resource: Resource, row: str = "") -> str:
 def own_living(resource: Resource, row: str = "") -> str:
     """Both: the rows, of that alias, are the resource's own and live."""
     return f"{living(row)} AND {owned(resource, row)}"
+
+
+def key_text(table: Table, row: str) -> str:
+    """The key of a row as one text, instants in Unix seconds; ``keys.shown`` gives the same."""
+    parts = []
+    for name in table.key:
+        column = f"{row}.{quote(name)}"
+        if table.column(name).kind is Kind.INSTANT:
+            column = f"floor(extract(epoch FROM {column}))::bigint::text"
+        parts.append(column)
+    return parts[0] if len(parts) == 1 else f"concat_ws(' ', {', '.join(parts)})"
 
 
 def _of(row: str) -> str:

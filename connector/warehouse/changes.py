@@ -1,0 +1,133 @@
+"""What was done to rows, by table and key: the one value that followers are given.
+
+Whoever must know what a transaction changed follows it: a declared follower (see
+``connector.warehouse.followers``) writes in that transaction, and nothing here knows any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from connector.resources.resource import Table
+from connector.warehouse.sql.names import Names
+from connector.warehouse.sql.rows import key_text
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Rows of a table: how many, and their keys as ``key_text`` writes them; None if not asked."""
+
+    number: int
+    keys: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Since when a row is gone; ``merged``: into another one, in which it lives on.
+
+    ``lived``: the row lived until now. Else it is a placeholder, none at all, or was gone before.
+    """
+
+    at: datetime
+    merged: bool = False
+    lived: bool = True
+
+
+@dataclass
+class Changes:
+    """The rows that were inserted, updated, deleted or erased, by table.
+
+    A row whose links or children changed is updated with them. Placeholders are no content, and in
+    none of these. Keys of children are there where a follower asks for them.
+    """
+
+    run_id: int
+    inserted: dict[str, Keys] = field(default_factory=dict)
+    updated: dict[str, Keys] = field(default_factory=dict)
+    deleted: dict[str, dict[str, Deletion]] = field(default_factory=dict)
+    erased: dict[str, Keys] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.inserted or self.updated or self.deleted or self.erased)
+
+    def add(self, other: Changes) -> None:
+        """What another batch of the same records changed as well."""
+        for mine, its in ((self.inserted, other.inserted), (self.updated, other.updated)):
+            for name, rows in its.items():
+                before = mine.get(name, Keys(0, ()))
+                keys = [*(before.keys or ()), *(rows.keys or ())]
+                mine[name] = Keys(before.number + rows.number, keys)
+        for name, gone in other.deleted.items():
+            self.deleted.setdefault(name, {}).update(gone)
+        for name, rows in other.erased.items():
+            self.add_erased(name, rows.keys or ())
+
+    def add_deleted(self, table: Table, rows: Mapping[str, Deletion]) -> None:
+        """Rows of the table that are gone as well."""
+        if rows:
+            self.deleted.setdefault(table.name, {}).update(rows)
+
+    def add_erased(self, table: str, keys: Sequence[str]) -> None:
+        """Rows of the table that were emptied as well."""
+        if keys:
+            before = self.erased.get(table, Keys(0, ())).keys or ()
+            self.erased[table] = Keys(len(before) + len(keys), [*before, *keys])
+
+    def written(self, table: str) -> Sequence[str]:
+        """The keys of its rows that are new or changed."""
+        found = (kind.get(table, Keys(0)).keys or () for kind in (self.inserted, self.updated))
+        return [key for keys in found for key in keys]
+
+    def marked(self, table: str) -> list[str]:
+        """The keys of its rows that lived until now."""
+        return [key for key, found in self.deleted.get(table, {}).items() if found.lived]
+
+    @property
+    def number_erased(self) -> int:
+        """How many rows were emptied."""
+        return sum(rows.number for rows in self.erased.values())
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Rows of a table as something to select FROM, in the transaction that changed them."""
+
+    text: str
+    parameters: Mapping[str, Any]
+
+
+def relation(names: Names, table: Table, keys: Iterable[str]) -> Relation:
+    """The stored rows with these keys, under the alias ``r``; not of a table of positions."""
+    listed = f"{key_text(table, 'r')} = ANY(%(keys)s)"
+    return Relation(
+        f"(SELECT r.* FROM {names(table.name)} r WHERE {listed}) r", {"keys": list(keys)}
+    )
+
+
+class Follower(Protocol):
+    """Writes what follows from changes, in their transaction.
+
+    ``needs_children``: the keys of children that are inserted or updated are asked for.
+    """
+
+    needs_children: bool
+
+    def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> Changes | None:
+        """Write; returns the further changes that this made to rows, if any."""
+
+
+def follow(
+    conn: sa.Connection, names: Names, changes: Changes, followers: Iterable[Follower]
+) -> None:
+    """Let each of them follow the changes, and what others change in following."""
+    if not changes:
+        return
+    for follower in followers:
+        further = follower.follow(conn, names, changes)
+        if further:
+            follow(conn, names, further, followers)

@@ -1,0 +1,98 @@
+"""Who follows what is done to rows, declared: the one list.
+
+A follower writes in the transaction of the changes (see ``changes``). The rooms that change rows,
+``merge`` and ``privacy``, name none of them; whoever opens a transaction gives them the list.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from connector.resources import TABLE_BY_NAME, TABLES
+from connector.resources.resource import Child, Table
+from connector.warehouse.changes import Changes, Follower, relation
+from connector.warehouse.merge import deletions
+from connector.warehouse.privacy import erasure
+from connector.warehouse.sql.execute import execute
+from connector.warehouse.sql.names import Names, quote
+
+
+def declared(*, scrubs_deleted: bool = False) -> Sequence[Follower]:
+    """All of them, in the order in which they follow.
+
+    ``scrubs_deleted``: of a contact that is deleted at Intercom only the row stays, emptied.
+    """
+    always: list[Follower] = [LetGo(), TouchParents()]
+    return [ScrubDeleted(), *always] if scrubs_deleted else always
+
+
+class ScrubDeleted:
+    """Empties contacts that Intercom says are gone, whether or not they have a row here.
+
+    Of those that live on in another contact only their own row is.
+    """
+
+    needs_children = False
+
+    def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> Changes | None:
+        """The rows that were emptied."""
+        erased = Changes(changes.run_id)
+        for table, gone in changes.deleted.items():
+            if not TABLE_BY_NAME[table].holds_persons:
+                continue
+            alike: dict[tuple[datetime, bool], list[str]] = defaultdict(list)
+            for key, found in gone.items():
+                alike[found.at, found.merged].append(key)
+            for at, merged in sorted(alike):
+                reason = erasure.MERGED if merged else erasure.DELETED
+                ids = alike[at, merged]
+                erased.add(erasure.forget(conn, names, ids, reason, at, changes.run_id))
+        return erased
+
+
+class LetGo:
+    """What was marked deleted is no known copy, and nothing waits for it any more."""
+
+    needs_children = False
+
+    def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> None:
+        """Drops digests, candidates and pending entries."""
+        for table in TABLES:
+            deletions.let_go(conn, table, changes.marked(table.name))
+
+
+class TouchParents:
+    """A row of which a child was emptied has changed too."""
+
+    needs_children = False
+
+    def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> None:
+        """Moves ``_changed_at`` of the parents."""
+        for parent, child in _FAMILIES:
+            keys = changes.erased.get(child.table.name)
+            if not keys or not keys.keys:
+                continue
+            values = {"run_id": changes.run_id, "keys": list(keys.keys)}
+            owners = "%(keys)s"
+            if not child.table.positioned:
+                rows = relation(names, child.table, keys.keys)
+                owners = f"ARRAY(SELECT r.{quote(child.parent)} FROM {rows.text})"
+                values |= rows.parameters
+            execute(
+                conn,
+                f"UPDATE {names(parent.name)} SET _changed_at = now(), _run_id = %(run_id)s"
+                f" WHERE id = ANY({owners})",
+                values,
+            )
+
+
+def _families(table: Table) -> list[tuple[Table, Child]]:
+    below = [one for child in table.children for one in _families(child.table)]
+    return [*below, *((table, child) for child in table.children)]
+
+
+_FAMILIES = [family for table in TABLES for family in _families(table)]

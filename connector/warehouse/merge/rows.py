@@ -1,0 +1,105 @@
+"""What may be asked of stored rows; writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from connector.resources.lists import EMBEDDED
+from connector.resources.resource import Resource, Table
+from connector.warehouse.merge import statements
+from connector.warehouse.sql.execute import fetch, scalar, scalars
+from connector.warehouse.sql.names import Names
+
+
+class Rows:
+    """The rows of one schema."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+
+    def sample(self, conn: sa.Connection, resource: Resource, size: int) -> list[str]:
+        """Ids of so many living rows of the resource, chosen by chance."""
+        return scalars(conn, statements.sample(self.names, resource), [size])
+
+    def others(self, conn: sa.Connection, table: Table, ids: Sequence[str], size: int) -> list[str]:
+        """Ids of so many living rows of the table, chosen by chance, that are not among these."""
+        return scalars(conn, statements.others(self.names, table), [list(ids), size])
+
+    def known(
+        self, conn: sa.Connection, table: Table, ids: Sequence[str]
+    ) -> dict[str, tuple[datetime | None, datetime | None]]:
+        """(updated_at, time of the request) of the living rows among these ids."""
+        found = fetch(conn, statements.known(self.names, table), [list(ids)])
+        return {key: (updated_at, read_at) for key, updated_at, read_at in found}
+
+    def alive(self, conn: sa.Connection, resource: Resource) -> int:
+        """How many living rows the resource has in its table."""
+        return int(scalar(conn, statements.alive(self.names, resource)))
+
+    def cut(self, conn: sa.Connection, resource: Resource) -> int:
+        """How many lists of living rows Intercom embeds only a part of: a request for each."""
+        return sum(
+            int(scalar(conn, statements.cut(self.names, resource, link), [EMBEDDED]))
+            for link in resource.table.links
+            if link.complete
+        )
+
+    def present(
+        self, conn: sa.Connection, table: Table, keys: Sequence[str], *, filled: bool = False
+    ) -> set[str]:
+        """Which of these keys the table has rows for; ``filled``: that are no placeholders."""
+        query = statements.present(self.names, table) + (" AND NOT _placeholder" if filled else "")
+        return set(scalars(conn, query, [list(keys)]))
+
+    def all_living(self, conn: sa.Connection, resource: Resource) -> set[str]:
+        """The keys of all its living rows, as ``compare`` names them."""
+        return set(scalars(conn, statements.all_living(self.names, resource)))
+
+    def filled(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> set[str]:
+        """Which of these ids have a row that is no placeholder, deleted ones included."""
+        return set(scalars(conn, statements.filled(self.names, table), [list(ids)]))
+
+    def owned(self, conn: sa.Connection, resource: Resource, ids: Sequence[str]) -> set[str]:
+        """Which of these ids have a row that is the resource's own."""
+        return set(scalars(conn, statements.owned(self.names, resource), [list(ids)]))
+
+    def oldest_read(self, conn: sa.Connection, table: Table) -> datetime | None:
+        """When the oldest copy that is stored was requested; None if there is none."""
+        found: datetime | None = scalar(conn, f"SELECT min(_read_at) FROM {self.names(table.name)}")
+        return found
+
+    def unfilled(
+        self,
+        conn: sa.Connection,
+        table: Table,
+        tries: int,
+        most: int,
+        readers: Sequence[str] = (),
+        referring: Sequence[tuple[str, str]] | None = None,
+    ) -> list[str]:
+        """Placeholders that were asked for by id fewer than ``tries`` times, at most ``most``.
+
+        What is pending under one of the names of ``readers`` is left out. ``referring``: only
+        those that one of these (table, column) refers to.
+        """
+        values = [table.name, tries, list(readers), most]
+        return scalars(conn, statements.unfilled(self.names, table, referring), values)
+
+    def living_merged(
+        self, conn: sa.Connection, tombstones: Table, keys: Sequence[str]
+    ) -> dict[str, datetime | None]:
+        """The living rows that these tombstones say are gone, and since when."""
+        return dict(fetch(conn, statements.living_merged(self.names, tombstones), [list(keys)]))
+
+    def living(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> set[str]:
+        """Which of these rows live."""
+        return set(scalars(conn, statements.living(self.names, table), [list(ids)]))
+
+    def dead_since(
+        self, conn: sa.Connection, table: Table, ids: Sequence[str]
+    ) -> dict[str, datetime]:
+        """When those of these rows were deleted that are."""
+        return dict(fetch(conn, statements.dead_since(self.names, table), [list(ids)]))
