@@ -106,7 +106,7 @@ class Doubts:
         # Lists hide companies without users: reads by id showed it alive, and are seldom repeated.
         assert self.began is not None
         rows = self.harness.query(
-            "SELECT id FROM sync_hidden WHERE table_name = %s AND reads > 1"
+            "SELECT id FROM sync_unlisted WHERE table_name = %s AND reads > 1"
             " AND extract(epoch FROM read_at) > %s",
             table,
             self.began - RARELY.total_seconds(),

@@ -263,7 +263,7 @@ async def test_a_company_without_users_is_hidden_not_deleted_and_asked_for_rarel
     harness.control.attach_company(members[0], company)
     harness.pass_time(DAY)
     await harness.sync()
-    assert harness.query("SELECT * FROM sync_hidden WHERE table_name = 'companies'") == []
+    assert harness.query("SELECT * FROM sync_unlisted WHERE table_name = 'companies'") == []
     assert differences(harness) == []
 
 

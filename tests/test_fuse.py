@@ -251,7 +251,7 @@ async def test_refetch_of_many_that_are_not_found_marks_and_empties_nothing(
     harness.pass_time(DAY)
     outcome = await harness.sync(privacy=scrub, **NEVER)
     assert outcome.exit_code == 0, outcome.error
-    assert harness.query("SELECT * FROM sync_nominees") == []
+    assert harness.query("SELECT * FROM sync_deletion_candidates") == []
     assert differences(harness) == []
 
 
@@ -351,7 +351,7 @@ async def test_a_fault_that_heals_by_id_clears_what_was_remembered(harness: Harn
     outcome = await harness.sync(allow_deletes=True, **NEVER)
     assert outcome.exit_code == 0, outcome.error
     assert dead(harness, "contacts") == set()
-    assert harness.query("SELECT * FROM sync_nominees") == []
+    assert harness.query("SELECT * FROM sync_deletion_candidates") == []
 
 
 # -- all sources are one sum -----------------------------------------------------------------

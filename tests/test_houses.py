@@ -137,16 +137,16 @@ def test_an_open_window_of_an_older_version_goes_on(
     older.build(database_url, schema)
     old = "timestamptz '0001-01-01 00:00Z'", "timestamptz '9999-12-31 00:00Z'"
     query = (
-        f'INSERT INTO "{schema}".sync_windows VALUES'
+        f'INSERT INTO "{schema}".sync_partitions VALUES'
         f" ('users', {old[0]}, '2024-01-01Z'), ('users', '2024-01-01Z', {old[1]})"
     )
     database.write(lambda conn: conn.execute(sa.text(query)))
     assert migrate(database)
-    [first, last] = database.read(lambda conn: state.windows(conn, "users"))
+    [first, last] = database.read(lambda conn: state.all_spans(conn, "users"))
     assert (first.lower, last.upper) == (state.OPEN_LOWER, state.OPEN_UPPER)
     assert plan.first_window(None).lower == first.lower
-    database.write(lambda conn: state.finish_window(conn, "users", first))
-    assert database.read(lambda conn: state.windows(conn, "users", finished=False)) == [last]
+    database.write(lambda conn: state.finish_partition(conn, "users", first))
+    assert database.read(lambda conn: state.all_spans(conn, "users", finished=False)) == [last]
 
 
 # -- what analysts see -----------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_ten_kills_of_a_first_load_end_equal_to_the_truth(
     assert set(statuses[:-1]) <= {"interrupted"}
     # Each kill costs at most the windows that were being read.
     assert harness.control.stats()["requests"] < whole * 3
-    assert harness.query("SELECT * FROM sync_windows") == []
+    assert harness.query("SELECT * FROM sync_partitions") == []
 
 
 def _requests_of_an_undisturbed_load(

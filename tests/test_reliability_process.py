@@ -72,7 +72,7 @@ class Killer:
 
     def leaves_nothing_behind(self) -> None:
         harness = self.harness
-        assert harness.query("SELECT * FROM sync_windows") == []
+        assert harness.query("SELECT * FROM sync_partitions") == []
         assert harness.query("SELECT * FROM sync_pending") == []
         runs = harness.query("SELECT status, count(*) AS n FROM sync_runs GROUP BY 1")
         assert {run["status"] for run in runs} <= {"succeeded", "interrupted"}
@@ -155,11 +155,11 @@ def _listen(simulator: Simulator) -> list[str]:
 
 def _in_finished_windows(harness: Harness) -> set[str]:
     exists = harness.query(
-        "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'sync_windows'",
+        "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'sync_partitions'",
         harness.schema,
     )
     rows = exists and harness.query(
-        "SELECT c.id FROM conversations c JOIN sync_windows w ON w.resource = 'conversations'"
+        "SELECT c.id FROM conversations c JOIN sync_partitions w ON w.resource = 'conversations'"
         " AND c.created_at >= w.lower_bound AND c.created_at < w.upper_bound"
         " WHERE w.finished_at IS NOT NULL AND NOT c._placeholder"
     )

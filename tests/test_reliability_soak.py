@@ -84,7 +84,7 @@ async def nights(harness: Harness, number: int, warm: int) -> None:
 
 
 def _holds_no_more_than_needed(harness: Harness, rows: dict[str, int]) -> None:
-    assert rows["sync_windows"] == rows["sync_pending"] == 0
+    assert rows["sync_partitions"] == rows["sync_pending"] == 0
     assert rows["sync_runs"] <= KEPT + 2
     assert rows["sync_run_resources"] == rows["sync_runs"] * len(RESOURCES)
     assert rows["sync_state"] == len(RESOURCES)

@@ -67,15 +67,15 @@ def test_the_workspace_is_pinned_once_and_its_names_follow(conn):
 
 def test_windows_are_open_until_they_are_finished_and_finer_ones_take_their_place(conn):
     coarse, left, right = Span(at(0), at(10)), Span(at(0), at(5)), Span(at(5), at(10))
-    state.replace_windows(conn, "users", [], [coarse])
-    state.replace_windows(conn, "users", [coarse], [right, left])
-    assert state.windows(conn, "users", finished=False) == [left, right]
-    state.finish_window(conn, "users", left)
-    assert state.windows(conn, "users", finished=False) == [right]
-    assert state.windows(conn, "users", finished=True) == [left]
-    assert state.windows(conn, "leads") == []
-    state.drop_windows(conn, "users")
-    assert state.windows(conn, "users") == []
+    state.replace_partitions(conn, "users", [], [coarse])
+    state.replace_partitions(conn, "users", [coarse], [right, left])
+    assert state.all_spans(conn, "users", finished=False) == [left, right]
+    state.finish_partition(conn, "users", left)
+    assert state.all_spans(conn, "users", finished=False) == [right]
+    assert state.all_spans(conn, "users", finished=True) == [left]
+    assert state.all_spans(conn, "leads") == []
+    state.drop_partitions(conn, "users")
+    assert state.all_spans(conn, "users") == []
 
 
 # -- pending objects -------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def test_users_and_leads_are_the_living_contacts_of_their_role(warehouse):
         warehouse.loader.mark_deleted(conn, BY_TABLE["contacts"], {"dead": at(1)}, 1)
     assert set(warehouse.rows("users")) == {"u"}
     assert set(warehouse.rows("leads")) == {"l"}
-    assert {resource.name for resource in RESOURCES if resource.owns} == {"users", "leads"}
+    assert {resource.name for resource in RESOURCES if resource.discriminator} == {"users", "leads"}
 
 
 def test_refreshing_keeps_the_order_appends_what_is_new_and_breaks_no_view_on_top(database_url):

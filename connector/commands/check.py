@@ -23,13 +23,13 @@ from connector.resources.resource import (
     Activities,
     Catalogue,
     Deletions,
+    FullScan,
     Log,
     Members,
     PerContact,
     Resource,
     Search,
     Snapshot,
-    Sweep,
 )
 from connector.settings import Settings
 from connector.sync.planning.tolerance import is_tolerated
@@ -171,7 +171,7 @@ def _scope(settings: Settings, scope: Scope, read_before: Collection[str]) -> Li
         why = ", though it was readable before" if known and resource.optional else ""
         return Line(name, False, f"not readable{why}: {refusal}", refusal.exit_code)
     reason = getattr(refusal, "message", "") or str(refusal)
-    if resource.hastens:
+    if resource.early_signal_of:
         text = f"not readable with this token, so only full passes tell ({reason})"
         return Line(name, True, text)
     return Line(name, True, f"not readable with this token, and so left out ({reason})")
@@ -187,7 +187,7 @@ async def _probe(client: Client, resource: Resource) -> None:
             await client.request("GET", reading.path, params={"per_page": 1})
         case Log() as reading:
             await client.request("GET", reading.path, params={reading.since: _yesterday(client)})
-        case Sweep() as reading:  # a scroll would stay open and be in the way for a minute
+        case FullScan() as reading:  # a scroll would stay open and be in the way for a minute
             await client.request("POST", reading.list, params={"page": 1, "per_page": 1})
         case PerContact() as reading:
             params = dict(reading.params) | ({reading.param: NOBODY} if reading.param else {})

@@ -134,8 +134,10 @@ def _belongings(table: Table) -> Iterator[str]:
 
 def _told(table: Table, view: str) -> str:
     for resource in RESOURCES:
-        if resource.owns and resource.name == view:
-            condition = " and ".join(f"`{name} = '{value}'`" for name, value in resource.owns)
+        if resource.discriminator and resource.name == view:
+            condition = " and ".join(
+                f"`{name} = '{value}'`" for name, value in resource.discriminator
+            )
             return f"the rows of `{live(table)}` with {condition}"
     if view == IDENTITIES:
         return "`contact_id` of every contact with its `current_contact_id`, after all merges"

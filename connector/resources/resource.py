@@ -135,7 +135,7 @@ class Child:
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class DerivedRows:
     """Rows of another table that stand in the records of this one.
 
     ``owner`` is the column that gets the id of the record they stand in, ``subject`` the column
@@ -168,9 +168,9 @@ class Table:
     column in which Intercom counts them, and the first message with them.
     ``cut_by`` is the column that full passes cut the table by, indexed for that.
     ``once_for`` is the part of the key that names a contact: what stands under several of its
-    identities is shown once. ``tells`` are rows of other tables that its records hold. ``buries``
-    names, for a table whose rows tell that an object is gone, the column that refers to it and
-    the one that tells when.
+    identities is shown once. ``derived`` are rows of other tables that its records hold.
+    ``tombstone`` names, for a table whose rows tell that an object is gone, the column that refers
+    to it and the one that tells when.
     """
 
     name: str
@@ -193,8 +193,8 @@ class Table:
     counted: str = ""
     cut_by: str = ""
     once_for: str = ""
-    tells: tuple[Told, ...] = ()
-    buries: tuple[str, str] | None = None
+    derived: tuple[DerivedRows, ...] = ()
+    tombstone: tuple[str, str] | None = None
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -218,7 +218,7 @@ class Table:
             paths += link.paths
         for child in self.children:
             paths += child.paths
-        told = {told.path for told in self.tells}
+        told = {told.path for told in self.derived}
         return frozenset(path[0] for path in paths) | told
 
     def family(self) -> Iterator[Table]:
@@ -314,7 +314,7 @@ class Members:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class FullScan:
     """Reading: every object, every time, because Intercom cannot be asked for changes.
 
     A scroll, with the paged list (below its cap) where the scroll is not to be had.
@@ -369,7 +369,7 @@ class Activities:
 
 
 Reading = (
-    Snapshot | Catalogue | Log | Sweep | Search | PerContact | Members | Deletions | Activities
+    Snapshot | Catalogue | Log | FullScan | Search | PerContact | Members | Deletions | Activities
 )
 
 
@@ -380,18 +380,20 @@ class Resource:
     ``params`` go with every request for its list or its objects.
     ``optional``: many tokens and plans do not open it; not being allowed to read it fails the
     run only if it was asked for by name or could be read before.
-    ``hastens`` names the resources whose full passes find the same, only later: it is read with
-    any of them, and being refused it is no failure.
+    ``early_signal_of`` names the resources whose full passes find the same, only later: it is read
+    with any of them, and being refused it is no failure.
     """
 
     name: str
     table: Table
     reading: Reading
     by_id: str = ""  # path with {id}; "" where Intercom has no such read
-    owns: tuple[tuple[str, str], ...] = field(default=())  # rows of a shared table: (column, value)
+    discriminator: tuple[tuple[str, str], ...] = field(
+        default=()
+    )  # rows of a shared table: (column, value)
     params: tuple[tuple[str, str], ...] = ()
     optional: bool = False
-    hastens: tuple[str, ...] = ()
+    early_signal_of: tuple[str, ...] = ()
 
     @property
     def has_parts(self) -> bool:

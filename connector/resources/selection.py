@@ -35,7 +35,9 @@ class Selection:
         """Whether it is to be read: named, or read along with what it hastens."""
         if resource.name in self.left_out:
             return False
-        return self.only is None or not {resource.name, *resource.hastens}.isdisjoint(self.only)
+        return self.only is None or not {resource.name, *resource.early_signal_of}.isdisjoint(
+            self.only
+        )
 
 
 def called(name: str, where: str = "") -> tuple[Resource, ...]:
@@ -63,7 +65,9 @@ def select(text: str, where: str) -> Selection:
         if word.startswith(LEAVES_OUT)
         for resource in called(word.removeprefix(LEAVES_OUT), where)
     }
-    left_out |= {r.name for r in RESOURCES if r.hastens and left_out.issuperset(r.hastens)}
+    left_out |= {
+        r.name for r in RESOURCES if r.early_signal_of and left_out.issuperset(r.early_signal_of)
+    }
     if not given or any(word.lower() == EVERYTHING for word in given):
         only = None
         left = left_out.symmetric_difference(BY_NAME)

@@ -86,7 +86,7 @@ def spoken_of(selected: Iterable[Resource], only: Collection[str]) -> set[str]:
     found = set[str]()
     for resource in selected:
         found.add(resource.name)
-        found.update(resource.hastens if resource.name in only else ())
+        found.update(resource.early_signal_of if resource.name in only else ())
     return found
 
 

@@ -212,7 +212,8 @@ class Pass:
     def accepts(self, record: Mapping[str, Any]) -> bool:
         """Whether the record belongs to a selected resource: it says so itself."""
         return not any(
-            other.owns and all(record.get(column) == value for column, value in other.owns)
+            other.discriminator
+            and all(record.get(column) == value for column, value in other.discriminator)
             for other in self.leaves_out
         )
 

@@ -165,7 +165,9 @@ class _Run:
         """Note which full passes are due, and which of them this run can afford."""
         options, loader, now = self.options, self.writer.loader, self.client.clock.likely_now()
         demand = limits.Demand(options.full, options.since, now)
-        await self.writer.do(lambda conn: schedule.owe(conn, selected, self.passes.inputs, demand))
+        await self.writer.do(
+            lambda conn: schedule.note_due(conn, selected, self.passes.inputs, demand)
+        )
         most, days = options.full_pass_requests, options.full_pass_days
         await self.writer.do(
             lambda conn: schedule.schedule(conn, loader, selected, now, most, days)

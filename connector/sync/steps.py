@@ -64,7 +64,7 @@ class Steps:
         """Its name; of what was not asked for by name, that of what it gives early signals of."""
         only, name = self.options.only, resource.name
         if only and name not in only:
-            return next((other for other in resource.hastens if other in only), name)
+            return next((other for other in resource.early_signal_of if other in only), name)
         return name
 
     def tally(self, resource: Resource) -> Tally:

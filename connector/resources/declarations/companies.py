@@ -2,9 +2,9 @@
 
 from connector.resources.resource import (
     Embedded,
+    FullScan,
     Link,
     Resource,
-    Sweep,
     Table,
     count,
     identifier,
@@ -69,6 +69,6 @@ TABLE = Table(
 COMPANIES = Resource(
     "companies",
     TABLE,
-    Sweep(scroll="/companies/scroll", list="/companies/list"),
+    FullScan(scroll="/companies/scroll", list="/companies/list"),
     by_id="/companies/{id}",
 )

@@ -5,6 +5,7 @@ from connector.resources.resource import (
     Child,
     Column,
     Complete,
+    DerivedRows,
     Granularity,
     Kind,
     Link,
@@ -12,7 +13,6 @@ from connector.resources.resource import (
     Resource,
     Search,
     Table,
-    Told,
     count,
     flag,
     identifier,
@@ -63,7 +63,7 @@ MERGES = Table(
         instant("merged_at", "When they were merged, where Intercom tells"),
     ),
     key=("source_contact_id",),
-    buries=("source_contact_id", "merged_at"),
+    tombstone=("source_contact_id", "merged_at"),
 )
 
 TABLE = Table(
@@ -187,7 +187,11 @@ TABLE = Table(
     ),
     repeats=("notes.data",),
     cut_by="created_at",
-    tells=(Told(MERGES, "merge_history", owner="target_contact_id", subject="source_contact_id"),),
+    derived=(
+        DerivedRows(
+            MERGES, "merge_history", owner="target_contact_id", subject="source_contact_id"
+        ),
+    ),
 )
 
 
@@ -197,7 +201,7 @@ def _role(name: str, role: str) -> Resource:
         TABLE,
         Search("/contacts/search", "data", Granularity.DAY, (("role", "=", role),)),
         by_id="/contacts/{id}",
-        owns=(("role", role),),
+        discriminator=(("role", role),),
         params=(("include_merge_history", "true"),),
     )
 
@@ -234,5 +238,5 @@ CONTACT_MERGES = Resource(
             ("merged_at", "created_at"),
         ),
     ),
-    hastens=("leads", "users"),
+    early_signal_of=("leads", "users"),
 )

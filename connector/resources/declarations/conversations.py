@@ -328,5 +328,5 @@ DELETED_CONVERSATIONS = Resource(
     "deleted_conversations",
     TABLE,
     Deletions("/conversations/deleted", "conversations"),
-    hastens=("conversations",),
+    early_signal_of=("conversations",),
 )

@@ -30,7 +30,7 @@ AT_EVERY_RUN = 40  # requests: so many a run spends on passes without a night be
 # -- owed whatever it costs ------------------------------------------------------------------
 
 
-def owe(
+def note_due(
     conn: sa.Connection, selected: Iterable[Resource], inputs: mapping.Inputs, demand: Demand
 ) -> None:
     """Note which resources owe a full pass: new ones, remapped ones, and with ``full`` all.
@@ -89,8 +89,8 @@ def _begin_anew(
     Without a demand the limit stays as it is.
     """
     mapping.forget(conn, resource)
-    candidates.reveal(conn, resource.table)
-    state.drop_windows(conn, resource.name)
+    candidates.relist(conn, resource.table)
+    state.drop_partitions(conn, resource.name)
     state.advance(
         conn,
         resource.name,

@@ -18,7 +18,7 @@ def is_tolerated(
 
     A feed that is refused only hastened what full passes find as well.
     """
-    if resource.hastens and meaning(error, Asked.FEED) is Meaning.TOLERATED:
+    if resource.early_signal_of and meaning(error, Asked.FEED) is Meaning.TOLERATED:
         return True
     return resource.optional and is_closed(error) and not asked_for and not read_before
 

@@ -24,7 +24,7 @@ from connector.intercom.paging.styles import (
 )
 from connector.intercom.refusals import Asked, Meaning, is_spoilt, meaning
 from connector.resources.lists import Record
-from connector.resources.resource import Catalogue, Log, Part, Snapshot, Sweep
+from connector.resources.resource import Catalogue, FullScan, Log, Part, Snapshot
 from connector.sync.readings.holes import doubt, keep_gaps
 from connector.sync.readings.relist import ask
 from connector.sync.resource_pass import Pass
@@ -120,7 +120,7 @@ async def log(work: Pass, reading: Log, *, full: bool) -> None:
     await work.writer.commit(work.succeeded(work.began_at(), full=full))
 
 
-async def sweep(work: Pass, reading: Sweep) -> None:
+async def sweep(work: Pass, reading: FullScan) -> None:
     """Every object by the scroll, or by the list where the scroll is not to be had."""
     try:
         await _complete(work, pages(work.client, Scroll(reading.scroll, reading.key)))

@@ -19,12 +19,12 @@ from connector.resources.resource import (
     Activities,
     Catalogue,
     Deletions,
+    FullScan,
     Log,
     Members,
     PerContact,
     Search,
     Snapshot,
-    Sweep,
 )
 from connector.sync.planning import plan
 from connector.sync.readings import contradictions
@@ -50,7 +50,7 @@ async def run_pass(work: Pass, *, full: bool) -> None:
             await catalogue(work, reading)
         case Log() as reading:
             await log(work, reading, full=full)
-        case Sweep() as reading:
+        case FullScan() as reading:
             await sweep(work, reading)
         case Search() as reading if full:
             await windows(work, reading)

@@ -27,4 +27,4 @@ async def ask(work: Pass, *effects: Effect) -> None:
 async def unanswered(work: Pass, after: str) -> list[str]:
     """Candidates that nobody asked for yet, one batch, in the order of their ids."""
     name = work.resource.name
-    return await work.writer.do(lambda c: candidates.nominees(c, name, after, BATCH_OBJECTS))
+    return await work.writer.do(lambda c: candidates.unanswered(c, name, after, BATCH_OBJECTS))

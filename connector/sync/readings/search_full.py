@@ -92,8 +92,8 @@ async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
     began_at, since = work.began_at(), progress.plan_since
 
     def begin(conn: sa.Connection) -> None:
-        state.drop_windows(conn, name)
-        state.replace_windows(conn, name, [], [plan.first_window(since)])
+        state.drop_partitions(conn, name)
+        state.replace_partitions(conn, name, [], [plan.first_window(since)])
         state.advance(conn, name, plan_began_at=began_at, plan_mapping=work.salt.hex())
 
     await work.writer.do(begin)
@@ -116,10 +116,10 @@ async def _is_short(work: Pass, reading: Search, missing: int) -> bool:
 
 
 def _reopen_edges(conn: sa.Connection, name: str) -> None:
-    edges = [span.upper for span in state.windows(conn, name) if span.upper != state.OPEN_UPPER]
+    edges = [span.upper for span in state.all_spans(conn, name) if span.upper != state.OPEN_UPPER]
     day = timedelta(days=1)
     spans = [Span(edge - day - timedelta(seconds=1), edge + 2 * day) for edge in edges]
-    state.replace_windows(conn, name, [], spans)
+    state.replace_partitions(conn, name, [], spans)
 
 
 @dataclass
@@ -152,7 +152,7 @@ class _Reader:
     async def read_open_windows(self) -> None:
         """Read them, and those that they are divided into."""
         name = self.work.resource.name
-        spans = await self.work.writer.do(lambda conn: state.windows(conn, name, finished=False))
+        spans = await self.work.writer.do(lambda conn: state.all_spans(conn, name, finished=False))
         async with task_group() as self._group:
             self._put(spans)
         if self._failed:  # the others are read; these stay open for the next run
@@ -319,7 +319,7 @@ class _Reader:
         if len(parts) == 1:
             return False
         await work.writer.do(
-            lambda conn: state.replace_windows(conn, work.resource.name, [old], parts)
+            lambda conn: state.replace_partitions(conn, work.resource.name, [old], parts)
         )
         window.span = parts[0]
         self._put(parts[1:])

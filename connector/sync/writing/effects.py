@@ -43,7 +43,7 @@ class Advance:
     def apply(self, conn: sa.Connection, gone: Gone) -> int:
         state.advance(conn, self.resource, **self.values)
         if self.ends_plan:
-            state.drop_windows(conn, self.resource)
+            state.drop_partitions(conn, self.resource)
         return 0
 
 
@@ -55,7 +55,7 @@ class FinishPartition:
     span: Span
 
     def apply(self, conn: sa.Connection, gone: Gone) -> int:
-        state.finish_window(conn, self.resource, self.span)
+        state.finish_partition(conn, self.resource, self.span)
         return 0
 
 
@@ -168,7 +168,7 @@ class NoteOmitted:
     by: str = ""
 
     def apply(self, conn: sa.Connection, gone: Gone) -> int:
-        number = candidates.nominate(
+        number = candidates.add_omitted(
             conn,
             gone.loader.names,
             self.resource,
@@ -214,7 +214,7 @@ class NoteUnlisted:
     now: datetime
 
     def apply(self, conn: sa.Connection, gone: Gone) -> int:
-        candidates.acquit(conn, self.resource, self.shown, self.now)
+        candidates.note_unlisted(conn, self.resource, self.shown, self.now)
         candidates.drop_unanswered(conn, self.resource.name, self.answered)
         return 0
 

@@ -179,7 +179,7 @@ class Writer:
             return merged, deleted
 
         loop = asyncio.get_running_loop()
-        tombstones = _keys(submission) if table.buries else []
+        tombstones = _keys(submission) if table.tombstone else []
         batch, derived = await loop.run_in_executor(self._encoder, encoded or encode)
         merged, deleted = await self.do(work)
         for name in merged.held:

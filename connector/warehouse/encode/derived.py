@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from connector.resources.lists import Record
-from connector.resources.resource import Table, Told
+from connector.resources.resource import DerivedRows, Table
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.encode.encoder import encode, row_keys
 from connector.warehouse.encode.exclusions import NONE, Exclusions
@@ -23,7 +23,7 @@ def batches(
 ) -> list[tuple[Batch, list[str]]]:
     """For each kind of row that these records tell of: a batch, and the ids it tells of."""
     found = []
-    for told in table.tells:
+    for told in table.derived:
         rows: list[Record] = []
         moments: list[datetime] = []
         for record, moment in zip(records, read_at, strict=True):
@@ -50,12 +50,12 @@ def successions(
             [at] * len(merged),
             exclusions,
         )
-        for told in table.tells
+        for told in table.derived
     ]
 
 
 def _batch(
-    told: Told, rows: Sequence[Record], moments: Sequence[datetime], exclusions: Exclusions
+    told: DerivedRows, rows: Sequence[Record], moments: Sequence[datetime], exclusions: Exclusions
 ) -> tuple[Batch, list[str]]:
     batch = encode(told.table, rows, moments, None, exclusions)
     return batch, row_keys(told.table, rows)[0]

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from connector.resources.lists import MISSING, Record
-from connector.resources.resource import Child, Column, Table, Told
+from connector.resources.resource import Child, Column, DerivedRows, Table
 from connector.warehouse.encode.batch import Batch, Staged
 from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.encode.keys import id_texts, row_key, shown
@@ -182,14 +182,14 @@ def _encode_rows(
             columns[table.truncated] = _truncated(elements, whole)
         _encode_child(batch, child, ids, elements, whole, given["_read_at"], left, owner)
         columns[f"_whole_{child.table.name}"] = flags(whole)
-    for told in table.tells:
+    for told in table.derived:
         _keep_untold(told, rows, left)
     residue(shape, found, left)
     columns |= given
     batch.staged[table.name] = _stage(columns, len(rows), left)
 
 
-def _keep_untold(told: Told, rows: Sequence[Record], left: Leftovers) -> None:
+def _keep_untold(told: DerivedRows, rows: Sequence[Record], left: Leftovers) -> None:
     """What stands where rows of another table should, and can be none of them, is kept here."""
     for row, record in enumerate(rows):
         listed = record.get(told.path)
@@ -197,7 +197,7 @@ def _keep_untold(told: Told, rows: Sequence[Record], left: Leftovers) -> None:
             left.misfit(row, (told.path,), listed)
 
 
-def _tells(told: Told, listed: Any) -> bool:
+def _tells(told: DerivedRows, listed: Any) -> bool:
     return type(listed) is list and all(
         type(element) is dict and row_key(told.table, element) is not None for element in listed
     )

@@ -60,7 +60,7 @@ def sources(table: Table) -> tuple[str, ...]:
 
 
 def _tells_of(telling: Table, table: Table) -> bool:
-    return bool(telling.buries) and subject_of(telling) is table
+    return bool(telling.tombstone) and subject_of(telling) is table
 
 
 @cache
@@ -129,7 +129,7 @@ def found_gone(
     query = (
         f"SELECT DISTINCT ON (n.id) n.id, n.resource, {_owner(table)}, n.answer,"
         " coalesce(n.deleted_at, n.answered_at), n.deleted_at IS NOT NULL"
-        f" FROM {names('sync_nominees')} n"
+        f" FROM {names('sync_deletion_candidates')} n"
         f" JOIN {names(table.name)} o ON o.id = n.id"
         f" WHERE n.resource = ANY(%(sources)s) AND n.answer IS NOT NULL{only}"
         " ORDER BY n.id, n.deleted_at NULLS LAST, n.answered_at DESC"
@@ -142,7 +142,7 @@ def _drop_settled(conn: sa.Connection, names: Names, table: Table, lag: timedelt
     """Drop candidates that are no living rows, and those that were read since."""
     execute(
         conn,
-        f"DELETE FROM {names('sync_nominees')} n"
+        f"DELETE FROM {names('sync_deletion_candidates')} n"
         " WHERE n.resource = ANY(%(sources)s) AND n.answer IS NOT NULL"
         f" AND NOT EXISTS (SELECT FROM {names(table.name)} o WHERE o.id = n.id"
         f" AND {living('o')} AND (o._read_at IS NULL"
@@ -153,8 +153,8 @@ def _drop_settled(conn: sa.Connection, names: Names, table: Table, lag: timedelt
 
 def _owner(table: Table) -> str:
     """SQL for the name of the resource that a row ``o`` belongs to."""
-    shared = [r for r in owners(table) if r.owns]
-    alone = [r for r in owners(table) if not r.owns]
+    shared = [r for r in owners(table) if r.discriminator]
+    alone = [r for r in owners(table) if not r.discriminator]
     default = literal(alone[0].name) if alone else "n.resource"
     if not shared:
         return default
@@ -243,7 +243,7 @@ def let_go(conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
     if not ids:
         return
     digests.forget(conn, table, ids)
-    candidates.reveal(conn, table, ids)
+    candidates.relist(conn, table, ids)
     candidates.dismiss(conn, sources(table), ids)
     state.settle(conn, keyed_by(table), ids)
 

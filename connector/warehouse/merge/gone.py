@@ -156,7 +156,7 @@ class Gone:
 
         What lives becomes a candidate. Returns how many were marked.
         """
-        if not tombstones.buries or at is None or not keys:
+        if not tombstones.tombstone or at is None or not keys:
             return 0
         table = subject_of(tombstones)
         marked = self.loader.mark_merged(conn, tombstones, keys, at, self.run_id)

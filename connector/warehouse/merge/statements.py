@@ -67,8 +67,8 @@ def mark_deleted(names: Names, table: Table) -> str:
 
 def subject_of(tombstones: Table) -> Table:
     """The table whose rows tombstones say are gone."""
-    assert tombstones.buries
-    return TABLE_BY_NAME[tombstones.column(tombstones.buries[0]).refers_to]
+    assert tombstones.tombstone
+    return TABLE_BY_NAME[tombstones.column(tombstones.tombstone[0]).refers_to]
 
 
 def mark_merged(names: Names, tombstones: Table) -> str:
@@ -77,8 +77,8 @@ def mark_merged(names: Names, tombstones: Table) -> str:
     Living rows are left alone. Ids come back with whether they were not deleted until now.
     Parameters: the time where the row tells none, the run, keys of the tombstones.
     """
-    assert tombstones.buries
-    subject, when = map(quote, tombstones.buries)
+    assert tombstones.tombstone
+    subject, when = map(quote, tombstones.tombstone)
     target = subject_of(tombstones).name
     return f"""
         UPDATE {names(target)} o
@@ -94,8 +94,8 @@ def living_merged(names: Names, tombstones: Table) -> str:
 
     Parameter: keys of the tombstones.
     """
-    assert tombstones.buries
-    subject, when = map(quote, tombstones.buries)
+    assert tombstones.tombstone
+    subject, when = map(quote, tombstones.tombstone)
     target = subject_of(tombstones).name
     return (
         f"SELECT o.id, v.{when} FROM {names(tombstones.name)} v JOIN {names(target)} o"

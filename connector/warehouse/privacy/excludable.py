@@ -182,7 +182,7 @@ def _link_home(link: Link) -> _Home:
 def _needed() -> Iterator[tuple[str, str, str]]:
     """Columns that the sync reads back: table, column, what for."""
     for resource in RESOURCES:
-        for column, _ in resource.owns:
+        for column, _ in resource.discriminator:
             yield resource.table.name, column, "it tells the resources of the table apart"
         if isinstance(resource.reading, PerContact):
             if resource.reading.counted:

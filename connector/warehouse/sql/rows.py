@@ -13,7 +13,7 @@ def living(row: str = "") -> str:
 
 def owned(resource: Resource, row: str = "") -> str:
     """The rows, of that alias, are the resource's own among those that share its table."""
-    own = [f"{_of(row)}{quote(name)} = {literal(value)}" for name, value in resource.owns]
+    own = [f"{_of(row)}{quote(name)} = {literal(value)}" for name, value in resource.discriminator]
     return " AND ".join(own) or "true"
 
 

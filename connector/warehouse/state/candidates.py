@@ -18,7 +18,8 @@ from connector.warehouse.sql.names import Names, quote
 from connector.warehouse.sql.rows import living, own_living
 from connector.warehouse.sql.types import TEXTS
 from connector.warehouse.state.partitions import Span
-from connector.warehouse.state.tables import HIDDEN, NOMINEES
+from connector.warehouse.state.tables import DELETION_CANDIDATES as CANDIDATES
+from connector.warehouse.state.tables import UNLISTED
 
 RARELY = timedelta(days=28)
 """So long an object that lists hide and reads by id show is left alone, after two reads."""
@@ -26,7 +27,7 @@ RARELY = timedelta(days=28)
 GONE, ARCHIVED, MERGED, TOLD = "gone", "archived", "merged", "told"  # what was found out
 
 
-def nominate(
+def add_omitted(
     conn: sa.Connection,
     names: Names,
     resource: Resource,
@@ -43,9 +44,9 @@ def nominate(
     What ``seen`` names is hidden no more.
     """
     table = resource.table
-    reveal(conn, table, seen)
+    relist(conn, table, seen)
     query = (
-        f"INSERT INTO {names('sync_nominees')} (resource, id)"
+        f"INSERT INTO {names('sync_deletion_candidates')} (resource, id)"
         f" SELECT %(name)s, t.id FROM {_omitted(names, resource, span, by)}"
         " ORDER BY t.id ON CONFLICT DO NOTHING"
     )
@@ -84,22 +85,22 @@ def _omitted(names: Names, resource: Resource, span: Span | None, by: str) -> st
         conditions.append(f"({within} OR {cut} IS NULL)" if span.lower.year == 1 else within)
     conditions += [
         "NOT EXISTS (SELECT FROM unnest(CAST(%(seen)s AS text[])) s (id) WHERE s.id = t.id)",
-        f"NOT EXISTS (SELECT FROM {names('sync_hidden')} h WHERE h.table_name = %(table)s"
+        f"NOT EXISTS (SELECT FROM {names('sync_unlisted')} h WHERE h.table_name = %(table)s"
         " AND h.id = t.id AND h.reads > 1 AND h.read_at > %(rarely)s)",
     ]
     return f"{names(table.name)} t WHERE {' AND '.join(conditions)}"
 
 
-def nominees(conn: sa.Connection, resource: str, after: str, most: int) -> list[str]:
+def unanswered(conn: sa.Connection, resource: str, after: str, most: int) -> list[str]:
     """The nominees of a resource that nobody asked for yet, by id, from behind ``after``."""
     query = (
-        sa.select(NOMINEES.c.id)
+        sa.select(CANDIDATES.c.id)
         .where(
-            NOMINEES.c.resource == resource,
-            NOMINEES.c.answer.is_(None),
-            NOMINEES.c.id > after,
+            CANDIDATES.c.resource == resource,
+            CANDIDATES.c.answer.is_(None),
+            CANDIDATES.c.id > after,
         )
-        .order_by(NOMINEES.c.id)
+        .order_by(CANDIDATES.c.id)
         .limit(most)
     )
     return list(conn.execute(query).scalars())
@@ -122,7 +123,7 @@ def answer(
         return
     own = "coalesce(excluded.deleted_at, n.deleted_at)"
     statement = (
-        f"INSERT INTO {names(NOMINEES.name)} AS n (resource, id, answer, answered_at, deleted_at)"
+        f"INSERT INTO {names(CANDIDATES.name)} AS n (resource, id, answer, answered_at, deleted_at)"
         " SELECT %(resource)s, v.id, %(what)s, %(at)s, v.went_at"
         " FROM unnest(%(ids)s::text[], %(times)s::timestamptz[]) v (id, went_at)"
         f" JOIN {names(table.name)} o ON o.id = v.id WHERE {living('o')} ORDER BY v.id"
@@ -144,32 +145,34 @@ def dismiss(
 
     A list asked for within ``lag`` of the time at which one was found to be gone says nothing.
     """
-    statement = sa.delete(NOMINEES).where(
-        NOMINEES.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
-        NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+    statement = sa.delete(CANDIDATES).where(
+        CANDIDATES.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
+        CANDIDATES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
     )
     if shown_at is not None:
-        since = sa.func.coalesce(NOMINEES.c.deleted_at, NOMINEES.c.answered_at)
+        since = sa.func.coalesce(CANDIDATES.c.deleted_at, CANDIDATES.c.answered_at)
         statement = statement.where(sa.or_(since.is_(None), since < shown_at - lag))
     conn.execute(statement)
 
 
 def answered(conn: sa.Connection, resources: Collection[str], ids: Collection[str]) -> set[str]:
     """Those of these that are candidates about which something was found out."""
-    query = sa.select(NOMINEES.c.id).where(
-        NOMINEES.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
-        NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
-        NOMINEES.c.answer.is_not(None),
+    query = sa.select(CANDIDATES.c.id).where(
+        CANDIDATES.c.resource == sa.any_(sa.literal(list(resources), TEXTS)),
+        CANDIDATES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+        CANDIDATES.c.answer.is_not(None),
     )
     return set(conn.execute(query).scalars())
 
 
 def doubted(conn: sa.Connection) -> set[str]:
     """Names of the resources, or tables, that have candidates."""
-    return set(conn.execute(sa.select(NOMINEES.c.resource).distinct()).scalars())
+    return set(conn.execute(sa.select(CANDIDATES.c.resource).distinct()).scalars())
 
 
-def acquit(conn: sa.Connection, resource: Resource, ids: Sequence[str], read_at: datetime) -> None:
+def note_unlisted(
+    conn: sa.Connection, resource: Resource, ids: Sequence[str], read_at: datetime
+) -> None:
     """A read by id showed these alive: lists hide them."""
     if not ids:
         return
@@ -177,11 +180,11 @@ def acquit(conn: sa.Connection, resource: Resource, ids: Sequence[str], read_at:
         {"table_name": resource.table.name, "id": key, "read_at": read_at, "reads": 1}
         for key in sorted(ids)
     ]
-    new = insert(HIDDEN)
+    new = insert(UNLISTED)
     conn.execute(
         new.on_conflict_do_update(
             index_elements=["table_name", "id"],
-            set_={"read_at": new.excluded.read_at, "reads": HIDDEN.c.reads + 1},
+            set_={"read_at": new.excluded.read_at, "reads": UNLISTED.c.reads + 1},
         ),
         rows,
     )
@@ -190,17 +193,17 @@ def acquit(conn: sa.Connection, resource: Resource, ids: Sequence[str], read_at:
 def drop_unanswered(conn: sa.Connection, resource: str, ids: Sequence[str]) -> None:
     """Those of these about which nothing was found out are no candidates any more."""
     conn.execute(
-        sa.delete(NOMINEES).where(
-            NOMINEES.c.resource == resource,
-            NOMINEES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
-            NOMINEES.c.answer.is_(None),
+        sa.delete(CANDIDATES).where(
+            CANDIDATES.c.resource == resource,
+            CANDIDATES.c.id == sa.any_(sa.literal(list(ids), TEXTS)),
+            CANDIDATES.c.answer.is_(None),
         )
     )
 
 
-def reveal(conn: sa.Connection, table: Table, ids: Iterable[str] | None = None) -> None:
+def relist(conn: sa.Connection, table: Table, ids: Iterable[str] | None = None) -> None:
     """These, or all of a table, count as hidden no more: gone, or to be asked for again."""
-    statement = sa.delete(HIDDEN).where(HIDDEN.c.table_name == table.name)
+    statement = sa.delete(UNLISTED).where(UNLISTED.c.table_name == table.name)
     if ids is not None:
-        statement = statement.where(HIDDEN.c.id == sa.any_(sa.literal(list(ids), TEXTS)))
+        statement = statement.where(UNLISTED.c.id == sa.any_(sa.literal(list(ids), TEXTS)))
     conn.execute(statement)

@@ -86,7 +86,7 @@ def fills(resource: Resource) -> frozenset[str]:
     if within:
         return frozenset(_below(_part(resource)))
     beside = {_within(other) for other in RESOURCES if other.table is table} - {""}
-    found = {table.name} | {told.table.name for told in table.tells}
+    found = {table.name} | {told.table.name for told in table.derived}
     parts: tuple[Link | Child, ...] = (*table.links, *table.children)
     for part in parts:
         if part.path not in beside:

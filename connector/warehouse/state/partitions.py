@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.warehouse.sql.types import INSTANT
-from connector.warehouse.state.tables import WINDOWS
+from connector.warehouse.state.tables import PARTITIONS
 
 OPEN_LOWER = datetime(1, 1, 1, tzinfo=UTC)
 OPEN_UPPER = datetime(9999, 12, 31, tzinfo=UTC)
@@ -31,27 +31,27 @@ def _stored_bound(bound: datetime) -> datetime | str:
     return {OPEN_LOWER: "-infinity", OPEN_UPPER: "infinity"}.get(bound, bound)
 
 
-def windows(conn: sa.Connection, resource: str, *, finished: bool | None = None) -> list[Span]:
+def all_spans(conn: sa.Connection, resource: str, *, finished: bool | None = None) -> list[Span]:
     """The windows of the resource's plan, oldest first; all, or only (un)finished ones."""
     query = (
         sa.select(
-            sa.func.nullif(WINDOWS.c.lower_bound, sa.literal("-infinity", INSTANT)),
-            sa.func.nullif(WINDOWS.c.upper_bound, sa.literal("infinity", INSTANT)),
+            sa.func.nullif(PARTITIONS.c.lower_bound, sa.literal("-infinity", INSTANT)),
+            sa.func.nullif(PARTITIONS.c.upper_bound, sa.literal("infinity", INSTANT)),
         )
-        .where(WINDOWS.c.resource == resource)
-        .order_by(WINDOWS.c.lower_bound)
+        .where(PARTITIONS.c.resource == resource)
+        .order_by(PARTITIONS.c.lower_bound)
     )
     if finished is not None:
-        query = query.where(WINDOWS.c.finished_at.is_not(None) == finished)
+        query = query.where(PARTITIONS.c.finished_at.is_not(None) == finished)
     return [Span(a or OPEN_LOWER, b or OPEN_UPPER) for a, b in conn.execute(query)]
 
 
-def replace_windows(
+def replace_partitions(
     conn: sa.Connection, resource: str, old: Iterable[Span], new: Sequence[Span]
 ) -> None:
     """Put finer windows in the place of coarser ones."""
     for span in old:
-        conn.execute(sa.delete(WINDOWS).where(_is(resource, span)))
+        conn.execute(sa.delete(PARTITIONS).where(_is(resource, span)))
     if new:
         rows = [
             {
@@ -61,19 +61,19 @@ def replace_windows(
             }
             for span in new
         ]
-        conn.execute(insert(WINDOWS).on_conflict_do_nothing(), rows)
+        conn.execute(insert(PARTITIONS).on_conflict_do_nothing(), rows)
 
 
-def finish_window(conn: sa.Connection, resource: str, span: Span) -> None:
+def finish_partition(conn: sa.Connection, resource: str, span: Span) -> None:
     """Note that every row of the window is written."""
-    conn.execute(sa.update(WINDOWS).where(_is(resource, span)).values(finished_at=sa.func.now()))
+    conn.execute(sa.update(PARTITIONS).where(_is(resource, span)).values(finished_at=sa.func.now()))
 
 
-def drop_windows(conn: sa.Connection, resource: str) -> None:
+def drop_partitions(conn: sa.Connection, resource: str) -> None:
     """Forget the resource's plan."""
-    conn.execute(sa.delete(WINDOWS).where(WINDOWS.c.resource == resource))
+    conn.execute(sa.delete(PARTITIONS).where(PARTITIONS.c.resource == resource))
 
 
 def _is(resource: str, span: Span) -> sa.ColumnElement[bool]:
     lower = sa.literal(_stored_bound(span.lower), INSTANT)
-    return sa.and_(WINDOWS.c.resource == resource, WINDOWS.c.lower_bound == lower)
+    return sa.and_(PARTITIONS.c.resource == resource, PARTITIONS.c.lower_bound == lower)

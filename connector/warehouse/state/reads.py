@@ -107,7 +107,7 @@ def _turns(
 def _stays(names: Names) -> str:
     """That the contact was not found to be gone; if it was not after all, it is read then."""
     return (
-        f"NOT EXISTS (SELECT FROM {names('sync_nominees')} n WHERE n.id = c.id"
+        f"NOT EXISTS (SELECT FROM {names('sync_deletion_candidates')} n WHERE n.id = c.id"
         " AND n.answer IS NOT NULL)"
     )
 

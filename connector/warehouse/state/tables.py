@@ -73,23 +73,23 @@ STATE = helper_table(
     plain("position", sa.Text(), "Page token from which a feed is read on"),
 )
 
-WINDOWS = helper_table(
-    "sync_windows",
-    "Windows of the full passes that are under way; they go when their pass has succeeded.",
+PARTITIONS = helper_table(
+    "sync_partitions",
+    "Partitions of the full passes that are under way; they go when their pass has succeeded.",
     key_column("resource", "Name of the resource"),
     sa.Column(
         "lower_bound",
         INSTANT,
         primary_key=True,
-        comment="First created_at of the window; -infinity where it has none",
+        comment="First created_at of the partition; -infinity where it has none",
     ),
     sa.Column(
         "upper_bound",
         INSTANT,
         nullable=False,
-        comment="First created_at after the window; infinity where there is none",
+        comment="First created_at after the partition; infinity where there is none",
     ),
-    plain("finished_at", INSTANT, "When the window's rows were committed; null if they were not"),
+    plain("finished_at", INSTANT, "When its rows were committed; null if they were not"),
 )
 
 PENDING = helper_table(
@@ -268,8 +268,8 @@ RELATIONS = helper_table(
     plain("comments", JSONB(), "Comments that were put on a view, by column; on itself under ''"),
 )
 
-NOMINEES = helper_table(
-    "sync_nominees",
+DELETION_CANDIDATES = helper_table(
+    "sync_deletion_candidates",
     "Deletion candidates: rows whose objects seem to be gone, and why; all that a run finds are"
     " marked deleted together at its end, or, where they are implausibly many, none.",
     key_column("resource", "Name of the resource that found it, or of its table"),
@@ -284,13 +284,13 @@ NOMINEES = helper_table(
     plain("deleted_at", INSTANT, "When it was deleted or merged, where Intercom told the time"),
 )
 
-HIDDEN = helper_table(
-    "sync_hidden",
+UNLISTED = helper_table(
+    "sync_unlisted",
     "Objects that lists omit and reads by id show, as companies without users; asked for rarely.",
     key_column("table_name", "Table of the row"),
     key_column("id", "Intercom's id of the object"),
     sa.Column("read_at", INSTANT, nullable=False, comment="When it was last read by id"),
-    sa.Column("reads", sa.Integer(), nullable=False, comment="How often, since it is hidden"),
+    sa.Column("reads", sa.Integer(), nullable=False, comment="How often, since it is unlisted"),
 )
 
 

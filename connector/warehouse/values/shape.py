@@ -38,7 +38,7 @@ class Shape:
         wrapped += [column.keys for column in table.columns if is_wrapped_list(column)]
         for path in wrapped:
             known[path[:-1]] |= WRAPPER
-        known[()] |= {told.path for told in table.tells}
+        known[()] |= {told.path for told in table.derived}
         for repeated in table.repeats:
             *outer, last = repeated.split(".")
             known.setdefault(tuple(outer), {"type"}).add(last)

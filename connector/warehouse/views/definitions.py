@@ -63,7 +63,7 @@ def makers() -> dict[str, Maker]:
         for table in TABLES
         for member, line in _families(table)
     }
-    made |= {r.name: partial(_by_role, r) for r in RESOURCES if r.owns}
+    made |= {r.name: partial(_by_role, r) for r in RESOURCES if r.discriminator}
     return made | {IDENTITIES: _identities}
 
 
@@ -75,20 +75,20 @@ def live(table: Table) -> str:
 @cache
 def selects_from() -> dict[str, str]:
     """The views that select from another one of ours, and from which."""
-    return {r.name: live(r.table) for r in RESOURCES if r.owns}
+    return {r.name: live(r.table) for r in RESOURCES if r.discriminator}
 
 
 @cache
 def customized() -> frozenset[str]:
     """The views whose columns depend on what Intercom lists."""
     names = {live(table) for table in TABLES if table.model}
-    return frozenset(names | {r.name for r in RESOURCES if r.owns and r.table.model})
+    return frozenset(names | {r.name for r in RESOURCES if r.discriminator and r.table.model})
 
 
 def views_of(table: Table) -> list[str]:
     """All views of a resource table's rows."""
-    by_role = [r.name for r in RESOURCES if r.table is table and r.owns]
-    return [live(table), *by_role, *([IDENTITIES] if table.buries else [])]
+    by_role = [r.name for r in RESOURCES if r.table is table and r.discriminator]
+    return [live(table), *by_role, *([IDENTITIES] if table.tombstone else [])]
 
 
 def _families(table: Table, line: Line = ()) -> Iterator[tuple[Table, Line]]:

@@ -1,0 +1,63 @@
+"""Internal tables by the field's words: partitions, deletion candidates, what is unlisted
+
+Revision: 0009, after 0008.
+"""
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+RENAMED = (
+    ("sync_windows", "sync_partitions"),
+    ("sync_nominees", "sync_deletion_candidates"),
+    ("sync_hidden", "sync_unlisted"),
+)
+COMMENTS = (
+    (
+        "sync_partitions",
+        "lower_bound",
+        "First created_at of the window; -infinity where it has none",
+        "First created_at of the partition; -infinity where it has none",
+    ),
+    (
+        "sync_partitions",
+        "upper_bound",
+        "First created_at after the window; infinity where there is none",
+        "First created_at after the partition; infinity where there is none",
+    ),
+    (
+        "sync_partitions",
+        "finished_at",
+        "When the window's rows were committed; null if they were not",
+        "When its rows were committed; null if they were not",
+    ),
+    (
+        "sync_unlisted",
+        "reads",
+        "How often, since it is hidden",
+        "How often, since it is unlisted",
+    ),
+)
+BEFORE = "Windows of the full passes that are under way; they go when their pass has succeeded."
+AFTER = "Partitions of the full passes that are under way; they go when their pass has succeeded."
+
+
+def upgrade() -> None:
+    for old, new in RENAMED:
+        op.rename_table(old, new)
+        op.execute(f'ALTER INDEX "{old}_pkey" RENAME TO "{new}_pkey"')
+    op.create_table_comment("sync_partitions", AFTER, existing_comment=BEFORE)
+    for table, column, before, after in COMMENTS:
+        op.alter_column(table, column, comment=after, existing_comment=before)
+
+
+def downgrade() -> None:
+    for table, column, before, after in COMMENTS:
+        op.alter_column(table, column, comment=before, existing_comment=after)
+    op.create_table_comment("sync_partitions", BEFORE, existing_comment=AFTER)
+    for old, new in RENAMED:
+        op.execute(f'ALTER INDEX "{new}_pkey" RENAME TO "{old}_pkey"')
+        op.rename_table(new, old)
