@@ -266,7 +266,7 @@ async def test_a_contact_with_very_many_events_is_written_in_pieces(
     for n in range(700):
         harness.control.track_event(contact, f"event {n}", metadata={"text": "x" * 100})
     harness.pass_time(1_000)
-    monkeypatch.setattr("connector.sync.readings.rotation.PIECE", 20_000)
+    monkeypatch.setattr("connector.sync.readings.per_contact.PIECE", 20_000)
     memory = Watched(60_000, 20_000)
     await sync(harness, memory)
     assert memory.most <= memory.total + memory.largest

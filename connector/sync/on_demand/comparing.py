@@ -29,7 +29,8 @@ from connector.resources.resource import (
 from connector.sync.fetch_by_id import AT_ONCE, complete_lists, read_objects
 from connector.sync.readings.feeds import news_of
 from connector.sync.readings.lists import catalogue_style, snapshot_pages
-from connector.sync.readings.rotation import Read, as_records, read_members, read_one
+from connector.sync.readings.members import read_members
+from connector.sync.readings.per_contact import Read, as_records, read_one
 from connector.sync.resource_pass import BATCH_RECORDS, release, size
 from connector.sync.tools.prefetch import concurrently
 from connector.sync.writing.writer import INDEX_LAG

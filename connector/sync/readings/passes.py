@@ -1,7 +1,7 @@
 """One pass over one resource, by the way it is read; every way ends in the same merge.
 
 What is due is decided in ``run``. Here are the changes of searched resources; their full passes
-are in ``windows``, lists in ``lists``, reading in turn in ``rotation``.
+are in ``search_full``, lists in ``lists``, what is read in turn in ``per_contact`` and ``members``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.feeds import activities, deletions
 from connector.sync.readings.holes import keep, read_around
 from connector.sync.readings.lists import catalogue, log, snapshot, sweep
-from connector.sync.readings.rotation import members, per_contact
+from connector.sync.readings.members import members
+from connector.sync.readings.per_contact import per_contact
 from connector.sync.readings.search_full import windows
 from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.prefetch import prefetch

@@ -1,7 +1,7 @@
-"""Passes that read one contact or one group after the other, because there is no list of all.
+"""Lists that Intercom shows for one contact at a time: each contact is read in turn.
 
-Each is read in turn: what was never read, what changed since, and, spread evenly over the days of
-a sweep, everything again. When each was last read is kept in ``sync_reads``.
+What was never read comes first, then what changed since, and, spread evenly over the days of the
+refresh interval, everything again. When each was last read is kept in ``sync_reads``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -22,32 +21,25 @@ from connector.errors import (
     IntercomError,
     MergedError,
     NotFoundError,
-    RowRefusedError,
-    SpoiltPageError,
 )
 from connector.intercom.client import Client
 from connector.intercom.memory import Share
-from connector.intercom.paging.search import Window
-from connector.intercom.paging.search_holes import Around, Hole
 from connector.intercom.paging.styles import (
-    CursorSearch,
     EventPages,
     NumberedPages,
-    Page,
     Style,
     WholeList,
     pages,
 )
-from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
+from connector.intercom.refusals import MANY, Asked, Meaning, meaning
 from connector.intercom.retry import QUICK
 from connector.jsontext import decode
-from connector.resources.resource import Members, PerContact
+from connector.resources.resource import PerContact
 from connector.sync.fetch_by_id import AT_ONCE
-from connector.sync.planning import plan
+from connector.sync.readings.in_turn import Lack, began_at_of, holding
 from connector.sync.resource_pass import BATCH_BYTES, Pass
-from connector.sync.tools.ids import Ids
-from connector.sync.tools.prefetch import batched, concurrently, prefetch
-from connector.sync.writing.effects import Advance, Doubt, Effect, NoteRead, Postpone
+from connector.sync.tools.prefetch import batched, concurrently
+from connector.sync.writing.effects import Doubt, NoteRead, Postpone
 from connector.sync.writing.writer import Writer
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
@@ -60,20 +52,14 @@ logger = logging.getLogger(__name__)
 BATCH_CONTACTS = 100  # contacts whose answers are written together
 PIECE = 1 << 19  # bytes of one contact's rows that are written before its list has ended
 FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
-GROUPS_AT_ONCE = 4  # the ids of all their members are held
-CHEAP = 60  # requests: so few are spent on the members of all groups at every run
-AGAIN = timedelta(hours=20)  # else a night must lie between
 DOUBTED_READS = 1  # so often a list that is shorter than counted is not believed to be complete
 READS_SOON = 2  # so often the very next run asks for it again, then ever more rarely
 READS_MOST = 6  # after so many the count is taken to be wrong
 
 
-# -- contacts --------------------------------------------------------------------------------
-
-
 async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     """Read the contacts whose turn it is."""
-    began_at = await _began_at(work, full)
+    began_at = await began_at_of(work, full)
     async for found in _read_all(work, reading, _turns(work, reading, began_at, full)):
         await _submit(work, reading, found)
     await work.writer.commit(work.succeeded(began_at, full=full))
@@ -144,18 +130,6 @@ async def _share(work: Pass, began_at: datetime) -> int:
     number = await work.writer.do(lambda conn: reads.contacts(conn, names))
     # Rounded up: the rest of a fraction is lost, as what counts is the time since the last run.
     return math.ceil(number * min(1.0, (began_at - fresh) / work.refresh_interval))
-
-
-async def _began_at(work: Pass, full: bool) -> datetime:
-    """When this pass began; a full one that was interrupted goes on from its first instant."""
-    if not full:
-        return work.began_at()
-    if work.progress.plan_began_at is not None:
-        return work.progress.plan_began_at
-    began_at, name = work.began_at(), work.resource.name
-    values = {"plan_began_at": began_at, "plan_mapping": work.salt.hex()}
-    await work.writer.commit(Advance(name, values))
-    return began_at
 
 
 class Read:
@@ -333,16 +307,7 @@ async def _doubted(work: Pass, found: Read, now: datetime) -> Collection[str]:
     return await work.writer.do(look)
 
 
-@dataclass(frozen=True)
-class _Lack:
-    """A list that is shorter than Intercom counts; ``believed`` once it said so again."""
-
-    counted: int
-    believed: bool
-    noted: Short
-
-
-async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) -> dict[str, _Lack]:
+async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) -> dict[str, Lack]:
     """Contacts whose lists are shorter than counted: asked for again soon, then more rarely."""
     if not reading.counted or not found.lists:
         return {}
@@ -353,7 +318,7 @@ async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) ->
     if lacking:
         logger.warning("%s: %d lists are shorter than Intercom counts", name, len(lacking))
     return {
-        key: _Lack(counted, before >= DOUBTED_READS, Short(before + 1, now + _again_after(before)))
+        key: Lack(counted, before >= DOUBTED_READS, Short(before + 1, now + _again_after(before)))
         for key, (counted, before) in lacking.items()
         if before < READS_MOST
     }
@@ -365,149 +330,10 @@ def _again_after(before: int) -> timedelta:
 
 
 def as_records(
-    reading: PerContact, key: str, texts: Sequence[bytes], lack: _Lack | None = None
+    reading: PerContact, key: str, texts: Sequence[bytes], lack: Lack | None = None
 ) -> list[Mapping[str, Any]]:
     """Rows of their own with the contact's id, or a record of the contact that holds the list."""
     elements = [decode(text) for text in texts]
     if reading.within:
-        return [_holding(key, reading.within, elements, lack)]
+        return [holding(key, reading.within, elements, lack)]
     return [{**element, "contact_id": key} for element in elements]
-
-
-def _holding(
-    key: str, path: str, elements: Sequence[Any], lack: _Lack | None = None
-) -> Mapping[str, Any]:
-    """A record that holds the list; shorter than counted, it is complete only if believed."""
-    *outer, last = path.split(".")
-    value: dict[str, Any] = {last: list(elements), "total_count": len(elements)}
-    if lack:
-        value |= {"total_count": lack.counted, "has_more": not lack.believed}
-    for step in reversed(outer):
-        value = {step: value}
-    return {"id": key, **value}
-
-
-# -- groups ----------------------------------------------------------------------------------
-
-
-async def members(work: Pass, reading: Members, *, full: bool) -> None:
-    """Read the members of the groups whose turn it is; a group's list counts only if whole."""
-    began_at = await _began_at(work, full)
-    name, table = work.resource.name, work.resource.table
-    names = work.writer.loader.names
-    groups = await work.writer.do(lambda conn: reads.groups(conn, names, name, table.name))
-    cheap = sum(group.elements // 150 + 1 for group in groups) <= CHEAP
-
-    pending = await work.writer.do(lambda conn: state.pending(conn))
-    waiting = {entry.id for entry in pending if entry.resource == name}
-
-    async def due() -> AsyncIterator[str]:
-        for group in groups:
-            age = began_at - group.read_at if group.read_at else None
-            again = age is None or cheap or age > AGAIN or (full and age > timedelta())
-            if again or group.id in waiting:
-                yield group.id
-
-    failed: list[IntercomError] = []
-    read = 0
-    async for errors in concurrently(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
-        read += not errors
-        failed += errors
-        if not read and len(failed) == MANY:
-            break
-    if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
-        raise failed[0]  # for each of many, or not permitted at all: no matter of the groups
-    await work.writer.commit(work.succeeded(began_at, full=full))
-
-
-async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
-    """Read the members of these groups, whether or not it is their turn."""
-    for key in ids:
-        await _read_group(work, reading, key)
-
-
-async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomError]:
-    """Read the members of one group; the error if they cannot be read, and it is pending then."""
-    name = work.resource.name
-    try:
-        members = await _members(work.client, reading, key)
-    except IntercomError as error:
-        if meaning(error, Asked.BESIDE) not in (Meaning.PENDING, Meaning.GONE):
-            raise
-        await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
-        return [error]
-
-    def record(some: Sequence[str | None]) -> Mapping[str, Any]:
-        return _holding(key, reading.within, [{"id": one} for one in some])
-
-    try:
-        read_at = members.read_at or work.client.clock.now()
-        submission = work.submission()
-        submission.effects = (_noted(work, key, members, read_at),)
-        listed = [*members.ids, *members.unknown]
-        await work.writer.submit_list(submission, record, listed, read_at)
-    except RowRefusedError as error:
-        await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
-    work.changed()
-    return []
-
-
-@dataclass
-class _Members:
-    """The members of a group, and how many of them no page shows."""
-
-    ids: Ids = field(default_factory=Ids)
-    nameless: int = 0
-    read_at: datetime | None = None
-    missing: int = 0
-    reason: str = ""
-
-    @property
-    def unknown(self) -> list[None]:
-        """What stands for members that are not known by id, so that the list is not whole."""
-        return [None] if self.missing or self.nameless else []
-
-    def add(self, page: Page) -> None:
-        """Of what the page shows only the ids are kept."""
-        self.read_at = self.read_at or page.requested_at
-        named = [str(head.id) for head in page.heads if type(head.id) in (str, int)]
-        self.ids.add(named)
-        self.nameless += len(page.heads) - len(named) + page.bad
-        page.release()
-
-
-async def _members(client: Client, reading: Members, key: str) -> _Members:
-    wanted = {"field": reading.field, "operator": "=", "value": key}
-    body = {"query": wanted, "sort": {"field": "created_at", "order": "ascending"}}
-    style = CursorSearch(reading.path, reading.key, body)
-    found = _Members()
-    try:
-        async for page in prefetch(pages(client, style), 2):
-            found.add(page)
-    except SpoiltPageError:
-        unit = plan.granularity(reading, client.version)
-        around, found = Around(client, style, [wanted], unit), _Members()
-        async for page in around.read(Hole("created_at", Window())):
-            found.add(page)
-        holes = list(around.holes.values())
-        found.missing = sum(hole.number or 1 for hole in holes)
-        found.reason = "; ".join(hole.reason for hole in holes)
-    return found
-
-
-def _noted(work: Pass, key: str, members: _Members, read_at: datetime) -> Effect:
-    """A group of which all members are known is read; one with a hole must be read again."""
-    name = work.resource.name
-    if members.missing:
-        return Postpone(name, {key: members.reason}, work.now())
-    return NoteRead(name, {key: read_at}, len(members.ids))
-
-
-async def read_members(
-    client: Client, reading: Members, key: str
-) -> tuple[Mapping[str, Any], datetime, int]:
-    """A record of the group that holds its members, when it was asked for, and how many."""
-    found = await _members(client, reading, key)
-    ids = [*found.ids, *found.unknown]
-    record = _holding(key, reading.within, [{"id": one} for one in ids])
-    return record, found.read_at or client.clock.now(), len(ids)

@@ -1,0 +1,160 @@
+"""The members of groups, which Intercom shows for one group at a time, by a search."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from connector.errors import (
+    IntercomError,
+    RowRefusedError,
+    SpoiltPageError,
+)
+from connector.intercom.client import Client
+from connector.intercom.paging.search import Window
+from connector.intercom.paging.search_holes import Around, Hole
+from connector.intercom.paging.styles import (
+    CursorSearch,
+    Page,
+    pages,
+)
+from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
+from connector.resources.resource import Members
+from connector.sync.planning import plan
+from connector.sync.readings.in_turn import began_at_of, holding
+from connector.sync.resource_pass import Pass
+from connector.sync.tools.ids import Ids
+from connector.sync.tools.prefetch import concurrently, prefetch
+from connector.sync.writing.effects import Effect, NoteRead, Postpone
+from connector.warehouse import state
+from connector.warehouse.state import reads
+
+GROUPS_AT_ONCE = 4  # the ids of all their members are held
+CHEAP = 60  # requests: so few are spent on the members of all groups at every run
+AGAIN = timedelta(hours=20)  # else a night must lie between
+
+
+async def members(work: Pass, reading: Members, *, full: bool) -> None:
+    """Read the members of the groups whose turn it is; a group's list counts only if whole."""
+    began_at = await began_at_of(work, full)
+    name, table = work.resource.name, work.resource.table
+    names = work.writer.loader.names
+    groups = await work.writer.do(lambda conn: reads.groups(conn, names, name, table.name))
+    cheap = sum(group.elements // 150 + 1 for group in groups) <= CHEAP
+
+    pending = await work.writer.do(lambda conn: state.pending(conn))
+    waiting = {entry.id for entry in pending if entry.resource == name}
+
+    async def due() -> AsyncIterator[str]:
+        for group in groups:
+            age = began_at - group.read_at if group.read_at else None
+            again = age is None or cheap or age > AGAIN or (full and age > timedelta())
+            if again or group.id in waiting:
+                yield group.id
+
+    failed: list[IntercomError] = []
+    read = 0
+    async for errors in concurrently(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
+        read += not errors
+        failed += errors
+        if not read and len(failed) == MANY:
+            break
+    if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
+        raise failed[0]  # for each of many, or not permitted at all: no matter of the groups
+    await work.writer.commit(work.succeeded(began_at, full=full))
+
+
+async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
+    """Read the members of these groups, whether or not it is their turn."""
+    for key in ids:
+        await _read_group(work, reading, key)
+
+
+async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomError]:
+    """Read the members of one group; the error if they cannot be read, and it is pending then."""
+    name = work.resource.name
+    try:
+        members = await _members(work.client, reading, key)
+    except IntercomError as error:
+        if meaning(error, Asked.BESIDE) not in (Meaning.PENDING, Meaning.GONE):
+            raise
+        await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
+        return [error]
+
+    def record(some: Sequence[str | None]) -> Mapping[str, Any]:
+        return holding(key, reading.within, [{"id": one} for one in some])
+
+    try:
+        read_at = members.read_at or work.client.clock.now()
+        submission = work.submission()
+        submission.effects = (_noted(work, key, members, read_at),)
+        listed = [*members.ids, *members.unknown]
+        await work.writer.submit_list(submission, record, listed, read_at)
+    except RowRefusedError as error:
+        await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
+    work.changed()
+    return []
+
+
+@dataclass
+class _Members:
+    """The members of a group, and how many of them no page shows."""
+
+    ids: Ids = field(default_factory=Ids)
+    nameless: int = 0
+    read_at: datetime | None = None
+    missing: int = 0
+    reason: str = ""
+
+    @property
+    def unknown(self) -> list[None]:
+        """What stands for members that are not known by id, so that the list is not whole."""
+        return [None] if self.missing or self.nameless else []
+
+    def add(self, page: Page) -> None:
+        """Of what the page shows only the ids are kept."""
+        self.read_at = self.read_at or page.requested_at
+        named = [str(head.id) for head in page.heads if type(head.id) in (str, int)]
+        self.ids.add(named)
+        self.nameless += len(page.heads) - len(named) + page.bad
+        page.release()
+
+
+async def _members(client: Client, reading: Members, key: str) -> _Members:
+    wanted = {"field": reading.field, "operator": "=", "value": key}
+    body = {"query": wanted, "sort": {"field": "created_at", "order": "ascending"}}
+    style = CursorSearch(reading.path, reading.key, body)
+    found = _Members()
+    try:
+        async for page in prefetch(pages(client, style), 2):
+            found.add(page)
+    except SpoiltPageError:
+        unit = plan.granularity(reading, client.version)
+        around, found = Around(client, style, [wanted], unit), _Members()
+        async for page in around.read(Hole("created_at", Window())):
+            found.add(page)
+        holes = list(around.holes.values())
+        found.missing = sum(hole.number or 1 for hole in holes)
+        found.reason = "; ".join(hole.reason for hole in holes)
+    return found
+
+
+def _noted(work: Pass, key: str, members: _Members, read_at: datetime) -> Effect:
+    """A group of which all members are known is read; one with a hole must be read again."""
+    name = work.resource.name
+    if members.missing:
+        return Postpone(name, {key: members.reason}, work.now())
+    return NoteRead(name, {key: read_at}, len(members.ids))
+
+
+async def read_members(
+    client: Client, reading: Members, key: str
+) -> tuple[Mapping[str, Any], datetime, int]:
+    """A record of the group that holds its members, when it was asked for, and how many."""
+    found = await _members(client, reading, key)
+    ids = [*found.ids, *found.unknown]
+    record = holding(key, reading.within, [{"id": one} for one in ids])
+    return record, found.read_at or client.clock.now(), len(ids)
