@@ -32,7 +32,7 @@ demo: $(READY)
 	@$(BIN)/python -m connector demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint types test
 

@@ -137,7 +137,7 @@ def test_an_open_window_of_an_older_version_goes_on(
     older.build(database_url, schema)
     old = "timestamptz '0001-01-01 00:00Z'", "timestamptz '9999-12-31 00:00Z'"
     query = (
-        f'INSERT INTO "{schema}".sync_partitions VALUES'
+        f'INSERT INTO "{schema}".sync_windows VALUES'
         f" ('users', {old[0]}, '2024-01-01Z'), ('users', '2024-01-01Z', {old[1]})"
     )
     database.write(lambda conn: conn.execute(sa.text(query)))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from connector import resources
+
 PACKAGE = Path(__file__).parents[1] / "connector"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_FILES = 14  # in one folder
@@ -260,6 +262,37 @@ def test_one_place_says_which_rows_live():
     assert {_name(file) for file in FILES if told.search(file.read_text("utf-8"))} == {
         "warehouse/sql/rows"
     }
+
+
+def test_no_table_or_resource_is_spelled_where_all_are_handled():
+    """What is special about one is declared on it; ``commands`` may name what people name."""
+    parts = [part for table in resources.TABLES for part in table.family()]
+    known = {part.name for part in parts} | {link.table for part in parts for link in part.links}
+    known |= {resource.name for resource in resources.RESOURCES}
+    spelled = {
+        (_name(file), node.value)
+        for file in FILES
+        if room(file) in ("sync", "warehouse")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and node.value in known
+    }
+    assert spelled == set()
+
+
+def test_what_commits_asks_intercom_nothing():
+    for file in FILES:
+        if _name(file).startswith("sync/writing/"):
+            asked = {m for m in imported(file) if m.startswith("connector.intercom")}
+            assert all(m.startswith("connector.intercom.refusals") for m in asked), file
+
+
+def test_readings_write_by_effects_alone():
+    """A pass hands records and effects over; it merges, marks and erases nothing itself."""
+    for file in FILES:
+        if _name(file).startswith("sync/readings/"):
+            modules = imported(file)
+            assert not {m for m in modules if m.startswith("connector.warehouse.privacy")}, file
+            assert not {m for m in modules if re.search(r"merge\.(loader|gone)\b", m)}, file
 
 
 # It passes the environment on to the processes that it starts.

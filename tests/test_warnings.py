@@ -54,7 +54,7 @@ def write(warehouse: Warehouse, table: str, second: int, *records: dict[str, Any
     batch = encode(TABLE_BY_NAME[table], records, [at] * len(records))
     with warehouse.database.transaction() as conn:
         written = warehouse.loader.write(conn, batch, 1, by_id=True)
-    return batch.warnings_of(written.keys).total()
+    return batch.warnings_of(written.changes.written).total()
 
 
 def test_only_rows_that_are_written_are_warned_of(warehouse: Warehouse) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from connector.resources import PERSONS
 from connector.warehouse import followers, state
 from connector.warehouse.changes import follow
 from connector.warehouse.privacy import erasure
@@ -63,7 +64,7 @@ def _forget(conn: sa.Connection, *, database: Database, key: str, run_id: int) -
 
 def _stored(conn: sa.Connection, database: Database, ids: list[str]) -> set[str]:
     """Those of the ids that are stored as contacts."""
-    contacts = Names(database.schema)(erasure.persons().name)
+    contacts = Names(database.schema)(PERSONS.name)
     return set(scalars(conn, f"SELECT id FROM {contacts} WHERE id = ANY(%s)", [ids]))
 
 

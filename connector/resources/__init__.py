@@ -66,3 +66,8 @@ TABLES: tuple[Table, ...] = tuple(dict.fromkeys(resource.table for resource in R
 
 TABLE_BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NAME: dict[str, Resource] = {resource.name: resource for resource in RESOURCES}
+
+PERSONS: Table = next(table for table in TABLES if table.holds_persons)
+"""The table whose rows are the contacts."""
+(MERGES,) = PERSONS.derived
+"""The rows that tell which of them were merged, and into which."""

@@ -30,7 +30,7 @@ class Filtered:
 async def filter_unchanged(
     writer: Writer, table: Table, salt: bytes, pages: Sequence[Page], has_baseline: bool
 ) -> Filtered:
-    """The pages without the records whose digests are stored; none, without a baseline."""
+    """The pages without the records whose digests are stored; all of them without a baseline."""
     found = Filtered()
     signatures = writer.loader.signatures
     marks = [[_mark(page, place, salt, signatures) for place in range(len(page))] for page in pages]

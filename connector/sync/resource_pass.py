@@ -161,7 +161,7 @@ class Pass:
         filtered = await filter_unchanged(writer, table, self.salt, pages, self.has_baseline)
         asked_at = min((page.requested_at for page in pages), default=None)
         if asked_at is not None:
-            await writer.listed(table, filtered.seen, asked_at)
+            await writer.dismiss_listed(table, filtered.seen, asked_at)
         left = size(filtered.pages)
         self.tally.fetched += size(pages) - left
         self.tally.unchanged += size(pages) - left

@@ -1,4 +1,4 @@
-"""The loop: which pass each resource is due, one after the other, and how the run ends.
+"""The loop: what happens in a run, in which order, and how it ends.
 
 One failing resource does not stop the others. What stops the run are a refused token, a lost
 database, a run that took over, and the user.

@@ -30,7 +30,7 @@ class Keys:
 class Deletion:
     """Since when a row is gone; ``merged``: into another one, in which it lives on.
 
-    ``lived``: the row lived until now. Else it is a placeholder, none at all, or was gone before.
+    ``lived``: there was a row that was not marked deleted before. ``at`` may be when that was told.
     """
 
     at: datetime

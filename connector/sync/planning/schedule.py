@@ -84,7 +84,7 @@ def _is_owed(known: state.Progress) -> bool:
 def _begin_anew(
     conn: sa.Connection, resource: Resource, reason: str, demand: Demand | None = None
 ) -> None:
-    """Nothing is taken as known or hidden, and a plan that is under way is given up.
+    """Nothing is taken as known or unlisted, and a plan that is under way is given up.
 
     Without a demand the limit stays as it is.
     """

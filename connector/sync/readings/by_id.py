@@ -93,7 +93,7 @@ async def _answers(work: Pass, found: Found, doubted: Collection[str]) -> NoteAn
         alive=_alive(found),
         gone={key: error for key, error in found.gone.items() if key not in doubted},
         archived=[key for key in archived if key in lived],
-        unknown=[key for key in archived if key not in lived],
+        unliving=[key for key in archived if key not in lived],
     )
 
 

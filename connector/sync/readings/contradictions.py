@@ -1,6 +1,6 @@
 """Objects that a read by id does not find: do lists show them all the same?
 
-A read by id and a list of the same run that contradict each other convict nobody: a broken read
+A read by id and a list of the same run that contradict each other confirm nothing: a broken read
 would delete what lives. Deleted between the two, an object leaves the lists within the lag of
 their index, so it is asked for again, by id and in a search for its id, until both agree.
 """

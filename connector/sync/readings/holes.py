@@ -17,8 +17,8 @@ from connector.intercom.paging.search_holes import SMALL, Around, Hole, hole_of
 from connector.resources.resource import Search
 from connector.sync.fetch_by_id import Found, read_in_batches
 from connector.sync.planning import plan
+from connector.sync.readings.ask_omitted import unanswered
 from connector.sync.readings.by_id import of_found, read_by_id
-from connector.sync.readings.relist import unanswered
 from connector.sync.resource_pass import BATCH_OBJECTS, Pass, announced
 from connector.sync.writing.effects import (
     DropUnanswered,

@@ -25,8 +25,8 @@ from connector.intercom.paging.styles import (
 from connector.intercom.refusals import Asked, Meaning, is_spoilt, meaning
 from connector.resources.lists import Record
 from connector.resources.resource import Catalogue, FullScan, Log, Part, Snapshot
+from connector.sync.readings.ask_omitted import ask
 from connector.sync.readings.holes import doubt, keep_gaps
-from connector.sync.readings.relist import ask
 from connector.sync.resource_pass import Pass
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.prefetch import prefetch

@@ -1,7 +1,8 @@
 """One pass over one resource, by the way it is read; every way ends in the same merge.
 
-What is due is decided in ``run``. Here are the changes of searched resources; their full passes
-are in ``search_full``, lists in ``lists``, what is read in turn in ``per_contact`` and ``members``.
+What is due is decided in ``sync/passes`` and ``planning/schedule``. Here are the changes of
+searched resources; their full passes are in ``search_full``, lists in ``lists``, what is read in
+turn in ``per_contact`` and ``members``.
 """
 
 from __future__ import annotations

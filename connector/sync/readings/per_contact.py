@@ -34,16 +34,16 @@ from connector.intercom.paging.styles import (
 from connector.intercom.refusals import MANY, Asked, Meaning, meaning
 from connector.intercom.retry import QUICK
 from connector.jsontext import decode
+from connector.resources import PERSONS
 from connector.resources.resource import PerContact
 from connector.sync.fetch_by_id import AT_ONCE
 from connector.sync.readings.in_turn import Lack, began_at_of, holding
 from connector.sync.resource_pass import BATCH_BYTES, Pass
 from connector.sync.tools.prefetch import batched, concurrently
-from connector.sync.writing.effects import Doubt, NoteRead, Postpone
+from connector.sync.writing.effects import NoteRead, Postpone, Queue
 from connector.sync.writing.writer import Writer
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
-from connector.warehouse.privacy.erasure import persons
 from connector.warehouse.state import candidates, reads
 from connector.warehouse.state.reads import Short, Turn, Turns
 
@@ -287,7 +287,7 @@ async def _submit(work: Pass, reading: PerContact, found: Read) -> None:
     reasons |= {key: str(error) for key, error in found.failed.items()}
     submission.effects = (
         NoteRead(name, read, short={key: lack.noted for key, lack in short.items()}),
-        Doubt(persons().name, doubted, state.CONTRADICTION, now),
+        Queue(PERSONS.name, doubted, state.CONTRADICTION, now),
         Postpone(name, reasons, now),
     )
     await work.writer.submit(submission)
@@ -298,7 +298,7 @@ async def _doubted(work: Pass, found: Read, now: datetime) -> Collection[str]:
     """The contacts that are said not to exist, and of which that is news."""
     if not found.gone:
         return ()
-    names, table, loader = deletions.sources(persons()), persons(), work.writer.loader
+    names, table, loader = deletions.sources(PERSONS), PERSONS, work.writer.loader
     gone = list(found.gone)
 
     def look(conn: sa.Connection) -> set[str]:

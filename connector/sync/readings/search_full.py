@@ -29,10 +29,10 @@ from connector.intercom.paging.styles import Page, pages
 from connector.resources.resource import Search
 from connector.sync.filter_unchanged import Filtered
 from connector.sync.planning import plan
+from connector.sync.readings.ask_omitted import ask
 from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.contradictions import listed
 from connector.sync.readings.holes import keep, read_around
-from connector.sync.readings.relist import ask
 from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.priority import PrioritySemaphore

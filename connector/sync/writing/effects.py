@@ -1,7 +1,8 @@
-"""What commits in the transaction of the records that justify it: each effect is a value.
+"""What commits with the records that justify it, or after the last of them: effects, as values.
 
 A pass hands effects to the writer, with records or alone; only the writer applies them. An effect
-changes the state of the sync (cursors, partitions, pending objects, candidates), never content.
+changes the state of the sync (cursors, partitions, pending objects, candidates), or says what is
+gone: of rows it writes only deletions and merges.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Postpone:
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Queue:
     """These objects must be read, which nobody has tried yet."""
 
     name: str
@@ -187,7 +188,7 @@ class NoteOmitted:
 class NoteAnswers:
     """What reads by id said: ``alive`` are no candidates, ``gone`` and ``archived`` are.
 
-    ``unknown`` are archived and came in only now: nothing is at stake with them.
+    ``unliving`` are archived, and no living rows here before: nothing is at stake with them.
     """
 
     resource: Resource
@@ -195,13 +196,13 @@ class NoteAnswers:
     alive: Sequence[str] = ()
     gone: Mapping[str, NotFoundError | MergedError] = field(default_factory=dict)
     archived: Collection[str] = ()
-    unknown: Collection[str] = ()
+    unliving: Collection[str] = ()
 
     def apply(self, conn: sa.Connection, gone: Gone) -> int:
         table = self.resource.table
         gone.read_alive(conn, table, self.alive)
-        gone.not_found(conn, self.resource, self.gone, self.archived, self.now)
-        return gone.mark_archived(conn, table, self.unknown, self.now) if self.unknown else 0
+        gone.answered_gone(conn, self.resource, self.gone, self.archived, self.now)
+        return gone.mark_archived(conn, table, self.unliving, self.now) if self.unliving else 0
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ LONGEST_KEY = 500  # characters of a key that is no id of Intercom's
 
 @dataclass
 class Submission:
-    """Records of one table that commit together, decoded or as JSON text.
+    """Records of one table that are handed over at once, decoded or as JSON text.
 
-    ``effects`` commit with them, and what is written is counted into ``tally``. Under the name of
-    ``resource`` a record is pending that Postgres refuses. ``by_id``: each was read alone.
+    Many may be committed in several transactions, ``effects`` always with the last of them. What
+    is written is counted into ``tally``. Under the name of ``resource`` a record is pending that
+    Postgres refuses. ``by_id``: each was read alone.
     ``completed`` holds complete lists read beside a record, by (its place, link table).
     ``digests`` are what lists showed of the records, by id; None takes a stored digest away.
     ``weight`` is the size of the records in bytes.

@@ -85,7 +85,7 @@ class Writer:
         """Encode, merge and commit the records and their effects; counts into their tally.
 
         A record that Postgres refuses becomes pending; RowRefusedError if it refuses many and
-        takes none.
+        takes none, or an effect.
         """
         for piece in submission.pieces(MOST_BYTES, MOST_RECORDS):
             await self._submissions.do(piece)
@@ -125,10 +125,10 @@ class Writer:
                 for one in submissions:
                     await self._commit([one])
             else:
-                await self._commit_apart(submissions[0], error)
+                await self._commit_in_parts(submissions[0], error)
 
-    async def _commit_apart(self, submission: Submission, error: RowRefusedError) -> None:
-        """Merge what Postgres takes of the records, and then their effects."""
+    async def _commit_in_parts(self, submission: Submission, error: RowRefusedError) -> None:
+        """Merge what Postgres takes of the records, then commit their effects, apart."""
         refused: dict[str, RowRefusedError] = {}
         alone = replace(submission, effects=())
         taken = await self._halved(alone, error, refused) if len(alone) else 0
@@ -171,11 +171,11 @@ class Writer:
         def work(conn: sa.Connection) -> tuple[Merged, int]:
             by_id, at = submission.by_id, max(read_at, default=None)
             merged = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=self.lag)
-            digests.note(conn, table, submission.digests, merged.refused)
+            digests.note(conn, table, submission.digests, merged.outdated)
             deleted = self.gone.merge_derived(conn, derived, at)
-            deleted += self.gone.follow(conn, table, tombstones, at)
+            deleted += self.gone.believe_tombstones(conn, table, tombstones, at)
             deleted += self._apply(conn, submission.effects)
-            self._read_again(conn, table, merged, at)
+            self._queue_held(conn, table, merged, at)
             return merged, deleted
 
         loop = asyncio.get_running_loop()
@@ -190,15 +190,15 @@ class Writer:
     def _apply(self, conn: sa.Connection, effects: Sequence[Effect]) -> int:
         return sum(effect.apply(conn, self.gone) for effect in effects)
 
-    def _read_again(
-        self, conn: sa.Connection, table: Table, merged: Merged, now: datetime | None
+    def _queue_held(
+        self, conn: sa.Connection, table: Table, merged: Merged, read_at: datetime | None
     ) -> None:
         """Whose children were held back is no known copy, and pending."""
         for name, owners in merged.held.items():
-            assert now is not None
+            assert read_at is not None
             digests.forget(conn, table, owners)
             waits_under = deletions.reads_children(table, name)
-            state.doubt(conn, waits_under, owners, state.HELD, now)
+            state.doubt(conn, waits_under, owners, state.HELD, read_at)
 
     # -- what is known -----------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class Writer:
         ids = [key for _, some in wanted for key in some]
         return await self.do(lambda conn: digests.stored(conn, wanted[0][0], ids))
 
-    async def listed(self, table: Table, ids: Sequence[str], asked_at: datetime) -> None:
+    async def dismiss_listed(self, table: Table, ids: Sequence[str], asked_at: datetime) -> None:
         """A list asked for at that time shows these: late enough, they are no candidates."""
         if table.name in self.gone.tables and ids:
             await self.do(lambda conn: self.gone.listed(conn, table, ids, asked_at))

@@ -1,4 +1,4 @@
-"""Encodes large loads in a process beside, so that they use another core than what reads them.
+"""Encodes every batch; in large loads in a subprocess, on another core than what reads them.
 
 A first load is as fast as decoding and encoding let it be, and Python does one thing at a time in
 each process. The process beside is given JSON texts and answers with COPY text, over its own

@@ -1,6 +1,7 @@
 """Staged rows to rows, and what is gone; knows what a batch holds, not where it came from.
 
-Read ``loader`` (what may be asked and written), then ``batch_merge`` (one batch on its way), which
-uses ``staging``, ``diff`` (the one statement that finds what differs) and ``write``. ``deletions``
-decides which rows are marked deleted, ``fuse`` how many may be.
+Read ``loader`` (batches in), then ``batch_merge`` (one batch on its way), which uses ``diff`` (the
+one statement that finds what differs), ``content`` (what each column is to hold) and ``write``.
+``rows`` says what may be asked of stored rows, ``statements`` with which SQL. ``gone`` is told what
+is gone; ``deletions`` decides on the candidates, and ``fuse`` how many rows may be marked.
 """

@@ -84,7 +84,8 @@ class Transfer:
     def survey(self, by_id: bool, lag: timedelta, run_id: int) -> tuple[Survey, list[str]]:
         """What the batch would change, and the keys of copies older than what is stored.
 
-        Those, and all that came with them, are staged no more.
+        Those, their links and their children are staged no more; what else their records tell of
+        is merged all the same.
         """
         table = self.batch.table
         found = self._found(by_id, lag, run_id)

@@ -1,6 +1,6 @@
 """Decides which deletion candidates of a table are marked deleted: the one place that does.
 
-What convicts, and what does not:
+What confirms that an object is deleted, and what does not:
 
 - Candidates come from whatever says that an object is gone: a read by id of what a complete list
   omitted, ``refetch``, a pending object or a placeholder, an answer that bears ``archived``, a
@@ -239,7 +239,7 @@ def _mark(
 
 
 def let_go(conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
-    """What is gone is no known copy, not hidden, no candidate, and nothing of it is pending."""
+    """What is gone is no known copy, not unlisted, no candidate, and nothing of it is pending."""
     if not ids:
         return
     digests.forget(conn, table, ids)

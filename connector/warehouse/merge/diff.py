@@ -1,6 +1,6 @@
 """What a staged batch would change, found by one statement that only reads; executes nothing.
 
-Each part of the batch has a temporary result of its own, from the attachments up: "<table> met",
+Each part of the batch has a temporary result of its own, from the deepest child up: "<table> met",
 where each staged row meets the stored one; "<list> met", what of a link table is missing, told
 anew or omitted; "<list> gone", whose children are omitted; "<table> rows", which rows are to be
 written. LATERAL with OFFSET 0 makes the planner look stored rows up by their index, whatever it
@@ -90,7 +90,7 @@ def _results(
     for child in table.children:
         if child.table.name in staged:
             yield from _results(names, child.table, staged, (table, child))
-        yield f"{child.table.name} gone", _gone(names, table, child)
+        yield f"{child.table.name} gone", _owners_of_omitted(names, table, child)
     yield f"{table.name} rows", _rows(table, staged)
 
 
@@ -139,7 +139,7 @@ def _link(names: Names, owner: Table, link: Link, staged: bool) -> str:
         WHERE s.{own} IS NULL AND o.{whole} OR o.{own} IS NULL{differs}"""
 
 
-def _gone(names: Names, parent: Table, child: Child) -> str:
+def _owners_of_omitted(names: Names, parent: Table, child: Child) -> str:
     """Owners of children that a complete list omits."""
     own, met = quote(child.parent), quote(f"{parent.name} met")
     key = "position" if child.table.positioned else "id"

@@ -1,7 +1,7 @@
 """What a run is told of objects that are gone, as it comes; ``deletions`` decides at its end.
 
-Living rows become deletion candidates. Of what does not live nothing is at stake: placeholders are
-marked, and times corrected, at once.
+Living rows become deletion candidates. Of what does not live nothing is at stake: its times are
+corrected at once, and placeholders are marked that a tombstone names.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Gone:
 
     # -- what is said to be gone -------------------------------------------------------------
 
-    def not_found(
+    def answered_gone(
         self,
         conn: sa.Connection,
         resource: Resource,
@@ -146,10 +146,10 @@ class Gone:
         number = 0
         for batch, keys in batches:
             self.loader.write(conn, batch, self.run_id, lag=self.lag)
-            number += self.follow(conn, batch.table, keys, at)
+            number += self.believe_tombstones(conn, batch.table, keys, at)
         return number
 
-    def follow(
+    def believe_tombstones(
         self, conn: sa.Connection, tombstones: Table, keys: Sequence[str], at: datetime | None
     ) -> int:
         """Mark the placeholders that rows with these keys say are gone, if they are tombstones.

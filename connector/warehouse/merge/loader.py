@@ -32,14 +32,14 @@ from connector.warehouse.values.signatures import INTERCOM, Signatures
 class Merged:
     """What merging a batch came to: its changes, and what else is to be counted.
 
-    ``refused`` are copies older than what is stored. ``held`` are, by child table, the owners of
+    ``outdated`` are copies older than what is stored. ``held`` are, by child table, the owners of
     which implausibly many children were omitted: none was marked.
     """
 
     table: Table
     changes: Changes
     rows: int = 0
-    refused: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
     held: dict[str, Sequence[str]] = field(default_factory=dict)
 
     @property
@@ -57,14 +57,14 @@ class Merged:
     @property
     def unchanged(self) -> int:
         """How many of them are as they were."""
-        return self.rows - len(self.refused) - self.inserted - self.updated
+        return self.rows - len(self.outdated) - self.inserted - self.updated
 
     def count(self, tally: Tally, fetched: int, deleted: int, warnings: Counter[str]) -> None:
         """Count what was done with so many records, and what did not fit."""
         tally.fetched += fetched
         tally.inserted += self.inserted
         tally.updated += self.updated
-        tally.unchanged += self.unchanged + len(self.refused)
+        tally.unchanged += self.unchanged + len(self.outdated)
         tally.deleted += deleted
         tally.warnings += warnings.total()
         for what, times in warnings.items():
@@ -74,7 +74,7 @@ class Merged:
         """What another batch of the table came to as well."""
         self.changes.add(other.changes)
         self.rows += other.rows
-        self.refused += other.refused
+        self.outdated += other.outdated
         self.held |= other.held
 
 
@@ -123,10 +123,10 @@ class Loader(Rows):
         if not root.rows:
             return Merged(batch.table, Changes(run_id))
         transfer = self._transfer(conn, batch)
-        found, refused = transfer.stage(by_id, lag).survey(by_id, lag, run_id)
+        found, outdated = transfer.stage(by_id, lag).survey(by_id, lag, run_id)
         changes = transfer.merge(found, run_id)
         follow(conn, self.names, changes, self.followers)
-        return Merged(batch.table, changes, root.rows, tuple(refused), transfer.held)
+        return Merged(batch.table, changes, root.rows, tuple(outdated), transfer.held)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
         """For each record's key the columns in which its row differs, [] where none does."""
@@ -174,7 +174,7 @@ class Loader(Rows):
         if gone:
             statement = statements.mark_absent(self.names, table)
             marked = fetch(conn, statement, [began_at, run_id, began_at, *keys])
-            self._gone(conn, table, {key: Deletion(began_at) for (key,) in marked}, run_id)
+            self._tell_gone(conn, table, {key: Deletion(began_at) for (key,) in marked}, run_id)
         fuse.note(table.name, gone)
         return int(gone)
 
@@ -202,7 +202,7 @@ class Loader(Rows):
         marked = [key for key, lived in found if lived]
         lived, away = set(marked), set(merged)
         gone = {key: Deletion(at, key in away, key in lived) for key, at in times.items()}
-        self._gone(conn, table, gone, run_id)
+        self._tell_gone(conn, table, gone, run_id)
         return marked
 
     def mark_merged(
@@ -217,10 +217,10 @@ class Loader(Rows):
         found = fetch(conn, statements.mark_merged(self.names, tombstones), values)
         marked = [key for key, lived in found if lived]
         gone = {key: Deletion(at, merged=True) for key in marked}
-        self._gone(conn, statements.subject_of(tombstones), gone, run_id)
+        self._tell_gone(conn, statements.subject_of(tombstones), gone, run_id)
         return marked
 
-    def _gone(
+    def _tell_gone(
         self, conn: sa.Connection, table: Table, rows: Mapping[str, Deletion], run_id: int
     ) -> None:
         changes = Changes(run_id)

@@ -16,14 +16,14 @@ from connector.resources.resource import Table
 from connector.warehouse.changes import Changes
 from connector.warehouse.privacy import forgotten_rows
 from connector.warehouse.privacy.forgotten_rows import DELETED, FORGOTTEN, MERGED, MERGES
-from connector.warehouse.privacy.personal import Personal, personal, persons, stored_about
+from connector.warehouse.privacy.personal import Personal, personal, stored_about
 from connector.warehouse.privacy.revival import look_again
 from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.sql.rows import key_text
 from connector.warehouse.sql.staging import stage
 
-__all__ = ("DELETED", "FORGOTTEN", "MERGED", "forget", "personal", "persons")
+__all__ = ("DELETED", "FORGOTTEN", "MERGED", "forget", "personal")
 
 STRENGTH = (MERGED, DELETED, FORGOTTEN)  # a stronger reason takes the place of a weaker one
 

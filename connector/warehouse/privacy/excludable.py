@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from connector.errors import SettingsError
-from connector.resources import RESOURCES, TABLES
+from connector.resources import PERSONS, RESOURCES, TABLES
 from connector.resources.resource import Column, Kind, Link, PerContact, Table
 from connector.warehouse.encode.exclusions import Exclusions, Rule
 from connector.warehouse.schema.tables import BOOKKEEPING
@@ -186,9 +186,13 @@ def _needed() -> Iterator[tuple[str, str, str]]:
             yield resource.table.name, column, "it tells the resources of the table apart"
         if isinstance(resource.reading, PerContact):
             if resource.reading.counted:
-                yield "contacts", resource.reading.counted[2], "the sync sees by it what is missing"
+                yield (
+                    PERSONS.name,
+                    resource.reading.counted[2],
+                    "the sync sees by it what is missing",
+                )
             if resource.reading.follows_activity:
-                yield "contacts", "last_seen_at", "the sync sees by it whose events to read"
+                yield PERSONS.name, "last_seen_at", "the sync sees by it whose events to read"
 
 
 def alike(exclusions: Exclusions) -> list[str]:

@@ -12,13 +12,14 @@ from collections.abc import Collection, Iterator, Sequence
 
 import sqlalchemy as sa
 
+from connector import resources
 from connector.resources.resource import Table
 from connector.warehouse.privacy.personal import Personal, personal
 from connector.warehouse.sql.execute import execute, scalars
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.sql.staging import stage
 
-MERGES = ("contact_merges", "source_contact_id", "target_contact_id")
+MERGES = (resources.MERGES.table.name, resources.MERGES.subject, resources.MERGES.owner)
 FORGOTTEN, DELETED, MERGED = "forgotten", "deleted", "merged"  # why a contact is emptied
 
 

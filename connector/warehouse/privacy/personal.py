@@ -44,11 +44,6 @@ def personal() -> tuple[Personal, ...]:
     return tuple(part for table in TABLES for part in _personal(table, None))
 
 
-def persons() -> Table:
-    """The table whose rows are the contacts."""
-    return next(part.table for part in personal() if part.is_person)
-
-
 def _personal(table: Table, parent: Family | None) -> Iterator[Personal]:
     for of in dict.fromkeys(column.personal for column in table.columns if column.personal):
         columns = [column for column in table.columns if column.personal == of]

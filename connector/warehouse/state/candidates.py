@@ -39,9 +39,9 @@ def add_omitted(
 ) -> int:
     """Nominate the living rows that a list asked for at ``read_at`` omits; how many there are.
 
-    Rows read since, created or changed after ``before`` are left out, and hidden ones that were
+    Rows read since, created or changed after ``before`` are left out, and unlisted ones that were
     asked for not long ago. ``span``: the list shows only what falls into it by the column ``by``.
-    What ``seen`` names is hidden no more.
+    What ``seen`` names is unlisted no more.
     """
     table = resource.table
     relist(conn, table, seen)
@@ -92,7 +92,7 @@ def _omitted(names: Names, resource: Resource, span: Span | None, by: str) -> st
 
 
 def unanswered(conn: sa.Connection, resource: str, after: str, most: int) -> list[str]:
-    """The nominees of a resource that nobody asked for yet, by id, from behind ``after``."""
+    """The candidates of a resource that nobody asked for yet, by id, from behind ``after``."""
     query = (
         sa.select(CANDIDATES.c.id)
         .where(
@@ -202,7 +202,7 @@ def drop_unanswered(conn: sa.Connection, resource: str, ids: Sequence[str]) -> N
 
 
 def relist(conn: sa.Connection, table: Table, ids: Iterable[str] | None = None) -> None:
-    """These, or all of a table, count as hidden no more: gone, or to be asked for again."""
+    """These, or all of a table, count as unlisted no more: gone, or to be asked for again."""
     statement = sa.delete(UNLISTED).where(UNLISTED.c.table_name == table.name)
     if ids is not None:
         statement = statement.where(UNLISTED.c.id == sa.any_(sa.literal(list(ids), TEXTS)))

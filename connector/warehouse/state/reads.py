@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from connector.resources import PERSONS
 from connector.warehouse.sql.execute import fetch, scalar
 from connector.warehouse.sql.names import Names, quote
 from connector.warehouse.sql.rows import living
@@ -95,7 +96,7 @@ def _turns(
     values: dict[str, Any],
 ) -> list[Turn]:
     query = (
-        f"SELECT c.id, r.read_at FROM {names('contacts')} c"
+        f"SELECT c.id, r.read_at FROM {names(PERSONS.name)} c"
         f" LEFT JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
         f" WHERE {_ALIVE} AND c.id > %(after)s AND ({condition}) AND {_stays(names)}"
         f" ORDER BY c.id LIMIT {PAGE}"
@@ -118,7 +119,7 @@ def longest_ago(
     """Contacts in the order in which they were last read, all before ``before``."""
     query = (
         f"SELECT r.id, r.read_at FROM {names('sync_reads')} r"
-        f" JOIN {names('contacts')} c ON c.id = r.id AND {_ALIVE}"
+        f" JOIN {names(PERSONS.name)} c ON c.id = r.id AND {_ALIVE}"
         " WHERE r.resource = %(resource)s AND r.read_at < %(before)s"
         f" AND (r.read_at, r.id) > (%(read_at)s, %(id)s) AND {_stays(names)}"
         f" ORDER BY r.read_at, r.id LIMIT {PAGE}"
@@ -136,7 +137,7 @@ def longest_ago(
 def sample(conn: sa.Connection, names: Names, resource: str, size: int) -> dict[str, datetime]:
     """So many living contacts that were read for the resource, by chance, and when they were."""
     query = (
-        f"SELECT c.id, r.read_at FROM {names('contacts')} c"
+        f"SELECT c.id, r.read_at FROM {names(PERSONS.name)} c"
         f" JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
         f" WHERE {_ALIVE} ORDER BY random() LIMIT %(size)s"
     )
@@ -145,7 +146,7 @@ def sample(conn: sa.Connection, names: Names, resource: str, size: int) -> dict[
 
 def contacts(conn: sa.Connection, names: Names) -> int:
     """How many living contacts there are."""
-    query = f"SELECT count(*) FROM {names('contacts')} c WHERE {_ALIVE}"
+    query = f"SELECT count(*) FROM {names(PERSONS.name)} c WHERE {_ALIVE}"
     return int(scalar(conn, query))
 
 
@@ -164,7 +165,7 @@ def shortages(
     query = (
         f"SELECT c.id, c.{quote(column)}, coalesce(r.short_reads, 0)"
         " FROM unnest(CAST(%(ids)s AS text[]), CAST(%(lengths)s AS bigint[])) v (id, length)"
-        f" JOIN {names('contacts')} c ON c.id = v.id AND c.{quote(column)} > v.length"
+        f" JOIN {names(PERSONS.name)} c ON c.id = v.id AND c.{quote(column)} > v.length"
         f" LEFT JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
     )
     values = {"ids": list(lengths), "lengths": list(lengths.values()), "resource": resource}

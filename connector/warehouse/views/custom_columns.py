@@ -19,6 +19,7 @@ from functools import cache
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
+from connector.resources.declarations.data_attributes import DATA_ATTRIBUTES
 from connector.resources.resource import Table
 from connector.warehouse.schema.tables import metadata
 from connector.warehouse.sql.names import literal
@@ -209,7 +210,7 @@ def _described(conn: sa.Connection, name: str, column: str) -> sa.MappingResult:
 
 @cache
 def _data_attributes() -> sa.Table:
-    return metadata().tables["data_attributes"]
+    return metadata().tables[DATA_ATTRIBUTES.table.name]
 
 
 def _attribute(row: sa.RowMapping) -> Attribute:

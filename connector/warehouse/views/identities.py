@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from connector.resources import MERGES, PERSONS
 from connector.resources.resource import Table
 from connector.warehouse.sql.names import Names, quote
 
 
 def _ends(names: Names) -> str:
     """Each contact that was merged away, with the last of the chain that it was merged into."""
-    merges = names("contact_merges")
+    merges, source, target = names(MERGES.table.name), MERGES.subject, MERGES.owner
     return f"""(
         WITH RECURSIVE chain (contact_id, current_contact_id, passed) AS (
-            SELECT source_contact_id, target_contact_id, ARRAY[source_contact_id]
-            FROM {merges} WHERE target_contact_id IS NOT NULL
+            SELECT {source}, {target}, ARRAY[{source}]
+            FROM {merges} WHERE {target} IS NOT NULL
             UNION ALL
-            SELECT c.contact_id, m.target_contact_id, c.passed || m.source_contact_id
-            FROM chain c JOIN {merges} m ON m.source_contact_id = c.current_contact_id
-            WHERE m.target_contact_id IS NOT NULL AND NOT m.target_contact_id = ANY (c.passed)
+            SELECT c.contact_id, m.{target}, c.passed || m.{source}
+            FROM chain c JOIN {merges} m ON m.{source} = c.current_contact_id
+            WHERE m.{target} IS NOT NULL AND NOT m.{target} = ANY (c.passed)
         )
         SELECT DISTINCT ON (contact_id) contact_id, current_contact_id
         FROM chain ORDER BY contact_id, cardinality(passed) DESC)"""
@@ -26,7 +27,7 @@ def everyone(names: Names) -> str:
     """Every id that contacts have or had, as i (contact_id, current_contact_id)."""
     return f"""(
         SELECT c.id, coalesce(e.current_contact_id, c.id)
-        FROM {names("contacts")} c LEFT JOIN {_ends(names)} e ON e.contact_id = c.id
+        FROM {names(PERSONS.name)} c LEFT JOIN {_ends(names)} e ON e.contact_id = c.id
     ) i (contact_id, current_contact_id)"""
 
 
