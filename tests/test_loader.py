@@ -142,7 +142,7 @@ def test_new_changed_older_and_same_records_of_one_batch_are_each_treated_as_the
     people += [contact("4", tags=listed("a")), contact("5", owner_id="9", tags=listed("a", "d"))]
     written = warehouse.write("contacts", *people, read=9)
     assert (written.inserted, written.updated, written.unchanged) == (1, 3, 1)
-    assert written.refused == ("2",)
+    assert written.outdated == ("2",)
     new = changed(warehouse, before)
     assert new == {"contacts": 4, "contact_tags": 4, "tags": 2, "admins": 1}
     assert warehouse.links("contact_tags") == {
@@ -169,7 +169,7 @@ def test_an_older_copy_is_refused_with_its_links_and_children(warehouse):
     warehouse.write("conversations", new)
     before, content = warehouse.versions(), warehouse.content()
     written = warehouse.write("conversations", old, read=99, by_id=True)
-    assert written.refused == ("1",)
+    assert written.outdated == ("1",)
     assert (written.inserted, written.updated, written.unchanged) == (0, 0, 0)
     assert warehouse.versions() == before
     assert warehouse.content() == content
@@ -179,7 +179,7 @@ def test_a_copy_of_the_same_age_replaces_only_what_was_read_no_later(warehouse):
     warehouse.write("contacts", contact(name="first"), read=10)
     warehouse.write("contacts", contact(name="silent change"), read=20)
     assert warehouse.one("contacts", "1")["name"] == "silent change"
-    assert warehouse.write("contacts", contact(name="late"), read=19).refused == ("1",)
+    assert warehouse.write("contacts", contact(name="late"), read=19).outdated == ("1",)
     assert warehouse.one("contacts", "1")["name"] == "silent change"
 
 
@@ -193,7 +193,7 @@ def test_a_newer_copy_replaces_one_that_was_read_later(warehouse):
 def test_a_list_read_beside_an_object_is_not_refused_for_its_time(warehouse):
     warehouse.write("contacts", contact(updated=1, name="A"), read=10)
     held = {"id": "1", "subscriptions": {"complete": [{"id": "s"}], "total_count": 1}}
-    assert warehouse.write("contacts", held, read=9.5).refused == ()
+    assert warehouse.write("contacts", held, read=9.5).outdated == ()
     assert warehouse.links("contact_subscriptions") == {("1", "s")}
     row = warehouse.one("contacts", "1")
     assert (row["name"], row["_read_at"]) == ("A", at(10))
@@ -201,7 +201,7 @@ def test_a_list_read_beside_an_object_is_not_refused_for_its_time(warehouse):
 
 def test_without_updated_at_the_time_of_the_request_decides(warehouse):
     warehouse.write("tags", {"id": "1", "name": "new"}, read=10)
-    assert warehouse.write("tags", {"id": "1", "name": "old"}, read=9).refused == ("1",)
+    assert warehouse.write("tags", {"id": "1", "name": "old"}, read=9).outdated == ("1",)
     assert warehouse.one("tags", "1")["name"] == "new"
 
 
@@ -735,7 +735,7 @@ def test_the_lag_of_a_list_is_a_parameter_not_a_constant(warehouse):
     warehouse.write("contacts", contact())
     delete(warehouse, "1")
     batch = encode(BY_TABLE["contacts"], [contact(name="B")], [at(130)])
-    assert warehouse.merge(batch, lag=timedelta(seconds=31).total_seconds()).refused == ("1",)
+    assert warehouse.merge(batch, lag=timedelta(seconds=31).total_seconds()).outdated == ("1",)
     assert warehouse.merge(batch, lag=29).updated == 1
 
 
