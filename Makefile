@@ -17,6 +17,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Many processes are started: without byte code each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test check migration docs chaos bench bench-full bench-peers lint format types clean
 
 help:
