@@ -1,4 +1,4 @@
-"""Large first loads: encoded in a process beside, without foreign keys until the end."""
+"""Large first loads: encoded in the encoder subprocess, without foreign keys until the end."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def test_leads_and_users_fill_their_table_side_by_side(
 ) -> None:
     monkeypatch.setattr(search_full, "LARGE", 100)
     before, told, without = migrated(harness), list[str](), list[bool]()
-    submit, read = Writer.submit, search_full._Reader.read_open_windows
+    submit, read = Writer.submit, search_full._Reader.read_open_partitions
 
     async def watched(writer: Writer, submission: Submission) -> None:
         await submit(writer, submission)
@@ -148,7 +148,7 @@ async def test_leads_and_users_fill_their_table_side_by_side(
         told.append("done")
 
     monkeypatch.setattr(Writer, "submit", watched)
-    monkeypatch.setattr(search_full._Reader, "read_open_windows", reading)
+    monkeypatch.setattr(search_full._Reader, "read_open_partitions", reading)
     simulator = harness.simulate(space())
     outcome = await harness.sync(only=("leads", "users"))
     assert outcome.exit_code == 0, outcome.error
@@ -177,7 +177,7 @@ async def test_whole_records_have_digests_from_their_second_sight_on(harness: Ha
     assert differences(harness) == []
 
 
-# -- the process beside ----------------------------------------------------------------------
+# -- the encoder subprocess ----------------------------------------------------------------------
 
 
 def texts() -> list[bytes]:
@@ -246,7 +246,7 @@ def test_the_process_beside_is_told_no_secret_and_ends_with_its_parent(
         if state == "Z":
             return
         time.sleep(0.1)
-    raise AssertionError("the process beside is still there")
+    raise AssertionError("the encoder subprocess is still there")
 
 
 def test_a_load_beyond_what_is_worth_a_process_equals_the_truth(

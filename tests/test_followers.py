@@ -160,3 +160,21 @@ def test_what_waits_for_a_row_goes_with_it(warehouse: Warehouse) -> None:
 
     warehouse.database.write(work)
     assert warehouse.query("SELECT * FROM sync_pending") == []
+
+
+@pytest.mark.parametrize("scrubs", [False, True])
+def test_children_that_a_list_omits_are_told_and_followed(
+    warehouse: Warehouse, scrubs: bool
+) -> None:
+    recorder = Recorder()
+    followers = [*declared(scrubs_deleted=scrubs), recorder]
+    warehouse.loader = Loader(warehouse.schema, followers=followers)
+    both = conversation(part("p1", files=1), part("p2", files=2))
+    warehouse.write("conversations", both)
+    one = conversation(part("p1"), updated=1)
+    warehouse.write("conversations", one, read=1)
+    changes = recorder.told[-1]
+    assert changes.marked("conversation_parts") == ["p2"]
+    assert changes.marked("conversation_part_attachments") == ["p1"]  # it stands under its owner
+    assert changes.updated["conversations"].keys == ["1"]
+    assert warehouse.one("conversation_parts", "p2")["_deleted_at"] == at(1)

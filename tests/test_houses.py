@@ -144,7 +144,7 @@ def test_an_open_window_of_an_older_version_goes_on(
     assert migrate(database)
     [first, last] = database.read(lambda conn: state.all_spans(conn, "users"))
     assert (first.lower, last.upper) == (state.OPEN_LOWER, state.OPEN_UPPER)
-    assert plan.first_window(None).lower == first.lower
+    assert plan.first_partition(None).lower == first.lower
     database.write(lambda conn: state.finish_partition(conn, "users", first))
     assert database.read(lambda conn: state.all_spans(conn, "users", finished=False)) == [last]
 

@@ -32,7 +32,7 @@ def test_a_window_that_is_little_too_large_stays_whole() -> None:
 def test_windows_are_as_large_as_the_workspace_asks_for() -> None:
     assert plan.target(None, 64, False) == plan.LEAST_RECORDS
     assert plan.target(64 * 1_000, 64, False) == 1_000
-    assert plan.target(10**7, 64, False) == plan.WINDOW_RECORDS
+    assert plan.target(10**7, 64, False) == plan.PARTITION_RECORDS
     assert plan.target(10**7, 64, True) == plan.WINDOW_OBJECTS
 
 

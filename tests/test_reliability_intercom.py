@@ -124,7 +124,7 @@ async def test_a_storm_of_429s_is_sat_out(harness: Harness) -> None:
 async def test_one_window_that_fails_at_large_pages_for_ever_is_read_in_small_ones(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "WINDOW_RECORDS", 60)
+    monkeypatch.setattr(plan, "PARTITION_RECORDS", 60)
     harness.simulate(space(contacts=800))
     bodies: list[str] = []
 

@@ -164,7 +164,7 @@ async def test_contacts_are_complete_in_every_timezone_and_version(
 async def test_contacts_near_midnight_are_not_lost_between_windows(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "WINDOW_RECORDS", 20)  # many windows, so many edges
+    monkeypatch.setattr(plan, "PARTITION_RECORDS", 20)  # many windows, so many edges
     space = Workspace.generate(3, contacts=1_500, companies=5, conversations=2, now=int(NOW))
     harness.simulate(space, midnight_hole=1_800)
     reopened: list[str] = []
@@ -262,7 +262,7 @@ async def test_memory_is_bounded_by_what_is_in_flight(
     monkeypatch.setattr(search_full._Reader, "_take", watched_page)
     monkeypatch.setattr(search_full, "PAGES_AT_ONCE", 7)
     monkeypatch.setattr(search_full, "RESERVED", 2)
-    monkeypatch.setattr(plan, "WINDOW_RECORDS", 300)
+    monkeypatch.setattr(plan, "PARTITION_RECORDS", 300)
     harness.simulate(workspace(contacts=6_000, companies=300, conversations=300))
     outcome = await harness.sync(only=("companies", "leads", "users", "conversations"))
     assert outcome.exit_code == 0, outcome.error

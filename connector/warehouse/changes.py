@@ -25,6 +25,12 @@ class Keys:
     number: int
     keys: Sequence[str] | None = None
 
+    def and_also(self, other: Keys) -> Keys:
+        """Both; the keys are known only where those of both are."""
+        known = self.keys is not None and other.keys is not None
+        keys = [*(self.keys or ()), *(other.keys or ())] if known else None
+        return Keys(self.number + other.number, keys)
+
 
 @dataclass(frozen=True)
 class Deletion:
@@ -57,15 +63,15 @@ class Changes:
 
     def add(self, other: Changes) -> None:
         """What another batch of the same records changed as well."""
-        for mine, its in ((self.inserted, other.inserted), (self.updated, other.updated)):
+        for mine, its in (
+            (self.inserted, other.inserted),
+            (self.updated, other.updated),
+            (self.erased, other.erased),
+        ):
             for name, rows in its.items():
-                before = mine.get(name, Keys(0, ()))
-                keys = [*(before.keys or ()), *(rows.keys or ())]
-                mine[name] = Keys(before.number + rows.number, keys)
+                mine[name] = mine.get(name, Keys(0, ())).and_also(rows)
         for name, gone in other.deleted.items():
             self.deleted.setdefault(name, {}).update(gone)
-        for name, rows in other.erased.items():
-            self.add_erased(name, rows.keys or ())
 
     def add_deleted(self, table: Table, rows: Mapping[str, Deletion]) -> None:
         """Rows of the table that are gone as well."""
@@ -75,8 +81,8 @@ class Changes:
     def add_erased(self, table: str, keys: Sequence[str]) -> None:
         """Rows of the table that were emptied as well."""
         if keys:
-            before = self.erased.get(table, Keys(0, ())).keys or ()
-            self.erased[table] = Keys(len(before) + len(keys), [*before, *keys])
+            more = Keys(len(keys), keys)
+            self.erased[table] = self.erased.get(table, Keys(0, ())).and_also(more)
 
     def written(self, table: str) -> Sequence[str]:
         """The keys of its rows that are new or changed."""

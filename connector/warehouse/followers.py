@@ -12,7 +12,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.resources import TABLE_BY_NAME, TABLES
+from connector.resources import PERSONS, TABLE_BY_NAME, TABLES
 from connector.resources.resource import Child, Table
 from connector.warehouse.changes import Changes, Follower, relation
 from connector.warehouse.merge import deletions
@@ -41,16 +41,13 @@ class ScrubDeleted:
     def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> Changes | None:
         """The rows that were emptied."""
         erased = Changes(changes.run_id)
-        for table, gone in changes.deleted.items():
-            if not TABLE_BY_NAME[table].holds_persons:
-                continue
-            alike: dict[tuple[datetime, bool], list[str]] = defaultdict(list)
-            for key, found in gone.items():
-                alike[found.at, found.merged].append(key)
-            for at, merged in sorted(alike):
-                reason = erasure.MERGED if merged else erasure.DELETED
-                ids = alike[at, merged]
-                erased.add(erasure.forget(conn, names, ids, reason, at, changes.run_id))
+        alike: dict[tuple[datetime, bool], list[str]] = defaultdict(list)
+        for key, found in changes.deleted.get(PERSONS.name, {}).items():
+            alike[found.at, found.merged].append(key)
+        for at, merged in sorted(alike):
+            reason = erasure.MERGED if merged else erasure.DELETED
+            ids = alike[at, merged]
+            erased.add(erasure.forget(conn, names, ids, reason, at, changes.run_id))
         return erased
 
 
@@ -61,8 +58,9 @@ class LetGo:
 
     def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> None:
         """Drops digests, candidates and pending entries."""
-        for table in TABLES:
-            deletions.let_go(conn, table, changes.marked(table.name))
+        for name in changes.deleted:
+            if name in TABLE_BY_NAME:  # nothing waits for a child by its id
+                deletions.let_go(conn, TABLE_BY_NAME[name], changes.marked(name))
 
 
 class TouchParents:

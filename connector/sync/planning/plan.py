@@ -20,7 +20,7 @@ from connector.warehouse.values.instants import instant
 
 INTERCOM_BEGAN = datetime(2011, 8, 1, tzinfo=UTC)
 
-WINDOW_RECORDS = 1_500  # ten pages
+PARTITION_RECORDS = 1_500  # ten pages
 LEAST_RECORDS = 450
 WINDOW_OBJECTS = 300  # where each record costs a request of its own
 MOST_PARTS = 200  # windows made of one at a time; uneven ones are cut again
@@ -32,7 +32,7 @@ def granularity(reading: Search | Members, version: str) -> search.Granularity:
     return "day" if by_day else "second"
 
 
-def first_window(since: datetime | None) -> Span:
+def first_partition(since: datetime | None) -> Span:
     """The window that holds everything, or everything updated since."""
     return Span(since or OPEN_LOWER, OPEN_UPPER)
 
@@ -91,7 +91,7 @@ def target(total: int | None, windows: int, whole_by_id: bool) -> int:
     """
     if whole_by_id:
         return WINDOW_OBJECTS
-    return min(max((total or 0) // windows, LEAST_RECORDS), WINDOW_RECORDS)
+    return min(max((total or 0) // windows, LEAST_RECORDS), PARTITION_RECORDS)
 
 
 def divide(

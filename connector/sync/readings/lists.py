@@ -120,7 +120,7 @@ async def log(work: Pass, reading: Log, *, full: bool) -> None:
     await work.writer.commit(work.succeeded(work.began_at(), full=full))
 
 
-async def sweep(work: Pass, reading: FullScan) -> None:
+async def full_scan(work: Pass, reading: FullScan) -> None:
     """Every object by the scroll, or by the list where the scroll is not to be had."""
     try:
         await _complete(work, pages(work.client, Scroll(reading.scroll, reading.key)))

@@ -32,10 +32,10 @@ from connector.sync.readings import contradictions
 from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.feeds import activities, deletions
 from connector.sync.readings.holes import keep, read_around
-from connector.sync.readings.lists import catalogue, log, snapshot, sweep
+from connector.sync.readings.lists import catalogue, full_scan, log, snapshot
 from connector.sync.readings.members import members
 from connector.sync.readings.per_contact import per_contact
-from connector.sync.readings.search_full import windows
+from connector.sync.readings.search_full import partitions
 from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.prefetch import prefetch
 from connector.warehouse.values.instants import instant
@@ -53,9 +53,9 @@ async def run_pass(work: Pass, *, full: bool) -> None:
         case Log() as reading:
             await log(work, reading, full=full)
         case FullScan() as reading:
-            await sweep(work, reading)
+            await full_scan(work, reading)
         case Search() as reading if full:
-            await windows(work, reading)
+            await partitions(work, reading)
         case PerContact() as reading:
             await per_contact(work, reading, full=full)
         case Members() as reading:

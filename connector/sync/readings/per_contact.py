@@ -123,7 +123,7 @@ async def _by_id(
 
 
 async def _share(work: Pass, began_at: datetime) -> int:
-    """How many contacts are to be read again, so that all are within the days of a sweep."""
+    """How many contacts are to be read again, so that all are within the refresh interval."""
     fresh, names = work.progress.fresh_as_of, work.writer.loader.names
     if fresh is None or began_at <= fresh:
         return 0

@@ -1,7 +1,7 @@
-"""Full passes of searched resources: windows planned once, read side by side, done one by one.
+"""Full passes of searched resources: partitions planned once, read concurrently, done one by one.
 
-The plan is recorded before the first window is read; a window's last rows commit together with
-its end, so a crash costs at most the windows that were not finished.
+The plan is recorded before the first partition is read; the last rows of each commit together with
+its end, so a crash costs at most the partitions that were not finished.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ from connector.warehouse.values.instants import instant
 
 logger = logging.getLogger(__name__)
 
-WINDOWS_AT_ONCE = 1_000  # windows that may be begun at the same time
-ABOUT = 64  # windows that a plan aims at
+PARTITIONS_AT_ONCE = 1_000  # partitions that may be begun at the same time
+ABOUT = 64  # partitions that a plan aims at
 PAGES_AT_ONCE = 100  # pages of theirs that are asked for or being written
-SHARES = 40  # a window that is a larger share of what is left is read without waiting
-RESERVED = 16  # so many more for windows whose pages come one after the other for long
-OBJECTS_AT_ONCE = 4  # windows whose objects are read by id; each holds up to 175 of them
+SHARES = 40  # a partition that is a larger share of what is left is read without waiting
+RESERVED = 16  # so many more for partitions whose pages come one after the other for long
+OBJECTS_AT_ONCE = 4  # partitions whose objects are read by id; each holds up to 175 of them
 LARGE = 20_000  # records: from here on a first load goes without foreign keys
 CURSOR_RESTARTS = 3
-FAILURES = 5  # windows in a row: then it is no matter of windows
+FAILURES = 5  # partitions in a row: then it is no matter of partitions
 
 
-async def windows(work: Pass, reading: Search) -> None:
-    """A full pass in windows, planned once, read side by side, committed one by one."""
+async def partitions(work: Pass, reading: Search) -> None:
+    """A full pass in partitions, planned once, read side by side, committed one by one."""
     began_at, since = await _planned(work)
     reader = _Reader(work, reading, since)
     try:
-        await reader.read_open_windows()
+        await reader.read_open_partitions()
     except IntercomError:
         await work.writer.restore_foreign_keys(work.resource)
         raise
@@ -68,9 +68,9 @@ async def windows(work: Pass, reading: Search) -> None:
     by_day = plan.granularity(reading, work.client.version) == "day"
     if by_day and since is None and await _is_short(work, reading, reader.missing):
         # Contacts within minutes of midnight are known to be missing from searches for the days
-        # that meet there: read again across every edge between two windows.
+        # that meet there: read again across every edge between two partitions.
         await work.writer.do(lambda conn: _reopen_edges(conn, work.resource.name))
-        await reader.read_open_windows()
+        await reader.read_open_partitions()
         if await _is_short(work, reading, reader.missing):
             logger.warning("%s: search counts more than it lists", work.resource.name)
     if since is not None:
@@ -79,7 +79,7 @@ async def windows(work: Pass, reading: Search) -> None:
 
 
 async def _note_older(work: Pass, since: datetime) -> None:
-    """What is here and was last updated before the limit is in no window: it is asked for by id."""
+    """What was last updated before the limit is in no partition: it is asked for by id."""
     older, now = Span(state.OPEN_LOWER, since), work.client.clock.safe_now()
     await work.writer.commit(*work.omitted([], now, older))
 
@@ -93,7 +93,7 @@ async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
 
     def begin(conn: sa.Connection) -> None:
         state.drop_partitions(conn, name)
-        state.replace_partitions(conn, name, [], [plan.first_window(since)])
+        state.replace_partitions(conn, name, [], [plan.first_partition(since)])
         state.advance(conn, name, plan_began_at=began_at, plan_mapping=work.salt.hex())
 
     await work.writer.do(begin)
@@ -103,7 +103,7 @@ async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
 async def _is_short(work: Pass, reading: Search, missing: int) -> bool:
     """Whether the warehouse holds fewer living rows than Intercom counts and could show."""
     everything = plan.window_query(
-        reading, work.client.version, plan.first_window(None), updated=False
+        reading, work.client.version, plan.first_partition(None), updated=False
     )
     try:
         page = await anext(pages(work.client, work.search(reading, everything, per_page=1)))
@@ -123,33 +123,33 @@ def _reopen_edges(conn: sa.Connection, name: str) -> None:
 
 
 @dataclass
-class _Window:
-    """A window that is being read; it becomes smaller when it is divided."""
+class _Partition:
+    """A partition that is being read; it becomes smaller when it is divided."""
 
     span: Span
 
 
 class _Reader:
-    """Reads the windows of one plan that are not finished yet, many at the same time."""
+    """Reads the partitions of one plan that are not finished yet, many at the same time."""
 
     def __init__(self, work: Pass, reading: Search, since: datetime | None) -> None:
         self.work, self.reading, self.since = work, reading, since
         self._group: asyncio.TaskGroup
         self._waiting: list[Span] = []
-        self._reading = 0  # tasks that read windows
+        self._reading = 0  # tasks that read partitions
         self._turns = itertools.count()
         self._read_so_far = 0
-        self._most = OBJECTS_AT_ONCE if reading.whole_by_id else WINDOWS_AT_ONCE
+        self._most = OBJECTS_AT_ONCE if reading.whole_by_id else PARTITIONS_AT_ONCE
         self._permits = (
             PrioritySemaphore(OBJECTS_AT_ONCE)
             if reading.whole_by_id
             else PrioritySemaphore(PAGES_AT_ONCE + RESERVED, RESERVED)
         )
-        self._in_a_row = 0  # windows that failed since one was finished
+        self._in_a_row = 0  # partitions that failed since one was finished
         self._failed: list[IntercomError] = []
         self.missing = 0  # records that no page shows
 
-    async def read_open_windows(self) -> None:
+    async def read_open_partitions(self) -> None:
         """Read them, and those that they are divided into."""
         name = self.work.resource.name
         spans = await self.work.writer.do(lambda conn: state.all_spans(conn, name, finished=False))
@@ -163,12 +163,12 @@ class _Reader:
         self._waiting += spans
         for _ in range(min(len(spans), self._most - self._reading)):
             self._reading += 1
-            self._group.create_task(self._read_windows())
+            self._group.create_task(self._read_partitions())
 
-    async def _read_windows(self) -> None:
+    async def _read_partitions(self) -> None:
         while self._waiting:
             try:
-                await self._read_window(_Window(self._waiting.pop()))
+                await self._read_partition(_Partition(self._waiting.pop()))
             except TokenRefusedError:
                 raise
             except IntercomError as error:
@@ -179,79 +179,79 @@ class _Reader:
                 logger.warning("%s: one part failed: %s", self.work.resource.name, error)
         self._reading -= 1
 
-    async def _read_window(self, window: _Window) -> None:
+    async def _read_partition(self, partition: _Partition) -> None:
         for attempt in range(CURSOR_RESTARTS + 1):
             try:
-                await self._read(window)
+                await self._read(partition)
                 return
             except SpoiltPageError:
-                await self._read_around(window)
+                await self._read_around(partition)
                 return
             except CursorRefusedError:
                 if attempt == CURSOR_RESTARTS:
                     raise
 
-    async def _read(self, window: _Window) -> None:
-        """Read one window to its end; if it is too large only its first part."""
+    async def _read(self, partition: _Partition) -> None:
+        """Read one partition to its end; if it is too large only its first part."""
         work, updated = self.work, self.since is not None
-        body = plan.window_query(self.reading, work.client.version, window.span, updated=updated)
+        body = plan.window_query(self.reading, work.client.version, partition.span, updated=updated)
         seen = Ids()
         asked_at: datetime | None = None
         end: plan.Passing | None = None
         async with task_group() as group:
-            async for page in self._pages(window, body):
+            async for page in self._pages(partition, body):
                 if asked_at is None:
                     asked_at = page.requested_at
-                    if await self._divide(window, page):
+                    if await self._divide(partition, page):
                         if updated:
                             # Cut by one time, sorted by the other: each part from its beginning.
-                            self._put([window.span])
+                            self._put([partition.span])
                             page.release()
                             self._permits.release()
                             return
-                        # The page that counted the window begins its first part.
-                        end = plan.Passing(window.span.upper)
+                        # The page that counted the partition begins its first part.
+                        end = plan.Passing(partition.span.upper)
                 taking = group.create_task(self._take(page, seen))
                 taking.add_done_callback(partial(self._leave, page))
                 if end and end.is_past([head.created_at for head in page.heads]):
                     break
                 del page  # not to be held until the next one comes
-        await self._finish(window, seen, asked_at)
+        await self._finish(partition, seen, asked_at)
 
     async def _finish(
         self,
-        window: _Window,
+        partition: _Partition,
         seen: Iterable[str],
         asked_at: datetime | None,
         *effects: Effect,
     ) -> None:
-        """End a window, with what its list omits."""
+        """End a partition, with what its list omits."""
         work, omitted = self.work, tuple[Effect, ...]()
         if asked_at is not None:
-            omitted = work.omitted(seen, asked_at, self._covered(window.span))
-        finished = FinishPartition(work.resource.name, window.span)
+            omitted = work.omitted(seen, asked_at, self._covered(partition.span))
+        finished = FinishPartition(work.resource.name, partition.span)
         await self._submit(Filtered(), finished, *omitted, *effects)
         self._in_a_row = 0
 
-    async def _read_around(self, window: _Window) -> None:
-        """Read a window that single records spoil: from both ends, and between them."""
+    async def _read_around(self, partition: _Partition) -> None:
+        """Read a partition that single records spoil: from both ends, and between them."""
         work, name = self.work, "created_at" if self.since is None else "updated_at"
         asked_at = work.client.clock.at(work.client.clock.local())
-        if work.tally.expected is None and await self._divide_unseen(window):
+        if work.tally.expected is None and await self._divide_unseen(partition):
             return
 
         async def take(page: Page) -> None:
             await self._take(page, Ids())
 
-        hole = Hole(name, plan.window(window.span))
+        hole = Hole(name, plan.window(partition.span))
         left = await read_around(work, self.reading, hole, take)
         self.missing += sum(hole.number or 1 for hole in left.holes)
-        await self._finish(window, left.ids, asked_at, keep(work, left.holes))
+        await self._finish(partition, left.ids, asked_at, keep(work, left.holes))
 
-    async def _divide_unseen(self, window: _Window) -> bool:
-        """Divide the first window though its first page cannot be had: by the number alone."""
+    async def _divide_unseen(self, partition: _Partition) -> bool:
+        """Divide the first partition though its first page cannot be had: by the number alone."""
         body = plan.window_query(
-            self.reading, self.work.client.version, window.span, updated=self.since is not None
+            self.reading, self.work.client.version, partition.span, updated=self.since is not None
         )
         body["sort"] = {**body["sort"], "order": "descending"}
         style = replace(self.work.search(self.reading, body), proven=True)
@@ -260,17 +260,17 @@ class _Reader:
         except SpoiltPageError:
             return False
         page.release()
-        if not await self._divide(window, page.only(())):
+        if not await self._divide(partition, page.only(())):
             return False
-        self._put([window.span])
+        self._put([partition.span])
         return True
 
-    async def _pages(self, window: _Window, body: Mapping[str, Any]) -> AsyncIterator[Page]:
-        """The pages of a window, each with a permit that whoever takes it must release.
+    async def _pages(self, partition: _Partition, body: Mapping[str, Any]) -> AsyncIterator[Page]:
+        """The pages of a partition, each with a permit that whoever takes it must release.
 
-        Where much is left of a window it need not wait: its pages can only be had one after the
+        Where much is left of a partition it need not wait: its pages can only be had one after the
         other. Of the others first pages go first, for they tell what there is to do; then one
-        window after the other, so that they end.
+        partition after the other, so that they end.
         """
         source = pages(self.work.client, self.work.search(self.reading, body))
         turn, left = next(self._turns), math.inf
@@ -290,9 +290,9 @@ class _Reader:
             yield found.pop()  # what waits for its next page holds none
 
     def _is_long(self, left: float) -> bool:
-        """Whether a window with so many records left would be read when all others are done."""
+        """Whether a partition with so many records left would be read when all others are done."""
         everywhere = (self.work.tally.expected or 0) - self._read_so_far
-        return math.inf > left > min(plan.WINDOW_RECORDS * 3 // 2, everywhere / SHARES)
+        return math.inf > left > min(plan.PARTITION_RECORDS * 3 // 2, everywhere / SHARES)
 
     def _leave(self, page: Page, _: object) -> None:
         """A page is written: give back its permit, and the bytes that it took."""
@@ -309,10 +309,10 @@ class _Reader:
             seen.add(filtered.seen)
         await self._submit(filtered)
 
-    async def _divide(self, window: _Window, page: Page) -> bool:
-        """Whether the window was too large: it is its first part now, and the others are queued."""
-        work, old = self.work, window.span
-        if old == plan.first_window(self.since):
+    async def _divide(self, partition: _Partition, page: Page) -> bool:
+        """Whether the partition was too large: it is its first part now, the others are queued."""
+        work, old = self.work, partition.span
+        if old == plan.first_partition(self.since):
             work.tally.expected = page.total
             await self._drop_foreign_keys()
         parts = self._parts(old, page)
@@ -321,7 +321,7 @@ class _Reader:
         await work.writer.do(
             lambda conn: state.replace_partitions(conn, work.resource.name, [old], parts)
         )
-        window.span = parts[0]
+        partition.span = parts[0]
         self._put(parts[1:])
         return True
 
@@ -347,7 +347,7 @@ class _Reader:
         )
 
     def _covered(self, span: Span) -> Span:
-        """What the search for a window surely shows: what it omits of that may be gone."""
+        """What the search for a partition surely shows: what it omits of that may be gone."""
         unit = plan.granularity(self.reading, self.work.client.version)
         return plan.covered(span, unit, self.work.timezone)
 

@@ -1,7 +1,7 @@
 """Encodes every batch; in large loads in a subprocess, on another core than what reads them.
 
 A first load is as fast as decoding and encoding let it be, and Python does one thing at a time in
-each process. The process beside is given JSON texts and answers with COPY text, over its own
+each process. The encoder subprocess is given JSON texts and answers with COPY text, over its own
 standard input and output; it knows neither token nor database and ends when its input does.
 Nights are too small to be worth its start.
 """
@@ -32,7 +32,7 @@ from connector.warehouse.encode.exclusions import NONE, Exclusions
 logger = logging.getLogger(__name__)
 
 WORTH_IT = 5_000
-"""Records of one run after which a process beside is started: half a second of work."""
+"""Records of one run after which the encoder subprocess is started: half a second of work."""
 
 PIPE = 1 << 20
 """Bytes that a pipe to it holds, where the system lets us say so: batches are of some megabytes."""
@@ -92,7 +92,7 @@ class Encoding:
         return _batch(*first), [(_batch(*parts), keys) for parts, keys in others]
 
     def close(self) -> None:
-        """End the process beside, if there is one."""
+        """End the encoder subprocess, if there is one."""
         if self._beside:
             with contextlib.suppress(OSError):  # it may be gone already
                 self._beside.communicate()
