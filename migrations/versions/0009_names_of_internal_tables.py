@@ -3,6 +3,7 @@
 Revision: 0009, after 0008.
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
@@ -47,8 +48,7 @@ AFTER = "Partitions of the full passes that are under way; they go when their pa
 
 def upgrade() -> None:
     for old, new in RENAMED:
-        op.rename_table(old, new)
-        op.execute(f'ALTER INDEX "{old}_pkey" RENAME TO "{new}_pkey"')
+        _rename(old, new)
     op.create_table_comment("sync_partitions", AFTER, existing_comment=BEFORE)
     for table, column, before, after in COMMENTS:
         op.alter_column(table, column, comment=after, existing_comment=before)
@@ -59,5 +59,15 @@ def downgrade() -> None:
         op.alter_column(table, column, comment=before, existing_comment=after)
     op.create_table_comment("sync_partitions", BEFORE, existing_comment=AFTER)
     for old, new in RENAMED:
-        op.execute(f'ALTER INDEX "{new}_pkey" RENAME TO "{old}_pkey"')
-        op.rename_table(new, old)
+        _rename(new, old)
+
+
+def _rename(old: str, new: str) -> None:
+    """The table, its key and, where PostgreSQL names them, its NOT NULL constraints."""
+    op.rename_table(old, new)
+    found = sa.text(
+        "SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:name)"
+        " AND starts_with(conname, :before)"
+    ).bindparams(name=new, before=f"{old}_")
+    for (name,) in op.get_bind().execute(found).fetchall():
+        op.execute(f'ALTER TABLE "{new}" RENAME CONSTRAINT "{name}" TO "{new}{name[len(old) :]}"')

@@ -85,7 +85,9 @@ async def _doubted(work: Pass, found: Found, contradicted: Contradicted) -> Coll
 async def _answers(work: Pass, found: Found, doubted: Collection[str]) -> NoteAnswers:
     """What is gone, and what lives; of what came in archived whether it lived here before."""
     loader, table = work.writer.loader, work.resource.table
-    lived = await work.writer.do(lambda conn: loader.living(conn, table, list(found.archived)))
+    lived = set[str]()
+    if found.archived:
+        lived = await work.writer.do(lambda conn: loader.living(conn, table, list(found.archived)))
     archived = [key for key in sorted(found.archived) if key not in doubted]
     return NoteAnswers(
         work.resource,

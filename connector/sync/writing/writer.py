@@ -110,7 +110,7 @@ class Writer:
 
     async def commit(self, *effects: Effect) -> int:
         """Effects that no records come with; how many rows they marked deleted."""
-        return await self.do(lambda conn: self._apply(conn, effects))
+        return await self.do(lambda conn: self._apply(conn, effects)) if effects else 0
 
     async def do(self, work: Work[T]) -> T:
         """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
