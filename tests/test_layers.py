@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -284,6 +285,18 @@ def test_what_commits_asks_intercom_nothing():
         if _name(file).startswith("sync/writing/"):
             asked = {m for m in imported(file) if m.startswith("connector.intercom")}
             assert all(m.startswith("connector.intercom.refusals") for m in asked), file
+
+
+def test_what_reads_ahead_is_closed_by_whoever_takes_from_it():
+    """A generator that is left open ends whenever it is found, with what it holds, in a log."""
+    for file in FILES:
+        if room(file) == "sync":
+            loops = [n for n in ast.walk(ast.parse(file.read_text("utf-8"))) if is_loop(n)]
+            assert not [ast.unparse(n.iter) for n in loops if isinstance(n.iter, ast.Call)], file
+
+
+def is_loop(node: ast.AST) -> TypeGuard[ast.AsyncFor | ast.comprehension]:
+    return isinstance(node, ast.AsyncFor) or (isinstance(node, ast.comprehension) and node.is_async)
 
 
 def test_readings_write_by_effects_alone():

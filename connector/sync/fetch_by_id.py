@@ -7,7 +7,15 @@ pending. Only when Intercom fails for all of many objects is that a failure of t
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -84,8 +92,9 @@ async def read_objects(client: Client, resource: Resource, ids: Iterable[str]) -
     """
     found = Found()
     with client.memory.urgently():  # it holds all that came
-        async for some in read_in_batches(client, resource, ids, 1):
-            found.add(some)
+        async with aclosing(read_in_batches(client, resource, ids, 1)) as batches:
+            async for some in batches:
+                found.add(some)
     _give_up_on_all(found.failed, len(found))
     return found
 
@@ -98,7 +107,7 @@ async def read_in_batches(
     weight: float = math.inf,
     *,
     patient: bool = False,
-) -> AsyncIterator[Found]:
+) -> AsyncGenerator[Found, None]:
     """The objects, read concurrently and handed over in batches of that size as they come.
 
     A batch of so many bytes is complete too, and each one where memory is short. Its bytes in
@@ -106,7 +115,7 @@ async def read_in_batches(
     Intercom fails for each of one batch; not if ``patient``.
     """
 
-    async def wanted() -> AsyncIterator[str]:
+    async def wanted() -> AsyncGenerator[str, None]:
         for key in dict.fromkeys(ids):
             yield key
 
@@ -114,15 +123,16 @@ async def read_in_batches(
         return 1, one.weight
 
     each = concurrently(wanted(), lambda key: _read_object(client, resource, key), AT_ONCE)
-    async for some in batched(each, measure, size, weight, client.memory.short):
-        found = Found()
-        for one in some:
-            found.add(one)
-        _give_up_on_all(found.failed, 0 if patient else len(found))
-        try:
-            yield found
-        finally:
-            found.release()
+    async with aclosing(batched(each, measure, size, weight, client.memory.short)) as batches:
+        async for some in batches:
+            found = Found()
+            for one in some:
+                found.add(one)
+            _give_up_on_all(found.failed, 0 if patient else len(found))
+            try:
+                yield found
+            finally:
+                found.release()
 
 
 async def _read_object(client: Client, resource: Resource, key: str) -> Found:
@@ -228,7 +238,8 @@ async def _read_list(client: Client, key: str, complete: Complete) -> list[Any]:
     style: Style = WholeList(path, complete.key)
     if complete.numbered:
         style = NumberedPages(path, complete.key, per_page=60)
-    return [record async for page in pages(client, style, retry=QUICK) for record in page.records]
+    async with aclosing(pages(client, style, retry=QUICK)) as listed:
+        return [record async for page in listed for record in page.records]
 
 
 def _give_up_on_all(failed: Mapping[str, IntercomError], wanted: int) -> None:

@@ -6,7 +6,7 @@ shown is left out alone. By cursor nothing behind it can be had, and what is bef
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -34,7 +34,7 @@ class Pieces:
     ended: bool = False
     in_a_row: int = 0
 
-    async def read(self, start: int, size: int, error: IntercomError) -> AsyncIterator[Page]:
+    async def read(self, start: int, size: int, error: IntercomError) -> AsyncGenerator[Page, None]:
         """The pages, and one with a gap for each record left out, from place ``start`` (from 0).
 
         Raises the error of the last one when many in a row cannot be shown.
@@ -67,7 +67,9 @@ def _smaller(size: int) -> int:
     return next(step for step in range(size // 2, 0, -1) if size % step == 0)
 
 
-async def back_in_time(client: Client, style: Listed, retry: Retry | None) -> AsyncIterator[Page]:
+async def back_in_time(
+    client: Client, style: Listed, retry: Retry | None
+) -> AsyncGenerator[Page, None]:
     """As ``walk``; past what spoils its pages, to the first time before which there is more."""
     place, gaps, last = 1, 0, int(client.clock.now().timestamp() * 1000)
     way = Walk("GET", style, shrinks=True, trusts=True)
@@ -123,7 +125,7 @@ async def _can_be_had(client: Client, way: Walk, before: int) -> bool:
     return True
 
 
-async def skip(client: Client, way: Walk, retry: Retry | None) -> AsyncIterator[Page]:
+async def skip(client: Client, way: Walk, retry: Retry | None) -> AsyncGenerator[Page, None]:
     """As ``walk`` where page numbers go on by one, around what spoils a page."""
     number, size = 1, way.style.per_page or SIZE
 

@@ -4,7 +4,7 @@ A refused page of a list by cursor is asked for again with fewer records on it.
 """
 
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -68,7 +68,7 @@ class Walk:
         return next_params(page, base_url)
 
 
-async def walk(client: Client, way: Walk, retry: Retry | None) -> AsyncIterator[Page]:
+async def walk(client: Client, way: Walk, retry: Retry | None) -> AsyncGenerator[Page, None]:
     trail = Trail(way.method, way.style.path)
     params = way.first_params()
     number, empty, place = 1, 0, 1

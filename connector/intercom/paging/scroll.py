@@ -5,7 +5,7 @@ that was not read to its end may have moved the scroll on, so the scroll begins 
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
 from connector.errors import (
@@ -39,7 +39,7 @@ class Scroll:
     max_pages: int = 1_000_000
     version: str | None = None
 
-    async def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+    async def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """Every page; after a break all of them again, the first one marked ``restarted``.
 
         A list without any record gives one empty page. Raises ScrollExistsError when another

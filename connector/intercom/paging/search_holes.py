@@ -9,7 +9,7 @@ lies alone; within what time cannot cut, other orders are tried. What is left is
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -108,7 +108,7 @@ class Around:
     _walks: int = 0
     _error: IntercomError | None = None
 
-    async def read(self, hole: Hole, first: int | None = None) -> AsyncIterator[Page]:
+    async def read(self, hole: Hole, first: int | None = None) -> AsyncGenerator[Page, None]:
         """Every page that can be had of the hole's window; what is left are ``holes``.
 
         Raises what the client raises where that is no matter of single records.
@@ -121,7 +121,7 @@ class Around:
 
     async def _read(
         self, part: _Part, axes: tuple[str, ...], first: int, number: int | None = None
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         met = _Met()
         for order in ORDERS:
             try:
@@ -141,7 +141,7 @@ class Around:
 
     async def _walk(
         self, part: _Part, axis: str, order: Order, first: int, met: _Met
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """The pages from one end on; ``met.whole`` if it reached the other."""
         self._walks += 1
         met.stops.append(None)
@@ -166,7 +166,7 @@ class Around:
 
     async def _divided(
         self, rest: _Part, axes: tuple[str, ...], number: int | None, some: bool
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """What lies between two bad records: in halves, or in another order.
 
         ``number`` are missing there; ``some``: others of the same part could be had.

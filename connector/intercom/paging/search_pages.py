@@ -7,7 +7,7 @@ cannot show at all spoils every page that it would stand on, with whatever statu
 
 import logging
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -54,7 +54,7 @@ class CursorSearch:
     first: int | None = None
     proven: bool = False
 
-    async def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+    async def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """Every page; SpoiltPageError when one record cannot be had, naming the place.
 
         Raises what the client raises when nothing can be had at all, and CursorRefusedError when

@@ -5,7 +5,7 @@ Whatever form ``pages.next`` takes, only its token or query is used: the request
 configured address, to the style's own path.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,11 +35,13 @@ __all__ = [
 class Style(Protocol):
     """A way to read one list to its end."""
 
-    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """The pages in order."""
 
 
-def pages(client: Client, style: Style, *, retry: Retry | None = None) -> AsyncIterator[Page]:
+def pages(
+    client: Client, style: Style, *, retry: Retry | None = None
+) -> AsyncGenerator[Page, None]:
     """The pages of a list, in order; ``retry`` bounds each request (the client's own if None).
 
     Raises PagingError when the page tokens cannot be trusted, BadAnswerError when the list is
@@ -57,7 +59,7 @@ class WholeList:
     params: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
 
-    async def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+    async def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """The one page."""
         yield await fetch(
             client,
@@ -84,7 +86,7 @@ class CursorList:
     version: str | None = None
     skips: bool = False
 
-    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """The pages; CursorRefusedError when Intercom no longer takes its own page token."""
         return walk(client, Walk("GET", self, shrinks=True, trusts=self.skips), retry)
 
@@ -106,7 +108,7 @@ class NumberedPages:
     version: str | None = None
     skips: bool = False
 
-    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """The pages."""
         way = Walk(self.method, self, numbered=True)
         return skip(client, way, retry) if self.skips else walk(client, way, retry)
@@ -125,7 +127,7 @@ class EventPages:
     params: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
 
-    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """The pages, newest first."""
         return back_in_time(client, self, retry)
 
@@ -140,6 +142,6 @@ class OpaqueCursor:
     params: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
 
-    def read(self, client: Client, retry: Retry | None = None) -> AsyncIterator[Page]:
+    def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """The pages."""
         return walk(client, Walk("GET", self, opaque=True), retry)

@@ -6,7 +6,8 @@ it. Where a list says nothing of when it changed, a difference is told as one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -156,9 +157,10 @@ async def by_id(work: Comparison) -> None:
 async def snapshot(work: Comparison, reading: Snapshot) -> None:
     """The whole lists; what they omit is gone."""
     dated: list[tuple[Mapping[str, Any], datetime]] = []
-    async for page, records in snapshot_pages(work.client, reading):
-        dated += [(record, page.requested_at) for record in records]
-        page.release()
+    async with aclosing(snapshot_pages(work.client, reading)) as shown:
+        async for page, records in shown:
+            dated += [(record, page.requested_at) for record in records]
+            page.release()
     await work.compare(dated, work.changed_after({}))
     table = work.resource.table
     listed = {keys.shown(table, record) for record, _ in dated}
@@ -170,11 +172,12 @@ async def catalogue(work: Comparison, reading: Catalogue) -> None:
     """The whole list; a sample of what it omits is asked for by id, as a sync does."""
     listed: set[str] = set()
     source = pages(work.client, catalogue_style(reading))
-    async for group in _grouped(source):
-        dated = _dated(group)
-        ids = [keys.shown(work.resource.table, record) for record, _ in dated]
-        listed.update(ids)
-        await work.compare(dated, work.changed_after(await work.stored(ids)))
+    async with aclosing(_grouped(source)) as groups:
+        async for group in groups:
+            dated = _dated(group)
+            ids = [keys.shown(work.resource.table, record) for record, _ in dated]
+            listed.update(ids)
+            await work.compare(dated, work.changed_after(await work.stored(ids)))
     living = await work.do(lambda conn: work.loader.all_living(conn, work.resource))
     omitted = sorted(living - listed)[: work.sample]
     read = await read_objects(work.client, work.resource, omitted)
@@ -186,13 +189,14 @@ async def log(work: Comparison, reading: Log) -> None:
     """The newest entries: they never change, so the older ones are as good."""
     most, number = max(work.sample, LOG_RECORDS), 0
     style = NumberedPages(reading.path, reading.key, None, params={reading.since: 0})
-    async for page in pages(work.client, style):
-        dated = _dated([page])[: most - number]
-        await work.compare(dated, work.came_later)
-        page.release()
-        number += len(dated)
-        if number >= most:
-            break
+    async with aclosing(pages(work.client, style)) as listed:
+        async for page in listed:
+            dated = _dated([page])[: most - number]
+            await work.compare(dated, work.came_later)
+            page.release()
+            number += len(dated)
+            if number >= most:
+                break
 
 
 async def merges(work: Comparison, reading: Activities) -> None:
@@ -200,13 +204,14 @@ async def merges(work: Comparison, reading: Activities) -> None:
     params: dict[str, str] = {}
     style = CursorList(reading.path, reading.key, reading.per_page, params, reading.version)
     number = 0
-    async for page in pages(work.client, style):
-        merged = [(record, page.requested_at) for record in news_of(page, reading).merged]
-        await work.compare(merged, _merged_later(work))
-        page.release()
-        number += 1
-        if number == FEED_PAGES:
-            break
+    async with aclosing(pages(work.client, style)) as listed:
+        async for page in listed:
+            merged = [(record, page.requested_at) for record in news_of(page, reading).merged]
+            await work.compare(merged, _merged_later(work))
+            page.release()
+            number += 1
+            if number == FEED_PAGES:
+                break
 
 
 def _merged_later(work: Comparison) -> Callable[[Record, bool], bool]:
@@ -224,26 +229,30 @@ async def per_contact(work: Comparison, reading: PerContact) -> None:
     """The lists of a sample of contacts."""
     names, resource = work.loader.names, work.resource
     read_at = await work.do(lambda conn: reads.sample(conn, names, resource.name, work.sample))
-    async for found in _read(work.client, reading, read_at):
-        work.outcome.unread |= {key: str(error) for key, error in found.failed.items()}
-        for key, (texts, asked_at) in found.lists.items():
-            records = as_records(reading, key, texts)
-            newest = max((_stamp(decode(text)) for text in texts), default=None)
-            since = newest is not None and newest > read_at[key] - INDEX_LAG
-            dated = [(record, asked_at) for record in records]
-            await work.compare(dated, _always if since else _never)
-        found.release()
+    async with aclosing(_read(work.client, reading, read_at)) as batches:
+        async for found in batches:
+            work.outcome.unread |= {key: str(error) for key, error in found.failed.items()}
+            for key, (texts, asked_at) in found.lists.items():
+                records = as_records(reading, key, texts)
+                newest = max((_stamp(decode(text)) for text in texts), default=None)
+                since = newest is not None and newest > read_at[key] - INDEX_LAG
+                dated = [(record, asked_at) for record in records]
+                await work.compare(dated, _always if since else _never)
+            found.release()
 
 
 async def _read(
     client: Client, reading: PerContact, contacts: Mapping[str, datetime]
-) -> AsyncIterator[Read]:
-    async def ids() -> AsyncIterator[str]:
+) -> AsyncGenerator[Read, None]:
+    async def ids() -> AsyncGenerator[str, None]:
         for key in contacts:
             yield key
 
-    async for one in concurrently(ids(), lambda key: read_one(client, reading, key), AT_ONCE):
-        yield one
+    async with aclosing(
+        concurrently(ids(), lambda key: read_one(client, reading, key), AT_ONCE)
+    ) as results:
+        async for one in results:
+            yield one
 
 
 def _stamp(element: Any) -> datetime:
@@ -275,7 +284,7 @@ def _never(record: Record, exists: bool) -> bool:
 # -- helpers ---------------------------------------------------------------------------------
 
 
-async def _grouped(source: AsyncIterator[Page]) -> AsyncIterator[list[Page]]:
+async def _grouped(source: AsyncIterator[Page]) -> AsyncGenerator[list[Page], None]:
     """Pages in groups that are worth a comparison, released when the next one is asked for."""
     group: list[Page] = []
     async for page in source:

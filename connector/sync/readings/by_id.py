@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from connector.errors import MergedError
@@ -41,10 +42,11 @@ async def read_by_id(
     """
     left = len(announced)
     batches = read_in_batches(work.client, work.resource, announced, BATCH_OBJECTS, BATCH_BYTES)
-    async for found in batches:
-        left -= len(found)
-        last = () if left else effects
-        await submit_found(work, found, announced, last, digests or {}, contradicted)
+    async with aclosing(batches):
+        async for found in batches:
+            left -= len(found)
+            last = () if left else effects
+            await submit_found(work, found, announced, last, digests or {}, contradicted)
     if not announced and effects:
         await work.writer.commit(*effects)
 
@@ -127,12 +129,13 @@ async def fill(work: Pass, ids: Iterable[str]) -> None:
     pending.
     """
     batches = read_in_batches(work.client, work.resource, ids, BATCH_OBJECTS, BATCH_BYTES)
-    async for found in batches:
-        left_out = found.without(work.accepts) if work.leaves_out else []
-        # Reads by id do not lag: what Intercom does not know now it will not know later.
-        unknown = [*found.gone, *left_out]
-        tried = NotePlaceholdersTried(work.resource.table, unknown, PLACEHOLDER_TRIES)
-        await submit_found(work, found, {}, [tried], {})
+    async with aclosing(batches):
+        async for found in batches:
+            left_out = found.without(work.accepts) if work.leaves_out else []
+            # Reads by id do not lag: what Intercom does not know now it will not know later.
+            unknown = [*found.gone, *left_out]
+            tried = NotePlaceholdersTried(work.resource.table, unknown, PLACEHOLDER_TRIES)
+            await submit_found(work, found, {}, [tried], {})
 
 
 def of_found(work: Pass, found: Found, ids: Iterable[str] | None = None) -> Submission:

@@ -8,6 +8,7 @@ their index, so it is asked for again, by id and in a search for its id, until b
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 from connector.errors import IntercomError, TokenRefusedError
@@ -50,8 +51,8 @@ async def _shown(work: Pass, reading: Search, ids: Sequence[str]) -> set[str]:
         "sort": {"field": "created_at", "order": "ascending"},
     }
     try:
-        source = pages(work.client, work.search(reading, body))
-        shown = {str(head.id) async for page in source for head in page.heads}
+        async with aclosing(pages(work.client, work.search(reading, body))) as listed:
+            shown = {str(head.id) async for page in listed for head in page.heads}
     except TokenRefusedError:
         raise
     except IntercomError:

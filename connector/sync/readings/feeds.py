@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -38,12 +39,13 @@ async def deletions(work: Pass, reading: Deletions, *, full: bool) -> None:
     order = plan.Order(await _bound(work))
     style = NumberedPages(reading.path, reading.key, reading.per_page, skips=True)
     gaps: list[Gap] = []
-    async for page in prefetch(pages(work.client, style), 2):
-        gaps += [page.gap] if page.gap else []
-        await _delete(work, _times(page, reading.at), page.requested_at)
-        page.release()
-        if order.is_past([record.get(reading.at) for record in page.records]):
-            break
+    async with aclosing(prefetch(pages(work.client, style), 2)) as listed:
+        async for page in listed:
+            gaps += [page.gap] if page.gap else []
+            await _delete(work, _times(page, reading.at), page.requested_at)
+            page.release()
+            if order.is_past([record.get(reading.at) for record in page.records]):
+                break
     if gaps:  # the cursor stays, so that the next run reads this again
         raise gaps[0].error
     await work.writer.commit(work.succeeded(began_at, full=full))
@@ -106,12 +108,13 @@ async def _read_on(work: Pass, reading: Activities, position: str | None) -> boo
     params = {} if position is None else {"starting_after": position}
     style = CursorList(reading.path, reading.key, reading.per_page, params, reading.version)
     number = 0
-    async for page in prefetch(pages(work.client, style), 4):
-        await _apply(work, news_of(page, reading), len(page), page.requested_at, position)
-        page.release()
-        position, number = _next_token(page) or position, number + 1
-        if number == MOST_PAGES:
-            return False
+    async with aclosing(prefetch(pages(work.client, style), 4)) as listed:
+        async for page in listed:
+            await _apply(work, news_of(page, reading), len(page), page.requested_at, position)
+            page.release()
+            position, number = _next_token(page) or position, number + 1
+            if number == MOST_PAGES:
+                return False
     return True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -58,9 +59,10 @@ async def read_around(
         plan.filters(reading),
         plan.granularity(reading, work.client.version),
     )
-    async for page in around.read(hole, first):
-        await take(page)
-        page.release()
+    async with aclosing(around.read(hole, first)) as listed:
+        async for page in listed:
+            await take(page)
+            page.release()
     left = Left([*around.seen])
     for found in around.holes.values():
         ids = await _may_be(work, reading, found, around.seen)
@@ -93,11 +95,12 @@ async def _ask_by_id(work: Pass, hole: Hole, ids: Sequence[str]) -> bool:
         return False
     error = hole.error or IntercomError("a list cannot show it")
     gone = 0
-    async for found in read_in_batches(
-        work.client, work.resource, ids, BATCH_OBJECTS, patient=True
-    ):
-        await _submit_found(work, found, error)
-        gone += len(found.gone) + len(found.archived)
+    async with aclosing(
+        read_in_batches(work.client, work.resource, ids, BATCH_OBJECTS, patient=True)
+    ) as batches:
+        async for found in batches:
+            await _submit_found(work, found, error)
+            gone += len(found.gone) + len(found.archived)
     work.tried.update(ids)
     return not gone and hole.number == len(ids)
 
@@ -169,9 +172,10 @@ async def doubt(work: Pass, error: IntercomError, *effects: Effect) -> None:
     last, asked = "", list[str]()
     while ids := await unanswered(work, last):
         last, asked = ids[-1], [*asked, *ids]
-        async for found in read_in_batches(
-            work.client, work.resource, ids, BATCH_OBJECTS, patient=True
-        ):
-            await _submit_found(work, found, error)
+        async with aclosing(
+            read_in_batches(work.client, work.resource, ids, BATCH_OBJECTS, patient=True)
+        ) as batches:
+            async for found in batches:
+                await _submit_found(work, found, error)
         work.tried.update(ids)
     await work.writer.commit(DropUnanswered(work.resource.name, asked), *effects)

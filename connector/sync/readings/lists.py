@@ -6,7 +6,8 @@ What a snapshot omits is deleted; what another list omits is asked for by id.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -41,11 +42,12 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
     for part in reading.parts:
         try:
             with work.client.memory.urgently():  # it holds one part while it asks for the next
-                async for page, records in snapshot_pages(work.client, reading, [part]):
-                    submission.add(records, page.requested_at, page.weight)
-                    present += records
-                    work.tally.warnings += page.bad
-                    page.release()
+                async with aclosing(snapshot_pages(work.client, reading, [part])) as listed:
+                    async for page, records in listed:
+                        submission.add(records, page.requested_at, page.weight)
+                        present += records
+                        work.tally.warnings += page.bad
+                        page.release()
         except IntercomError as error:
             if len(reading.parts) == 1 or meaning(error, Asked.BESIDE) is Meaning.STOP:
                 raise
@@ -62,11 +64,12 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
 
 async def snapshot_pages(
     client: Client, reading: Snapshot, parts: Sequence[Part] | None = None
-) -> AsyncIterator[tuple[Page, list[Record]]]:
+) -> AsyncGenerator[tuple[Page, list[Record]], None]:
     """The lists of a snapshot, or of these parts, and their records with what they leave unsaid."""
     for part in reading.parts if parts is None else parts:
-        async for page in pages(client, _part_style(reading, part)):
-            yield page, [_told(record, part) for record in page.records]
+        async with aclosing(pages(client, _part_style(reading, part))) as listed:
+            async for page in listed:
+                yield page, [_told(record, part) for record in page.records]
 
 
 def _part_style(reading: Snapshot, part: Part) -> WholeList:
@@ -112,9 +115,10 @@ async def log(work: Pass, reading: Log, *, full: bool) -> None:
         reading.path, reading.key, None, params={reading.since: since}, skips=True
     )
     gaps: list[Gap] = []
-    async for batch in work.batched(prefetch(pages(work.client, style), pages=4)):
-        gaps += [page.gap for page in batch if page.gap]
-        await work.submit_pages(batch)
+    async with aclosing(work.batched(prefetch(pages(work.client, style), pages=4))) as batches:
+        async for batch in batches:
+            gaps += [page.gap for page in batch if page.gap]
+            await work.submit_pages(batch)
     if gaps:  # the cursor stays, so that the next run reads this again
         raise gaps[0].error
     await work.writer.commit(work.succeeded(work.began_at(), full=full))
@@ -140,10 +144,11 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
     # The reader runs ahead of the writer: a scroll that waits a minute for Postgres expires.
     seen, gaps = Ids(), list[Gap]()
     asked_at: datetime | None = None
-    async for batch in work.batched(prefetch(source, run_ahead)):
-        asked_at = asked_at or batch[0].requested_at
-        gaps += [page.gap for page in batch if page.gap]
-        seen.add(await work.submit_changed(batch))
+    async with aclosing(work.batched(prefetch(source, run_ahead))) as batches:
+        async for batch in batches:
+            asked_at = asked_at or batch[0].requested_at
+            gaps += [page.gap for page in batch if page.gap]
+            seen.add(await work.submit_changed(batch))
     began_at = work.began_at()
     if asked_at is not None:
         await work.writer.commit(*work.omitted(seen, asked_at))

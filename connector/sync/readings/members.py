@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -48,7 +49,7 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
     pending = await work.writer.do(lambda conn: state.pending(conn))
     waiting = {entry.id for entry in pending if entry.resource == name}
 
-    async def due() -> AsyncIterator[str]:
+    async def due() -> AsyncGenerator[str, None]:
         for group in groups:
             age = began_at - group.read_at if group.read_at else None
             again = age is None or cheap or age > AGAIN or (full and age > timedelta())
@@ -57,11 +58,14 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
 
     failed: list[IntercomError] = []
     read = 0
-    async for errors in concurrently(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE):
-        read += not errors
-        failed += errors
-        if not read and len(failed) == MANY:
-            break
+    async with aclosing(
+        concurrently(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE)
+    ) as results:
+        async for errors in results:
+            read += not errors
+            failed += errors
+            if not read and len(failed) == MANY:
+                break
     if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
         raise failed[0]  # for each of many, or not permitted at all: no matter of the groups
     await work.writer.commit(work.succeeded(began_at, full=full))
@@ -129,13 +133,15 @@ async def _members(client: Client, reading: Members, key: str) -> _Members:
     style = CursorSearch(reading.path, reading.key, body)
     found = _Members()
     try:
-        async for page in prefetch(pages(client, style), 2):
-            found.add(page)
+        async with aclosing(prefetch(pages(client, style), 2)) as listed:
+            async for page in listed:
+                found.add(page)
     except SpoiltPageError:
         unit = plan.granularity(reading, client.version)
         around, found = Around(client, style, [wanted], unit), _Members()
-        async for page in around.read(Hole("created_at", Window())):
-            found.add(page)
+        async with aclosing(around.read(Hole("created_at", Window()))) as listed:
+            async for page in listed:
+                found.add(page)
         holes = list(around.holes.values())
         found.missing = sum(hole.number or 1 for hole in holes)
         found.reason = "; ".join(hole.reason for hole in holes)

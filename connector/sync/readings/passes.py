@@ -103,8 +103,9 @@ async def _read_changes(
     work: Pass, reading: Search, body: dict[str, Any], order: plan.Order | None
 ) -> None:
     source = prefetch(pages(work.client, work.search(reading, body)), pages=1 if order else 4)
-    async for batch in work.batched(_until(source, order)):
-        await _submit(work, reading, batch)
+    async with aclosing(work.batched(_until(source, order))) as batches:
+        async for batch in batches:
+            await _submit(work, reading, batch)
 
 
 async def _until(

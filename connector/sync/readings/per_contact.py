@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
+from contextlib import ExitStack, aclosing
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -60,27 +68,29 @@ READS_MOST = 6  # after so many the count is taken to be wrong
 async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     """Read the contacts whose turn it is."""
     began_at = await began_at_of(work, full)
-    async for found in _read_all(work, reading, _turns(work, reading, began_at, full)):
-        await _submit(work, reading, found)
+    async with aclosing(_read_all(work, reading, _turns(work, reading, began_at, full))) as batches:
+        async for found in batches:
+            await _submit(work, reading, found)
     await work.writer.commit(work.succeeded(began_at, full=full))
 
 
 async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> list[str]:
     """Read these contacts, whether or not it is their turn; those that Intercom does not know."""
 
-    async def named() -> AsyncIterator[list[str]]:
+    async def named() -> AsyncGenerator[list[str], None]:
         yield list(ids)
 
     gone: list[str] = []
-    async for found in _read_all(work, reading, named()):
-        await _submit(work, reading, found)
-        gone += found.gone
+    async with aclosing(_read_all(work, reading, named())) as batches:
+        async for found in batches:
+            await _submit(work, reading, found)
+            gone += found.gone
     return gone
 
 
 async def _turns(
     work: Pass, reading: PerContact, began_at: datetime, full: bool
-) -> AsyncIterator[list[str]]:
+) -> AsyncGenerator[list[str], None]:
     """Ids, page by page: pending, due for a reason, never read, and a share of all the others."""
     names, writer = work.writer.loader.names, work.writer
     turns = Turns(
@@ -90,15 +100,21 @@ async def _turns(
         active=reading.follows_activity,
         counted=reading.counted,
     )
-    async for ids in _by_id(writer, partial(reads.changed, names=names, turns=turns), math.inf):
-        yield ids
+    async with aclosing(
+        _by_id(writer, partial(reads.changed, names=names, turns=turns), math.inf)
+    ) as turns_left:
+        async for ids in turns_left:
+            yield ids
     left = await _share(work, began_at)
     # Whose count is right with nothing stored has nothing to tell: its first read can wait.
     everyone = full or reading.follows_activity
     most = left if reading.counted else math.inf if everyone else FIRST_READS
-    async for ids in _by_id(writer, partial(reads.never_read, names=names, turns=turns), most):
-        yield ids
-        left -= len(ids) if reading.counted else 0
+    async with aclosing(
+        _by_id(writer, partial(reads.never_read, names=names, turns=turns), most)
+    ) as turns_left:
+        async for ids in turns_left:
+            yield ids
+            left -= len(ids) if reading.counted else 0
     last: Turn | None = None
     while left > 0:
         oldest = partial(reads.longest_ago, names=names, turns=turns, before=began_at, after=last)
@@ -111,7 +127,7 @@ async def _turns(
 
 async def _by_id(
     writer: Writer, query: Callable[..., list[Turn]], most: float
-) -> AsyncIterator[list[str]]:
+) -> AsyncGenerator[list[str], None]:
     last = ""
     while most > 0:
         page = await writer.do(partial(query, after=last))
@@ -172,8 +188,8 @@ class Read:
 
 async def _read_all(
     work: Pass, reading: PerContact, turns: AsyncIterator[list[str]]
-) -> AsyncIterator[Read]:
-    async def ids() -> AsyncIterator[str]:
+) -> AsyncGenerator[Read, None]:
+    async def ids() -> AsyncGenerator[str, None]:
         async for some in turns:
             for key in some:
                 yield key
@@ -186,14 +202,15 @@ async def _read_all(
         return await read_one(work.client, reading, key, submit)
 
     each, short = concurrently(ids(), read, AT_ONCE), work.client.memory.short
-    async for some in batched(each, measure, BATCH_CONTACTS, BATCH_BYTES, short):
-        found = Read()
-        for one in some:
-            found.add(one)
-        try:
-            yield _checked(found)
-        finally:
-            found.release()
+    async with aclosing(batched(each, measure, BATCH_CONTACTS, BATCH_BYTES, short)) as batches:
+        async for some in batches:
+            found = Read()
+            for one in some:
+                found.add(one)
+            try:
+                yield _checked(found)
+            finally:
+                found.release()
 
 
 def _checked(found: Read) -> Read:
@@ -217,20 +234,21 @@ async def read_one(
     memory = client.memory
     try:
         with ExitStack() as stack:
-            async for page in pages(client, _style(reading, key), retry=QUICK):
-                if read_at is None:
-                    read_at = page.requested_at
-                    # Who holds the beginning of a list must not wait for room for the rest.
-                    stack.enter_context(memory.urgently())
-                if page.gap:
-                    found.failed[key] = page.gap.error
-                texts += page.texts
-                number += len(page)
-                found.shares += [page.share] if page.share else []
-                if submit and (sum(map(len, texts)) >= PIECE or memory.short.is_set()):
-                    await submit(texts, page.requested_at)
-                    texts = []
-                    found.release()
+            async with aclosing(pages(client, _style(reading, key), retry=QUICK)) as listed:
+                async for page in listed:
+                    if read_at is None:
+                        read_at = page.requested_at
+                        # Who holds the beginning of a list must not wait for room for the rest.
+                        stack.enter_context(memory.urgently())
+                    if page.gap:
+                        found.failed[key] = page.gap.error
+                    texts += page.texts
+                    number += len(page)
+                    found.shares += [page.share] if page.share else []
+                    if submit and (sum(map(len, texts)) >= PIECE or memory.short.is_set()):
+                        await submit(texts, page.requested_at)
+                        texts = []
+                        found.release()
     except (NotFoundError, MergedError) as error:
         found.gone[key] = error
     except IntercomError as error:

@@ -10,7 +10,8 @@ import asyncio
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -198,8 +199,8 @@ class _Reader:
         seen = Ids()
         asked_at: datetime | None = None
         end: plan.Passing | None = None
-        async with task_group() as group:
-            async for page in self._pages(partition, body):
+        async with task_group() as group, aclosing(self._pages(partition, body)) as listed:
+            async for page in listed:
                 if asked_at is None:
                     asked_at = page.requested_at
                     if await self._divide(partition, page):
@@ -265,7 +266,9 @@ class _Reader:
         self._put([partition.span])
         return True
 
-    async def _pages(self, partition: _Partition, body: Mapping[str, Any]) -> AsyncIterator[Page]:
+    async def _pages(
+        self, partition: _Partition, body: Mapping[str, Any]
+    ) -> AsyncGenerator[Page, None]:
         """The pages of a partition, each with a permit that whoever takes it must release.
 
         Where much is left of a partition it need not wait: its pages can only be had one after the

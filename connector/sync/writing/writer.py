@@ -266,6 +266,8 @@ class Writer:
             if unfinished:
                 self.database.interrupt()
                 await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()  # nobody else hears of it: asyncio need not log it
             raise
 
     def close(self) -> None:

@@ -181,7 +181,8 @@ class Database:
         """Make the next try possible, or raise."""
         self._raise_if_refused(failure)
         if _is_of_a_row(failure):
-            raise RowRefusedError(f"Postgres refuses a row ({_kind(failure)})") from failure
+            # What the server says besides quotes the row: it must be in no traceback.
+            raise RowRefusedError(f"Postgres refuses a row ({_kind(failure)})") from None
         if self.stopped.is_set():
             raise failure
         if isinstance(failure, TRANSIENT) and tries < TRIES:
