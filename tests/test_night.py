@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from connector import __version__
 from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
-from connector.warehouse.sql.database import Database
-from tests import copied
+from connector.warehouse.sql.database import Database, conninfo
+from tests import copied, older
 from tests.service import environment, served
 from tests.test_cli import FEW, TOKEN, Ended, Terminal, Warehouse
 
@@ -499,3 +500,62 @@ def test_settings_in_a_dotenv_that_cannot_be_read_exit_2(terminal: Terminal) -> 
             assert "Traceback" not in ended.err
             assert ".env" in ended.err + ended.out
         file.rmdir() if file.is_dir() else file.unlink()
+
+
+# -- what is read and not written ------------------------------------------------------------
+
+
+def test_a_load_of_which_much_is_refused_says_so_and_shows_nothing(
+    database_url: str, schema: str, tmp_path: Path
+) -> None:
+    simulator = Simulator(
+        Workspace.generate(4, contacts=900, companies=5, conversations=5), token=TOKEN
+    )
+    contacts = simulator.control.truth("contacts")
+    middle = sorted(contact["created_at"] for contact in contacts)[len(contacts) // 2]
+    check = f"_placeholder OR created_at >= to_timestamp({middle})"
+    with served(simulator) as url:
+        environ = environment(url, database_url, schema, INTERCOM_ACCESS_TOKEN=TOKEN)
+        terminal = Terminal(environ, tmp_path)
+        terminal.run("migrate")
+        with psycopg.connect(conninfo(database_url), autocommit=True) as conn:
+            conn.execute(f'ALTER TABLE "{schema}".contacts ADD CONSTRAINT c CHECK ({check})')
+        ended = terminal.run("sync")
+    assert ended.code == 1
+    assert "Postgres refuses a row" in ended.err
+    assert "Traceback" not in ended.err
+    mails = [contact["email"] for contact in contacts if contact["email"]]
+    assert [mail for mail in mails if mail in ended.err + ended.out] == []
+
+
+# -- schemas of other versions ---------------------------------------------------------------
+
+
+@pytest.mark.bare
+def test_commands_on_an_older_schema_say_what_to_do(
+    terminal: Terminal, database_url: str, schema: str
+) -> None:
+    older.build(database_url, schema)
+    for words in (["status"], ["status", "--json"], ["verify"]):
+        ended = terminal.run(*words)
+        assert ended.code == 2
+        assert "is older: run 'intercom-warehouse migrate' first" in ended.err
+    checked = terminal.run("check")
+    assert "is older; sync or migrate will upgrade it" in checked.out
+    assert "Traceback" not in checked.err
+
+
+@pytest.mark.bare
+def test_nobody_is_forgotten_in_a_schema_that_is_not_there(terminal: Terminal) -> None:
+    ended = terminal.run("forget", "--list", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(ended.out) == []
+
+
+@pytest.mark.parametrize(
+    "statement", ["copy (select 1) to stdout", "-- x\n COPY tags FROM STDIN", "/* a */copy t to ''"]
+)
+def test_sql_takes_no_copy(terminal: Terminal, statement: str) -> None:
+    ended = terminal.run("sql", statement)
+    assert ended.code == 2
+    assert "COPY needs a client" in ended.err

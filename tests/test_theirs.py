@@ -153,6 +153,24 @@ def test_all_names_that_are_taken_are_told_at_once_and_nothing_is_made(occupied:
     assert occupied.relations() == before
 
 
+@pytest.mark.parametrize("name", ["sync_windows", "sync_nominees", "sync_hidden"])
+@pytest.mark.parametrize("made", ["TABLE {} (x int)", "VIEW {} AS SELECT 1 AS a"])
+def test_names_that_migrations_need_for_a_while_are_refused_too(house: House, name: str, made: str):
+    house.do(f'CREATE SCHEMA "{house.schema}"')
+    house.do("CREATE " + made.format(f'"{house.schema}".{name}'))
+    before = house.relations()
+    with pytest.raises(NamesTakenError, match=name):
+        house.migrate()
+    assert house.relations() == before
+
+
+def test_an_index_of_others_is_not_renamed_with_our_table(house: House):
+    house.do(f'CREATE SCHEMA "{house.schema}"', f'CREATE TABLE "{house.schema}".o1 (x int)')
+    house.do(f'CREATE INDEX sync_windows_pkey ON "{house.schema}".o1 (x)')
+    with pytest.raises(NamesTakenError, match="index sync_windows_pkey"):
+        house.migrate()
+
+
 @pytest.mark.parametrize("what", THEIRS)
 def test_each_kind_of_relation_is_refused_alone(house: House, what: str):
     house.do(f'CREATE SCHEMA "{house.schema}"', THEIRS[what].format(schema=house.schema))

@@ -243,8 +243,8 @@ def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
 
 
 def _read_before(conn: Any, database: Database) -> Collection[str]:
-    """The resources that a sync has read; none in a schema without state."""
-    if version.present(conn, database.schema) is None:
+    """The resources that a sync has read; none in a schema without state, or of older versions."""
+    if version.present(conn, database.schema) != migrate.newest():
         return ()
     names = [resource.name for resource in RESOURCES]
     return {name for name in names if state.progress(conn, name).last_success_at is not None}

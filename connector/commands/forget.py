@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from connector.resources import PERSONS
 from connector.warehouse import followers, state
 from connector.warehouse.changes import follow
 from connector.warehouse.privacy import erasure
+from connector.warehouse.schema import version
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import scalars
 from connector.warehouse.sql.names import Names
@@ -68,6 +70,12 @@ def _stored(conn: sa.Connection, database: Database, ids: list[str]) -> set[str]
     return set(scalars(conn, f"SELECT id FROM {contacts} WHERE id = ANY(%s)", [ids]))
 
 
+def _forgotten(conn: sa.Connection, schema: str) -> list[tuple[str, datetime, str]]:
+    if version.present(conn, schema) is None:
+        return []
+    return erasure.forgotten(conn, Names(schema))
+
+
 def undo(database: Database, ids: Sequence[str], *, as_json: bool) -> int:
     """Forget them no more; the next sync brings back what Intercom still has. Returns 0."""
     names = Names(database.schema)
@@ -82,8 +90,7 @@ def undo(database: Database, ids: Sequence[str], *, as_json: bool) -> int:
 def show(database: Database, *, as_json: bool) -> int:
     """Print who is forgotten, since when and why. Returns 0."""
     database.wait()
-    names = Names(database.schema)
-    found = database.read(lambda conn: erasure.forgotten(conn, names))
+    found = database.read(lambda conn: _forgotten(conn, database.schema))
     rows = [
         {"contact_id": key, "forgotten_at": at.isoformat(), "reason": reason}
         for key, at, reason in found

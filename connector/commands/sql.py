@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.names import quote
 from connector.warehouse.sql.session import USERS_READS, USERS_WRITES
 
+_COPY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*copy\b", re.IGNORECASE | re.DOTALL)
 WIDEST = 60  # characters of a cell on paper; --json shows all
 
 
@@ -26,6 +28,8 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
     Timezone, timeouts and whatever else the session has set are the user's. Raises SettingsError
     with Postgres's message for a statement that it refuses.
     """
+    if _COPY.match(statement):
+        raise SettingsError("COPY needs a client that takes its data, such as psql")
     database.wait()
     try:
         with database.transaction(USERS_WRITES if write else USERS_READS) as conn:
@@ -44,7 +48,7 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
         records = [dict(zip(names, row, strict=True)) for row in rows]
         print(json.dumps(records, default=str))
     else:
-        print(table(names, rows) if names else f"({affected:,} rows)")
+        print(table(names, rows) if names else f"({max(affected, 0):,} rows)")
     return 0
 
 

@@ -36,7 +36,7 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
     """Everything that ``status`` tells."""
     if version.present(conn, schema) is None:
         return {"schema": schema, "fine": False, "advice": "never synced: run sync"}
-    migrate.check(conn, schema)
+    migrate.require_newest(conn, schema)
     workspace = state.pinned(conn)
     spent = RUN_RESOURCES
     requests = (

@@ -16,7 +16,12 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from connector.errors import DatabaseLostError, SchemaBusyError, SchemaTooNewError
+from connector.errors import (
+    DatabaseLostError,
+    SchemaBusyError,
+    SchemaTooNewError,
+    SettingsError,
+)
 from connector.warehouse.schema import relations
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.version import has_column, present
@@ -71,12 +76,19 @@ def check(conn: sa.Connection, schema: str) -> bool:
     return revision == newest()
 
 
+def require_newest(conn: sa.Connection, schema: str) -> None:
+    """SettingsError if the schema is older than this version; SchemaTooNewError if newer."""
+    if not check(conn, schema):
+        raise SettingsError(f"schema {schema} is older: run 'intercom-warehouse migrate' first")
+
+
 # -- what is ours ----------------------------------------------------------------------------
 
 
 def taken(conn: sa.Connection, schema: str) -> list[str]:
     """What somebody else has under names that this version needs; see ``relations.taken``."""
-    return relations.taken(conn, schema, live.makers(), _ours(conn, schema))
+    ours, revision = _ours(conn, schema), present(conn, schema)
+    return relations.taken(conn, schema, live.makers(), ours, revision)
 
 
 def refuse_taken(conn: sa.Connection, schema: str) -> None:
@@ -112,6 +124,7 @@ def made_by(revision: str) -> set[str]:
             script.module.upgrade()
     made = {VERSION_TABLE, *_MADE.findall(told.getvalue())}
     made.update(*(parts for name, parts in relations.tables().items() if name in made))
+    made.update(*(relations.former(name) for name in relations.FORMER if name in made))
     return made | set(adoption.views_over(made))
 
 

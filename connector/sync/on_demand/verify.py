@@ -78,8 +78,7 @@ def _check_migrated(database: Database) -> None:
         raise SettingsError(
             f"schema {schema} is empty: there is nothing to compare; run sync first"
         )
-    if not database.write(lambda conn: migrate.check(conn, schema)):
-        raise SettingsError(f"schema {schema} is older: run 'intercom-warehouse migrate' first")
+    database.write(lambda conn: migrate.require_newest(conn, schema))
 
 
 def _columns(table: Table, names: Sequence[str]) -> set[str]:

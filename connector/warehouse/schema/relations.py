@@ -21,6 +21,9 @@ from connector.warehouse.sql.types import TEXTS
 from connector.warehouse.state.tables import RELATIONS
 
 VERSION_TABLE = "sync_version"  # Alembic makes this table itself
+FORMER = ("sync_windows", "sync_nominees", "sync_hidden")
+"""Names that the first migrations give to tables, until one renames them."""
+RENAMED_BY = "0009"
 
 _KINDS = {
     "r": "table",
@@ -73,10 +76,17 @@ def _parts(table: sa.Table) -> Iterator[tuple[str, str]]:
             yield f"{table.name}_{column.name}_seq", "S"
 
 
-def needed(views: Iterable[str]) -> dict[str, str]:
-    """Every name that this version needs in its schema, with its kind."""
+def needed(views: Iterable[str], revision: str | None = RENAMED_BY) -> dict[str, str]:
+    """Every name that this version needs in a schema at that revision, with its kind."""
     names = {name: kind for parts in tables().values() for name, kind in parts.items()}
+    if (revision or "") < RENAMED_BY:
+        names |= {name: kind for table in FORMER for name, kind in former(table).items()}
     return names | dict.fromkeys(views, "v")
+
+
+def former(table: str) -> dict[str, str]:
+    """What a table needs until it is renamed: each name with its kind."""
+    return {table: "r", f"{table}_pkey": "i"}
 
 
 def there(conn: sa.Connection, schema: str, names: Collection[str]) -> dict[str, str]:
@@ -95,13 +105,17 @@ def there(conn: sa.Connection, schema: str, names: Collection[str]) -> dict[str,
 
 
 def taken(
-    conn: sa.Connection, schema: str, views: Iterable[str], ours: Collection[str]
+    conn: sa.Connection,
+    schema: str,
+    views: Iterable[str],
+    ours: Collection[str],
+    revision: str | None,
 ) -> list[str]:
     """What somebody else has under the names that are needed: "table contacts", by name.
 
     What is ``ours`` is not; but where a view of ours was and something else is now, that is theirs.
     """
-    wanted = needed(views)
+    wanted = needed(views, revision)
     found = there(conn, schema, wanted)
     return [
         f"{_KINDS.get(kind, 'relation')} {name}"
