@@ -633,6 +633,47 @@ async def test_a_row_that_a_constraint_refuses_is_pending_alone(
     await heals(harness)
 
 
+@pytest.mark.parametrize("name", ["subscription_types", "ticket_states", "activity_logs", "tags"])
+async def test_a_row_that_postgres_refuses_heals_however_it_is_listed(
+    harness: Harness, injected: Any, name: str
+) -> None:
+    harness.simulate(space())
+    key = listed(harness, name)[0]["id"]
+    await harness.sync(only=("admins",))
+    harness.query(f"ALTER TABLE {name} ADD CONSTRAINT c CHECK (_placeholder OR id <> '{key}')")
+    injected()
+    for attempts in (1, 2, 3):
+        outcome = await harness.sync()
+        assert is_named(outcome), outcome.error
+        (entry,) = harness.query("SELECT * FROM sync_pending")
+        assert entry["id"] == key
+        assert entry["attempts"] >= attempts  # so it waits longer each time
+        harness.pass_time(DAY)
+    harness.query(f"ALTER TABLE {name} DROP CONSTRAINT c")
+    await heals(harness)
+    assert key in harness.rows(name)
+
+
+async def test_a_feed_does_not_leave_a_merge_behind_that_postgres_refuses(
+    harness: Harness, injected: Any
+) -> None:
+    harness.simulate(space(), feed_lag=0.0)
+    await harness.sync()
+    contacts = listed(harness, "contacts")
+    one, other = (next(c["id"] for c in contacts if c["role"] == r) for r in ("lead", "user"))
+    harness.query("ALTER TABLE contact_merges ADD CONSTRAINT c CHECK (merged_at IS NULL)")
+    harness.control.merge_contacts(one, other)
+    injected()
+    harness.pass_time(DAY)
+    outcome = await harness.sync(only=("contact_merges",))
+    assert is_named(outcome), outcome.error
+    harness.query("ALTER TABLE contact_merges DROP CONSTRAINT c")
+    outcome = await harness.sync(only=("contact_merges",))
+    assert outcome.exit_code == 0, outcome.error
+    assert [row["source_contact_id"] for row in harness.query("SELECT * FROM contact_merges")]
+    assert pending(harness) == []
+
+
 async def test_a_broken_database_is_not_taken_for_a_refused_row(harness: Harness) -> None:
     harness.simulate(space())
     await harness.sync()

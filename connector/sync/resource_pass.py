@@ -29,7 +29,7 @@ from connector.sync.fetch_by_id import complete_lists
 from connector.sync.filter_unchanged import Filtered, filter_unchanged
 from connector.sync.tools.prefetch import batched
 from connector.sync.writing.effects import Advance, Effect, NoteOmitted, Postpone, Settle
-from connector.sync.writing.submission import Submission
+from connector.sync.writing.submission import Submission, pending_key
 from connector.sync.writing.writer import INDEX_LAG, Writer
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
@@ -235,18 +235,18 @@ class Pass:
         *effects: Effect,
         digests: Mapping[str, int | None] | None = None,
         known_lists: Collection[str] = (),
-    ) -> None:
+    ) -> Collection[str]:
         """Pages of whole records, with the lists that they embed only the first ten of.
 
         ``digests`` are stored with them. The complete lists of ``known_lists`` are stored already
-        and not asked for.
+        and not asked for. Returns what ``submit`` does.
         """
         submission = self.submission()
         submission.digests, submission.effects = dict(digests or {}), effects
         for page in pages:
             submission.add(page.texts, page.requested_at, page.weight)
             self.tally.warnings += page.bad
-        await self.submit(submission, known_lists=known_lists)
+        return await self.submit(submission, known_lists=known_lists)
 
     async def submit(
         self,
@@ -254,12 +254,15 @@ class Pass:
         *,
         settles: Iterable[str] = (),
         known_lists: Collection[str] = (),
-    ) -> None:
+    ) -> Collection[str]:
         """Complete the lists of the records and submit them; what cannot be completed is pending.
 
-        ``settles`` are pending objects that they bring, or show to be gone.
+        ``settles`` are pending objects that they bring, or show to be gone. Returns under which
+        ids records are pending that Postgres refuses.
         """
         table, name = self.resource.table, self.resource.name
+        if not self.resource.by_id:  # only its list can bring what is pending
+            settles = [*settles, *(pending_key(table, one) for one in submission.records)]
         with self.client.memory.urgently():  # who holds records must not wait for room
             lists = await complete_lists(self.client, table, submission.records, known_lists)
         submission.completed, failed = lists.lists, lists.failed
@@ -270,12 +273,13 @@ class Pass:
         reasons = {key: str(error) for key, error in failed.items()}
         reasons |= dict.fromkeys(sorted(missing), state.CONTRADICTION)
         submission.effects = (
-            Settle(self.readers, settled),
+            Settle((*self.readers, name), settled),
             Postpone(name, reasons, self.now()),
             *submission.effects,
         )
-        await self.writer.submit(submission)
+        refused = await self.writer.submit(submission)
         self.changed()
+        return refused
 
 
 def _is_before(updated_at: Any, limit: datetime) -> bool:

@@ -21,7 +21,8 @@ from connector.resources.resource import Activities, Deletions
 from connector.sync.planning import plan
 from connector.sync.resource_pass import Pass
 from connector.sync.tools.prefetch import prefetch
-from connector.sync.writing.effects import Advance, Claim
+from connector.sync.writing.effects import Advance, Claim, Settle
+from connector.sync.writing.submission import pending_key
 from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse.values.instants import instant
 
@@ -110,8 +111,11 @@ async def _read_on(work: Pass, reading: Activities, position: str | None) -> boo
     number = 0
     async with aclosing(prefetch(pages(work.client, style), 4)) as listed:
         async for page in listed:
-            await _apply(work, news_of(page, reading), len(page), page.requested_at, position)
+            news, read_at = news_of(page, reading), page.requested_at
+            taken = await _apply(work, news, len(page), read_at, position)
             page.release()
+            if not taken:
+                return True  # the next run reads this page again
             position, number = _next_token(page) or position, number + 1
             if number == MOST_PAGES:
                 return False
@@ -140,15 +144,18 @@ def news_of(page: Page, reading: Activities) -> News:
 
 async def _apply(
     work: Pass, news: News, number: int, read_at: datetime, position: str | None
-) -> None:
-    """Rows and the place in the feed commit together."""
-    submission, others = work.submission(), number - len(news.merged)
+) -> bool:
+    """Rows and the place in the feed commit together; whether Postgres takes all of them."""
+    submission, table = work.submission(), work.resource.table
+    others = number - len(news.merged)
     submission.add(news.merged, read_at)
     submission.effects = (
         Claim(work.resource, news.deleted, read_at, untold=True),
-        Advance(work.resource.name, {"position": position}),
+        Settle([work.resource.name], [pending_key(table, row) for row in news.merged]),
+        Advance(work.resource.name, {"position": position}, past_rows=True),
     )
-    await work.writer.submit(submission)
+    refused = await work.writer.submit(submission)
     work.tally.fetched += others
     work.tally.unchanged += others
     work.changed()
+    return not refused

@@ -114,13 +114,15 @@ async def log(work: Pass, reading: Log, *, full: bool) -> None:
     style = NumberedPages(
         reading.path, reading.key, None, params={reading.since: since}, skips=True
     )
-    gaps: list[Gap] = []
+    gaps, refused = list[Gap](), set[str]()
     async with aclosing(work.batched(prefetch(pages(work.client, style), pages=4))) as batches:
         async for batch in batches:
             gaps += [page.gap for page in batch if page.gap]
-            await work.submit_pages(batch)
+            refused.update(await work.submit_pages(batch))
     if gaps:  # the cursor stays, so that the next run reads this again
         raise gaps[0].error
+    if refused:  # the same: nothing else brings them; they are pending, and so the run fails
+        return
     await work.writer.commit(work.succeeded(work.began_at(), full=full))
 
 

@@ -8,9 +8,9 @@ gone: of rows it writes only deletions and merges.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,33 +23,46 @@ from connector.warehouse.state import candidates, reads
 from connector.warehouse.state.partitions import Span
 
 
-class Effect(Protocol):
+class Effect:
     """A change of state that commits with what justifies it."""
 
     def apply(self, conn: sa.Connection, gone: Gone) -> int:
         """Make the change; returns how many rows that marked deleted."""
+        raise NotImplementedError
+
+    def without(self, refused: Collection[str]) -> Effect:
+        """What of it holds though Postgres refused the rows of these."""
+        return self
 
 
 # -- how far reading has come ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Advance:
-    """The resource is as far as these values say; ``ends_plan``: its partitions are all read."""
+class Advance(Effect):
+    """The resource is as far as these values say; ``ends_plan``: its partitions are all read.
+
+    ``past_rows``: what lies before is not read again, so no row of it may be missing.
+    """
 
     resource: str
     values: Mapping[str, Any]
     ends_plan: bool = False
+    past_rows: bool = False
 
     def apply(self, conn: sa.Connection, gone: Gone) -> int:
-        state.advance(conn, self.resource, **self.values)
+        if self.values:
+            state.advance(conn, self.resource, **self.values)
         if self.ends_plan:
             state.drop_partitions(conn, self.resource)
         return 0
 
+    def without(self, refused: Collection[str]) -> Effect:
+        return replace(self, values={}) if self.past_rows else self
+
 
 @dataclass(frozen=True)
-class FinishPartition:
+class FinishPartition(Effect):
     """One partition of a full pass is read."""
 
     resource: str
@@ -61,7 +74,7 @@ class FinishPartition:
 
 
 @dataclass(frozen=True)
-class NoteRead:
+class NoteRead(Effect):
     """The lists of these owners were read then; of each, how many elements it had or lacks."""
 
     resource: str
@@ -74,12 +87,15 @@ class NoteRead:
         state.settle(conn, [self.resource], self.read)
         return 0
 
+    def without(self, refused: Collection[str]) -> Effect:
+        return replace(self, read={k: at for k, at in self.read.items() if k not in refused})
+
 
 # -- what is pending -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Settle:
+class Settle(Effect):
     """These objects were answered: they are pending no more under any of the names."""
 
     names: Sequence[str]
@@ -89,9 +105,12 @@ class Settle:
         state.settle(conn, self.names, self.ids)
         return 0
 
+    def without(self, refused: Collection[str]) -> Effect:
+        return replace(self, ids=[key for key in self.ids if key not in refused])
+
 
 @dataclass(frozen=True)
-class Postpone:
+class Postpone(Effect):
     """What could not be read must be read again; the reasons stand by id."""
 
     resource: str
@@ -105,7 +124,7 @@ class Postpone:
 
 
 @dataclass(frozen=True)
-class Queue:
+class Queue(Effect):
     """These objects must be read, which nobody has tried yet."""
 
     name: str
@@ -119,7 +138,7 @@ class Queue:
 
 
 @dataclass(frozen=True)
-class SettlePlaces:
+class SettlePlaces(Effect):
     """Of the places in a list that could not be shown only these are pending still."""
 
     resource: str
@@ -138,7 +157,7 @@ def is_place(id: str) -> bool:
 
 
 @dataclass(frozen=True)
-class NotePlaceholdersTried:
+class NotePlaceholdersTried(Effect):
     """These placeholders were asked for so often more, and could not be filled."""
 
     table: Table
@@ -154,7 +173,7 @@ class NotePlaceholdersTried:
 
 
 @dataclass(frozen=True)
-class NoteOmitted:
+class NoteOmitted(Effect):
     """A list asked for at ``read_at`` omits what becomes a candidate, to be asked for by id.
 
     ``span``: it shows only what falls into that by the column ``by``. What was created or changed
@@ -185,7 +204,7 @@ class NoteOmitted:
 
 
 @dataclass(frozen=True)
-class NoteAnswers:
+class NoteAnswers(Effect):
     """What reads by id said: ``alive`` are no candidates, ``gone`` and ``archived`` are.
 
     ``unliving`` are archived, and no living rows here before: nothing is at stake with them.
@@ -206,7 +225,7 @@ class NoteAnswers:
 
 
 @dataclass(frozen=True)
-class NoteUnlisted:
+class NoteUnlisted(Effect):
     """Lists omit these, and reads by id show them; of all ``answered`` nothing is left to ask."""
 
     resource: Resource
@@ -221,7 +240,7 @@ class NoteUnlisted:
 
 
 @dataclass(frozen=True)
-class DropUnanswered:
+class DropUnanswered(Effect):
     """What lists omit is no candidate where they could not show all."""
 
     resource: str
@@ -233,7 +252,7 @@ class DropUnanswered:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Effect):
     """A feed says that these are gone since then; ``untold``: unless rows of its own say so."""
 
     resource: Resource
@@ -251,7 +270,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class MarkAbsent:
+class MarkAbsent(Effect):
     """What a list that is always complete omits is gone."""
 
     resource: Resource

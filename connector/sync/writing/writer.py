@@ -81,14 +81,17 @@ class Writer:
 
     # -- records, and what commits with them -------------------------------------------------
 
-    async def submit(self, submission: Submission) -> None:
+    async def submit(self, submission: Submission) -> Collection[str]:
         """Encode, merge and commit the records and their effects; counts into their tally.
 
-        A record that Postgres refuses becomes pending; RowRefusedError if it refuses many and
-        takes none, or an effect.
+        A record that Postgres refuses becomes pending; their ids are returned. RowRefusedError if
+        it refuses many and takes none, or an effect.
         """
+        refused = set[str]()
         for piece in submission.pieces(MOST_BYTES, MOST_RECORDS):
-            await self._submissions.do(piece)
+            piece.effects = tuple(effect.without(refused) for effect in piece.effects)
+            refused |= await self._submissions.do(piece)
+        return refused
 
     async def submit_list(
         self,
@@ -116,18 +119,20 @@ class Writer:
         """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
         return await self._in_thread(lambda: self.database.write(self._fenced(work)))
 
-    async def _commit(self, submissions: Sequence[Submission]) -> None:
-        """One transaction of them all; where Postgres refuses a row, one of each, then of parts."""
+    async def _commit(self, submissions: Sequence[Submission]) -> set[str]:
+        """One transaction of them all; where Postgres refuses a row, one of each, then of parts.
+
+        Returns what it refuses.
+        """
         try:
             await self._merge(together(submissions))
         except RowRefusedError as error:
-            if len(submissions) > 1:
-                for one in submissions:
-                    await self._commit([one])
-            else:
-                await self._commit_in_parts(submissions[0], error)
+            if len(submissions) == 1:
+                return await self._commit_in_parts(submissions[0], error)
+            return {key for one in submissions for key in await self._commit([one])}
+        return set()
 
-    async def _commit_in_parts(self, submission: Submission, error: RowRefusedError) -> None:
+    async def _commit_in_parts(self, submission: Submission, error: RowRefusedError) -> set[str]:
         """Merge what Postgres takes of the records, then commit their effects, apart."""
         refused: dict[str, RowRefusedError] = {}
         alone = replace(submission, effects=())
@@ -136,12 +141,14 @@ class Writer:
             raise error
         reasons = {key: str(refusal) for key, refusal in refused.items()}
         pending = Postpone(submission.resource, reasons, max(submission.read_at))
+        effects = [effect.without(refused) for effect in submission.effects]
 
         def finish(conn: sa.Connection) -> int:
             digests.forget(conn, submission.table, refused)
-            return self._apply(conn, (*submission.effects, pending))
+            return self._apply(conn, (*effects, pending))
 
         submission.tally.deleted += await self.do(finish)
+        return set(refused)
 
     async def _halved(
         self, submission: Submission, error: RowRefusedError, refused: dict[str, RowRefusedError]
