@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,10 @@ async def test_a_large_first_load_has_every_foreign_key_afterwards(
     before, least = migrated(harness), [10**6]
     submit = Writer.submit
 
-    async def watched(writer: Writer, submission: Submission) -> None:
-        await submit(writer, submission)
+    async def watched(writer: Writer, submission: Submission) -> Collection[str]:
+        refused = await submit(writer, submission)
         least.append(len(keys(harness)))
+        return refused
 
     monkeypatch.setattr(Writer, "submit", watched)
     harness.simulate(space())

@@ -89,9 +89,13 @@ class Writer:
         """
         refused = set[str]()
         for piece in submission.pieces(MOST_BYTES, MOST_RECORDS):
-            piece.effects = tuple(effect.without(refused) for effect in piece.effects)
+            if refused:
+                piece.effects = tuple(effect.without(refused) for effect in piece.effects)
             refused |= await self._submissions.do(piece)
-        return refused
+        if not refused:
+            return refused
+        own = {pending_key(submission.table, one) for one in submission.records}
+        return refused & own  # what was committed together was refused together
 
     async def submit_list(
         self,
