@@ -1,4 +1,4 @@
-"""What our reader costs beside a bare HTTP client that reads the same pages of the same windows.
+"""What our reader costs beside a bare HTTP client that sends the same searches.
 
 ``python -m bench.reading [CONTACTS]``: 64 chains of page tokens side by side, against a simulator
 in a process of its own. The bare client sends what the reader sends and takes from each reply
@@ -53,10 +53,10 @@ def main(contacts: int) -> None:
             print(f"| {name} | {number:,} | {rate:,.0f} | {cpu * 1e3:.2f} ms |", flush=True)
 
 
-def windows() -> list[dict[str, Any]]:
-    """Searches that cover three years, in about a hundred windows."""
+def searches() -> list[dict[str, Any]]:
+    """Searches that cover three years, in about a hundred ranges of time."""
     now = datetime.now(UTC)
-    whole = search.Window(now - timedelta(days=3 * 366), now + timedelta(days=2))
+    whole = search.TimeRange(now - timedelta(days=3 * 366), now + timedelta(days=2))
     parts = search.split(whole, 100, "day")
     return [search.query(part, field="created_at", granularity="day") for part in parts]
 
@@ -64,8 +64,8 @@ def windows() -> list[dict[str, Any]]:
 async def measure(
     url: str, how: Callable[[str], AbstractAsyncContextManager[Read]]
 ) -> tuple[int, float, float]:
-    """Pages, seconds and seconds of CPU of reading every window once."""
-    waiting = windows()
+    """Pages, seconds and seconds of CPU of reading every search once."""
+    waiting = searches()
 
     async def chain(read: Read) -> int:
         number = 0

@@ -30,7 +30,7 @@
         ├── ScrollExistsError           fall back to the list, or try later
         ├── ScrollBrokenError           fall back to the list, or try later
         └── PagingError                 fail this reading: the page tokens cannot be trusted
-            └── CursorRefusedError      restart this window: its page token is no longer accepted
+            └── CursorRefusedError      restart this part: its page token is no longer accepted
 """
 
 
@@ -231,4 +231,4 @@ class PagingError(IntercomError):
 class CursorRefusedError(PagingError):
     """Intercom no longer accepts a ``starting_after`` it gave out."""
 
-    hint = "read this window again from its beginning"
+    hint = "read this part of the list again from its beginning"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from connector.resources import RESOURCES
-from connector.resources.resource import Search
+from connector.resources.readings import Search
 from tests.harness import Harness
 
 Keys = frozenset[tuple[str, ...]]

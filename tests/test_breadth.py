@@ -143,7 +143,7 @@ async def test_what_a_catalogue_omits_is_deleted_only_if_a_read_by_id_says_so(
     harness.control.delete_record("articles", gone)
     harness.pass_time(DAY)
     harness.control.fail({"path": f"^/articles/{gone}$"}, times=None, kind="html")
-    assert (await harness.sync()).exit_code == 1  # a proxy's 404 convicts nobody
+    assert (await harness.sync()).exit_code == 1  # a proxy's 404 confirms nothing
     assert harness.rows("articles")[gone]["_deleted_at"] is None
     harness.control.clear_faults()
     outcome = await harness.sync()

@@ -52,7 +52,7 @@ def test_ten_kills_of_a_first_load_end_equal_to_the_truth(
     statuses = [row["status"] for row in harness.query("SELECT status FROM sync_runs ORDER BY id")]
     assert statuses[-1] == "succeeded"
     assert set(statuses[:-1]) <= {"interrupted"}
-    # Each kill costs at most the windows that were being read.
+    # Each kill costs at most the partitions that were being read.
     assert harness.control.stats()["requests"] < whole * 3
     assert harness.query("SELECT * FROM sync_partitions") == []
 

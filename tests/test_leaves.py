@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from connector.resources.declarations.data_attributes import DATA_ATTRIBUTES
-from connector.resources.resource import Snapshot
+from connector.resources.readings import Snapshot
 from connector.simulator.records.plain import PLAIN
 from connector.sync.readings.lists import _told
 from connector.warehouse.encode.encoder import encode

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from connector.resources import RESOURCES, TABLE_BY_NAME
-from connector.resources.resource import Catalogue, Kind, Snapshot
+from connector.resources.readings import Catalogue, Snapshot
+from connector.resources.resource import Kind
 from connector.simulator import Simulator, Workspace
 from connector.simulator.api.pages import routes
 from connector.simulator.records.plain import PLAIN, PlainList

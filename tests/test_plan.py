@@ -1,4 +1,4 @@
-"""Windows: what they hold, where they end, what they surely show."""
+"""Partitions: what they hold, where they end, what they surely show."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def unix(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def test_a_window_that_is_little_too_large_stays_whole() -> None:
+def test_a_partition_that_is_little_too_large_stays_whole() -> None:
     span = Span(NOON - 100 * DAY, NOON)
     options = {"earliest": None, "now": NOON, "unit": "day", "target": 100}
     assert plan.divide(span, 150, **options) == [span]
@@ -29,14 +29,14 @@ def test_a_window_that_is_little_too_large_stays_whole() -> None:
     assert parts[0].upper == parts[1].lower
 
 
-def test_windows_are_as_large_as_the_workspace_asks_for() -> None:
+def test_partitions_are_as_large_as_the_workspace_asks_for() -> None:
     assert plan.target(None, 64, False) == plan.LEAST_RECORDS
     assert plan.target(64 * 1_000, 64, False) == 1_000
     assert plan.target(10**7, 64, False) == plan.PARTITION_RECORDS
-    assert plan.target(10**7, 64, True) == plan.WINDOW_OBJECTS
+    assert plan.target(10**7, 64, True) == plan.PARTITION_OBJECTS
 
 
-def test_a_search_beyond_a_window_ends_once_all_of_it_has_come() -> None:
+def test_a_search_beyond_a_partition_ends_once_all_of_it_has_come() -> None:
     end = plan.Passing(NOON)
     assert not end.is_past([unix(NOON) - 2, unix(NOON) - 1])
     assert end.is_past([unix(NOON) - 1, unix(NOON)])
@@ -52,7 +52,9 @@ def test_a_search_out_of_order_is_read_to_its_end(odd: object) -> None:
 @pytest.mark.parametrize(
     "timezone", ["UTC", "America/New_York", "Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kolkata"]
 )
-def test_what_windows_by_the_day_surely_show_tiles_and_lies_in_their_search(timezone: str) -> None:
+def test_what_partitions_by_the_day_surely_show_tiles_and_lies_in_searches(
+    timezone: str,
+) -> None:
     spans = [
         Span(plan.OPEN_LOWER, NOON),
         Span(NOON, NOON + 3 * DAY),
@@ -63,7 +65,7 @@ def test_what_windows_by_the_day_surely_show_tiles_and_lies_in_their_search(time
     assert covered[-1].upper == plan.OPEN_UPPER
     assert [one.upper for one in covered[:-1]] == [one.lower for one in covered[1:]]
     body = search.query(
-        search.Window(spans[1].lower, spans[1].upper), field="created_at", granularity="day"
+        search.TimeRange(spans[1].lower, spans[1].upper), field="created_at", granularity="day"
     )
     after, before = (one["value"] for one in body["query"]["value"])
     zone = covered[1].lower.tzinfo
@@ -72,7 +74,7 @@ def test_what_windows_by_the_day_surely_show_tiles_and_lies_in_their_search(time
     assert covered[1].upper.date() <= datetime.fromtimestamp(before, zone).date()
 
 
-def test_a_window_is_taken_as_it_is_where_days_do_not_matter_or_are_not_known() -> None:
+def test_a_partition_is_taken_as_it_is_where_days_do_not_matter_or_are_not_known() -> None:
     span = Span(NOON, NOON + DAY)
     assert plan.covered(span, "second", "America/New_York") == span
     assert plan.covered(span, "day", None) == span

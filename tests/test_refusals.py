@@ -170,7 +170,7 @@ async def test_a_record_spoils_its_searches(harness: Harness, kind: str, fault: 
         assert others(harness, bad) == []
         assert all(row["_deleted_at"] is None for row in harness.rows(kind).values())
         full = harness.query(
-            "SELECT full_owed_since FROM sync_state WHERE full_owed_since IS NOT NULL"
+            "SELECT full_due_since FROM sync_state WHERE full_due_since IS NOT NULL"
         )
         assert full == []  # the pass counts as done
         harness.pass_time(DAY)

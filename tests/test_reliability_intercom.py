@@ -117,11 +117,11 @@ async def test_a_storm_of_429s_is_sat_out(harness: Harness) -> None:
 
 
 @pytest.mark.fault(
-    "one window of a search answers 502 for ever at more than 18 records a page",
-    "pages are halved there, all other windows keep their size; the run succeeds",
+    "one partition of a search answers 502 for ever at more than 18 records a page",
+    "pages are halved there, all other partitions keep their size; the run succeeds",
     times=6,
 )
-async def test_one_window_that_fails_at_large_pages_for_ever_is_read_in_small_ones(
+async def test_one_partition_that_fails_at_large_pages_for_ever_is_read_in_small_ones(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "PARTITION_RECORDS", 60)
@@ -149,10 +149,10 @@ async def test_one_window_that_fails_at_large_pages_for_ever_is_read_in_small_on
 
 @pytest.mark.fault(
     "Intercom no longer accepts a page token that it gave out, in a full pass and in a night",
-    "that window is read again from its beginning; the run succeeds",
+    "that partition is read again from its beginning; the run succeeds",
     times=4,
 )
-async def test_a_page_token_that_is_no_longer_accepted_restarts_its_window(
+async def test_a_page_token_that_is_no_longer_accepted_restarts_its_partition(
     harness: Harness,
 ) -> None:
     harness.simulate(space(contacts=500, conversations=300))
@@ -244,7 +244,7 @@ async def test_a_scroll_held_for_ten_minutes_costs_no_company(
 
 @pytest.mark.fault(
     "maintenance: 20 minutes of nothing but 503, beginning in the middle of a run",
-    "patience ends, the run ends non-zero with its state kept, nothing is convicted as deleted",
+    "patience ends, the run ends non-zero with its state kept, nothing is marked deleted",
     times=40,
 )
 async def test_maintenance_of_twenty_minutes_ends_the_run_and_keeps_its_state(

@@ -118,10 +118,10 @@ def test_two_hundred_kills_in_every_phase_end_equal_to_the_truth(
 @pytest.mark.chaos
 @pytest.mark.fault(
     "kill -9 while conversations are read for the first time, one by one",
-    "what stands in finished windows is not asked for again",
+    "what stands in finished partitions is not asked for again",
     times=10,
 )
-def test_a_kill_costs_no_more_than_the_unfinished_windows(harness: Harness, injected: Any) -> None:
+def test_a_kill_costs_no_more_than_unfinished_partitions(harness: Harness, injected: Any) -> None:
     simulator = small(conversations=2_500)
     asked = _listen(simulator)
     with killer(harness, simulator, seed=3) as it:
@@ -129,7 +129,7 @@ def test_a_kill_costs_no_more_than_the_unfinished_windows(harness: Harness, inje
         for _ in range(14):
             if not it.kill("sync", "--only", "conversations", within=4.0):
                 break
-            done = _in_finished_windows(harness)
+            done = _in_finished_partitions(harness)
             asked.clear()
             it.kill("sync", "--only", "conversations", within=4.0)
             again += len(done & set(asked))
@@ -153,7 +153,7 @@ def _listen(simulator: Simulator) -> list[str]:
     return asked
 
 
-def _in_finished_windows(harness: Harness) -> set[str]:
+def _in_finished_partitions(harness: Harness) -> set[str]:
     exists = harness.query(
         "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'sync_partitions'",
         harness.schema,

@@ -62,10 +62,10 @@ def test_the_workspace_is_pinned_once_and_its_names_follow(conn):
     assert conn.execute(sa.select(sa.func.count()).select_from(WORKSPACE)).scalar() == 1
 
 
-# -- windows ---------------------------------------------------------------------------------
+# -- partitions ---------------------------------------------------------------------------------
 
 
-def test_windows_are_open_until_they_are_finished_and_finer_ones_take_their_place(conn):
+def test_partitions_are_open_until_they_are_finished_and_finer_ones_take_their_place(conn):
     coarse, left, right = Span(at(0), at(10)), Span(at(0), at(5)), Span(at(5), at(10))
     state.replace_partitions(conn, "users", [], [coarse])
     state.replace_partitions(conn, "users", [coarse], [right, left])

@@ -161,10 +161,10 @@ async def test_contacts_are_complete_in_every_timezone_and_version(
         assert differences(harness) == []
 
 
-async def test_contacts_near_midnight_are_not_lost_between_windows(
+async def test_contacts_near_midnight_are_not_lost_between_partitions(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "PARTITION_RECORDS", 20)  # many windows, so many edges
+    monkeypatch.setattr(plan, "PARTITION_RECORDS", 20)  # many partitions, so many edges
     space = Workspace.generate(3, contacts=1_500, companies=5, conversations=2, now=int(NOW))
     harness.simulate(space, midnight_hole=1_800)
     reopened: list[str] = []

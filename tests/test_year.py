@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from connector.resources import RESOURCES, TABLES
-from connector.resources.resource import Catalogue, Search
+from connector.resources.readings import Catalogue, Search
 from connector.sync.outcome import Outcome
 from connector.warehouse.sql.database import Database
 from tests.doubts import LAGGING

@@ -19,7 +19,7 @@ from connector.errors import (
 )
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import (
+from connector.resources.readings import (
     Activities,
     Catalogue,
     Deletions,
@@ -27,10 +27,10 @@ from connector.resources.resource import (
     Log,
     Members,
     PerContact,
-    Resource,
     Search,
     Snapshot,
 )
+from connector.resources.resource import Resource
 from connector.settings import Settings
 from connector.sync.planning.tolerance import is_tolerated
 from connector.sync.tenure import check_same, opened_by

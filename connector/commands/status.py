@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.resources import RESOURCES
-from connector.resources.resource import Deletions, Resource
+from connector.resources.readings import Deletions
+from connector.resources.resource import Resource
 from connector.warehouse import migrate, state
 from connector.warehouse.reports.completeness import measure
 from connector.warehouse.schema import version

@@ -148,8 +148,8 @@ def _told(table: Table, view: str) -> str:
         sentence += ", once for all identities of a contact"
     if table.apart_from:
         sentence += f", without those that also stand in {_anchor(table.apart_from)}"
-    if table.model:
-        sentence += f"; then a column `custom_...` for each entry of `{table.attributes_in}`"
+    if table.attributes:
+        sentence += f"; then a column `custom_...` for each entry of `{table.attributes.column}`"
     return sentence
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from connector.resources import BY_NAME
-from connector.resources.resource import PerContact
+from connector.resources.readings import PerContact
 from connector.sync.on_demand.verify import Verified
 
 

@@ -1,7 +1,8 @@
 """What Intercom has, as values: every resource the sync reads, parents before children.
 
-Knows neither HTTP nor SQL. Read ``resource`` for the words of a declaration, then
-``declarations``, a file for each family of resources; all of them stand here in ``RESOURCES``.
+Knows neither HTTP nor SQL. Read ``resource`` for the words of a declaration,
+``readings`` for the ways of listing, then ``declarations``, a file for each family; all stand in
+``RESOURCES`` here.
 ``lists`` finds the lists in a record, ``selection`` says which resources a name means.
 """
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
+from connector.resources.readings import Reading, Search
+
 
 class Kind(Enum):
     """What a column holds, and which JSON values fit it. What does not fit goes to ``extra``."""
@@ -148,6 +150,36 @@ class DerivedRows:
     subject: str
 
 
+@dataclass(frozen=True)
+class Attributes:
+    """The custom attributes of a table's rows, which the views show as columns.
+
+    ``model`` is what data attributes call these objects; ``column`` is the map that holds the
+    values. ``described_by`` names, where data attributes do not tell of them, the table and its
+    column that list them.
+    """
+
+    model: str = ""
+    column: str = "custom_attributes"
+    described_by: tuple[str, str] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.model)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The columns that tell how complete a row's parts are, of which Intercom shows so many.
+
+    ``stored`` counts the rows that are here, ``truncated`` tells whether a list was cut;
+    ``counted`` is the column in which Intercom counts them, and the first message with them.
+    """
+
+    stored: str = ""
+    truncated: str = ""
+    counted: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """One table of rows that mirror one kind of Intercom object.
@@ -157,16 +189,12 @@ class Table:
     living rows of this one leave those out. ``repeats`` are paths that only repeat what stands
     elsewhere in the warehouse: no data.
     ``omits_unset``: Intercom leaves unset keys out of this payload, so an absent key is null;
-    elsewhere an absent key leaves what is stored. ``model`` is what data attributes call these
-    objects; the views show their custom attributes, the entries of the map ``attributes_in``, as
-    columns. ``described_by`` names, where data attributes do not tell of them, the table and its
-    column that list them. ``types`` are what Intercom writes as ``type`` of a reference to one:
-    wherever it stands, its other keys are copies. ``retired`` is the flag of an object that is out
-    of use: several can share a key, and the one in use counts. ``positioned``: elements have no
-    id and are keyed by their place in the parent's list. ``stored``/``truncated`` name the
-    columns that count a capped child's rows and tell whether its list was cut; ``counted`` is the
-    column in which Intercom counts them, and the first message with them.
-    ``cut_by`` is the column that full passes cut the table by, indexed for that.
+    elsewhere an absent key leaves what is stored. ``types`` are what Intercom writes as ``type``
+    of a reference to one: wherever it stands, its other keys are copies. ``retired`` is the flag
+    of an object that is out of use: several can share a key, and the one in use counts.
+    ``positioned``: elements have no id and are keyed by their place in the parent's list.
+    ``attributes`` and ``parts`` are none where it has none. ``cut_by`` is the column that full
+    passes cut the table by, indexed for that.
     ``once_for`` is the part of the key that names a contact: what stands under several of its
     identities is shown once. ``derived`` are rows of other tables that its records hold.
     ``tombstone`` names, for a table whose rows tell that an object is gone, the column that refers
@@ -182,15 +210,11 @@ class Table:
     key: tuple[str, ...] = ("id",)
     repeats: tuple[str, ...] = ()
     apart_from: str = ""
-    model: str = ""
+    attributes: Attributes = Attributes()
     types: tuple[str, ...] = ()
-    attributes_in: str = "custom_attributes"
-    described_by: tuple[str, str] | None = None
     retired: str = ""
     positioned: bool = False
-    stored: str = ""
-    truncated: str = ""
-    counted: str = ""
+    parts: Parts = Parts()
     cut_by: str = ""
     once_for: str = ""
     derived: tuple[DerivedRows, ...] = ()
@@ -228,151 +252,6 @@ class Table:
             yield from child.table.family()
 
 
-class Granularity(Enum):
-    """How exactly Intercom's search compares instants."""
-
-    SECOND = "second"
-    DAY = "day"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of the requests that make up a snapshot.
-
-    ``given`` is what its records do not say themselves, ``renamed`` the keys under which they
-    say it elsewhere: (key of the record that the declarations know, key that Intercom uses).
-    """
-
-    params: tuple[tuple[str, str], ...] = ()
-    path: str = ""  # "" is the snapshot's own
-    given: tuple[tuple[str, str], ...] = ()
-    renamed: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Reading: unpaged lists that are always complete, so absence means deleted."""
-
-    path: str
-    key: str = "data"
-    parts: tuple[Part, ...] = (Part(),)
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """Reading: a paged list, read whole each time, because it is short or tells no changes."""
-
-    path: str
-    key: str = "data"
-    per_page: int = 50
-    by_cursor: bool = False  # else by page numbers
-
-
-@dataclass(frozen=True)
-class Log:
-    """Reading: a list that only ever grows, asked for what came since the cursor.
-
-    ``since`` names the parameter that takes the bound, in Unix seconds.
-    """
-
-    path: str
-    key: str
-    since: str
-
-
-@dataclass(frozen=True)
-class PerContact:
-    """Reading: one request (or more) for each contact, because there is no list of them all.
-
-    ``path`` holds {id} where the contact's id goes into the path, else ``param`` takes it.
-    ``within`` is the path under which the list is put into a record of the contact, so that it
-    merges as a link or child of it; "" where the elements are rows of their own, which then get
-    the contact's id as ``contact_id``. ``counted`` tells where to see whether the stored ones
-    are as many as Intercom counts: child table, its parent column, count column of contacts.
-    """
-
-    path: str
-    key: str = "data"
-    param: str = ""
-    params: tuple[tuple[str, str], ...] = ()
-    numbered: bool = False
-    backwards: bool = False  # next links that go back in time
-    within: str = ""
-    counted: tuple[str, str, str] | None = None
-    follows_activity: bool = False  # read again when the contact was active since
-
-
-@dataclass(frozen=True)
-class Members:
-    """Reading: the members of each group by a search of what they are, as a link of the group."""
-
-    path: str
-    key: str
-    field: str  # what the search compares with the group's id
-    within: str
-    granularity: Granularity = Granularity.DAY  # as of ``Search``
-
-
-@dataclass(frozen=True)
-class FullScan:
-    """Reading: every object, every time, because Intercom cannot be asked for changes.
-
-    A scroll, with the paged list (below its cap) where the scroll is not to be had.
-    """
-
-    scroll: str
-    list: str
-    key: str = "data"
-
-
-@dataclass(frozen=True)
-class Search:
-    """Reading: search by time; the whole object by id where search returns only a part of it.
-
-    ``granularity`` holds for the stable API version; Preview compares by the second everywhere.
-    """
-
-    path: str
-    key: str
-    granularity: Granularity
-    filters: tuple[tuple[str, str, str], ...] = ()
-    whole_by_id: bool = False
-    per_page: int = 150
-
-
-@dataclass(frozen=True)
-class Deletions:
-    """Reading: a feed of the objects that were deleted and when, newest first, by page numbers."""
-
-    path: str
-    key: str
-    at: str = "deleted_at"
-    per_page: int = 60
-
-
-@dataclass(frozen=True)
-class Activities:
-    """Reading: a feed of what happened to contacts, oldest first, by cursor.
-
-    Entries of the kind ``deleted`` tell that their contact is gone, those of the kind ``merged``
-    make a row: ``row`` are its columns with the keys they come from. ``version`` is the API
-    version in which alone the feed exists, asked for with each request.
-    """
-
-    path: str
-    version: str
-    deleted: str
-    merged: str
-    row: tuple[tuple[str, str], ...]
-    key: str = "data"
-    per_page: int = 150
-
-
-Reading = (
-    Snapshot | Catalogue | Log | FullScan | Search | PerContact | Members | Deletions | Activities
-)
-
-
 @dataclass(frozen=True)
 class Resource:
     """One thing that Intercom has and the sync reads: which table, how to list it, how by id.
@@ -398,7 +277,7 @@ class Resource:
     @property
     def has_parts(self) -> bool:
         """Whether its objects have parts that Intercom may show only in part."""
-        return bool(self.table.truncated) and isinstance(self.reading, Search)
+        return bool(self.table.parts.truncated) and isinstance(self.reading, Search)
 
 
 def identifier(path: str, comment: str, name: str = "", refers_to: str = "") -> Column:

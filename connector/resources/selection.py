@@ -11,14 +11,8 @@ from dataclasses import dataclass
 
 from connector.errors import SettingsError
 from connector.resources import BY_NAME, RESOURCES, TABLES
-from connector.resources.resource import (
-    Activities,
-    Deletions,
-    Members,
-    PerContact,
-    Resource,
-    Table,
-)
+from connector.resources.readings import Activities, Deletions, Members, PerContact
+from connector.resources.resource import Resource, Table
 
 EVERYTHING = "all"
 LEAVES_OUT = "-"

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 
 from connector.errors import ConnectorError
 from connector.resources import RESOURCES
-from connector.resources.resource import Activities, Resource, Search
+from connector.resources.readings import Activities, Search
+from connector.resources.resource import Resource
 from connector.resources.selection import Selection
 from connector.sync.outcome import Reporter
 from connector.sync.planning import schedule
-from connector.sync.readings.passes import run_pass
+from connector.sync.readings.dispatch import run_pass
 from connector.sync.resource_pass import Pass
 from connector.sync.steps import STOPS, Steps
 from connector.warehouse import state
@@ -42,7 +43,7 @@ class Passes:
             return state.progress(conn, resource.name)
 
         progress = await steps.writer.do(begin)
-        full = progress.full_owed_since is not None
+        full = progress.full_due_since is not None
         self.reporter.started(resource.name, "full" if full else "incremental")
         if full:
             await self._full(resource, tally, progress)

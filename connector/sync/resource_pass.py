@@ -24,7 +24,8 @@ import sqlalchemy as sa
 from connector.intercom.client import Client
 from connector.intercom.paging.styles import CursorSearch, Page
 from connector.resources import RESOURCES
-from connector.resources.resource import Resource, Search
+from connector.resources.readings import Search
+from connector.resources.resource import Resource
 from connector.sync.fetch_by_id import complete_lists
 from connector.sync.filter_unchanged import Filtered, filter_unchanged
 from connector.sync.tools.prefetch import batched
@@ -98,7 +99,7 @@ class Pass:
         if full:
             values |= {
                 "mapping": self.salt.hex(),
-                "full_owed_since": None,
+                "full_due_since": None,
                 "full_reason": None,
                 "plan_began_at": None,
                 "plan_mapping": None,

@@ -14,8 +14,9 @@ from functools import partial
 from connector.errors import TooManyDeletesError
 from connector.intercom.client import Client
 from connector.resources import BY_NAME, RESOURCES
-from connector.resources.resource import Resource, Search
-from connector.sync import deletions, pending, tenure
+from connector.resources.readings import Search
+from connector.resources.resource import Resource
+from connector.sync import confirm_deletions, pending, tenure
 from connector.sync.columns import grow_views
 from connector.sync.on_demand.again import check_readable, read_again, shares
 from connector.sync.options import Options
@@ -27,7 +28,7 @@ from connector.sync.tools.tasks import gather
 from connector.sync.writing.writer import INDEX_LAG, Writer
 from connector.warehouse import rights, state
 from connector.warehouse.encode.exclusions import Privacy
-from connector.warehouse.merge import deletions as warehouse_deletions
+from connector.warehouse.merge import deletions
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.reports.completeness import measure
 from connector.warehouse.sql.database import Database
@@ -150,7 +151,7 @@ class _Run:
 
             await self.steps.take(resource, read)
             if resource.by_id:
-                await self._decide(resource, warehouse_deletions.owners(resource.table), keys)
+                await self._decide(resource, deletions.owners(resource.table), keys)
         left, names = (
             await self.writer.do(lambda conn: state.pending(conn)),
             {r.name for r in found},
@@ -206,11 +207,11 @@ class _Run:
         """Mark deleted what all of the run found to be gone, table by table."""
         names = pending.spoken_of(selected, self.options.only or ())
         for table in dict.fromkeys(r.table for r in RESOURCES if r.name in names):
-            owners = [r for r in warehouse_deletions.owners(table) if r.name in names]
+            owners = [r for r in deletions.owners(table) if r.name in names]
             if owners and table.name in self.writer.gone.tables:
                 await self._decide(owners[0], owners)
         loader = self.writer.loader
-        await self.writer.do(lambda conn: warehouse_deletions.settle_dead(conn, loader))
+        await self.writer.do(lambda conn: deletions.settle_dead(conn, loader))
 
     async def _decide(
         self,
@@ -224,7 +225,7 @@ class _Run:
         async def step(resource: Resource, tally: Tally) -> None:
             names, began_at = [owner.name for owner in owners], self.passes.began_at
             work = self.passes.of(resource, tally)
-            verdict = await deletions.settle(work, names, began_at, ids)
+            verdict = await confirm_deletions.settle(work, names, began_at, ids)
             for name, number in verdict.marked.items():
                 await self.steps.count_deleted(resource, BY_NAME.get(name, resource), number)
             held.update({name: verdict.error(resource.table, name) for name in verdict.held})

@@ -110,7 +110,7 @@ def admit(conn: sa.Connection, schema: str, options: Options) -> None:
 
 
 def pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) -> None:
-    """Pin the schema; another API version means other fields, so every full pass is owed."""
+    """Pin the schema; another API version means other fields, so every full pass is due."""
     if pinned is not None and pinned.api_version != workspace.api_version:
         logger.warning("API version is now %s: full passes are due", workspace.api_version)
         mapping.invalidate(conn, RESOURCES)

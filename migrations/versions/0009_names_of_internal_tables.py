@@ -1,4 +1,4 @@
-"""Internal tables by the field's words: partitions, deletion candidates, what is unlisted
+"""Internal tables by the field's words: partitions, deletion candidates, unlisted, due
 
 Revision: 0009, after 0008.
 """
@@ -16,7 +16,20 @@ RENAMED = (
     ("sync_nominees", "sync_deletion_candidates"),
     ("sync_hidden", "sync_unlisted"),
 )
+DUE = "full_owed_since", "full_due_since"
 COMMENTS = (
+    (
+        "sync_state",
+        "full_due_since",
+        "Since when a full pass is owed; null if none is",
+        "Since when a full pass is due; null if none is",
+    ),
+    (
+        "sync_state",
+        "full_reason",
+        "Why it is owed: first, asked, mapping or due; tried if it failed since, whatever it was",
+        "Why it is due: first, asked, mapping or, by its age, due; tried if it failed since",
+    ),
     (
         "sync_partitions",
         "lower_bound",
@@ -49,6 +62,7 @@ AFTER = "Partitions of the full passes that are under way; they go when their pa
 def upgrade() -> None:
     for old, new in RENAMED:
         _rename(old, new)
+    op.alter_column("sync_state", DUE[0], new_column_name=DUE[1])
     op.create_table_comment("sync_partitions", AFTER, existing_comment=BEFORE)
     for table, column, before, after in COMMENTS:
         op.alter_column(table, column, comment=after, existing_comment=before)
@@ -58,6 +72,7 @@ def downgrade() -> None:
     for table, column, before, after in COMMENTS:
         op.alter_column(table, column, comment=before, existing_comment=after)
     op.create_table_comment("sync_partitions", BEFORE, existing_comment=AFTER)
+    op.alter_column("sync_state", DUE[1], new_column_name=DUE[0])
     for old, new in RENAMED:
         _rename(new, old)
 

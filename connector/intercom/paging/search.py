@@ -1,4 +1,4 @@
-"""Search bodies and time windows, as pure functions; knows Intercom's rules on time, sends nothing.
+"""Search bodies and ranges of time; pure: knows Intercom's rules on time, sends nothing.
 
 Two granularities. Conversations, tickets, and contacts on Preview compare times by the second.
 Contacts on 2.16 compare days of the workspace's timezone: ``>`` begins with the day after the one
@@ -25,7 +25,7 @@ _TWO_DAYS = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeRange:
     """A time range read on its own: from ``lower`` on, before ``upper``; None is no bound."""
 
     lower: datetime | None = None
@@ -38,7 +38,7 @@ def compare(field: str, operator: str, value: Any) -> dict[str, Any]:
 
 
 def query(
-    window: Window,
+    times: TimeRange,
     *,
     field: str = "updated_at",
     granularity: Granularity = "second",
@@ -46,13 +46,13 @@ def query(
     sort_field: str | None = None,
     order: Literal["ascending", "descending"] = "ascending",
 ) -> dict[str, Any]:
-    """The body of a search for what lies in the window, without pagination.
+    """The body of a search for what lies in the range, without pagination.
 
-    Every record of the window is found; by the day, and where Intercom takes ``>`` as ``>=``,
-    some neighbours come too. Sorted by ``sort_field``, by default the window's own field.
+    Every record of the range is found; by the day, and where Intercom takes ``>`` as ``>=``,
+    some neighbours come too. Sorted by ``sort_field``, by default the field of the range.
     ValueError for more filters than Intercom takes.
     """
-    value = [*map(dict, filters), *bounds(window, field=field, granularity=granularity)]
+    value = [*map(dict, filters), *bounds(times, field=field, granularity=granularity)]
     if not value:
         # There is no list of tickets: reading all means a filter that everything passes.
         value = [compare("created_at", ">", 0)]
@@ -64,68 +64,68 @@ def query(
     }
 
 
-def bounds(window: Window, *, field: str, granularity: Granularity) -> list[dict[str, Any]]:
-    """The filters that show everything in the window, and perhaps some neighbours."""
-    return _by_day(window, field) if granularity == "day" else _by_second(window, field)
+def bounds(times: TimeRange, *, field: str, granularity: Granularity) -> list[dict[str, Any]]:
+    """The filters that show everything in the range, and perhaps some neighbours."""
+    return _by_day(times, field) if granularity == "day" else _by_second(times, field)
 
 
-def _by_second(window: Window, field: str) -> list[dict[str, Any]]:
+def _by_second(times: TimeRange, field: str) -> list[dict[str, Any]]:
     # ">" is documented as "greater (or equal)" for conversations and strict for contacts; one
-    # second less is right either way, and "<" at worst brings one second of the next window.
+    # second less is right either way, and "<" at worst brings one second of the next range.
     bounds = []
-    if window.lower is not None:
-        bounds.append(compare(field, ">", math.floor(window.lower.timestamp()) - 1))
-    if window.upper is not None:
-        bounds.append(compare(field, "<", math.ceil(window.upper.timestamp())))
+    if times.lower is not None:
+        bounds.append(compare(field, ">", math.floor(times.lower.timestamp()) - 1))
+    if times.upper is not None:
+        bounds.append(compare(field, "<", math.ceil(times.upper.timestamp())))
     return bounds
 
 
-def _by_day(window: Window, field: str) -> list[dict[str, Any]]:
+def _by_day(times: TimeRange, field: str) -> list[dict[str, Any]]:
     # Day edges tile: the day before the lower edge's day, and the upper edge's day itself, whatever
     # the timezone. Any other instant is widened by two days, which covers every timezone (-12 to
     # +14), daylight saving, and the contacts that Intercom loses around midnight.
     bounds = []
-    if window.lower is not None:
-        back = _DAY_BEFORE if is_day_edge(window.lower) else _TWO_DAYS
-        bounds.append(compare(field, ">", math.floor((window.lower - back).timestamp())))
-    if window.upper is not None:
-        ahead = timedelta() if is_day_edge(window.upper) else _TWO_DAYS
-        bounds.append(compare(field, "<", math.ceil((window.upper + ahead).timestamp())))
+    if times.lower is not None:
+        back = _DAY_BEFORE if is_day_edge(times.lower) else _TWO_DAYS
+        bounds.append(compare(field, ">", math.floor((times.lower - back).timestamp())))
+    if times.upper is not None:
+        ahead = timedelta() if is_day_edge(times.upper) else _TWO_DAYS
+        bounds.append(compare(field, "<", math.ceil((times.upper + ahead).timestamp())))
     return bounds
 
 
 def since(bound: datetime, *, field: str = "updated_at", granularity: Granularity) -> Filter:
     """The one filter of an incremental read: everything from ``bound`` on, and some before."""
     if granularity == "second":
-        return _by_second(Window(bound), field)[0]
+        return _by_second(TimeRange(bound), field)[0]
     return compare(field, ">", math.floor((bound - _TWO_DAYS).timestamp()))
 
 
 def day_edge(instant: datetime) -> datetime:
-    """Noon UTC of the instant's date: where windows by the day may be cut."""
+    """Noon UTC of the instant's date: where ranges by the day may be cut."""
     noon = instant.astimezone(UTC)
     return noon.replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 def is_day_edge(instant: datetime) -> bool:
-    """Whether windows by the day may be cut here."""
+    """Whether ranges by the day may be cut here."""
     return instant == day_edge(instant)
 
 
-def split(window: Window, parts: int, granularity: Granularity = "second") -> list[Window]:
-    """The window cut in at most so many parts of about equal length, in order, none empty.
+def split(times: TimeRange, parts: int, granularity: Granularity = "second") -> list[TimeRange]:
+    """The range cut in at most so many parts of about equal length, in order, none empty.
 
     Edges fall on whole seconds or on day edges. What cannot be cut comes back as it is: an open
-    window, or one with no edge inside.
+    range, or one with no edge inside.
     """
-    if window.lower is None or window.upper is None or parts < 2:
-        return [window]
-    step = (window.upper - window.lower) / parts
+    if times.lower is None or times.upper is None or parts < 2:
+        return [times]
+    step = (times.upper - times.lower) / parts
     cut = day_edge if granularity == "day" else _whole_second
-    wanted = (cut(window.lower + step * number) for number in range(1, parts))
-    inner = sorted({edge for edge in wanted if window.lower < edge < window.upper})
-    edges = [window.lower, *inner, window.upper]
-    return [Window(lower, upper) for lower, upper in itertools.pairwise(edges)]
+    wanted = (cut(times.lower + step * number) for number in range(1, parts))
+    inner = sorted({edge for edge in wanted if times.lower < edge < times.upper})
+    edges = [times.lower, *inner, times.upper]
+    return [TimeRange(lower, upper) for lower, upper in itertools.pairwise(edges)]
 
 
 def _whole_second(instant: datetime) -> datetime:

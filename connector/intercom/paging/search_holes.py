@@ -17,7 +17,7 @@ from typing import Any, Literal
 from connector.errors import IntercomError, SpoiltPageError
 from connector.intercom.client import Client
 from connector.intercom.paging.page import Page
-from connector.intercom.paging.search import Granularity, Window, bounds, compare, day_edge
+from connector.intercom.paging.search import Granularity, TimeRange, bounds, compare, day_edge
 from connector.intercom.paging.search_pages import CursorSearch
 
 Order = Literal["ascending", "descending"]
@@ -36,14 +36,14 @@ class Hole:
     """What a search holds and cannot show: ``number`` records of this time, None if not known."""
 
     field: str
-    window: Window
+    times: TimeRange
     number: int | None = None
     error: IntercomError | None = None
 
     @property
     def id(self) -> str:
         """Its bounds, under which it is kept: no id of Intercom's has a space in it."""
-        return f"{self.field} {_text(self.window.lower)}..{_text(self.window.upper)}"
+        return f"{self.field} {_text(self.times.lower)}..{_text(self.times.upper)}"
 
     @property
     def reason(self) -> str:
@@ -58,7 +58,7 @@ def hole_of(id: str) -> Hole | None:
     if not found:
         return None
     lower, upper = (datetime.fromisoformat(text) if text else None for text in found.groups()[1:])
-    return Hole(found[1], Window(lower, upper))
+    return Hole(found[1], TimeRange(lower, upper))
 
 
 def _text(bound: datetime | None) -> str:
@@ -67,15 +67,15 @@ def _text(bound: datetime | None) -> str:
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of the search: a window for each field it is cut by, the first one first."""
+    """A part of the search: a range for each field it is cut by, the first one first."""
 
-    windows: tuple[tuple[str, Window], ...]
+    ranges: tuple[tuple[str, TimeRange], ...]
 
-    def window(self, name: str) -> Window:
-        return dict(self.windows).get(name, Window())
+    def times(self, name: str) -> TimeRange:
+        return dict(self.ranges).get(name, TimeRange())
 
-    def cut(self, name: str, window: Window) -> _Part:
-        return _Part(tuple({**dict(self.windows), name: window}.items()))
+    def cut(self, name: str, times: TimeRange) -> _Part:
+        return _Part(tuple({**dict(self.ranges), name: times}.items()))
 
 
 @dataclass
@@ -96,7 +96,7 @@ class _Met:
 class Around:
     """One reading: ``read`` gives the pages, ``seen`` and ``holes`` tell what came of it.
 
-    ``style`` is the search, whose body is made here of ``filters`` and the window read.
+    ``style`` is the search, whose body is made here of ``filters`` and the range read.
     """
 
     client: Client
@@ -109,12 +109,12 @@ class Around:
     _error: IntercomError | None = None
 
     async def read(self, hole: Hole, first: int | None = None) -> AsyncGenerator[Page, None]:
-        """Every page that can be had of the hole's window; what is left are ``holes``.
+        """Every page that can be had of the hole's range; what is left are ``holes``.
 
         Raises what the client raises where that is no matter of single records.
         """
         axes = (hole.field, *(name for name in ALL if name != hole.field))
-        part = _Part(((hole.field, hole.window),))
+        part = _Part(((hole.field, hole.times),))
         async for page in self._read(part, axes, first or self.style.per_page):
             self.seen |= {str(head.id) for head in page.heads}
             yield page
@@ -156,8 +156,8 @@ class Around:
 
     def _body(self, part: _Part, axis: str, order: Order) -> dict[str, Any]:
         value = [dict(one) for one in self.filters]
-        for name, window in part.windows:
-            value += bounds(window, field=name, granularity=self.unit)
+        for name, times in part.ranges:
+            value += bounds(times, field=name, granularity=self.unit)
         value = value or [compare("created_at", ">", 0)]
         return {
             "query": {"operator": "AND", "value": value},
@@ -188,7 +188,7 @@ class Around:
         """The part between the last records from both ends."""
         if axis == "id":
             return part
-        window = part.window(axis)
+        times = part.times(axis)
         first, last = (_instant(stop) for stop in stops)
         day, second = timedelta(days=1), timedelta(seconds=1)
         if self.unit == "day":  # whatever the timezone, these days hold the two instants
@@ -196,28 +196,28 @@ class Around:
             last = day_edge(last) + 2 * day if last else None
         else:
             last = last + second if last else None
-        lower = max((b for b in (window.lower, first) if b), default=None)
-        upper = min((b for b in (window.upper, last) if b), default=None)
+        lower = max((b for b in (times.lower, first) if b), default=None)
+        upper = min((b for b in (times.upper, last) if b), default=None)
         if lower and upper and lower >= upper:
             return part
-        return part.cut(axis, Window(lower, upper))
+        return part.cut(axis, TimeRange(lower, upper))
 
     def _halves(self, part: _Part, axis: str) -> list[_Part]:
         """The part cut in two by time; none if it cannot be."""
         if axis == "id":
             return []
-        window, now = part.window(axis), self.client.clock.now()
-        lower, upper = window.lower or EARLIEST, window.upper or now + timedelta(days=1)
+        times, now = part.times(axis), self.client.clock.now()
+        lower, upper = times.lower or EARLIEST, times.upper or now + timedelta(days=1)
         middle = lower + (upper - lower) / 2
         middle = day_edge(middle) if self.unit == "day" else middle.replace(microsecond=0)
         if not lower < middle < upper:
             return []
-        parts = Window(window.lower, middle), Window(middle, window.upper)
+        parts = TimeRange(times.lower, middle), TimeRange(middle, times.upper)
         return [part.cut(axis, one) for one in parts]
 
     def _note(self, part: _Part, number: int | None) -> None:
-        name, window = part.windows[0]
-        hole = Hole(name, window, number, self._error)
+        name, times = part.ranges[0]
+        hole = Hole(name, times, number, self._error)
         known = self.holes.get(hole.id)
         if known:  # several parts of one second, or day
             both = known.number is not None and number is not None

@@ -1,15 +1,7 @@
 """Admins: the teammates who work in the Intercom workspace."""
 
-from connector.resources.resource import (
-    Resource,
-    Snapshot,
-    Table,
-    flag,
-    identifier,
-    json,
-    text,
-    url,
-)
+from connector.resources.readings import Snapshot
+from connector.resources.resource import Resource, Table, flag, identifier, json, text, url
 
 TABLE = Table(
     name="admins",

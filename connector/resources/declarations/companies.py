@@ -1,8 +1,9 @@
 """Companies: the customers' organisations, read whole by the scroll."""
 
+from connector.resources.readings import FullScan
 from connector.resources.resource import (
+    Attributes,
     Embedded,
-    FullScan,
     Link,
     Resource,
     Table,
@@ -18,7 +19,7 @@ from connector.resources.resource import (
 TABLE = Table(
     name="companies",
     types=("company",),
-    model="company",
+    attributes=Attributes("company"),
     comment="Companies. Intercom hides a company without users from its lists; it is not deleted.",
     columns=(
         identifier("id", "Intercom's id of the company"),

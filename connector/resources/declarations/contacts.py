@@ -1,17 +1,15 @@
 """Contacts: leads and users, two resources in one table, searched by whole days."""
 
+from connector.resources.readings import Activities, Granularity, PerContact, Search
 from connector.resources.resource import (
-    Activities,
+    Attributes,
     Child,
     Column,
     Complete,
     DerivedRows,
-    Granularity,
     Kind,
     Link,
-    PerContact,
     Resource,
-    Search,
     Table,
     count,
     flag,
@@ -69,7 +67,7 @@ MERGES = Table(
 TABLE = Table(
     name="contacts",
     types=("contact", "user", "lead"),
-    model="contact",
+    attributes=Attributes("contact"),
     comment="Leads and users, told apart by role. Changes of notes, segments and subscriptions"
     " do not move updated_at.",
     columns=(

@@ -1,14 +1,14 @@
 """Conversations with their parts: searched by the second, then read whole, one GET each."""
 
+from connector.resources.readings import Deletions, Granularity, Search
 from connector.resources.resource import (
+    Attributes,
     Child,
     Column,
-    Deletions,
     Embedded,
-    Granularity,
     Link,
+    Parts,
     Resource,
-    Search,
     Table,
     anyone,
     assignee,
@@ -190,7 +190,7 @@ AI_AGENT = (
 
 TABLE = Table(
     name="conversations",
-    model="conversation",
+    attributes=Attributes("conversation"),
     comment="Conversations. parts_truncated marks those with more parts than Intercom returns. A"
     " Customer ticket is listed as a conversation too where the token may read tickets, under the"
     " same id: such rows stand in tickets as well, and conversations_live leaves them out.",
@@ -311,9 +311,11 @@ TABLE = Table(
             cap=500,  # GET /conversations/{id} returns the 500 newest parts and has no paging
         ),
     ),
-    stored="parts_stored",
-    truncated="parts_truncated",
-    counted="statistics_count_conversation_parts",
+    parts=Parts(
+        stored="parts_stored",
+        truncated="parts_truncated",
+        counted="statistics_count_conversation_parts",
+    ),
     apart_from="tickets",
     cut_by="created_at",
 )

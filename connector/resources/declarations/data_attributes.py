@@ -1,16 +1,7 @@
 """Data attributes: what contacts, companies and conversations can be described by."""
 
-from connector.resources.resource import (
-    Part,
-    Resource,
-    Snapshot,
-    Table,
-    flag,
-    identifier,
-    instant,
-    json,
-    text,
-)
+from connector.resources.readings import Part, Snapshot
+from connector.resources.resource import Resource, Table, flag, identifier, instant, json, text
 
 TABLE = Table(
     name="data_attributes",

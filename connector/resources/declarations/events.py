@@ -1,7 +1,7 @@
 """Events: what contacts did in the customer's product, listed by Intercom contact by contact."""
 
+from connector.resources.readings import PerContact
 from connector.resources.resource import (
-    PerContact,
     Resource,
     Table,
     identifier,

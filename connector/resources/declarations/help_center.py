@@ -1,10 +1,9 @@
 """The Help Center: help centers, collections and articles, each read whole."""
 
+from connector.resources.readings import Catalogue, Snapshot
 from connector.resources.resource import (
-    Catalogue,
     Embedded,
     Resource,
-    Snapshot,
     Table,
     assignee,
     count,

@@ -1,10 +1,9 @@
 """Calls, activity logs, macros and news: read where the token's scopes and the plan allow it."""
 
+from connector.resources.readings import Catalogue, Log
 from connector.resources.resource import (
-    Catalogue,
     Column,
     Kind,
-    Log,
     Resource,
     Table,
     count,

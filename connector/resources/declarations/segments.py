@@ -1,16 +1,7 @@
 """Segments: the saved groups of contacts or companies that Intercom computes."""
 
-from connector.resources.resource import (
-    Link,
-    Members,
-    Resource,
-    Snapshot,
-    Table,
-    count,
-    identifier,
-    instant,
-    text,
-)
+from connector.resources.readings import Members, Snapshot
+from connector.resources.resource import Link, Resource, Table, count, identifier, instant, text
 
 TABLE = Table(
     name="segments",

@@ -1,6 +1,7 @@
 """Subscription types: the kinds of message that contacts opt in to or out of."""
 
-from connector.resources.resource import Resource, Snapshot, Table, identifier, json, text
+from connector.resources.readings import Snapshot
+from connector.resources.resource import Resource, Table, identifier, json, text
 
 TABLE = Table(
     name="subscription_types",

@@ -1,6 +1,7 @@
 """Tags: the labels that teammates put on contacts, companies and conversations."""
 
-from connector.resources.resource import Resource, Snapshot, Table, identifier, text
+from connector.resources.readings import Snapshot
+from connector.resources.resource import Resource, Table, identifier, text
 
 TABLE = Table(
     name="tags",

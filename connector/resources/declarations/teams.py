@@ -1,15 +1,7 @@
 """Teams: the groups of admins to which conversations are assigned."""
 
-from connector.resources.resource import (
-    Link,
-    Resource,
-    Snapshot,
-    Table,
-    count,
-    identifier,
-    json,
-    text,
-)
+from connector.resources.readings import Snapshot
+from connector.resources.resource import Link, Resource, Table, count, identifier, json, text
 
 TABLE = Table(
     name="teams",

@@ -1,14 +1,14 @@
 """Tickets with their parts, and the types and states that describe them."""
 
 from connector.resources.declarations.conversations import author
+from connector.resources.readings import Granularity, Search, Snapshot
 from connector.resources.resource import (
+    Attributes,
     Child,
     Embedded,
-    Granularity,
     Link,
+    Parts,
     Resource,
-    Search,
-    Snapshot,
     Table,
     anyone,
     assignee,
@@ -101,9 +101,9 @@ PARTS = Table(
 
 TABLE = Table(
     name="tickets",
-    model="ticket",
-    attributes_in="ticket_attributes",
-    described_by=("ticket_types", "ticket_type_attributes"),
+    attributes=Attributes(
+        "ticket", "ticket_attributes", described_by=("ticket_types", "ticket_type_attributes")
+    ),
     comment="Tickets. id is the API's, ticket_id the number that people see. A ticket of the"
     " category Customer is a conversation too, under the same id; conversations_live leaves it"
     " out.",
@@ -138,8 +138,7 @@ TABLE = Table(
         ),
     ),
     children=(Child(PARTS, "ticket_parts.ticket_parts", "ticket_id", permanent=True, cap=500),),
-    stored="parts_stored",
-    truncated="parts_truncated",
+    parts=Parts(stored="parts_stored", truncated="parts_truncated"),
     cut_by="created_at",
 )
 

@@ -8,11 +8,12 @@ import sqlalchemy as sa
 
 from connector.errors import SettingsError
 from connector.resources import RESOURCES
-from connector.resources.resource import Members, PerContact, Resource
+from connector.resources.readings import Members, PerContact
+from connector.resources.resource import Resource
 from connector.sync.readings.by_id import read_by_id
+from connector.sync.readings.dispatch import run_pass
 from connector.sync.readings.holes import fill_holes, is_object
 from connector.sync.readings.members import read_groups
-from connector.sync.readings.passes import run_pass
 from connector.sync.readings.per_contact import read_contacts
 from connector.sync.resource_pass import Pass
 from connector.sync.writing.effects import is_place

@@ -18,15 +18,8 @@ from connector.intercom.client import Client
 from connector.intercom.paging.styles import CursorList, NumberedPages, Page, pages
 from connector.jsontext import decode
 from connector.resources.lists import Record
-from connector.resources.resource import (
-    Activities,
-    Catalogue,
-    Log,
-    Members,
-    PerContact,
-    Resource,
-    Snapshot,
-)
+from connector.resources.readings import Activities, Catalogue, Log, Members, PerContact, Snapshot
+from connector.resources.resource import Resource
 from connector.sync.fetch_by_id import AT_ONCE, complete_lists, read_objects
 from connector.sync.readings.feeds import news_of
 from connector.sync.readings.lists import catalogue_style, snapshot_pages

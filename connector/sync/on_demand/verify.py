@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from connector.errors import ConnectorError, SettingsError
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.resources.resource import (
+from connector.resources.readings import (
     Activities,
     Catalogue,
     Deletions,
@@ -19,8 +19,8 @@ from connector.resources.resource import (
     Members,
     PerContact,
     Snapshot,
-    Table,
 )
+from connector.resources.resource import Table
 from connector.resources.selection import Selection
 from connector.sync.on_demand import comparing
 from connector.sync.on_demand.comparing import Comparison, Verified

@@ -13,7 +13,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from connector.resources import RESOURCES
-from connector.resources.resource import Log, Resource, Search, Table
+from connector.resources.readings import Log, Search
+from connector.resources.resource import Resource, Table
 from connector.warehouse import state
 
 LIMITABLE = (Search, Log)  # readings that can be asked for what was updated since

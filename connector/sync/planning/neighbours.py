@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connector.resources.resource import Catalogue, Resource, Search, Snapshot, Table
+from connector.resources.readings import Catalogue, Search, Snapshot
+from connector.resources.resource import Resource, Table
 
 
 def concurrent(resources: Sequence[Resource]) -> list[list[Resource]]:

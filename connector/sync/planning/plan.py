@@ -1,6 +1,6 @@
-"""Plans what to read: the windows of a full pass, the bound of an incremental one. Pure.
+"""Plans what to read: the partitions of a full pass, the bound of an incremental one. Pure.
 
-A full pass is cut by created_at, which never changes. The outermost windows have no bound, so
+A full pass is cut by created_at, which never changes. The outermost partitions have no bound, so
 that nothing lies outside the plan, whatever its created_at.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connector.intercom.paging import search
-from connector.resources.resource import Granularity, Members, Search
+from connector.resources.readings import Granularity, Members, Search
 from connector.warehouse.state.partitions import OPEN_LOWER, OPEN_UPPER, Span
 from connector.warehouse.values.instants import instant
 
@@ -22,8 +22,8 @@ INTERCOM_BEGAN = datetime(2011, 8, 1, tzinfo=UTC)
 
 PARTITION_RECORDS = 1_500  # ten pages
 LEAST_RECORDS = 450
-WINDOW_OBJECTS = 300  # where each record costs a request of its own
-MOST_PARTS = 200  # windows made of one at a time; uneven ones are cut again
+PARTITION_OBJECTS = 300  # where each record costs a request of its own
+MOST_PARTS = 200  # partitions made of one at a time; uneven ones are cut again
 
 
 def granularity(reading: Search | Members, version: str) -> search.Granularity:
@@ -33,14 +33,14 @@ def granularity(reading: Search | Members, version: str) -> search.Granularity:
 
 
 def first_partition(since: datetime | None) -> Span:
-    """The window that holds everything, or everything updated since."""
+    """The partition that holds everything, or everything updated since."""
     return Span(since or OPEN_LOWER, OPEN_UPPER)
 
 
-def window_query(reading: Search, version: str, span: Span, *, updated: bool) -> dict[str, Any]:
-    """The search for one window of a plan, in an order that does not move while one reads."""
+def partition_query(reading: Search, version: str, span: Span, *, updated: bool) -> dict[str, Any]:
+    """The search for one partition of a plan, in an order that does not move while one reads."""
     return search.query(
-        window(span),
+        time_range(span),
         field="updated_at" if updated else "created_at",
         granularity=granularity(reading, version),
         filters=filters(reading),
@@ -75,23 +75,23 @@ def filters(reading: Search) -> list[dict[str, Any]]:
     return [search.compare(*one) for one in reading.filters]
 
 
-def window(span: Span) -> search.Window:
+def time_range(span: Span) -> search.TimeRange:
     """The span as a search knows it: an end that lies outside every plan is no bound."""
-    return search.Window(
+    return search.TimeRange(
         None if span.lower == OPEN_LOWER else span.lower,
         None if span.upper == OPEN_UPPER else span.upper,
     )
 
 
-def target(total: int | None, windows: int, whole_by_id: bool) -> int:
-    """How many records a window should hold, so that there are about so many windows.
+def target(total: int | None, partitions: int, whole_by_id: bool) -> int:
+    """How many records a partition should hold, so that there are about so many.
 
-    Each window's last page is half empty: smaller ones cost requests, larger ones leave readers
+    Each partition's last page is half empty: smaller ones cost requests, larger ones leave readers
     without work.
     """
     if whole_by_id:
-        return WINDOW_OBJECTS
-    return min(max((total or 0) // windows, LEAST_RECORDS), PARTITION_RECORDS)
+        return PARTITION_OBJECTS
+    return min(max((total or 0) // partitions, LEAST_RECORDS), PARTITION_RECORDS)
 
 
 def divide(
@@ -103,10 +103,10 @@ def divide(
     unit: search.Granularity,
     target: int,
 ) -> list[Span]:
-    """Windows of about ``target`` records in the place of one that holds ``total``; or it alone.
+    """Partitions of about ``target`` records in the place of one that holds ``total``; or it alone.
 
-    ``earliest`` is the first instant that the window's records bear, where that is known: an
-    open window is cut from there on.
+    ``earliest`` is the first instant that the partition's records bear, where that is known: an
+    open partition is cut from there on.
     """
     if total <= target * 3 // 2:
         return [span]
@@ -115,17 +115,17 @@ def divide(
     if lower >= upper:
         return [span]
     parts = min(math.ceil(total / target), MOST_PARTS)
-    edges = [window.lower for window in search.split(search.Window(lower, upper), parts, unit)]
+    edges = [part.lower for part in search.split(search.TimeRange(lower, upper), parts, unit)]
     inner = [edge for edge in edges[1:] if edge is not None]
     bounds = [span.lower, *inner, span.upper]
     return [Span(a, b) for a, b in itertools.pairwise(bounds)]
 
 
 def covered(span: Span, unit: search.Granularity, timezone: str | None) -> Span:
-    """The records that the search for a window surely shows, by their created_at.
+    """The records that the search for a partition surely shows, by their created_at.
 
-    By the day a window begins and ends with a day of the workspace's timezone (its IANA name). The
-    windows of a plan then still tile. Where the timezone is not known the window itself is
+    By the day it begins and ends with a day of the workspace's timezone (its IANA name). The
+    partitions of a plan then still tile. Where the timezone is not known the partition itself is
     returned, and a few records near its end are asked for by id in vain.
     """
     if unit == "second" or timezone is None:
@@ -171,7 +171,7 @@ class Order:
 
 
 class Passing:
-    """Watches records that come oldest first, for the end of a window in a search beyond it."""
+    """Watches records that come oldest first, for the end of a partition in a search beyond it."""
 
     def __init__(self, upper: datetime) -> None:
         self._upper = upper.timestamp()

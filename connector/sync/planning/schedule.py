@@ -1,8 +1,8 @@
-"""Decides which resources owe a full pass: at first, when asked to, and by time and budget.
+"""Decides which full passes are due: at first, when asked to, and by time and budget.
 
 Incremental passes miss what moves no ``updated_at`` and what vanishes; a full pass over a list
 costs a request for each page. So each run spends some requests on the passes that are longest ago,
-and none waits longer than a number of days. What is owed is kept until it is done.
+and none waits longer than a number of days. What is due is kept until it is done.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.resources.resource import Resource, Search
+from connector.resources.readings import Search
+from connector.resources.resource import Resource
 from connector.sync.planning.limits import Demand
 from connector.warehouse import state
 from connector.warehouse.merge.loader import Loader
 from connector.warehouse.state import candidates, digests, mapping
 
-FIRST, ASKED, MAPPING, DUE = "first", "asked", "mapping", "due"  # why one is owed
+FIRST, ASKED, MAPPING, DUE = "first", "asked", "mapping", "due"  # why one is due
 TRIED = "tried"  # whatever the reason was: it failed once, in a run that went on with others
 
 A_NIGHT = timedelta(hours=20)  # lies between two passes, unless they are cheap
 AT_EVERY_RUN = 40  # requests: so many a run spends on passes without a night between
 
 
-# -- owed whatever it costs ------------------------------------------------------------------
+# -- due whatever it costs -------------------------------------------------------------------
 
 
 def note_due(
     conn: sa.Connection, selected: Iterable[Resource], inputs: mapping.Inputs, demand: Demand
 ) -> None:
-    """Note which resources owe a full pass: new ones, remapped ones, and with ``full`` all.
+    """Note whose full pass is due: of new resources, remapped ones, and with ``full`` of all.
 
     A full run that was cut short is continued by the next one, not begun again, as long as some of
     what it was to read was not tried yet; unless its rows would be made otherwise now, or it left
@@ -41,13 +42,13 @@ def note_due(
     """
     mapping.adopt(conn, inputs)
     progress = {r.name: state.progress(conn, r.name) for r in selected}
-    under_way = any(_is_owed(known) and _is_untried(known) for known in progress.values())
+    under_way = any(_is_unconditional(known) and _is_untried(known) for known in progress.values())
     for resource in selected:
         known, made = progress[resource.name], inputs.of(resource).hex()
         given_up = _is_given_up(known, made)
         if demand.full and known.plan_since not in (None, demand.since):
             _begin_anew(conn, resource, FIRST if known.cursor is None else ASKED, demand)
-        elif _is_owed(known):
+        elif _is_unconditional(known):
             if given_up:
                 _begin_anew(conn, resource, known.full_reason or FIRST)
         elif known.cursor is None:
@@ -63,9 +64,9 @@ def _is_untried(known: state.Progress) -> bool:
 
 
 def note_tried(conn: sa.Connection, name: str) -> None:
-    """The full pass that the resource owes failed; it is still owed, and goes on where it was."""
+    """The full pass that was due failed; it is still due, and goes on where it was."""
     known = state.progress(conn, name)
-    if _is_owed(known):
+    if _is_unconditional(known):
         state.advance(conn, name, full_reason=TRIED)
 
 
@@ -76,9 +77,9 @@ def _is_given_up(known: state.Progress, made: str) -> bool:
     return known.plan_mapping is not None or known.mapping != made
 
 
-def _is_owed(known: state.Progress) -> bool:
-    """Whether a full pass is owed that does not wait for a budget."""
-    return known.full_owed_since is not None and known.full_reason != DUE
+def _is_unconditional(known: state.Progress) -> bool:
+    """Whether a full pass is due that does not wait for a budget."""
+    return known.full_due_since is not None and known.full_reason != DUE
 
 
 def _begin_anew(
@@ -94,7 +95,7 @@ def _begin_anew(
     state.advance(
         conn,
         resource.name,
-        full_owed_since=sa.func.now(),
+        full_due_since=sa.func.now(),
         full_reason=reason,
         plan_began_at=None,
         plan_mapping=None,
@@ -102,7 +103,7 @@ def _begin_anew(
     )
 
 
-# -- owed by time, within a budget -----------------------------------------------------------
+# -- due by age, within a budget -------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,13 @@ def schedule(
     requests: int,
     days: float,
 ) -> None:
-    """Let the resources that are due owe a full pass."""
+    """Note which full passes are due by their age and can be afforded."""
     candidates = []
     for resource in selected:
         known = state.progress(conn, resource.name)
         if not isinstance(resource.reading, Search) or known.cursor is None:
             continue
-        if known.full_owed_since is None:
+        if known.full_due_since is None:
             # Until a limited first load was passed over once, its age is what counts.
             last = known.last_full_pass_at or known.limited_at
             age = now - last if last else timedelta.max
@@ -137,7 +138,7 @@ def schedule(
                 cost += _by_id(conn, loader, resource, known, now)
             candidates.append(Candidate(resource.name, cost, age))
     for name in choose(candidates, requests, days):
-        state.advance(conn, name, full_owed_since=sa.func.now(), full_reason=DUE)
+        state.advance(conn, name, full_due_since=sa.func.now(), full_reason=DUE)
 
 
 def _by_id(

@@ -14,7 +14,7 @@ from datetime import datetime
 from connector.errors import IntercomError, TokenRefusedError
 from connector.intercom.paging import search
 from connector.intercom.paging.styles import pages
-from connector.resources.resource import Search
+from connector.resources.readings import Search
 from connector.sync.readings.by_id import Contradicted
 from connector.sync.resource_pass import Pass
 

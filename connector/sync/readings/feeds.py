@@ -17,7 +17,7 @@ from connector.errors import BadRequestError, CursorRefusedError
 from connector.intercom.paging.search_pages import is_cursor_refused
 from connector.intercom.paging.styles import CursorList, Gap, NumberedPages, Page, pages
 from connector.resources.lists import Record
-from connector.resources.resource import Activities, Deletions
+from connector.resources.readings import Activities, Deletions
 from connector.sync.planning import plan
 from connector.sync.resource_pass import Pass
 from connector.sync.tools.prefetch import prefetch

@@ -15,7 +15,7 @@ from functools import partial
 from connector.errors import IntercomError
 from connector.intercom.paging.page import Page
 from connector.intercom.paging.search_holes import SMALL, Around, Hole, hole_of
-from connector.resources.resource import Search
+from connector.resources.readings import Search
 from connector.sync.fetch_by_id import Found, read_in_batches
 from connector.sync.planning import plan
 from connector.sync.readings.ask_omitted import unanswered
@@ -52,7 +52,7 @@ async def read_around(
     take: Callable[[Page], Awaitable[None]],
     first: int | None = None,
 ) -> Left:
-    """Read a window that single records spoil, page by page, and say what is left of it."""
+    """Read a range of time that single records spoil, page by page, and say what is left of it."""
     around = Around(
         work.client,
         work.search(reading, {}),
@@ -75,7 +75,7 @@ async def read_around(
 async def _may_be(work: Pass, reading: Search, hole: Hole, seen: Collection[str]) -> list[str]:
     """The stored objects that a hole may hold: those of its time that were not shown."""
     unit = plan.granularity(reading, work.client.version)
-    lower, upper = hole.window.lower, hole.window.upper
+    lower, upper = hole.times.lower, hole.times.upper
     span = Span(lower or OPEN_LOWER, upper or OPEN_UPPER)
     span = plan.covered(span, unit, work.timezone)
     names, resource = work.writer.loader.names, work.resource

@@ -15,7 +15,7 @@ from connector.errors import (
     SpoiltPageError,
 )
 from connector.intercom.client import Client
-from connector.intercom.paging.search import Window
+from connector.intercom.paging.search import TimeRange
 from connector.intercom.paging.search_holes import Around, Hole
 from connector.intercom.paging.styles import (
     CursorSearch,
@@ -23,7 +23,7 @@ from connector.intercom.paging.styles import (
     pages,
 )
 from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
-from connector.resources.resource import Members
+from connector.resources.readings import Members
 from connector.sync.planning import plan
 from connector.sync.readings.in_turn import began_at_of, holding
 from connector.sync.resource_pass import Pass
@@ -139,7 +139,7 @@ async def _members(client: Client, reading: Members, key: str) -> _Members:
     except SpoiltPageError:
         unit = plan.granularity(reading, client.version)
         around, found = Around(client, style, [wanted], unit), _Members()
-        async with aclosing(around.read(Hole("created_at", Window()))) as listed:
+        async with aclosing(around.read(Hole("created_at", TimeRange()))) as listed:
             async for page in listed:
                 found.add(page)
         holes = list(around.holes.values())

@@ -43,7 +43,7 @@ from connector.intercom.refusals import MANY, Asked, Meaning, meaning
 from connector.intercom.retry import QUICK
 from connector.jsontext import decode
 from connector.resources import PERSONS
-from connector.resources.resource import PerContact
+from connector.resources.readings import PerContact
 from connector.sync.fetch_by_id import AT_ONCE
 from connector.sync.readings.in_turn import Lack, began_at_of, holding
 from connector.sync.resource_pass import BATCH_BYTES, Pass

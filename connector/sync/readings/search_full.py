@@ -27,7 +27,7 @@ from connector.errors import (
 )
 from connector.intercom.paging.search_holes import Hole
 from connector.intercom.paging.styles import Page, pages
-from connector.resources.resource import Search
+from connector.resources.readings import Search
 from connector.sync.filter_unchanged import Filtered
 from connector.sync.planning import plan
 from connector.sync.readings.ask_omitted import ask
@@ -103,7 +103,7 @@ async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
 
 async def _is_short(work: Pass, reading: Search, missing: int) -> bool:
     """Whether the warehouse holds fewer living rows than Intercom counts and could show."""
-    everything = plan.window_query(
+    everything = plan.partition_query(
         reading, work.client.version, plan.first_partition(None), updated=False
     )
     try:
@@ -195,7 +195,9 @@ class _Reader:
     async def _read(self, partition: _Partition) -> None:
         """Read one partition to its end; if it is too large only its first part."""
         work, updated = self.work, self.since is not None
-        body = plan.window_query(self.reading, work.client.version, partition.span, updated=updated)
+        body = plan.partition_query(
+            self.reading, work.client.version, partition.span, updated=updated
+        )
         seen = Ids()
         asked_at: datetime | None = None
         end: plan.Passing | None = None
@@ -244,14 +246,14 @@ class _Reader:
         async def take(page: Page) -> None:
             await self._take(page, Ids())
 
-        hole = Hole(name, plan.window(partition.span))
+        hole = Hole(name, plan.time_range(partition.span))
         left = await read_around(work, self.reading, hole, take)
         self.missing += sum(hole.number or 1 for hole in left.holes)
         await self._finish(partition, left.ids, asked_at, keep(work, left.holes))
 
     async def _divide_unseen(self, partition: _Partition) -> bool:
         """Divide the first partition though its first page cannot be had: by the number alone."""
-        body = plan.window_query(
+        body = plan.partition_query(
             self.reading, self.work.client.version, partition.span, updated=self.since is not None
         )
         body["sort"] = {**body["sort"], "order": "descending"}

@@ -179,7 +179,7 @@ def _encode_rows(
         elements, whole = lists(child.paths, found, left)
         if child.cap:
             _cut_by_cap(child.cap, elements, whole)
-            columns[table.truncated] = _truncated(elements, whole)
+            columns[table.parts.truncated] = _truncated(elements, whole)
         _encode_child(batch, child, ids, elements, whole, given["_read_at"], left, owner)
         columns[f"_whole_{child.table.name}"] = flags(whole)
     for told in table.derived:

@@ -138,7 +138,7 @@ def _unsigned(text: str, kind: Kind) -> str:
 
 def _completeness(names: Names, table: Table, child: Child) -> dict[str, Content]:
     """How many children are stored, and whether Intercom cut their list; as it is if unread."""
-    stored, cut = quote(table.stored), quote(table.truncated)
+    stored, cut = quote(table.parts.stored), quote(table.parts.truncated)
     count = (
         f"(SELECT count(*) FROM {names(child.table.name)} c"
         f" WHERE c.{quote(child.parent)} = s.id AND c._deleted_at IS NULL)"
@@ -147,8 +147,8 @@ def _completeness(names: Names, table: Table, child: Child) -> dict[str, Content
     number = f"CASE WHEN s.{cut} IS NULL THEN o.{stored} ELSE {count} END"
     flag = f"coalesce(s.{cut}, o.{cut})"
     return {
-        table.stored: Content(first, number, f"{number} IS DISTINCT FROM o.{stored}"),
-        table.truncated: Content(f"s.{cut}", flag, f"{flag} IS DISTINCT FROM o.{cut}"),
+        table.parts.stored: Content(first, number, f"{number} IS DISTINCT FROM o.{stored}"),
+        table.parts.truncated: Content(f"s.{cut}", flag, f"{flag} IS DISTINCT FROM o.{cut}"),
     }
 
 

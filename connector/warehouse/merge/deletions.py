@@ -29,14 +29,8 @@ from functools import cache
 import sqlalchemy as sa
 
 from connector.resources import BY_NAME, RESOURCES, TABLE_BY_NAME
-from connector.resources.resource import (
-    Activities,
-    Deletions,
-    Members,
-    PerContact,
-    Resource,
-    Table,
-)
+from connector.resources.readings import Activities, Deletions, Members, PerContact
+from connector.resources.resource import Resource, Table
 from connector.warehouse import state
 from connector.warehouse.merge.fuse import Fuse, too_many
 from connector.warehouse.merge.loader import Loader

@@ -21,7 +21,7 @@ from connector.warehouse.encode.encoder import row_keys
 from connector.warehouse.merge import statements
 from connector.warehouse.merge.batch_merge import Stages, Transfer
 from connector.warehouse.merge.fuse import Fuse
-from connector.warehouse.merge.rows import Rows
+from connector.warehouse.merge.stored_rows import Rows
 from connector.warehouse.sql.execute import execute, fetch
 from connector.warehouse.sql.names import Names
 from connector.warehouse.state.runs import Tally

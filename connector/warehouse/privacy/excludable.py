@@ -10,7 +10,8 @@ from functools import cache
 
 from connector.errors import SettingsError
 from connector.resources import PERSONS, RESOURCES, TABLES
-from connector.resources.resource import Column, Kind, Link, PerContact, Table
+from connector.resources.readings import PerContact
+from connector.resources.resource import Column, Kind, Link, Table
 from connector.warehouse.encode.exclusions import Exclusions, Rule
 from connector.warehouse.schema.tables import BOOKKEEPING
 from connector.warehouse.values.shape import is_wrapped_list
@@ -164,7 +165,7 @@ def _home(table: Table) -> _Home:
             kept[column.name] = f"it refers to {column.refers_to}"
         if column.name in ("created_at", "updated_at"):
             kept[column.name] = "the sync decides by it what is new"
-    for name in filter(None, (table.stored, table.truncated, table.counted)):
+    for name in filter(None, (table.parts.stored, table.parts.truncated, table.parts.counted)):
         kept[name] = "the sync counts by it whether all parts are stored"
     kept |= dict.fromkeys(
         (column.personal for column in table.columns if column.personal),

@@ -115,7 +115,7 @@ def _was_pinned(conn: sa.Connection, schema: str) -> bool:
 def apply(conn: sa.Connection, exclusions: Exclusions, *, pins: bool) -> None:
     """Put the exclusions into force, and pin them if told to.
 
-    What is stored otherwise is then to be cleaned, and is owed full passes; all in one transaction.
+    What is stored otherwise is then to be cleaned, and full passes are due; all in one transaction.
     """
     changed = cleaning.begin(conn, exclusions)
     tables = {name.partition(".")[0] for name in changed}

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 import sqlalchemy as sa
 
 from connector.resources import RESOURCES, TABLES
-from connector.resources.resource import PerContact, Resource, Search, Table
+from connector.resources.readings import PerContact, Search
+from connector.resources.resource import Resource, Table
 from connector.warehouse import state
 from connector.warehouse.privacy.personal import Personal, personal, stored_about
 from connector.warehouse.sql.execute import execute, scalars

@@ -27,9 +27,9 @@ class Completeness:
 
 def measure(conn: sa.Connection, names: Names, table: Table) -> Completeness:
     """How complete a table with parts is; reads all of its rows."""
-    cut, stored = quote(table.truncated), quote(table.stored)
+    cut, stored = quote(table.parts.truncated), quote(table.parts.stored)
     # Intercom counts the first message as a part, which is no row of its own.
-    lacking = f"{stored} < {quote(table.counted)} - 1" if table.counted else "false"
+    lacking = f"{stored} < {quote(table.parts.counted)} - 1" if table.parts.counted else "false"
     (row,) = fetch(
         conn,
         f"SELECT coalesce(sum({stored}), 0), count(*) FILTER (WHERE {lacking}),"

@@ -110,14 +110,16 @@ def _column(column: Column, *, primary_key: bool = False) -> sa.Column[Any]:
 
 def _derived(table: Table) -> list[sa.Column[Any]]:
     columns: list[sa.Column[Any]] = []
-    if table.stored:
-        columns.append(
-            plain(table.stored, sa.BigInteger(), "Number of parts stored here and not deleted")
-        )
-    if table.truncated:
+    if table.parts.stored:
         columns.append(
             plain(
-                table.truncated,
+                table.parts.stored, sa.BigInteger(), "Number of parts stored here and not deleted"
+            )
+        )
+    if table.parts.truncated:
+        columns.append(
+            plain(
+                table.parts.truncated,
                 sa.Boolean(),
                 "Whether Intercom returned only the newest parts at the last read",
             )

@@ -22,8 +22,8 @@ def _stage_shapes(table: Table, parent: str = "") -> dict[str, dict[str, str]]:
     columns = {column.name: sql_type(column) for column in table.columns}
     columns |= {f"_whole_{link.table}": "boolean" for link in table.links}
     columns |= {f"_whole_{child.table.name}": "boolean" for child in table.children}
-    if table.truncated:
-        columns[table.truncated] = "boolean"
+    if table.parts.truncated:
+        columns[table.parts.truncated] = "boolean"
     if parent:
         columns[parent] = "text"
     if table.positioned:

@@ -37,7 +37,7 @@ def add_omitted(
     span: Span | None = None,
     by: str = "",
 ) -> int:
-    """Nominate the living rows that a list asked for at ``read_at`` omits; how many there are.
+    """Make candidates of living rows that a list asked for at ``read_at`` omits; how many.
 
     Rows read since, created or changed after ``before`` are left out, and unlisted ones that were
     asked for not long ago. ``span``: the list shows only what falls into it by the column ``by``.
@@ -81,7 +81,7 @@ def _omitted(names: Names, resource: Resource, span: Span | None, by: str) -> st
     if span:
         cut = f"t.{quote(by)}"
         within = f"{cut} >= %(lower)s AND {cut} < %(upper)s"
-        # The first window also answers for rows of which that time is not known.
+        # The first partition also answers for rows of which that time is not known.
         conditions.append(f"({within} OR {cut} IS NULL)" if span.lower.year == 1 else within)
     conditions += [
         "NOT EXISTS (SELECT FROM unnest(CAST(%(seen)s AS text[])) s (id) WHERE s.id = t.id)",

@@ -20,7 +20,7 @@ class Progress:
     fresh_as_of: datetime | None = None
     last_full_pass_at: datetime | None = None
     last_success_at: datetime | None = None
-    full_owed_since: datetime | None = None
+    full_due_since: datetime | None = None
     full_reason: str | None = None
     plan_began_at: datetime | None = None
     plan_since: datetime | None = None

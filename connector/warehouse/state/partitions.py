@@ -1,4 +1,4 @@
-"""The windows of created_at that a full pass is divided into, and which are done."""
+"""The partitions by created_at that a full pass is divided into, and which are done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPEN_UPPER = datetime(9999, 12, 31, tzinfo=UTC)
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """One window of a plan: [lower, upper) of created_at; OPEN_LOWER and OPEN_UPPER are no bounds.
+    """A partition of a plan: [lower, upper) of created_at; OPEN_LOWER and OPEN_UPPER: no bound.
 
     In the database those are infinite, as no date there is that a session's timezone could move.
     """
@@ -32,7 +32,7 @@ def _stored_bound(bound: datetime) -> datetime | str:
 
 
 def all_spans(conn: sa.Connection, resource: str, *, finished: bool | None = None) -> list[Span]:
-    """The windows of the resource's plan, oldest first; all, or only (un)finished ones."""
+    """The partitions of the resource's plan, oldest first; all, or only (un)finished ones."""
     query = (
         sa.select(
             sa.func.nullif(PARTITIONS.c.lower_bound, sa.literal("-infinity", INSTANT)),
@@ -49,7 +49,7 @@ def all_spans(conn: sa.Connection, resource: str, *, finished: bool | None = Non
 def replace_partitions(
     conn: sa.Connection, resource: str, old: Iterable[Span], new: Sequence[Span]
 ) -> None:
-    """Put finer windows in the place of coarser ones."""
+    """Put finer partitions in the place of coarser ones."""
     for span in old:
         conn.execute(sa.delete(PARTITIONS).where(_is(resource, span)))
     if new:
@@ -65,7 +65,7 @@ def replace_partitions(
 
 
 def finish_partition(conn: sa.Connection, resource: str, span: Span) -> None:
-    """Note that every row of the window is written."""
+    """Note that every row of the partition is written."""
     conn.execute(sa.update(PARTITIONS).where(_is(resource, span)).values(finished_at=sa.func.now()))
 
 

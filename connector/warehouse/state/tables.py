@@ -46,11 +46,11 @@ STATE = helper_table(
     plain("fresh_as_of", INSTANT, "When the last pass that succeeded began"),
     plain("last_full_pass_at", INSTANT, "When the last full pass that succeeded began"),
     plain("last_success_at", INSTANT, "When the last pass that succeeded ended"),
-    plain("full_owed_since", INSTANT, "Since when a full pass is owed; null if none is"),
+    plain("full_due_since", INSTANT, "Since when a full pass is due; null if none is"),
     plain(
         "full_reason",
         sa.Text(),
-        "Why it is owed: first, asked, mapping or due; tried if it failed since, whatever it was",
+        "Why it is due: first, asked, mapping or, by its age, due; tried if it failed since",
     ),
     plain("plan_began_at", INSTANT, "When the full pass that is under way began; null if none is"),
     plain(

@@ -73,9 +73,9 @@ def _as_it_was(around: Around, name: str, table: Table) -> View:
 def _columns(around: Around, view: View, table: Table, stored: Stored) -> Iterator[str]:
     """The columns in the order in which the view has them."""
     known = {column.name: column.expression for column in view.columns}
-    if table.model and view.name == definitions.live(table):
+    if table.attributes and view.name == definitions.live(table):
         for custom in custom_columns.stored(around.conn, table):
-            value = f"(o.{table.attributes_in} -> {literal(custom.name)})"
+            value = f"(o.{table.attributes.column} -> {literal(custom.name)})"
             known.setdefault(custom.column_name, _typed(value, custom.data_type))
     for column in stored.columns.values():
         expression = known.get(column.name, f"CAST(NULL AS {column.type})")
@@ -94,7 +94,9 @@ def _comments(view: View, stored: Stored, table: Table) -> Iterator[tuple[str, s
 
 def _told(column: StoredColumn, table: Table) -> bool:
     """Whether the comment is that of a custom column."""
-    return f". Custom attribute of a {table.model}, at Intercom of type " in column.comment
+    return (
+        f". Custom attribute of a {table.attributes.model}, at Intercom of type " in column.comment
+    )
 
 
 # -- casts as they were -----------------------------------------------------------------------

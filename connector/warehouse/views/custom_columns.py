@@ -59,14 +59,15 @@ class CustomColumn:
 
     def expression(self, table: Table, row: str) -> str:
         """The SQL that reads it from the row of that alias."""
-        value = f"({row}.{table.attributes_in} -> {literal(self.name)})"
+        value = f"({row}.{table.attributes.column} -> {literal(self.name)})"
         return typed(value, self.data_type)
 
     def comment(self, table: Table, told: str) -> str:
         """What the attribute means, of which type it is, and where it comes from."""
+        own = table.attributes
         return (
-            f"{told}. Custom attribute of a {table.model}, at Intercom of type {self.data_type},"
-            f" read as {sql_type(self.data_type)} from {table.attributes_in} under {self.name!r};"
+            f"{told}. Custom attribute of a {own.model}, at Intercom of type {self.data_type},"
+            f" read as {sql_type(self.data_type)} from {own.column} under {self.name!r};"
             " null where the value does not fit"
         )
 
@@ -166,7 +167,7 @@ def stored(conn: sa.Connection, table: Table) -> list[CustomColumn]:
     """The columns that are stored for a table."""
     names = CustomColumn.__dataclass_fields__
     query = sa.select(*(CUSTOM_COLUMNS.c[name] for name in names))
-    rows = conn.execute(query.where(CUSTOM_COLUMNS.c.model == table.model)).mappings()
+    rows = conn.execute(query.where(CUSTOM_COLUMNS.c.model == table.attributes.model)).mappings()
     return [CustomColumn(**row) for row in rows]
 
 
@@ -175,7 +176,11 @@ def attributes(conn: sa.Connection, table: Table) -> list[Attribute]:
 
     Several can share a name where each kind of object has attributes of its own.
     """
-    rows = _described(conn, *table.described_by) if table.described_by else _listed(conn, table)
+    rows = (
+        _described(conn, *table.attributes.described_by)
+        if table.attributes.described_by
+        else _listed(conn, table)
+    )
     found = [_attribute(row) for row in rows]
     found.sort(key=lambda a: (a.created_at is None, a.created_at, a.full_name))
     return found
@@ -186,7 +191,7 @@ def _listed(conn: sa.Connection, table: Table) -> sa.MappingResult:
     known = _data_attributes()
     # Attributes of conversations do not say that they are custom; Intercom's own have no id.
     custom = sa.func.coalesce(known.c.custom, known.c.id.is_not(None))
-    query = sa.select(known).where(known.c.model == table.model, custom)
+    query = sa.select(known).where(known.c.model == table.attributes.model, custom)
     return conn.execute(query).mappings()
 
 
@@ -232,7 +237,8 @@ def _key(one: Attribute | CustomColumn) -> tuple[str, str]:
 
 def _is(table: Table, column: CustomColumn) -> sa.ColumnElement[bool]:
     return sa.and_(
-        CUSTOM_COLUMNS.c.model == table.model, CUSTOM_COLUMNS.c.column_name == column.column_name
+        CUSTOM_COLUMNS.c.model == table.attributes.model,
+        CUSTOM_COLUMNS.c.column_name == column.column_name,
     )
 
 
@@ -240,7 +246,7 @@ def _store(conn: sa.Connection, table: Table, attribute: Attribute, name: str) -
     column = CustomColumn(
         attribute.full_name, attribute.data_type, attribute.name, name, archived_at=None
     )
-    conn.execute(sa.insert(CUSTOM_COLUMNS).values(model=table.model, **vars(column)))
+    conn.execute(sa.insert(CUSTOM_COLUMNS).values(model=table.attributes.model, **vars(column)))
     return column
 
 

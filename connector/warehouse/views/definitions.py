@@ -81,8 +81,8 @@ def selects_from() -> dict[str, str]:
 @cache
 def customized() -> frozenset[str]:
     """The views whose columns depend on what Intercom lists."""
-    names = {live(table) for table in TABLES if table.model}
-    return frozenset(names | {r.name for r in RESOURCES if r.discriminator and r.table.model})
+    names = {live(table) for table in TABLES if table.attributes}
+    return frozenset(names | {r.name for r in RESOURCES if r.discriminator and r.table.attributes})
 
 
 def views_of(table: Table) -> list[str]:
@@ -99,7 +99,7 @@ def _families(table: Table, line: Line = ()) -> Iterator[tuple[Table, Line]]:
 
 def _live(table: Table, line: Line, around: Around) -> View:
     columns = [Shown(c.name, f"o.{quote(c.name)}", c.comment or "") for c in _declared(table)]
-    if table.model:
+    if table.attributes:
         taken = {column.name for column in columns} | _foreign(around, table)
         custom = custom_columns.settle(around.conn, table, taken)
         columns += [Shown(c.column_name, c.expression(table, "o"), told) for c, told in custom]

@@ -186,7 +186,7 @@ def rebuild(conn: sa.Connection, schema: str) -> dict[str, str]:
         with locks.briefly(conn):
             standing.use_no_foreign_names(conn)
             for table in TABLES:
-                if table.model:
+                if table.attributes:
                     custom_columns.forget(conn, table)
             stored = standing.look(conn, names, makers())
             pruned = _to_prune(conn, names, stored)

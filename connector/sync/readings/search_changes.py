@@ -1,9 +1,4 @@
-"""One pass over one resource, by the way it is read; every way ends in the same merge.
-
-What is due is decided in ``sync/passes`` and ``planning/schedule``. Here are the changes of
-searched resources; their full passes are in ``search_full``, lists in ``lists``, what is read in
-turn in ``per_contact`` and ``members``.
-"""
+"""Incremental passes of searched resources: what was updated since the cursor."""
 
 from __future__ import annotations
 
@@ -13,59 +8,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.errors import CursorRefusedError, SpoiltPageError
-from connector.intercom.paging.search import Window
+from connector.intercom.paging.search import TimeRange
 from connector.intercom.paging.search_holes import Hole
 from connector.intercom.paging.styles import Page, pages
-from connector.resources.resource import (
-    Activities,
-    Catalogue,
-    Deletions,
-    FullScan,
-    Log,
-    Members,
-    PerContact,
+from connector.resources.readings import (
     Search,
-    Snapshot,
 )
 from connector.sync.planning import plan
 from connector.sync.readings import contradictions
 from connector.sync.readings.by_id import read_by_id
-from connector.sync.readings.feeds import activities, deletions
 from connector.sync.readings.holes import keep, read_around
-from connector.sync.readings.lists import catalogue, full_scan, log, snapshot
-from connector.sync.readings.members import members
-from connector.sync.readings.per_contact import per_contact
-from connector.sync.readings.search_full import partitions
 from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.prefetch import prefetch
 from connector.warehouse.values.instants import instant
 
 CURSOR_RESTARTS = 3
-
-
-async def run_pass(work: Pass, *, full: bool) -> None:
-    """Read the resource once and leave its cursor behind the pass; raises what stops it."""
-    match work.resource.reading:
-        case Snapshot() as reading:
-            await snapshot(work, reading)
-        case Catalogue() as reading:
-            await catalogue(work, reading)
-        case Log() as reading:
-            await log(work, reading, full=full)
-        case FullScan() as reading:
-            await full_scan(work, reading)
-        case Search() as reading if full:
-            await partitions(work, reading)
-        case PerContact() as reading:
-            await per_contact(work, reading, full=full)
-        case Members() as reading:
-            await members(work, reading, full=full)
-        case Search() as reading:
-            await changes(work, reading)
-        case Deletions() as reading:
-            await deletions(work, reading, full=full)
-        case Activities() as reading:
-            await activities(work, reading, full=full)
 
 
 async def changes(work: Pass, reading: Search) -> None:
@@ -95,7 +52,7 @@ async def _read_around(work: Pass, reading: Search, bound: datetime) -> list[Hol
     async def take(page: Page) -> None:
         await _submit(work, reading, [page])
 
-    left = await read_around(work, reading, Hole("updated_at", Window(bound)), take)
+    left = await read_around(work, reading, Hole("updated_at", TimeRange(bound)), take)
     return left.holes
 
 
