@@ -89,9 +89,10 @@ def test_the_two_halves_do_not_know_each_other():
 
 # What each room of a part may import of its part. A table goes down: each row names rows above it.
 RESOURCES = {
-    "resource": set(),
+    "readings": set(),
+    "resource": {"readings"},
     "lists": {"resource"},
-    "declarations": {"resource"},
+    "declarations": {"readings", "resource"},
 }
 INTERCOM = {
     "address": set(),

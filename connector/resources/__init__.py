@@ -1,8 +1,7 @@
 """What Intercom has, as values: every resource the sync reads, parents before children.
 
-Knows neither HTTP nor SQL. Read ``resource`` for the words of a declaration,
-``readings`` for the ways of listing, then ``declarations``, a file for each family; all stand in
-``RESOURCES`` here.
+Knows neither HTTP nor SQL. Read ``resource`` for the words of a declaration and ``readings`` for
+the ways of listing, then ``declarations``, a file for each family; all stand here in ``RESOURCES``.
 ``lists`` finds the lists in a record, ``selection`` says which resources a name means.
 """
 
