@@ -32,7 +32,7 @@ AT_EVERY_RUN = 40  # requests: so many a run spends on passes without a night be
 
 
 def note_due(
-    conn: sa.Connection, selected: Iterable[Resource], inputs: mapping.Inputs, demand: Demand
+    conn: sa.Connection, selected: Sequence[Resource], inputs: mapping.Inputs, demand: Demand
 ) -> None:
     """Note whose full pass is due: of new resources, remapped ones, and with ``full`` of all.
 
@@ -41,7 +41,7 @@ def note_due(
     out what is now asked for. What was tried in vain holds up no other resource.
     """
     mapping.adopt(conn, inputs)
-    progress = {r.name: state.progress(conn, r.name) for r in selected}
+    progress = state.progress_of(conn, [resource.name for resource in selected])
     under_way = any(_is_unconditional(known) and _is_untried(known) for known in progress.values())
     for resource in selected:
         known, made = progress[resource.name], inputs.of(resource).hex()
@@ -124,10 +124,12 @@ def schedule(
     days: float,
 ) -> None:
     """Note which full passes are due by their age and can be afforded."""
-    candidates = []
-    for resource in selected:
-        known = state.progress(conn, resource.name)
-        if not isinstance(resource.reading, Search) or known.cursor is None:
+    candidates, searched = [], [r for r in selected if isinstance(r.reading, Search)]
+    progress = state.progress_of(conn, [resource.name for resource in searched])
+    for resource in searched:
+        known = progress[resource.name]
+        assert isinstance(resource.reading, Search)
+        if known.cursor is None:
             continue
         if known.full_due_since is None:
             # Until a limited first load was passed over once, its age is what counts.

@@ -17,6 +17,8 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
+from connector.warehouse.sql.names import Names
+
 Parameters = Mapping[str, Any] | Sequence[Any]
 
 # What is quoted within quotes is doubled, which reads as two texts side by side.
@@ -55,6 +57,11 @@ def copy(conn: sa.Connection, statement: str, data: bytes | bytearray | str) -> 
     """COPY ... FROM STDIN, with all of its data."""
     with _cursor(conn) as cursor, cursor.copy(statement) as stream:
         stream.write(data)
+
+
+def names_of(conn: sa.Connection) -> Names:
+    """Names in the schema that the connection was opened for."""
+    return Names(conn.get_execution_options()["schema_translate_map"][None])
 
 
 @contextmanager

@@ -7,7 +7,7 @@ What most callers need can be had from here; the other modules (``digests``, ``r
 ``candidates``, ``relations``, ``mapping``, ``stored``) are named in full.
 """
 
-from connector.warehouse.state.cursors import Progress, advance, latest, progress
+from connector.warehouse.state.cursors import Progress, advance, latest, progress, progress_of
 from connector.warehouse.state.partitions import (
     OPEN_LOWER,
     OPEN_UPPER,
@@ -70,6 +70,7 @@ __all__ = [
     "pinned",
     "postpone",
     "progress",
+    "progress_of",
     "record",
     "replace_partitions",
     "settle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from connector.warehouse.sql.execute import fetch, names_of
 from connector.warehouse.state.tables import STATE
 
 
@@ -32,10 +34,17 @@ class Progress:
 
 def progress(conn: sa.Connection, resource: str) -> Progress:
     """How far the resource has been read; all None if never."""
-    columns = [STATE.c[name] for name in Progress.__dataclass_fields__]
-    query = sa.select(*columns).where(STATE.c.resource == resource)
-    row = conn.execute(query).mappings().first()
-    return Progress(**row) if row else Progress()
+    return progress_of(conn, [resource])[resource]
+
+
+def progress_of(conn: sa.Connection, resources: Sequence[str]) -> dict[str, Progress]:
+    """The same of several resources, by their names."""
+    columns = ", ".join(Progress.__dataclass_fields__)
+    query = (
+        f"SELECT resource, {columns} FROM {names_of(conn)(STATE.name)} WHERE resource = ANY (%s)"
+    )
+    found = {name: Progress(*values) for name, *values in fetch(conn, query, [list(resources)])}
+    return {name: found.get(name, Progress()) for name in resources}
 
 
 def latest(conn: sa.Connection) -> datetime | None:

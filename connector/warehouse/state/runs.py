@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.errors import FenceError
+from connector.warehouse.sql.execute import execute, names_of, scalar
 from connector.warehouse.state.tables import RUN_RESOURCES, RUNS
 
 
@@ -108,8 +110,9 @@ def fence(conn: sa.Connection, run_id: int) -> None:
 
     A later run marks this one interrupted before it writes anything; it waits for the row.
     """
-    query = sa.select(RUNS.c.status).where(RUNS.c.id == run_id).with_for_update(read=True)
-    if conn.execute(query).scalar() != "running":
+    # As text, as in ``record``: every transaction begins with it.
+    query = f"SELECT status FROM {names_of(conn)(RUNS.name)} WHERE id = %s FOR SHARE"
+    if scalar(conn, query, [run_id]) != "running":
         raise FenceError(f"run {run_id} was taken over by a later run; this one stops")
 
 
@@ -130,6 +133,20 @@ def finish_run(conn: sa.Connection, run_id: int, status: str, error: str | None 
 
 def record(conn: sa.Connection, run_id: int, resource: str, tally: Tally) -> None:
     """Write what the run did to the resource so far."""
-    values = tally.figures()
-    row = insert(RUN_RESOURCES).values(run_id=run_id, resource=resource, **values)
-    conn.execute(row.on_conflict_do_update(index_elements=["run_id", "resource"], set_=values))
+    statement = _upsert(names_of(conn)(RUN_RESOURCES.name), ("run_id", "resource"), _FIGURES)
+    execute(conn, statement, {"run_id": run_id, "resource": resource, **tally.figures()})
+
+
+@cache
+def _upsert(table: str, key: tuple[str, ...], names: tuple[str, ...]) -> str:
+    """Inserts a row of these columns, or updates the one of its key. Parameters: by their names."""
+    columns = [*key, *names]
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)})"
+        f" VALUES ({', '.join(f'%({name})s' for name in columns)})"
+        f" ON CONFLICT ({', '.join(key)})"
+        f" DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in names)}"
+    )
+
+
+_FIGURES = tuple(Tally().figures())
