@@ -17,12 +17,12 @@ from tests.truth import differences
 
 
 def _simulator() -> Simulator:
-    space = Workspace.generate(11, contacts=1_500, companies=100, conversations=200)
+    space = Workspace.generate(11, contacts=600, companies=60, conversations=120)
     return Simulator(space, rate_limit=None)
 
 
 @pytest.mark.fault(
-    "kill -9 in the middle of a first load of 1,500 contacts",
+    "kill -9 in the middle of a first load of 600 contacts",
     "equal to the truth; all requests together are fewer than three times those of one load",
     times=10,
 )

@@ -150,7 +150,7 @@ async def test_a_404_is_never_an_empty_list(harness: Harness, resource: str, pat
 # -- a record that spoils every page it stands on --------------------------------------------
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.fault(
     "one record spoils every page of a list that it stands on, at any page size, for ever",
     "all others are read; it is pending and named, exit code 1; nothing is deleted; it heals",
@@ -287,7 +287,7 @@ async def test_a_spoilt_record_among_many_costs_few_requests(harness: Harness) -
     assert outcome.resources["users"].requests < 80
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.fault(
     "one record spoils its pages of a list by page numbers, by cursor, or of the scroll",
     "all that the list can show is read; the place is pending and named; nothing is deleted",
@@ -347,7 +347,7 @@ REFUSES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.fault(
     "one object answers anything but itself or its absence by id",
     "the others are read; it is pending and named, exit code 1; it heals",
@@ -375,7 +375,7 @@ async def test_all_of_many_refused_is_a_missing_scope(harness: Harness) -> None:
     await heals(harness)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("status", [400, 401, 403, 422, 500])
 @pytest.mark.parametrize("name", ["notes", "subscriptions", "tags"])
 @pytest.mark.fault(
@@ -443,7 +443,7 @@ async def test_one_event_spoils_its_pages(harness: Harness, status: int) -> None
     await heals(harness)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.fault(
     "the search for one segment's members fails",
     "the others' members are read; the segment is pending and named, exit code 1; it heals",
@@ -520,6 +520,7 @@ async def test_a_feed_of_deletions_never_passes_a_gap(harness: Harness) -> None:
 # -- full passes and changes -----------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("cheap", [True, False])
 async def test_changes_are_read_though_the_full_pass_fails_each_night(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, cheap: bool
@@ -633,6 +634,7 @@ async def test_a_row_that_a_constraint_refuses_is_pending_alone(
     await heals(harness)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", ["subscription_types", "ticket_states", "activity_logs", "tags"])
 async def test_a_row_that_postgres_refuses_heals_however_it_is_listed(
     harness: Harness, injected: Any, name: str

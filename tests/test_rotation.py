@@ -124,6 +124,7 @@ async def test_one_contact_that_cannot_be_read_is_pending_and_the_rest_goes_on(
     assert differences(harness) == []
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("contacts", [20, 45])
 async def test_a_sweep_ends_however_few_contacts_there_are(harness: Harness, contacts: int) -> None:
     harness.simulate(

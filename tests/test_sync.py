@@ -64,7 +64,7 @@ async def test_a_night_rewrites_only_what_changed(harness: Harness) -> None:
 async def test_many_random_nights_equal_the_truth(harness: Harness) -> None:
     harness.simulate(workspace(contacts=300, companies=30, conversations=60), index_lag=(0, 300))
     await harness.sync()
-    for night in range(12):
+    for night in range(8):
         harness.control.change(fraction=0.05, seed=night)
         harness.pass_time(DAY)
         outcome = await harness.sync()

@@ -49,7 +49,7 @@ def was_full(harness: Harness) -> bool:
     return not rows
 
 
-@pytest.mark.parametrize("nights", [61, pytest.param(365, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("nights", [40, pytest.param(365, marks=pytest.mark.chaos)])
 async def test_every_night_of_a_year_is_right(harness: Harness, nights: int) -> None:
     await night_by_night(harness, nights)
 
@@ -102,18 +102,37 @@ CIRCUMSTANCES = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=2,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+def short_lives(number: int) -> Any:
+    """A test of so many short lives."""
+    return settings(
+        max_examples=number,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+@short_lives(1)
 @given(circumstances=CIRCUMSTANCES)
 def test_whatever_fails_nothing_is_lost_and_nothing_deleted_by_mistake(
     database_url: str, circumstances: dict[str, Any]
 ) -> None:
+    short_life(database_url, circumstances)
+
+
+@pytest.mark.chaos
+@short_lives(20)
+@given(circumstances=CIRCUMSTANCES)
+def test_whatever_fails_in_many_lives_nothing_is_lost(
+    database_url: str, circumstances: dict[str, Any]
+) -> None:
+    short_life(database_url, circumstances)
+
+
+def short_life(database_url: str, circumstances: dict[str, Any]) -> None:
+    """A life of some nights in a schema of its own."""
     schema = f"t_{os.getpid()}_year_{next(_numbers)}"
     harness = Harness(database_url, schema)
     try:
