@@ -23,12 +23,16 @@ class Template:
     server: str
     name: str
     schema: str
+    strategy: str
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @classmethod
     def make(cls, server: str, schema: str) -> Template | None:
         """One on this server; None if the role may create no databases there."""
-        made = cls(server, f"{schema}_template", schema)
+        with psycopg.connect(conninfo(server)) as conn:
+            # Without a log of every page: five times as fast.
+            strategy = "STRATEGY file_copy" if conn.info.server_version >= 150_000 else ""
+        made = cls(server, f"{schema}_template", schema, strategy)
         try:
             made._execute("CREATE DATABASE {}", made.name)
         except psycopg.errors.InsufficientPrivilege:
@@ -42,7 +46,7 @@ class Template:
     def copy(self) -> Iterator[str]:
         """The address of a copy, which is dropped afterwards."""
         name = f"{self.schema}_{next(self.numbers)}"
-        self._execute("CREATE DATABASE {} TEMPLATE {}", name, self.name)
+        self._execute(f"CREATE DATABASE {{}} TEMPLATE {{}} {self.strategy}", name, self.name)
         try:
             yield self._url(name)
         finally:

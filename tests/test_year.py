@@ -102,7 +102,7 @@ CIRCUMSTANCES = st.fixed_dictionaries(
 )
 
 
-def short_lives(number: int) -> Any:
+def short_lives(number: int) -> settings:
     """A test of so many short lives."""
     return settings(
         max_examples=number,
