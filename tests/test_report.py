@@ -165,7 +165,7 @@ def test_a_run_that_cannot_begin_is_reported_and_the_last_success_stays_known(
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (b"what is this?\r\n\r\n", "no HTTP"),
+        (b"what is this?\r\n\r\n", "could not be delivered"),  # or it is reset first
         (b"", "no HTTP"),
         (b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", "it answers 500"),
         (b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", "it answers 404"),
