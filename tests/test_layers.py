@@ -103,8 +103,14 @@ INTERCOM = {
     "budget": {"clock"},
     "responses": {"memory"},
     "transport": {"memory"},
-    "client": {"address", "budget", "clock", "memory", "responses", "retry", "transport"},
-    "paging": {"address", "client", "memory", "refusals", "responses", "retry"},
+    "facts": set(),
+    "observations": {"facts"},
+    "client": {
+        *("address", "budget", "clock", "memory", "observations", "responses", "retry"),
+        "transport",
+    },
+    "paging": {"address", "client", "facts", "memory", "refusals", "responses", "retry"},
+    "probes": {"client", "facts", "paging", "responses", "retry"},
 }
 WAREHOUSE = {
     "sql": set(),
@@ -127,11 +133,14 @@ SIMULATOR = {
     "messages": {"encoding"},
     "records": {"encoding", "times"},
     "generation": {"encoding", "times", "records"},
-    "changes": {"encoding", "times", "records", "generation"},
     "faults": {"encoding", "messages"},
+    "changes": {"encoding", "times", "records", "generation", "faults"},
     "search": {"encoding", "messages", "records"},
     "requests": {"encoding", "messages", "records", "faults"},
-    "api": {"encoding", "times", "messages", "records", "generation", "search", "requests"},
+    "api": {
+        *("encoding", "times", "messages", "records", "generation", "faults", "search"),
+        "requests",
+    },
     "truth": {"encoding", "records", "api"},
     "control": {"records", "changes", "faults", "requests", "api", "truth"},
     "simulator": {"encoding", "messages", "records", "faults", "requests", "api", "control"},

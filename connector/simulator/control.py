@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from connector.simulator import truth
 from connector.simulator.changes.churn import Churn
 from connector.simulator.changes.directory import DirectoryChanges
+from connector.simulator.faults.falsehoods import FALSEHOODS
 from connector.simulator.faults.hooks import Hook, Match
 from connector.simulator.faults.rules import KINDS, Rule
 from connector.simulator.faults.shortage import Cut
@@ -127,6 +128,15 @@ class Control(Churn, DirectoryChanges):
     def clear_hooks(self) -> None:
         """Forget everything that `when` was told."""
         self.simulator.hooks.clear()
+
+    def falsify(self, *facts: str) -> None:
+        """Make what is known of Intercom false; without a name nothing is false any more.
+
+        Names are those of `docs/facts.md`.
+        """
+        if unknown := set(facts) - FALSEHOODS:
+            raise ValueError(f"nobody can make false: {', '.join(sorted(unknown))}")
+        self.simulator.false.ids = set(facts)
 
     def omit(self, kind: str, ids: list[str], seconds: float) -> None:
         """Lists and searches of a kind leave these out for so long; reads by id show them."""

@@ -15,6 +15,7 @@ from connector.simulator.api.scroll import Scroll
 from connector.simulator.control import Control
 from connector.simulator.encoding import signer, unsign
 from connector.simulator.faults.bulk import Swell, swell
+from connector.simulator.faults.falsehoods import LAG, LONG_LAG, Falsehoods
 from connector.simulator.faults.hooks import Hooks
 from connector.simulator.faults.rules import Faults, Rule
 from connector.simulator.faults.shortage import Shortage
@@ -101,6 +102,7 @@ class Simulator:
         self.faults = Faults()
         self.hooks = Hooks()
         self.shortage = Shortage()
+        self.false = Falsehoods()
         self.journal = Journal()
         self.stats = Stats()
         self.scroll: Scroll | None = None
@@ -116,7 +118,7 @@ class Simulator:
 
     def visible_at(self) -> float:
         """When a change made now will be seen in lists."""
-        lag = self.index_lag
+        lag = LONG_LAG if LAG in self.false else self.index_lag
         return self.now() + (lag if isinstance(lag, int | float) else self._random.uniform(*lag))
 
     def respond(self, request: Request) -> Response:
@@ -146,6 +148,7 @@ class Simulator:
                 response = rule.spoil(response)
         response.headers.update(self.gate.date(now))
         response.headers["X-Request-Id"] = request_id
+        response = self.false.distort(request, response)
         self.stats.count(endpoint, response.status, now)
         return response
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from connector.simulator.api.searching import Searchable, listing, search
 from connector.simulator.encoding import encode
+from connector.simulator.faults.falsehoods import BY_DAY, BY_SECOND
 from connector.simulator.messages import ApiError, Response
 from connector.simulator.records.shelf import Item
 from connector.simulator.records.workspace import CONTACT_ATTRIBUTES, Gone, Ties
@@ -30,11 +31,14 @@ def _fields() -> Fields:
 
 def _language(call: Call) -> Language:
     # Preview matches the second; every stable version the day of the workspace's timezone.
+    by_day, false = not call.is_preview, call.simulator.false
+    if (BY_DAY if by_day else BY_SECOND) in false:
+        by_day = not by_day
     dates = Dates(
-        by_day=not call.is_preview,
+        by_day=by_day,
         timezone=call.space.timezone,
         operators=_BY_SECOND if call.is_preview else _BY_DAY,
-        hole=0 if call.is_preview else call.simulator.midnight_hole,
+        hole=call.simulator.midnight_hole if by_day else 0,
     )
     return Language(_fields(), dates, _ROLES)
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from connector.simulator.api.searching import Searchable, listing, search
 from connector.simulator.encoding import encode
+from connector.simulator.faults.falsehoods import BY_SECOND
 from connector.simulator.messages import Response
 from connector.simulator.records.shelf import Item
 from connector.simulator.records.workspace import CONVERSATION_ATTRIBUTES
@@ -28,8 +29,8 @@ def _fields() -> Fields:
 
 def _language(call: Call) -> Language:
     dates = Dates(
-        by_day=False,
-        timezone="UTC",
+        by_day=BY_SECOND in call.simulator.false,
+        timezone=call.space.timezone,
         inclusive=call.simulator.inclusive,
         operators=_OPERATORS,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.simulator.encoding import encode
+from connector.simulator.faults.falsehoods import COUNTS, SORTED, is_chosen
 from connector.simulator.messages import ApiError, Response
 from connector.simulator.records.shelf import Item, Shelf
 from connector.simulator.requests.call import Call, wrap
@@ -55,6 +56,8 @@ def search(call: Call, resource: Searchable, join: Join = _plain) -> Response:
         raise invalid("pagination must be an object")
     per_page = call.number(pagination.get("per_page"), resource.default_size, MOST)
     field, descending = _sort(body.get("sort"), resource, language)
+    if SORTED in call.simulator.false:
+        field, descending = resource.default_sort
     selection = _selection(call, resource, language, body.get("query"), field)
     token = pagination.get("starting_after")
     return _page(call, resource, join, selection, token, per_page, descending)
@@ -124,6 +127,7 @@ def _page(
         after, page = selection.position(str(token))
     entries, more = selection.page(after, per_page, descending)
     shown = call.shortage.left(resource.kind, entries, (page - 1) * per_page)
+    leaves_out = COUNTS in call.simulator.false
     total = call.shortage.total(resource.kind, selection.total)
     pages = call.pages(total, page, per_page)
     if more and len(shown) == len(entries):
@@ -131,5 +135,6 @@ def _page(
         pages["next"] = {"page": page + 1, "starting_after": following}
     head = b'{"type":"%s","%s":[' % (resource.envelope.encode(), resource.key.encode())
     tail = b'],"total_count":%d,"pages":%s}' % (total, encode(pages))
-    chunks = join(call, [entry[2] for entry in shown])
+    items = [entry[2] for entry in shown if not (leaves_out and is_chosen(entry[2].id, 6))]
+    chunks = join(call, items)
     return call.reply(wrap(head, chunks, tail), signed=False)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from connector.simulator.api.searching import Searchable, search
+from connector.simulator.faults.falsehoods import BY_SECOND
 from connector.simulator.messages import Response
 from connector.simulator.records.shelf import Item
 from connector.simulator.records.ticket import embedded
@@ -31,8 +32,8 @@ def _fields(space: Workspace) -> Fields:
 
 def _language(call: Call) -> Language:
     dates = Dates(
-        by_day=False,
-        timezone="UTC",
+        by_day=BY_SECOND in call.simulator.false,
+        timezone=call.space.timezone,
         inclusive=call.simulator.inclusive,
         operators=_OPERATORS,
     )

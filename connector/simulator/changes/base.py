@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from connector.simulator.encoding import decode
+from connector.simulator.faults.falsehoods import MOVES
 from connector.simulator.records.contact import contact_item
 from connector.simulator.records.shelf import Item
 from connector.simulator.records.workspace import Gone, Record, Ties, Workspace
@@ -63,6 +64,10 @@ class Changes:
         for gone in self._space.gone.get("contacts", {}).values():
             if gone.item is not None:
                 gone.item = contact_item(decode(gone.item.body), change(gone.item.owned))
+
+    def _touch(self, record: Record) -> None:
+        if MOVES not in self.simulator.false:
+            record["updated_at"] = self._now
 
     def _author(self, admin: str | None) -> Record:
         return self._space.admins[admin or self._space.me]

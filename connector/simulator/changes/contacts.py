@@ -37,7 +37,7 @@ class ContactChanges(Changes):
         if encode(record) == before:
             return False
         if "updated_at" not in fields:
-            record["updated_at"] = self._now
+            self._touch(record)
         self._put("contacts", contact_item(record, item.owned))
         return True
 
@@ -133,7 +133,7 @@ class ContactChanges(Changes):
         if source_id == target_id:
             raise ValueError("a contact cannot be merged into itself")
         record = decode(target.body)
-        record["updated_at"] = self._now
+        self._touch(record)
         for name in ("email", "email_domain", "phone", "name"):
             record[name] = record[name] or decode(source.body)[name]
         merge = {
@@ -175,7 +175,7 @@ class ContactChanges(Changes):
         del self._space.gone["contacts"][id]
         record = decode(gone.item.body)
         if bump:
-            record["updated_at"] = self._now
+            self._touch(record)
         else:
             self._space.returned[id] = gone.since or gone.at
         self._put("contacts", contact_item(record, gone.item.owned))
@@ -194,7 +194,7 @@ class ContactChanges(Changes):
     def _tie(self, item: Item, ties: Ties, *, bump: bool) -> None:
         record = decode(item.body)
         if bump:
-            record["updated_at"] = self._now
+            self._touch(record)
         self._put("contacts", contact_item(record, ties))
 
     def _note_event(self, contact: str, event: Event, *, silent: bool) -> None:
