@@ -5,7 +5,7 @@
 #   make check   what CI runs: lint, types, tests
 #   make migration NAME=what_it_does
 #                the next migration, from the declarations, and the pages made from them
-#   make docs    those pages alone: docs/tables.md, docs/reliability.md
+#   make docs    those pages alone: docs/tables.md, docs/facts.md, docs/reliability.md
 #   make chaos   the long tests under faults, in every house, all cases: an hour and more
 #   make bench   what it costs, as ratios: under ten minutes; bench-full takes the largest sizes,
 #                bench-peers other connectors from PyPI, ten minutes more
@@ -45,6 +45,7 @@ migration: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python -m connector.commands.tables > docs/tables.new && mv docs/tables.new docs/tables.md
+	@$(BIN)/python -m connector.commands.facts > docs/facts.new && mv docs/facts.new docs/facts.md
 	@$(BIN)/python -m bench.reliability > docs/reliability.new \
 		&& mv docs/reliability.new docs/reliability.md
 

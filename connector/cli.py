@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from connector import __version__
 from connector import settings as settings_module
-from connector.commands import check, demo, forget, simulate, sql, status
+from connector.commands import check, demo, facts, forget, simulate, sql, status
 from connector.commands import verify as verification
 from connector.commands import views as views_command
 from connector.commands.connect import (
@@ -256,7 +256,8 @@ def _check(arguments: argparse.Namespace) -> int:
         settings = _settings(arguments)
     except SettingsError as error:
         return check.report([check.Line.of("settings", error)], as_json=arguments.json)
-    return _until_signalled(check.run(settings, as_json=arguments.json))
+    run = facts.run if arguments.facts else check.run
+    return _until_signalled(run(settings, as_json=arguments.json))
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -290,11 +291,12 @@ def parser() -> argparse.ArgumentParser:
         help="of what is not here yet load only what was updated since",
     )
     backfill.set_defaults(full=True)
-    for name, sentence, command in (
-        ("status", "last runs, freshness and what is pending", _status),
-        ("check", "settings, token, workspace, scopes and database", _check),
-    ):
-        _json_option(_add(commands, name, sentence, command))
+    _json_option(_add(commands, "status", "last runs, freshness and what is pending", _status))
+    checked = _add(commands, "check", "settings, token, workspace, scopes and database", _check)
+    checked.add_argument(
+        "--facts", action="store_true", help="ask whether Intercom is as it is known to be"
+    )
+    _json_option(checked)
     sample = _add(commands, "verify", "compare a sample of rows with Intercom", _verify)
     sample.add_argument("--sample", type=number, default=20, help="rows per resource (20)")
     sample.add_argument(

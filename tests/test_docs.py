@@ -16,6 +16,7 @@ import yaml
 from bench import reliability
 from connector import __version__, settings
 from connector.cli import EPILOG, parser
+from connector.commands import facts
 from connector.commands.reporting.report import metrics, run_report
 from connector.resources import BY_NAME, RESOURCES
 from connector.sync.outcome import Outcome
@@ -165,6 +166,11 @@ def test_figures_named_for_alerts_are_written() -> None:
     named = set(re.findall(r"`(intercom_warehouse_\w+)", OPERATIONS.read_text("utf-8")))
     assert len(named) >= 3
     assert all(f"{name}{{" in written for name in named)
+
+
+def test_the_page_of_facts_is_what_is_declared() -> None:
+    stored = (ROOT / "docs/facts.md").read_text(encoding="utf-8")
+    assert stored == facts.document(), "python -m connector.commands.facts > docs/facts.md"
 
 
 def test_the_page_on_reliability_is_what_the_tests_say() -> None:

@@ -50,7 +50,8 @@ async def test_a_list_was_cut_short(harness: Harness, space: Workspace, told: bo
         harness.control.cut_lists(kind, 5, told)
     harness.pass_time(DAY)
     outcome = await harness.sync(**ALWAYS)
-    assert outcome.exit_code == 0, outcome.error
+    assert outcome.exit_code == (1 if told else 0), outcome.error
+    assert ["search-counts"] * told == [one.fact.id for one in outcome.refuted]
     assert dead(harness) == []
     for kind in KINDS:
         harness.control.cut_lists(kind, None)

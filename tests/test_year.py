@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from connector.resources import RESOURCES, TABLES
 from connector.resources.readings import Catalogue, Search
 from connector.sync.outcome import Outcome
+from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse.sql.database import Database
 from tests.doubts import LAGGING
 from tests.gone import instant
@@ -49,6 +50,17 @@ def was_full(harness: Harness) -> bool:
     return not rows
 
 
+def went_meanwhile(harness: Harness, outcome: Outcome) -> bool:
+    """Whether a run fails only for objects that went so lately that lists still show them.
+
+    A list and a read by id contradict each other then, and nobody can tell why at that moment.
+    """
+    lately = harness.began - INDEX_LAG.total_seconds()
+    gone = {one["id"] for one in harness.control.truth_deleted() if one["at"] >= lately}
+    others = any(tally.error for tally in outcome.resources.values()) or outcome.refuted
+    return not others and {entry.id for entry in outcome.overdue} <= gone
+
+
 @pytest.mark.parametrize("nights", [40, pytest.param(365, marks=pytest.mark.chaos)])
 async def test_every_night_of_a_year_is_right(harness: Harness, nights: int) -> None:
     await night_by_night(harness, nights)
@@ -70,7 +82,9 @@ async def night_by_night(harness: Harness, nights: int) -> None:
             full_pass_requests=BUDGET if night // 30 % 2 == 0 else 0,
             only=None if everything else NIGHTLY,
         )
-        assert outcome.exit_code == 0, f"{outcome.error}\n{life.told()}"
+        assert outcome.exit_code == 0 or went_meanwhile(harness, outcome), (
+            f"{outcome.error}\n{life.told()}"
+        )
         full = was_full(harness)
         if night % (2 if full else 3) == 0:
             left_out = () if everything else WEEKLY

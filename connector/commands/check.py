@@ -236,6 +236,7 @@ def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
             if workspace:
                 found.lines.append(_same(database, workspace))
             found.lines += database.read(lambda conn: _extra(conn, database))
+            found.lines += database.read(lambda conn: _facts(conn, database))
             found.read_before = database.read(lambda conn: _read_before(conn, database))
     except ConnectorError as error:
         found.lines.append(Line.of("database", error))
@@ -283,6 +284,16 @@ def _schema(conn: Any, database: Database) -> Line:
     if migrate.check(conn, database.schema):
         return Line("schema", True, f"{database.schema} is up to date")
     return Line("schema", True, f"{database.schema} is older; sync or migrate will upgrade it")
+
+
+def _facts(conn: Any, database: Database) -> list[Line]:
+    """What is known of Intercom and was seen to be false, for information."""
+    if version.present(conn, database.schema) != migrate.newest():
+        return []
+    return [
+        Line(f"fact {one.fact}", True, f"WARNING: not true of this workspace: {one.detail}")
+        for one in state.refuted(conn)
+    ]
 
 
 def _extra(conn: Any, database: Database) -> list[Line]:

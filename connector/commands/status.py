@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.intercom.facts import BY_ID
 from connector.resources import RESOURCES
 from connector.resources.readings import Deletions
 from connector.resources.resource import Resource
@@ -56,6 +57,7 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
         "resources": {r.name: _resource(conn, schema, r) for r in RESOURCES},
         "failed": state.last_failures(conn),
         "pending": [vars(entry) for entry in waiting],
+        "facts": [vars(one) for one in state.refuted(conn) if one.fact in BY_ID],
         "runs": runs,
         "fine": bool(runs) and runs[0]["status"] in ("succeeded", "running"),
         "advice": _advice(runs),
@@ -66,7 +68,8 @@ def _resource(conn: sa.Connection, schema: str, resource: Resource) -> dict[str,
     progress = state.progress(conn, resource.name)
     facts = _counts(conn, schema, resource) | {"fresh_as_of": progress.fresh_as_of}
     if resource.has_parts:
-        facts |= vars(measure(conn, Names(schema), resource.table))
+        found = measure(conn, Names(schema), resource.table)
+        facts |= {name: getattr(found, name) for name in ("parts", "incomplete", "truncated")}
     return facts
 
 
@@ -126,6 +129,8 @@ def _print(facts: dict[str, Any]) -> None:
             )
     for name, reason in facts.get("failed", {}).items():
         print(f"not read in the last run: {name}: {reason}")
+    for one in facts.get("facts", []):
+        print(f"not true of this workspace: {BY_ID[one['fact']].sentence} Seen: {one['detail']}")
     for entry in facts.get("pending", []):
         print(f"pending: {entry['resource']} {entry['id']}: {entry['reason']}")
     for run_ in facts.get("runs", []):

@@ -30,6 +30,7 @@ from connector.intercom.address import check_base_url, check_version, origin
 from connector.intercom.budget import Budget, Ticket
 from connector.intercom.clock import Clock, parse_date
 from connector.intercom.memory import Memory, Share, listing
+from connector.intercom.observations import Observations
 from connector.intercom.responses import Reply, failure
 from connector.intercom.retry import Retry, Tries
 from connector.intercom.transport import Response, Timeouts, Transport, Wire
@@ -89,6 +90,8 @@ class Client:
         self.clock = clock or (budget.clock if budget else Clock())
         self.budget = budget or Budget(clock=self.clock, sleep=sleep, rng=rng)
         self.memory = memory or Memory()
+        self.facts = Observations()
+        """What was seen that contradicts what is known of Intercom."""
         self.retry = retry
         self.sleep = sleep
         self.rng = rng

@@ -32,19 +32,23 @@ def may_be_cut(text: bytes) -> bool:
     )
 
 
-def incomplete_links(table: Table, record: Record) -> Iterator[Link]:
-    """The links whose complete list must be read beside the record."""
+def incomplete_links(table: Table, record: Record, *, every: bool = False) -> Iterator[Link]:
+    """The links whose complete list must be read beside the record; ``every``: of each list."""
     for link in table.links:
-        if link.complete and _is_cut(link.paths, record):
+        wrapper, elements = find(link.paths, record)
+        if not link.complete or elements is None:
+            continue
+        if every or not is_whole(wrapper, elements):
             yield link
 
 
-def _is_cut(paths: Iterable[tuple[str, ...]], record: Record) -> bool:
+def find(paths: Iterable[tuple[str, ...]], record: Record) -> tuple[Record, list[Any] | None]:
+    """What holds the list at the first of these paths that has one, and the list; None if none."""
     for path in paths:
         wrapper: Any = record
         for key in path[:-1]:
             wrapper = wrapper.get(key) if type(wrapper) is dict else None
         elements = wrapper.get(path[-1]) if type(wrapper) is dict else None
         if type(elements) is list:
-            return not is_whole(wrapper, elements)
-    return False
+            return wrapper, elements
+    return {}, None

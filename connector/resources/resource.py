@@ -231,6 +231,11 @@ class Table:
         return self.has_column("updated_at")
 
     @property
+    def has_complete_lists(self) -> bool:
+        """Whether records embed only the first elements of a list, which can be had whole."""
+        return any(link.complete for link in self.links)
+
+    @property
     def holds_persons(self) -> bool:
         """Whether its rows are the contacts themselves."""
         return any(column.personal == "id" for column in self.columns)

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from connector.errors import BadAnswerError, IntercomError, MergedError, NotFoundError
 from connector.intercom.client import Client
+from connector.intercom.facts import EMBEDDED_LISTS
 from connector.intercom.memory import Share
 from connector.intercom.paging.styles import NumberedPages, Style, WholeList, pages
 from connector.intercom.refusals import MANY, Asked, Meaning, meaning
@@ -200,24 +201,25 @@ async def complete_lists(
 ) -> Completed:
     """The complete lists of records that embed only the first ten elements of one.
 
-    What several copies of a record embed in part is asked for once. Nothing is asked for the
+    Where records were seen to embed less than they say, of all records. What several copies of a
+    record embed in part is asked for once. Nothing is asked for the
     records that are ``known``: of the lists that they embed in part no link is taken away.
     """
     found = Completed()
     wanted: dict[tuple[str, Link], list[int]] = {}
-    completable = any(link.complete for link in table.links)
-    for place, given in enumerate(records if completable else ()):
-        if isinstance(given, bytes) and not may_be_cut(given):
+    every = client.facts.is_refuted(EMBEDDED_LISTS)
+    for place, given in enumerate(records if table.has_complete_lists else ()):
+        if isinstance(given, bytes) and not every and not may_be_cut(given):
             continue
         record = decode(given) if isinstance(given, bytes) else given
-        for link in incomplete_links(table, record):
+        for link in incomplete_links(table, record, every=every):
             if _asks(record.get("id"), known):
                 wanted.setdefault((str(record["id"]), link), []).append(place)
 
     async def read(key: str, link: Link, places: Sequence[int]) -> None:
         assert link.complete
         try:
-            elements = await _read_list(client, key, link.complete)
+            elements = await read_list(client, key, link.complete)
             found.lists.update({(place, link.table): elements for place in places})
         except (NotFoundError, MergedError):
             found.missing.add(key)
@@ -233,7 +235,8 @@ def _asks(key: Any, known: Collection[str]) -> bool:
     return type(key) in (str, int) and str(key) not in known
 
 
-async def _read_list(client: Client, key: str, complete: Complete) -> list[Any]:
+async def read_list(client: Client, key: str, complete: Complete) -> list[Any]:
+    """The complete list of one object; raises what the client raises."""
     path = complete.path.format(id=quote(key, safe=""))
     style: Style = WholeList(path, complete.key)
     if complete.numbered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from connector.intercom.observations import Refutation
 from connector.warehouse.state.pending_objects import Pending
 from connector.warehouse.state.runs import Tally
 
@@ -38,12 +39,17 @@ class Outcome:
     resources: dict[str, Tally] = field(default_factory=dict)
     overdue: list[Pending] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # asked for by id, and nobody knows them
+    refuted: list[Refutation] = field(default_factory=list)  # facts of Intercom that were false
 
     @property
     def exit_code(self) -> int:
-        """0 if every resource succeeded, nothing is overdue and what was named exists, else 1."""
+        """0 if every resource succeeded, nothing is overdue and what was named exists, else 1.
+
+        1 too where a fact of Intercom was seen to be false for the first time, or leaves rows out.
+        """
         failed = any(t.status != "succeeded" and not t.tolerated for t in self.resources.values())
-        return 1 if failed or self.overdue or self.missing else 0
+        false = any(one.is_failure for one in self.refuted)
+        return 1 if failed or self.overdue or self.missing or false else 0
 
     @property
     def error(self) -> str | None:
@@ -57,4 +63,5 @@ class Outcome:
         if self.missing:
             ids = ", ".join(self.missing[:10]) + (", ..." if len(self.missing) > 10 else "")
             reasons.append(f"{len(self.missing)} not found at Intercom: {ids}")
+        reasons += [f"not true of this workspace: {one}" for one in self.refuted if one.is_failure]
         return "; ".join(reasons) or None

@@ -12,6 +12,8 @@ from connector.resources import RESOURCES
 from connector.resources.readings import Activities, Search
 from connector.resources.resource import Resource
 from connector.resources.selection import Selection
+from connector.sync.guards.control import Control
+from connector.sync.guards.embedded_lists import ListSample
 from connector.sync.outcome import Reporter
 from connector.sync.planning import schedule
 from connector.sync.readings.dispatch import run_pass
@@ -32,6 +34,7 @@ class Passes:
     timezone: str | None
     began_at: datetime
     tried: dict[str, set[str]] = field(default_factory=dict)  # pending ids, by resource
+    samples: dict[str, ListSample] = field(default_factory=dict)  # of embedded lists, by table
 
     async def run(self, resource: Resource, tally: Tally) -> None:
         """The pass that the resource is due."""
@@ -112,6 +115,8 @@ class Passes:
             run_began_at=self.began_at,
             changed=lambda: self.reporter.moved(resource.name, tally),
             tried=self.tried.setdefault(resource.name, set()),
+            control=Control.of(progress),
+            sample=self.samples.setdefault(resource.table.name, ListSample()),
         )
 
     @property

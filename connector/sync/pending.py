@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from connector.intercom.facts import ABSENT_IS_GONE, BY_ID_IS_CURRENT
 from connector.intercom.paging.search_holes import hole_of
 from connector.resources.resource import Resource
 from connector.sync.planning import limits
@@ -14,11 +15,13 @@ from connector.sync.readings.by_id import PLACEHOLDER_TRIES, fill, read_by_id
 from connector.sync.readings.contradictions import asked_again
 from connector.sync.readings.holes import fill_holes, is_object
 from connector.sync.resource_pass import Pass
+from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse import state
 from connector.warehouse.state.pending_objects import Pending
 
 PLACEHOLDERS_A_RUN = 1_000  # read by id at the end of each run, at least
 PENDING_AT_ONCE = 500
+_CONTRADICTS = {state.CONTRADICTION: ABSENT_IS_GONE, state.STALE: BY_ID_IS_CURRENT}
 NO_FAILURE = (state.STALE, state.REVIVED)  # for as long as an index may lag:
 STALE_PATIENCE = timedelta(days=1)
 
@@ -46,14 +49,30 @@ async def retry(work: Pass, selected: Sequence[Resource], until: datetime | None
     What belongs to resources left out is not read any more. What is not found is gone, unless a
     search for it still shows it.
     """
-    ids = [
-        one.id
+    due = [
+        one
         for one in await _left(work, selected)
         if is_object(one.id) and (until is None or one.not_before <= until)
     ]
-    if ids and work.resource.by_id:
-        some = ids if until is None else ids[:PENDING_AT_ONCE]
-        await read_by_id(work, dict.fromkeys(some), contradicted=asked_again)
+    if due and work.resource.by_id:
+        some = due if until is None else due[:PENDING_AT_ONCE]
+        announced = {one.id: one.announced_at for one in some}
+        await read_by_id(work, announced, contradicted=asked_again)
+        await _look(work, announced)
+
+
+async def _look(work: Pass, tried: Collection[str]) -> None:
+    """Notice objects of which a search and a read by id say different things for long."""
+    kept, before = await work.writer.do(lambda conn: state.pending(conn)), work.now() - INDEX_LAG
+    for reason, fact in _CONTRADICTS.items():
+        names = {work.resource.name, work.resource.table.name}
+        found = [
+            one
+            for one in kept
+            if one.resource in names and one.id in tried and one.reason == reason
+        ]
+        if number := sum(one.first_seen_at < before for one in found):
+            work.refute(fact, f"{work.resource.name}: {reason}", number)
 
 
 async def _left(work: Pass, selected: Sequence[Resource]) -> list[Pending]:

@@ -22,12 +22,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.intercom.client import Client
+from connector.intercom.facts import EMBEDDED_LISTS, Fact
 from connector.intercom.paging.styles import CursorSearch, Page
+from connector.jsontext import decode
 from connector.resources import RESOURCES
 from connector.resources.readings import Search
 from connector.resources.resource import Resource
 from connector.sync.fetch_by_id import complete_lists
 from connector.sync.filter_unchanged import Filtered, filter_unchanged
+from connector.sync.guards.control import MOST, Control
+from connector.sync.guards.embedded_lists import ListSample
 from connector.sync.tools.prefetch import batched
 from connector.sync.writing.effects import Advance, Effect, NoteOmitted, Postpone, Settle
 from connector.sync.writing.submission import Submission, pending_key
@@ -65,6 +69,8 @@ class Pass:
     leaves_out: tuple[Resource, ...] = ()  # resources over the same table that are not selected
     changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
     tried: set[str] = field(default_factory=set)  # pending ids that this run tried already
+    control: Control = field(default_factory=Control)  # what the next search must show
+    sample: ListSample = field(default_factory=ListSample)  # of lists that records embed
 
     # -- time --------------------------------------------------------------------------------
 
@@ -106,7 +112,22 @@ class Pass:
             }
         if full and not self.is_limited:
             values["last_full_pass_at"] = began_at
+        if isinstance(self.resource.reading, Search):
+            values |= self.control.values()
         return Advance(self.resource.name, values, ends_plan=full)
+
+    # -- what shows that Intercom is as it is known to be ------------------------------------
+
+    async def choose_control(self) -> None:
+        """The row that changed last is what the next search must show."""
+        loader, resource = self.writer.loader, self.resource
+        found = await self.writer.do(lambda conn: loader.newest(conn, resource))
+        key, updated_at, number = found or (None, None, 0)
+        self.control = Control(key, updated_at) if number <= MOST else Control()
+
+    def refute(self, fact: Fact, detail: str, times: int = 1) -> None:
+        """The fact was seen to be false; see ``Observations``."""
+        self.client.facts.refute(fact, detail, self.resource.name, times)
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -159,7 +180,9 @@ class Pass:
     async def filter_unchanged(self, pages: Sequence[Page]) -> Filtered:
         """The pages without what was merged before as it is now."""
         writer, table = self.writer, self.resource.table
-        filtered = await filter_unchanged(writer, table, self.salt, pages, self.has_baseline)
+        distrusted = self.client.facts.is_refuted(EMBEDDED_LISTS) and table.has_complete_lists
+        baseline = self.has_baseline and not distrusted
+        filtered = await filter_unchanged(writer, table, self.salt, pages, baseline)
         asked_at = min((page.requested_at for page in pages), default=None)
         if asked_at is not None:
             await writer.dismiss_listed(table, filtered.seen, asked_at)
@@ -209,6 +232,11 @@ class Pass:
         """Under which names pending objects stand that a read by id of one of these settles."""
         table = self.resource.table
         return (*(r.name for r in RESOURCES if r.table is table and r.by_id), table.name)
+
+    def owns(self, text: bytes) -> bool:
+        """Whether the record, as JSON text, is one of this resource."""
+        record = decode(text)
+        return all(record.get(name) == value for name, value in self.resource.discriminator)
 
     def accepts(self, record: Mapping[str, Any]) -> bool:
         """Whether the record belongs to a selected resource: it says so itself."""
@@ -266,6 +294,7 @@ class Pass:
             settles = [*settles, *(pending_key(table, one) for one in submission.records)]
         with self.client.memory.urgently():  # who holds records must not wait for room
             lists = await complete_lists(self.client, table, submission.records, known_lists)
+        self.sample.offer(table, submission.records)
         submission.completed, failed = lists.lists, lists.failed
         asked_at = min(submission.read_at, default=None)
         missing = await self.contradicted(lists.missing, asked_at) if lists.missing else ()
@@ -289,8 +318,13 @@ def _is_before(updated_at: Any, limit: datetime) -> bool:
 
 def is_older(read: Any, announced: Any) -> bool:
     """Whether the first of two values of updated_at is older; not where one of them is none."""
-    mine, theirs = instant(read), instant(announced)
+    mine, theirs = as_instant(read), as_instant(announced)
     return mine is not None and theirs is not None and mine < theirs
+
+
+def as_instant(value: Any) -> datetime | None:
+    """The instant that a value of updated_at names, as Intercom sends it or as it is kept."""
+    return value if isinstance(value, datetime) else instant(value)
 
 
 def announced(pages: Iterable[Page]) -> dict[str, Any]:

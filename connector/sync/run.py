@@ -18,6 +18,7 @@ from connector.resources.readings import Search
 from connector.resources.resource import Resource
 from connector.sync import confirm_deletions, pending, tenure
 from connector.sync.columns import grow_views
+from connector.sync.guards import embedded_lists, refutations
 from connector.sync.on_demand.again import check_readable, read_again, shares
 from connector.sync.options import Options
 from connector.sync.outcome import Outcome, Reporter, Silent
@@ -93,11 +94,13 @@ async def _run(
         await writer.do(lambda conn: tenure.restore_keys(conn, writer.loader.names))
         if known := await writer.do(state.latest):
             client.clock.prove(known)
+        client.facts.recall(one.fact for one in await writer.do(state.refuted))
         await writer.clean(pins=not options.partial)
         await writer.do(writer.gone.find_tables)
         steps = Steps(client, writer, options, outcome)
         passes = Passes(steps, reporter, workspace.timezone, client.clock.likely_now())
         await work(_Run(client, writer, options, reporter, outcome, steps, passes))
+        outcome.refuted = await refutations.keep(client, writer)
         status = "failed" if outcome.exit_code else "succeeded"
         await writer.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
     except BaseException as error:
@@ -135,6 +138,9 @@ class _Run:
         await grow_views(self.writer)
         for resource in [r for r in done if r.has_parts]:
             await self._measure(resource)
+        for resource in _readable(done):
+            if resource.table.name in self.passes.samples:
+                await self.steps.take(resource, self._embedded_lists)
         now, names = self.client.clock.likely_now(), pending.names_of(selected)
         left = await self.writer.do(lambda conn: state.pending(conn))
         self.outcome.overdue = [e for e in left if pending.is_overdue(e, names, now)]
@@ -237,6 +243,11 @@ class _Run:
         for name in held:
             await self.steps.take(BY_NAME[name], fail)
 
+    async def _embedded_lists(self, resource: Resource, tally: Tally) -> None:
+        """Compare what some records of this run embed with their complete lists."""
+        sample = self.passes.samples[resource.table.name]
+        await embedded_lists.compare(self.client, resource, sample)
+
     async def _measure(self, resource: Resource) -> None:
         """Note how complete the parts are that the warehouse holds now."""
         names, table = self.writer.loader.names, resource.table
@@ -244,6 +255,7 @@ class _Run:
         tally = self.steps.tally(resource)
         tally.parts, tally.incomplete = found.parts, found.incomplete
         tally.truncated = found.truncated
+        refutations.look_at_parts(self.client, resource, found)
         await self.steps.record(resource)
 
 

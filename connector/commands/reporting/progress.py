@@ -87,6 +87,10 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
             for name, tally in outcome.resources.items()
         },
         "missing": outcome.missing,
+        "facts": [
+            {"fact": one.fact.id, "seen": one.detail, "times": one.times, "news": one.is_news}
+            for one in outcome.refuted
+        ],
         "overdue": [
             {"resource": p.resource, "id": p.id, "reason": p.reason, "attempts": p.attempts}
             for p in outcome.overdue

@@ -6,13 +6,16 @@ configured address, to the style's own path.
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+from connector.errors import BadAnswerError
 from connector.intercom.client import Client
+from connector.intercom.facts import WHOLE_LISTS
 from connector.intercom.paging.list_gaps import back_in_time, skip
 from connector.intercom.paging.list_pages import Walk, walk
-from connector.intercom.paging.page import Gap, Page, fetch
+from connector.intercom.paging.page import Gap, Page
 from connector.intercom.paging.scroll import Scroll
 from connector.intercom.paging.search_pages import CursorSearch
 from connector.intercom.retry import Retry
@@ -56,20 +59,26 @@ class WholeList:
 
     path: str
     key: str = "data"
+    per_page: ClassVar[None] = None
     params: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
 
     async def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
-        """The one page."""
-        yield await fetch(
-            client,
-            "GET",
-            self.path,
-            self.key,
-            params=self.params,
-            version=self.version,
-            retry=retry,
-        )
+        """The one page; the others too, should it be only the first one.
+
+        BadAnswerError where the list counts more than it holds in all.
+        """
+        number, counted = 0, 0
+        async with aclosing(walk(client, Walk("GET", self), retry)) as listed:
+            async for page in listed:
+                if number:
+                    client.facts.refute(WHOLE_LISTS, f"GET {self.path} has another page")
+                number, counted = number + len(page) + page.bad, max(counted, page.total or 0)
+                yield page
+        if counted > number:
+            detail = f"GET {self.path} counts {counted} and shows {number}"
+            client.facts.refute(WHOLE_LISTS, detail)
+            raise BadAnswerError(f"the list counts {counted} and shows {number}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from connector.warehouse.encode import keys
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.encode.exclusions import Exclusions
 from connector.warehouse.merge.loader import Loader
+from connector.warehouse.merge.stored_rows import Known
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state import reads
 from connector.warehouse.values.instants import instant
@@ -108,12 +109,12 @@ class Comparison:
             return not exists
         return self.fresh_as_of is None or max(stamps) > self.fresh_as_of - INDEX_LAG
 
-    def changed_after(self, stored: Mapping[str, Any]) -> Callable[[Record, bool], bool]:
+    def changed_after(self, stored: Mapping[str, Known]) -> Callable[[Record, bool], bool]:
         """Whether a record is newer than its stored copy, or than the last pass if it has none."""
 
         def newer(record: Record, exists: bool) -> bool:
-            before: datetime | None
-            before, _ = stored.get(keys.shown(self.resource.table, record), (None, None))
+            known = stored.get(keys.shown(self.resource.table, record))
+            before = known.updated_at if known else None
             updated_at = instant(record.get("updated_at"))
             if exists and before and updated_at:
                 return updated_at > before
@@ -121,8 +122,8 @@ class Comparison:
 
         return newer
 
-    async def stored(self, ids: Sequence[str]) -> Mapping[str, Any]:
-        """The (updated_at, time of the request) of rows whose objects say when they changed."""
+    async def stored(self, ids: Sequence[str]) -> Mapping[str, Known]:
+        """The times of rows whose objects say when they changed."""
         table = self.resource.table
         if not table.has_updated_at:
             return {}

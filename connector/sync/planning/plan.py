@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from connector.intercom.client import Client
+from connector.intercom.facts import SEARCH_BY_SECOND
 from connector.intercom.paging import search
 from connector.resources.readings import Granularity, Members, Search
 from connector.warehouse.state.partitions import OPEN_LOWER, OPEN_UPPER, Span
@@ -26,10 +28,13 @@ PARTITION_OBJECTS = 300  # where each record costs a request of its own
 MOST_PARTS = 200  # partitions made of one at a time; uneven ones are cut again
 
 
-def granularity(reading: Search | Members, version: str) -> search.Granularity:
-    """How exactly search compares times: Preview compares by the second everywhere."""
-    by_day = reading.granularity is Granularity.DAY and version != "Preview"
-    return "day" if by_day else "second"
+def granularity(reading: Search | Members, client: Client) -> search.Granularity:
+    """How exactly search compares times: Preview compares by the second everywhere.
+
+    By whole days too where comparing by the second was seen to leave out what it must show.
+    """
+    by_day = reading.granularity is Granularity.DAY and client.version != "Preview"
+    return "day" if by_day or client.facts.is_refuted(SEARCH_BY_SECOND) else "second"
 
 
 def first_partition(since: datetime | None) -> Span:
@@ -37,24 +42,25 @@ def first_partition(since: datetime | None) -> Span:
     return Span(since or OPEN_LOWER, OPEN_UPPER)
 
 
-def partition_query(reading: Search, version: str, span: Span, *, updated: bool) -> dict[str, Any]:
+def partition_query(
+    reading: Search, unit: search.Granularity, span: Span, *, updated: bool
+) -> dict[str, Any]:
     """The search for one partition of a plan, in an order that does not move while one reads."""
     return search.query(
         time_range(span),
         field="updated_at" if updated else "created_at",
-        granularity=granularity(reading, version),
+        granularity=unit,
         filters=filters(reading),
         sort_field="created_at",
     )
 
 
-def changes_query(reading: Search, version: str, bound: datetime) -> dict[str, Any]:
+def changes_query(reading: Search, unit: search.Granularity, bound: datetime) -> dict[str, Any]:
     """The search for what was updated since ``bound``.
 
     By the day newest first, so that reading can stop at the bound; by the second oldest first:
     what changes meanwhile then moves ahead of the reader and is seen twice, not missed.
     """
-    unit = granularity(reading, version)
     return {
         "query": {
             "operator": "AND",
@@ -155,6 +161,8 @@ class Order:
         self._bound = bound.timestamp()
         self._last = math.inf
         self._sorted = True
+        self.is_broken = False
+        """Whether a record came before one that it must come after."""
 
     def is_past(self, times: Sequence[Any]) -> bool:
         """Whether reading may stop after a page with these times; never once the order broke.
@@ -165,6 +173,7 @@ class Order:
         for time in map(_seconds, times):
             if time is None or time > self._last:
                 self._sorted = False
+                self.is_broken |= time is not None
                 return False
             self._last, newest = time, max(newest, time)
         return self._sorted and bool(times) and newest < math.floor(self._bound)
@@ -177,6 +186,8 @@ class Passing:
         self._upper = upper.timestamp()
         self._last = -math.inf
         self._sorted = True
+        self.is_broken = False
+        """Whether a record came before one that it must come after."""
 
     def is_past(self, times: Sequence[Any]) -> bool:
         """Whether everything before the bound has come; never once the order broke.
@@ -186,6 +197,7 @@ class Passing:
         for time in map(_seconds, times):
             if time is None or time < self._last:
                 self._sorted = False
+                self.is_broken |= time is not None
                 return False
             self._last = time
         return self._sorted and self._last >= self._upper

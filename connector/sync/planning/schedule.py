@@ -82,6 +82,12 @@ def _is_unconditional(known: state.Progress) -> bool:
     return known.full_due_since is not None and known.full_reason != DUE
 
 
+def demand_anew(conn: sa.Connection, resource: Resource) -> None:
+    """What was read so far cannot be trusted: a full pass is due that takes nothing as known."""
+    if isinstance(resource.reading, Search):
+        _begin_anew(conn, resource, ASKED)
+
+
 def _begin_anew(
     conn: sa.Connection, resource: Resource, reason: str, demand: Demand | None = None
 ) -> None:

@@ -7,9 +7,10 @@ from contextlib import aclosing
 from typing import Any
 
 from connector.errors import MergedError
+from connector.intercom.facts import MERGED_IS_TOLD
 from connector.jsontext import head
 from connector.sync.fetch_by_id import Found, read_in_batches
-from connector.sync.resource_pass import BATCH_BYTES, BATCH_OBJECTS, Pass, is_older
+from connector.sync.resource_pass import BATCH_BYTES, BATCH_OBJECTS, Pass, as_instant, is_older
 from connector.sync.writing.effects import Effect, NoteAnswers, NotePlaceholdersTried, Postpone
 from connector.sync.writing.submission import Submission
 from connector.warehouse import state
@@ -67,14 +68,24 @@ async def submit_found(
     ]
     submission = of_found(work, found)
     submission.digests |= {key: digests.get(key) for key in found.records if key not in stale}
+    _look_at_merges(work, found)
     doubted = await _doubted(work, found, contradicted)
     settled = [key for key in found.ids() if key not in doubted and key not in stale]
     reasons = dict.fromkeys(sorted(stale), state.STALE)
     reasons |= dict.fromkeys(sorted(doubted), state.CONTRADICTION)
     reasons |= {key: str(error) for key, error in found.failed.items()}
     answers = await _answers(work, found, doubted)
-    submission.effects = (Postpone(work.resource.name, reasons, work.now()), answers, *effects)
+    newest = {key: as_instant(announced.get(key)) for key in stale}
+    postponed = Postpone(work.resource.name, reasons, work.now(), newest)
+    submission.effects = (postponed, answers, *effects)
     await work.submit(submission, settles=settled)
+
+
+def _look_at_merges(work: Pass, found: Found) -> None:
+    """Notice answers that something was merged, and not into what."""
+    merged = [error for error in found.gone.values() if isinstance(error, MergedError)]
+    if untold := sum(not error.merged_into for error in merged):
+        work.refute(MERGED_IS_TOLD, f"{work.resource.name}: a 410 has no link", untold)
 
 
 async def _doubted(work: Pass, found: Found, contradicted: Contradicted) -> Collection[str]:

@@ -57,7 +57,7 @@ async def read_around(
         work.client,
         work.search(reading, {}),
         plan.filters(reading),
-        plan.granularity(reading, work.client.version),
+        plan.granularity(reading, work.client),
     )
     async with aclosing(around.read(hole, first)) as listed:
         async for page in listed:
@@ -74,7 +74,7 @@ async def read_around(
 
 async def _may_be(work: Pass, reading: Search, hole: Hole, seen: Collection[str]) -> list[str]:
     """The stored objects that a hole may hold: those of its time that were not shown."""
-    unit = plan.granularity(reading, work.client.version)
+    unit = plan.granularity(reading, work.client)
     lower, upper = hole.times.lower, hole.times.upper
     span = Span(lower or OPEN_LOWER, upper or OPEN_UPPER)
     span = plan.covered(span, unit, work.timezone)

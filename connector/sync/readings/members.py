@@ -15,6 +15,7 @@ from connector.errors import (
     SpoiltPageError,
 )
 from connector.intercom.client import Client
+from connector.intercom.facts import SEARCH_COUNTS
 from connector.intercom.paging.search import TimeRange
 from connector.intercom.paging.search_holes import Around, Hole
 from connector.intercom.paging.styles import (
@@ -112,6 +113,12 @@ class _Members:
     read_at: datetime | None = None
     missing: int = 0
     reason: str = ""
+    counted: int = 0
+
+    @property
+    def short(self) -> int:
+        """By how many they are fewer than the search counts."""
+        return max(0, self.counted - len(self.ids) - self.nameless)
 
     @property
     def unknown(self) -> list[None]:
@@ -121,6 +128,7 @@ class _Members:
     def add(self, page: Page) -> None:
         """Of what the page shows only the ids are kept."""
         self.read_at = self.read_at or page.requested_at
+        self.counted = page.total or 0
         named = [str(head.id) for head in page.heads if type(head.id) in (str, int)]
         self.ids.add(named)
         self.nameless += len(page.heads) - len(named) + page.bad
@@ -133,11 +141,17 @@ async def _members(client: Client, reading: Members, key: str) -> _Members:
     style = CursorSearch(reading.path, reading.key, body)
     found = _Members()
     try:
-        async with aclosing(prefetch(pages(client, style), 2)) as listed:
-            async for page in listed:
-                found.add(page)
+        for _ in range(2):  # one that shows less than it counts is read once more
+            found = _Members()
+            async with aclosing(prefetch(pages(client, style), 2)) as listed:
+                async for page in listed:
+                    found.add(page)
+            if not found.short:
+                return found
+        client.facts.refute(SEARCH_COUNTS, f"{found.short} members of a group are not listed")
+        found.missing, found.reason = found.short, "a search shows fewer members than it counts"
     except SpoiltPageError:
-        unit = plan.granularity(reading, client.version)
+        unit = plan.granularity(reading, client)
         around, found = Around(client, style, [wanted], unit), _Members()
         async with aclosing(around.read(Hole("created_at", TimeRange()))) as listed:
             async for page in listed:

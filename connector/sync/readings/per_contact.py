@@ -31,6 +31,7 @@ from connector.errors import (
     NotFoundError,
 )
 from connector.intercom.client import Client
+from connector.intercom.facts import NOTES_COUNTED
 from connector.intercom.memory import Share
 from connector.intercom.paging.styles import (
     EventPages,
@@ -335,6 +336,9 @@ async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) ->
     )
     if lacking:
         logger.warning("%s: %d lists are shorter than Intercom counts", name, len(lacking))
+    if wrong := sum(before == READS_MOST - 1 for _, before in lacking.values()):
+        detail = f"{name}: a list was shorter than counted {READS_MOST} times"
+        work.refute(NOTES_COUNTED, detail, wrong)
     return {
         key: Lack(counted, before >= DOUBTED_READS, Short(before + 1, now + _again_after(before)))
         for key, (counted, before) in lacking.items()

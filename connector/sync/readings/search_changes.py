@@ -2,48 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector.errors import CursorRefusedError, SpoiltPageError
+from connector.intercom import facts
 from connector.intercom.paging.search import TimeRange
 from connector.intercom.paging.search_holes import Hole
 from connector.intercom.paging.styles import Page, pages
-from connector.resources.readings import (
-    Search,
-)
+from connector.jsontext import head
+from connector.resources.readings import Search
+from connector.sync.fetch_by_id import read_objects
+from connector.sync.guards.control import Control
 from connector.sync.planning import plan
 from connector.sync.readings import contradictions
 from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.holes import keep, read_around
 from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.prefetch import prefetch
+from connector.sync.writing.writer import INDEX_LAG
+from connector.warehouse.merge.stored_rows import Known
 from connector.warehouse.values.instants import instant
 
 CURSOR_RESTARTS = 3
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_RELIED_ON = {"day": facts.SEARCH_BY_DAY, "second": facts.SEARCH_BY_SECOND}
+_Watch = plan.Order | plan.Passing
 
 
 async def changes(work: Pass, reading: Search) -> None:
     """What was updated since the cursor, with the lookback that Intercom's index lag asks for."""
     bound = work.since()
     assert bound is not None
-    body = plan.changes_query(reading, work.client.version, bound)
-    by_day = plan.granularity(reading, work.client.version) == "day"
-    holes: list[Hole] = []
+    control = replace(work.control)
+    holes = await _read_since(work, reading, bound, control)
+    if not control.shown and not holes:
+        holes = await _judge(work, reading, bound, control)
+    kept = keep(work, holes)
+    await work.writer.commit(kept, work.succeeded(work.began_at(), full=False))
+
+
+async def _judge(work: Pass, reading: Search, bound: datetime, control: Control) -> list[Hole]:
+    """What follows if the control was not shown: it is gone, or the search cannot be trusted."""
+    unit = plan.granularity(reading, work.client)
+    if not await _leaves_out(work, control):
+        await work.choose_control()
+        return []
+    detail = f"{work.resource.name}: what changed last is not shown, and is unchanged"
+    work.refute(_RELIED_ON[unit], detail)
+    if plan.granularity(reading, work.client) == unit:
+        return []
+    return await _read_since(work, reading, bound, control)
+
+
+async def _read_since(work: Pass, reading: Search, bound: datetime, control: Control) -> list[Hole]:
+    """Read the changes since then, from the control on if that is earlier; the holes in them."""
+    unit, start = plan.granularity(reading, work.client), control.since(bound)
+    body = plan.changes_query(reading, unit, start)
     for attempt in range(CURSOR_RESTARTS + 1):
+        order = plan.Order(start) if unit == "day" else plan.Passing(_NEVER)
         try:
-            await _read_changes(work, reading, body, plan.Order(bound) if by_day else None)
+            await _read_changes(work, reading, body, order, control)
             break
         except SpoiltPageError:
-            holes = await _read_around(work, reading, bound)
-            break
+            return await _read_around(work, reading, bound)
         except CursorRefusedError:
             if attempt == CURSOR_RESTARTS:
                 raise
-    kept = keep(work, holes)
-    await work.writer.commit(kept, work.succeeded(work.began_at(), full=False))
+    return []
+
+
+async def _leaves_out(work: Pass, control: Control) -> bool:
+    """Whether the control, which was not shown, is there and changed before the index may lag."""
+    before = work.began_at() - INDEX_LAG
+    if control.id is None or control.updated_at is None or control.updated_at >= before:
+        return False
+    found = await read_objects(work.client, work.resource, [control.id])
+    text, _ = found.records.get(control.id, (None, None))
+    if text is None or found.archived or not work.owns(text):
+        return False  # it is gone, or another resource's now
+    updated_at = instant(head(text).updated_at)
+    return updated_at is not None and updated_at < before
 
 
 async def _read_around(work: Pass, reading: Search, bound: datetime) -> list[Hole]:
@@ -57,21 +100,26 @@ async def _read_around(work: Pass, reading: Search, bound: datetime) -> list[Hol
 
 
 async def _read_changes(
-    work: Pass, reading: Search, body: dict[str, Any], order: plan.Order | None
+    work: Pass, reading: Search, body: dict[str, Any], order: _Watch, control: Control
 ) -> None:
-    source = prefetch(pages(work.client, work.search(reading, body)), pages=1 if order else 4)
+    ahead = 1 if isinstance(order, plan.Order) else 4
+    source = prefetch(pages(work.client, work.search(reading, body)), pages=ahead)
     async with aclosing(work.batched(_until(source, order))) as batches:
         async for batch in batches:
+            heads = [head for page in batch for head in page.heads]
+            control.look(heads)
+            work.control.learn(heads)
             await _submit(work, reading, batch)
+    if order.is_broken:
+        detail = f"{work.resource.name} by updated_at, {body['sort']['order']}"
+        work.refute(facts.SEARCH_SORTED, detail)
 
 
-async def _until(
-    source: AsyncGenerator[Page, None], order: plan.Order | None
-) -> AsyncGenerator[Page, None]:
+async def _until(source: AsyncGenerator[Page, None], order: _Watch) -> AsyncGenerator[Page, None]:
     """The pages up to the one that is past what is asked for."""
     async with aclosing(source):
         async for page in source:
-            past = order and order.is_past([head.updated_at for head in page.heads])
+            past = order.is_past([head.updated_at for head in page.heads])
             yield page
             if past:
                 return
@@ -84,6 +132,7 @@ async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
         listed = {key: stamp for key, stamp in listed.items() if filtered.digests.get(key) is None}
     loader, table = work.writer.loader, work.resource.table
     known = await work.writer.do(lambda conn: loader.known(conn, table, list(listed)))
+    _look(work, filtered.pages, known)
     changed = {
         key: stamp
         for key, stamp in listed.items()
@@ -98,11 +147,28 @@ async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
         await work.submit_pages(filtered.pages, digests=filtered.digests, known_lists=known_lists)
 
 
-def _is_known(
-    announced: datetime | None,
-    stored: tuple[datetime | None, datetime | None] | None,
-    lookback: timedelta,
-) -> bool:
+def _look(work: Pass, pages: Sequence[Page], known: Mapping[str, Known]) -> None:
+    """Notice what came too late for the pass before, and what was created at another time."""
+    cursor, late, moved = work.progress.cursor, list[timedelta](), 0
+    if cursor and cursor > work.began_at():
+        cursor = None  # it lay in the future, and changes before it were not asked for
+    for one in (one for page in pages for one in page.heads):
+        stored, updated_at = known.get(str(one.id)), instant(one.updated_at)
+        if stored is None:
+            continue
+        moved += stored.created_at is not None and instant(one.created_at) != stored.created_at
+        if stored.updated_at and updated_at and cursor and stored.updated_at < updated_at < cursor:
+            late.append(cursor - updated_at)
+    if moved:
+        detail = f"{work.resource.name}: it is another one than before"
+        work.refute(facts.CREATED_AT_FIXED, detail, moved)
+    if late:
+        seconds = max(late).total_seconds() + INDEX_LAG.total_seconds()
+        detail = f"{work.resource.name}: a change came {seconds:.0f} seconds after it was made"
+        work.refute(facts.INDEX_LAG, detail, len(late))
+
+
+def _is_known(announced: datetime | None, stored: Known | None, lookback: timedelta) -> bool:
     """Whether the stored copy was read late enough after the change that search announces.
 
     Two changes within one second, or an answer from before the second of them, look the same by
@@ -110,7 +176,7 @@ def _is_known(
     """
     if announced is None or stored is None:
         return False
-    updated_at, read_at = stored
+    updated_at, read_at = stored.updated_at, stored.read_at
     if updated_at is None or read_at is None:
         return False
     return updated_at >= announced and read_at >= updated_at + max(lookback, timedelta(seconds=2))

@@ -25,6 +25,7 @@ from connector.errors import (
     SpoiltPageError,
     TokenRefusedError,
 )
+from connector.intercom.facts import SEARCH_BY_SECOND, SEARCH_COUNTS
 from connector.intercom.paging.search_holes import Hole
 from connector.intercom.paging.styles import Page, pages
 from connector.resources.readings import Search
@@ -39,6 +40,7 @@ from connector.sync.tools.ids import Ids
 from connector.sync.tools.priority import PrioritySemaphore
 from connector.sync.tools.tasks import task_group
 from connector.sync.writing.effects import Effect, FinishPartition
+from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse import state
 from connector.warehouse.state.partitions import Span
 from connector.warehouse.values.instants import instant
@@ -53,6 +55,7 @@ RESERVED = 16  # so many more for partitions whose pages come one after the othe
 OBJECTS_AT_ONCE = 4  # partitions whose objects are read by id; each holds up to 175 of them
 LARGE = 20_000  # records: from here on a first load goes without foreign keys
 CURSOR_RESTARTS = 3
+LOST = 3  # records that show up between two ranges, or never: fewer may just have moved
 FAILURES = 5  # partitions in a row: then it is no matter of partitions
 
 
@@ -66,17 +69,40 @@ async def partitions(work: Pass, reading: Search) -> None:
         await work.writer.restore_foreign_keys(work.resource)
         raise
     await work.writer.restore_foreign_keys(work.resource)
-    by_day = plan.granularity(reading, work.client.version) == "day"
-    if by_day and since is None and await _is_short(work, reading, reader.missing):
-        # Contacts within minutes of midnight are known to be missing from searches for the days
-        # that meet there: read again across every edge between two partitions.
-        await work.writer.do(lambda conn: _reopen_edges(conn, work.resource.name))
-        await reader.read_open_partitions()
-        if await _is_short(work, reading, reader.missing):
-            logger.warning("%s: search counts more than it lists", work.resource.name)
-    if since is not None:
+    if since is None:
+        await _read_what_is_lacking(work, reading, reader)
+    else:
         await _note_older(work, since)
+    await work.choose_control()
     await ask(work, work.succeeded(began_at, full=True))
+
+
+async def _read_what_is_lacking(work: Pass, reading: Search, reader: _Reader) -> None:
+    """Read across the edges of partitions if there are fewer rows than Intercom counts.
+
+    Contacts within minutes of midnight are known to be missing from searches for the days that
+    meet there; by the second nothing should be missing at an edge.
+    """
+    unit, name = plan.granularity(reading, work.client), work.resource.name
+    short = total = 0
+    if unit == "day" or await _seems_short(work, reader.missing):
+        short, total = await _lack(work, reading, reader.missing)
+    if short:
+        before = await _old_rows(work)
+        await work.writer.do(lambda conn: _reopen_edges(conn, name))
+        await reader.read_open_partitions()
+        found = await _old_rows(work) - before
+        if unit == "second" and found >= max(LOST, short / 2):
+            detail = f"{found} of {name} stood between the ranges of two searches"
+            work.refute(SEARCH_BY_SECOND, detail)
+        short, total = await _lack(work, reading, reader.missing)
+        if short:
+            logger.warning("%s: search counts more than it lists", name)
+    left_out = max(short - await _lately_dead(work) if short else 0, reader.short)
+    if left_out >= max(LOST, max(total, work.tally.expected or 0) / 100):
+        work.refute(SEARCH_COUNTS, f"{left_out} of {name} are counted and not listed")
+    else:
+        work.client.facts.confirm(SEARCH_COUNTS, name)
 
 
 async def _note_older(work: Pass, since: datetime) -> None:
@@ -101,19 +127,40 @@ async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
     return began_at, since
 
 
-async def _is_short(work: Pass, reading: Search, missing: int) -> bool:
-    """Whether the warehouse holds fewer living rows than Intercom counts and could show."""
-    everything = plan.partition_query(
-        reading, work.client.version, plan.first_partition(None), updated=False
-    )
+async def _lack(work: Pass, reading: Search, missing: int) -> tuple[int, int]:
+    """By how many the living rows are fewer than Intercom counts and could show; and its number."""
+    unit = plan.granularity(reading, work.client)
+    everything = plan.partition_query(reading, unit, plan.first_partition(None), updated=False)
     try:
         page = await anext(pages(work.client, work.search(reading, everything, per_page=1)))
     except SpoiltPageError:
-        return False  # the first of all cannot be shown, and that is known
+        return 0, 0  # the first of all cannot be shown, and that is known
     page.release()
+    total = (page.total or 0) - missing
+    return max(0, total - await _alive(work)), total
+
+
+async def _seems_short(work: Pass, missing: int) -> bool:
+    """Whether there are fewer living rows than were counted when the pass began."""
+    expected = work.tally.expected
+    return expected is None or await _alive(work) + missing < expected
+
+
+async def _alive(work: Pass) -> int:
     loader, resource = work.writer.loader, work.resource
-    stored = await work.writer.do(lambda conn: loader.alive(conn, resource))
-    return stored + missing < (page.total or 0)
+    return await work.writer.do(lambda conn: loader.alive(conn, resource))
+
+
+async def _lately_dead(work: Pass) -> int:
+    """How many rows were marked deleted so lately that searches may still count their objects."""
+    loader, resource, since = work.writer.loader, work.resource, work.began_at() - INDEX_LAG
+    return await work.writer.do(lambda conn: loader.died_since(conn, resource, since))
+
+
+async def _old_rows(work: Pass) -> int:
+    """How many living rows there are of what was created well before the pass began."""
+    loader, resource, before = work.writer.loader, work.resource, work.began_at() - INDEX_LAG
+    return await work.writer.do(lambda conn: loader.alive(conn, resource, before))
 
 
 def _reopen_edges(conn: sa.Connection, name: str) -> None:
@@ -149,6 +196,7 @@ class _Reader:
         self._in_a_row = 0  # partitions that failed since one was finished
         self._failed: list[IntercomError] = []
         self.missing = 0  # records that no page shows
+        self.short = 0  # by which searches that were read to their end show less than they count
 
     async def read_open_partitions(self) -> None:
         """Read them, and those that they are divided into."""
@@ -195,10 +243,9 @@ class _Reader:
     async def _read(self, partition: _Partition) -> None:
         """Read one partition to its end; if it is too large only its first part."""
         work, updated = self.work, self.since is not None
-        body = plan.partition_query(
-            self.reading, work.client.version, partition.span, updated=updated
-        )
-        seen = Ids()
+        unit = plan.granularity(self.reading, work.client)
+        body = plan.partition_query(self.reading, unit, partition.span, updated=updated)
+        seen, listed_so_far, counted = Ids(), 0, 0
         asked_at: datetime | None = None
         end: plan.Passing | None = None
         async with task_group() as group, aclosing(self._pages(partition, body)) as listed:
@@ -214,11 +261,13 @@ class _Reader:
                             return
                         # The page that counted the partition begins its first part.
                         end = plan.Passing(partition.span.upper)
+                listed_so_far, counted = listed_so_far + len(page) + page.bad, page.total or 0
                 taking = group.create_task(self._take(page, seen))
                 taking.add_done_callback(partial(self._leave, page))
                 if end and end.is_past([head.created_at for head in page.heads]):
                     break
                 del page  # not to be held until the next one comes
+        self.short += 0 if end else max(0, counted - listed_so_far)
         await self._finish(partition, seen, asked_at)
 
     async def _finish(
@@ -253,9 +302,8 @@ class _Reader:
 
     async def _divide_unseen(self, partition: _Partition) -> bool:
         """Divide the first partition though its first page cannot be had: by the number alone."""
-        body = plan.partition_query(
-            self.reading, self.work.client.version, partition.span, updated=self.since is not None
-        )
+        unit, updated = plan.granularity(self.reading, self.work.client), self.since is not None
+        body = plan.partition_query(self.reading, unit, partition.span, updated=updated)
         body["sort"] = {**body["sort"], "order": "descending"}
         style = replace(self.work.search(self.reading, body), proven=True)
         try:
@@ -347,13 +395,13 @@ class _Reader:
             page.total or 0,
             earliest=earliest,
             now=client.clock.likely_now(),
-            unit=plan.granularity(self.reading, client.version),
+            unit=plan.granularity(self.reading, client),
             target=plan.target(self.work.tally.expected, ABOUT, by_id),
         )
 
     def _covered(self, span: Span) -> Span:
         """What the search for a partition surely shows: what it omits of that may be gone."""
-        unit = plan.granularity(self.reading, self.work.client.version)
+        unit = plan.granularity(self.reading, self.work.client)
         return plan.covered(span, unit, self.work.timezone)
 
     async def _submit(self, filtered: Filtered, *effects: Effect) -> None:

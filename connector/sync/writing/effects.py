@@ -111,15 +111,20 @@ class Settle(Effect):
 
 @dataclass(frozen=True)
 class Postpone(Effect):
-    """What could not be read must be read again; the reasons stand by id."""
+    """What could not be read must be read again; the reasons stand by id.
+
+    ``announced`` says how new the copy must be, of those of which a search told.
+    """
 
     resource: str
     reasons: Mapping[str, str]
     now: datetime
+    announced: Mapping[str, datetime | None] = field(default_factory=dict)
 
     def apply(self, conn: sa.Connection, gone: Gone) -> int:
         for key, reason in self.reasons.items():
-            state.postpone(conn, self.resource, [key], reason, self.now)
+            announced_at = self.announced.get(key)
+            state.postpone(conn, self.resource, [key], reason, self.now, announced_at)
         return 0
 
 

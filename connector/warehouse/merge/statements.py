@@ -124,9 +124,11 @@ _MARK = "_deleted_at = %s, _changed_at = now(), _run_id = %s"
 
 
 def known(names: Names, table: Table) -> str:
-    """Id, updated_at and _read_at of living rows. Parameter: ids."""
+    """Id, updated_at, _read_at and created_at of living rows. Parameter: ids."""
+    created_at = "created_at" if table.has_column("created_at") else "NULL"
     return (
-        f"SELECT id, updated_at, _read_at FROM {names(table.name)} WHERE id = ANY(%s) AND {_ALIVE}"
+        f"SELECT id, updated_at, _read_at, {created_at} FROM {names(table.name)}"
+        f" WHERE id = ANY(%s) AND {_ALIVE}"
     )
 
 
@@ -153,9 +155,30 @@ def owned(names: Names, resource: Resource) -> str:
     return f"SELECT id FROM {names(resource.table.name)} WHERE {own} AND id = ANY(%s)"
 
 
-def alive(names: Names, resource: Resource) -> str:
-    """How many living rows a resource has."""
-    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {rows.own_living(resource)}"
+def alive(names: Names, resource: Resource, *, before: bool = False) -> str:
+    """How many living rows a resource has; created before the parameter, if one is given."""
+    condition = rows.own_living(resource) + (" AND created_at < %s" if before else "")
+    return f"SELECT count(*) FROM {names(resource.table.name)} WHERE {condition}"
+
+
+def died_since(names: Names, resource: Resource) -> str:
+    """How many rows were marked deleted since. Parameter: the time."""
+    table, own = names(resource.table.name), rows.owned(resource)
+    return f"SELECT count(*) FROM {table} WHERE {own} AND _deleted_at >= %s"
+
+
+def last_updated(names: Names, resource: Resource) -> str:
+    """When a living row last changed."""
+    return f"SELECT max(updated_at) {_own(names, resource)}"
+
+
+def updated_at(names: Names, resource: Resource) -> str:
+    """The first id of the living rows that changed then, and how many did. Parameter: when."""
+    return f"SELECT min(id), count(*) {_own(names, resource)} AND updated_at = %s"
+
+
+def _own(names: Names, resource: Resource) -> str:
+    return f"FROM {names(resource.table.name)} WHERE {rows.own_living(resource)}"
 
 
 def children_alive(names: Names, child: Table) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -12,6 +13,15 @@ from connector.resources.resource import Resource, Table
 from connector.warehouse.merge import statements
 from connector.warehouse.sql.execute import fetch, scalar, scalars
 from connector.warehouse.sql.names import Names
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a living row says of its times; ``read_at`` is when its copy was asked for."""
+
+    updated_at: datetime | None
+    read_at: datetime | None
+    created_at: datetime | None
 
 
 class Rows:
@@ -28,16 +38,29 @@ class Rows:
         """Ids of so many living rows of the table, chosen by chance, that are not among these."""
         return scalars(conn, statements.others(self.names, table), [list(ids), size])
 
-    def known(
-        self, conn: sa.Connection, table: Table, ids: Sequence[str]
-    ) -> dict[str, tuple[datetime | None, datetime | None]]:
-        """(updated_at, time of the request) of the living rows among these ids."""
+    def known(self, conn: sa.Connection, table: Table, ids: Sequence[str]) -> dict[str, Known]:
+        """The times of the living rows among these ids."""
         found = fetch(conn, statements.known(self.names, table), [list(ids)])
-        return {key: (updated_at, read_at) for key, updated_at, read_at in found}
+        return {key: Known(*times) for key, *times in found}
 
-    def alive(self, conn: sa.Connection, resource: Resource) -> int:
-        """How many living rows the resource has in its table."""
-        return int(scalar(conn, statements.alive(self.names, resource)))
+    def died_since(self, conn: sa.Connection, resource: Resource, since: datetime) -> int:
+        """How many rows of the resource were marked deleted since then."""
+        return int(scalar(conn, statements.died_since(self.names, resource), [since]))
+
+    def newest(self, conn: sa.Connection, resource: Resource) -> tuple[str, datetime, int] | None:
+        """Id and updated_at of the row that changed last, and how many did in that second."""
+        # Not in one statement: without statistics the planner may look for the last one row by row.
+        at = scalar(conn, statements.last_updated(self.names, resource))
+        if at is None:
+            return None
+        ((key, number),) = fetch(conn, statements.updated_at(self.names, resource), [at])
+        return key, at, number
+
+    def alive(self, conn: sa.Connection, resource: Resource, before: datetime | None = None) -> int:
+        """How many living rows the resource has in its table; of those created before then."""
+        if before is None:
+            return int(scalar(conn, statements.alive(self.names, resource)))
+        return int(scalar(conn, statements.alive(self.names, resource, before=True), [before]))
 
     def cut(self, conn: sa.Connection, resource: Resource) -> int:
         """How many lists of living rows Intercom embeds only a part of: a request for each."""

@@ -29,6 +29,13 @@ from connector.warehouse.state.pending_objects import (
     postpone,
     settle,
 )
+from connector.warehouse.state.refuted_facts import (
+    RefutedFact,
+    drop_old_refutations,
+    note_confirmed,
+    note_refuted,
+    refuted,
+)
 from connector.warehouse.state.runs import (
     Tally,
     failure_before,
@@ -50,6 +57,7 @@ __all__ = [
     "STALE",
     "Pending",
     "Progress",
+    "RefutedFact",
     "Span",
     "Tally",
     "Workspace",
@@ -57,6 +65,7 @@ __all__ = [
     "all_spans",
     "delay",
     "doubt",
+    "drop_old_refutations",
     "drop_partitions",
     "failure_before",
     "fence",
@@ -65,6 +74,8 @@ __all__ = [
     "forget_runs",
     "last_failures",
     "latest",
+    "note_confirmed",
+    "note_refuted",
     "pending",
     "pin",
     "pinned",
@@ -72,6 +83,7 @@ __all__ = [
     "progress",
     "progress_of",
     "record",
+    "refuted",
     "replace_partitions",
     "settle",
     "start_run",

@@ -30,6 +30,8 @@ class Progress:
     plan_mapping: str | None = None
     mapping: str | None = None
     position: str | None = None
+    control_id: str | None = None
+    control_updated_at: datetime | None = None
 
 
 def progress(conn: sa.Connection, resource: str) -> Progress:

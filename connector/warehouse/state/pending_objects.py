@@ -23,6 +23,7 @@ class Pending:
     attempts: int
     not_before: datetime
     first_seen_at: datetime
+    announced_at: datetime | None = None
 
 
 # Reasons of what is no failure (yet):
@@ -44,9 +45,17 @@ def delay(attempts: int) -> timedelta:
 
 
 def postpone(
-    conn: sa.Connection, resource: str, ids: Iterable[str], reason: str, now: datetime
+    conn: sa.Connection,
+    resource: str,
+    ids: Iterable[str],
+    reason: str,
+    now: datetime,
+    announced_at: datetime | None = None,
 ) -> None:
-    """Note that the objects must be read again, and that one more attempt has failed."""
+    """Note that the objects must be read again, and that one more attempt has failed.
+
+    A copy that is older than ``announced_at`` will not do.
+    """
     for key in sorted(set(ids)):
         new = insert(PENDING).values(
             resource=resource,
@@ -55,10 +64,15 @@ def postpone(
             attempts=1,
             not_before=now,
             first_seen_at=now,
+            announced_at=announced_at,
         )
         row = new.on_conflict_do_update(
             index_elements=["resource", "id"],
-            set_={"reason": reason, "attempts": PENDING.c.attempts + 1},
+            set_={
+                "reason": reason,
+                "attempts": PENDING.c.attempts + 1,
+                "announced_at": sa.func.greatest(PENDING.c.announced_at, new.excluded.announced_at),
+            },
         ).returning(PENDING.c.attempts)
         attempts = conn.execute(row).scalar_one()
         conn.execute(

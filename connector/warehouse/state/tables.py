@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from connector.warehouse.sql.types import INSTANT, plain
 
@@ -71,6 +71,8 @@ STATE = helper_table(
         " exclusions; null if rows were written from anything else since",
     ),
     plain("position", sa.Text(), "Page token from which a feed is read on"),
+    plain("control_id", sa.Text(), "Newest object of the last pass: the next search must show it"),
+    plain("control_updated_at", INSTANT, "updated_at of that object, as the search showed it"),
 )
 
 PARTITIONS = helper_table(
@@ -107,6 +109,7 @@ PENDING = helper_table(
     ),
     plain("not_before", INSTANT, "Not tried again before, by Intercom's clock"),
     plain("first_seen_at", INSTANT, "When it became pending, by Intercom's clock"),
+    plain("announced_at", INSTANT, "Which updated_at a search announced; null if none did"),
 )
 
 PLACEHOLDERS = helper_table(
@@ -291,6 +294,22 @@ UNLISTED = helper_table(
     key_column("id", "Intercom's id of the object"),
     sa.Column("read_at", INSTANT, nullable=False, comment="When it was last read by id"),
     sa.Column("reads", sa.Integer(), nullable=False, comment="How often, since it is unlisted"),
+)
+
+FACTS = helper_table(
+    "sync_refuted_facts",
+    "What is taken to be true of Intercom and was seen to be false in this workspace.",
+    key_column("fact", "Its name in docs/facts.md"),
+    sa.Column("detail", sa.Text(), nullable=False, comment="What was seen last, without values"),
+    sa.Column(
+        "resources",
+        ARRAY(sa.Text()),
+        nullable=False,
+        comment="Resources of which it was seen and not confirmed since",
+    ),
+    sa.Column("times", sa.BigInteger(), nullable=False, comment="How often it was seen"),
+    sa.Column("first_seen_at", INSTANT, nullable=False, comment="When a run first saw it"),
+    sa.Column("last_seen_at", INSTANT, nullable=False, comment="When a run last saw it"),
 )
 
 

@@ -1,0 +1,59 @@
+"""The control of a search: an object that is known to be there, and that the search must show.
+
+A search that leaves out what it must show looks like one in which nothing happened. So the object
+that changed last is remembered, each search for changes begins no later than with it, and where it
+is not shown it is asked for by id: unchanged there, the search cannot be trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from connector.jsontext import Head
+from connector.warehouse.state.cursors import Progress
+from connector.warehouse.values.instants import instant
+
+MOST = 50  # objects that changed in one second: more would be listed by every run
+
+
+@dataclass
+class Control:
+    """The object that changed last, as far as is known, and whether this pass has shown it."""
+
+    id: str | None = None
+    updated_at: datetime | None = None
+    shown: bool = False
+    _beside: set[str] = field(default_factory=set)  # what changed in the same second
+
+    @classmethod
+    def of(cls, progress: Progress) -> Self:
+        """The one that the last pass left."""
+        return cls(progress.control_id, progress.control_updated_at)
+
+    def since(self, bound: datetime) -> datetime:
+        """From when on to search, so that it must be shown."""
+        return min(bound, self.updated_at or bound)
+
+    def look(self, heads: Iterable[Head]) -> None:
+        """Note whether it is among these."""
+        self.shown = self.shown or any(str(head.id) == self.id for head in heads)
+
+    def learn(self, heads: Iterable[Head]) -> None:
+        """Take the one of these, or the one it is, that changed last."""
+        for head in heads:
+            at = instant(head.updated_at)
+            if at is None or type(head.id) not in (str, int):
+                continue
+            if self.updated_at is None or at > self.updated_at:
+                self.id, self.updated_at, self._beside = str(head.id), at, set()
+            elif at == self.updated_at:
+                self._beside.add(str(head.id))
+
+    def values(self) -> dict[str, Any]:
+        """What is kept of it; nothing where too many changed in its second."""
+        if len(self._beside) > MOST:
+            return {"control_id": None, "control_updated_at": None}
+        return {"control_id": self.id, "control_updated_at": self.updated_at}

@@ -1,0 +1,132 @@
+"""Are the lists that records embed what they are taken for? A sample of each run is compared.
+
+Records embed the first elements of some lists and say whether there are others. If they said so
+wrongly, links would be missing and nothing would show it. So of the records that a run reads those
+that embed most are remembered, and at its end their complete lists are asked for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.errors import IntercomError, TokenRefusedError
+from connector.intercom.client import Client
+from connector.intercom.facts import EMBEDDED_LISTS
+from connector.jsontext import decode
+from connector.resources.lists import Record, find
+from connector.resources.resource import Link, Resource, Table
+from connector.sync.fetch_by_id import read_list, read_objects
+from connector.warehouse.values.instants import instant
+
+SIZE = 20  # lists that a run asks for at most
+LONGEST = 3  # records of each submission that are looked at: the longest embed most
+
+
+@dataclass(frozen=True, order=True)
+class Embedded:
+    """A list that a record embeds, and says to be whole: the ids of its elements."""
+
+    number: int
+    link: str  # the link table that it makes
+    owner: str  # id of the record
+    ids: frozenset[str] = field(compare=False)
+
+
+class ListSample:
+    """The embedded lists of a run that hold most elements and are said to be whole."""
+
+    def __init__(self) -> None:
+        self._found: list[Embedded] = []  # a heap
+        self.miscounted = 0  # lists that count more than they hold and say that they are whole
+
+    def offer(self, table: Table, records: Sequence[Record | bytes]) -> None:
+        """Look at some of these records."""
+        if not table.has_complete_lists:
+            return
+        for text in heapq.nlargest(LONGEST, (r for r in records if isinstance(r, bytes)), key=len):
+            record = decode(text)
+            for link, elements, counted in embedded(table, record):
+                if counted > len(elements):
+                    self.miscounted += 1
+                elif type(record.get("id")) in (str, int):
+                    key = str(record["id"])
+                    self._add(Embedded(len(elements), link.table, key, frozenset(_ids(elements))))
+
+    def _add(self, one: Embedded) -> None:
+        if not one.number or one in self._found:
+            return
+        heapq.heappush(self._found, one)
+        if len(self._found) > SIZE:
+            heapq.heappop(self._found)
+
+    def take(self) -> list[Embedded]:
+        """Those that hold most; afterwards there are none."""
+        found, self._found = sorted(self._found, reverse=True), []
+        return found
+
+
+def embedded(table: Table, record: Record) -> Iterator[tuple[Link, list[Any], int]]:
+    """The lists of a record that say they have no more, and could be asked for; what they count."""
+    for link in table.links:
+        wrapper, elements = find(link.paths, record)
+        if link.complete and elements is not None and wrapper.get("has_more", False) is False:
+            counted = wrapper.get("total_count")
+            yield link, elements, counted if type(counted) is int else len(elements)
+
+
+async def compare(client: Client, resource: Resource, sample: ListSample) -> None:
+    """Ask for the complete lists of the sample; what differs twice refutes the fact."""
+    links, name = {link.table: link for link in resource.table.links}, resource.table.name
+    if sample.miscounted:
+        detail = f"{name}: lists count more than they hold, and say that they have no more"
+        client.facts.refute(EMBEDDED_LISTS, detail, resource.name, sample.miscounted)
+    for one in sample.take():
+        try:
+            if await _differs(client, resource, one, links[one.link]):
+                detail = f"{name}: a complete list of {one.link} is not what a record embeds"
+                client.facts.refute(EMBEDDED_LISTS, detail, resource.name)
+        except TokenRefusedError:
+            raise
+        except IntercomError:
+            continue  # what cannot be asked for tells nothing
+
+
+async def _differs(client: Client, resource: Resource, one: Embedded, link: Link) -> bool:
+    """Whether a record's complete list differs from what it embeds, and not because it changed.
+
+    Asked for once more, both differ again, and nothing moved updated_at in between.
+    """
+    assert link.complete
+    if _ids(await read_list(client, one.owner, link.complete)) == one.ids:
+        return False
+    before = await _read(client, resource, one.owner)
+    complete = await read_list(client, one.owner, link.complete)
+    after = await _read(client, resource, one.owner)
+    if before is None or after is None:
+        return False
+    moved = instant(before.get("updated_at")) != instant(after.get("updated_at"))
+    return not moved and not _is_like(after, resource.table, link, complete)
+
+
+async def _read(client: Client, resource: Resource, key: str) -> Mapping[str, Any] | None:
+    found = await read_objects(client, resource, [key])
+    text, _ = found.records.get(key, (None, None))
+    found_record: Mapping[str, Any] | None = None if text is None else decode(text)
+    for share in found.shares:
+        share.release()
+    return found_record
+
+
+def _is_like(record: Record, table: Table, link: Link, complete: Sequence[Any]) -> bool:
+    """Whether a list that is said to be whole holds what the complete one does."""
+    for one, elements, _ in embedded(table, record):
+        if one is link:
+            return _ids(elements) == _ids(complete)
+    return True
+
+
+def _ids(elements: Sequence[Any]) -> set[str]:
+    return {str(one.get("id")) for one in elements if isinstance(one, Mapping)}
