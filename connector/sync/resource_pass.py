@@ -294,7 +294,7 @@ class Pass:
             settles = [*settles, *(pending_key(table, one) for one in submission.records)]
         with self.client.memory.urgently():  # who holds records must not wait for room
             lists = await complete_lists(self.client, table, submission.records, known_lists)
-        self.sample.offer(table, submission.records)
+        self.sample.offer(table, submission.records, known_lists)
         submission.completed, failed = lists.lists, lists.failed
         asked_at = min(submission.read_at, default=None)
         missing = await self.contradicted(lists.missing, asked_at) if lists.missing else ()

@@ -8,7 +8,7 @@ that embed most are remembered, and at its end their complete lists are asked fo
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,17 +42,19 @@ class ListSample:
         self._found: list[Embedded] = []  # a heap
         self.miscounted = 0  # lists that count more than they hold and say that they are whole
 
-    def offer(self, table: Table, records: Sequence[Record | bytes]) -> None:
-        """Look at some of these records."""
+    def offer(
+        self, table: Table, records: Sequence[Record | bytes], known: Collection[str]
+    ) -> None:
+        """Look at some of these records, but not at those that are known as they are."""
         if not table.has_complete_lists:
             return
         for text in heapq.nlargest(LONGEST, (r for r in records if isinstance(r, bytes)), key=len):
             record = decode(text)
+            key = str(record.get("id"))
             for link, elements, counted in embedded(table, record):
                 if counted > len(elements):
                     self.miscounted += 1
-                elif type(record.get("id")) in (str, int):
-                    key = str(record["id"])
+                elif key not in known:
                     self._add(Embedded(len(elements), link.table, key, frozenset(_ids(elements))))
 
     def _add(self, one: Embedded) -> None:

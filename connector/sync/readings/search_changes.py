@@ -128,11 +128,11 @@ async def _until(source: AsyncGenerator[Page, None], order: _Watch) -> AsyncGene
 async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
     filtered = await work.filter_unchanged(await work.wanted(batch))
     listed = announced(filtered.pages)
-    if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
-        listed = {key: stamp for key, stamp in listed.items() if filtered.digests.get(key) is None}
     loader, table = work.writer.loader, work.resource.table
     known = await work.writer.do(lambda conn: loader.known(conn, table, list(listed)))
     _look(work, filtered.pages, known)
+    if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
+        listed = {key: stamp for key, stamp in listed.items() if filtered.digests.get(key) is None}
     changed = {
         key: stamp
         for key, stamp in listed.items()
