@@ -24,6 +24,7 @@ from connector.sync.readings.holes import keep, read_around
 from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.prefetch import prefetch
 from connector.sync.writing.writer import INDEX_LAG
+from connector.warehouse import state
 from connector.warehouse.merge.stored_rows import Known
 from connector.warehouse.values.instants import instant
 
@@ -130,7 +131,7 @@ async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
     listed = announced(filtered.pages)
     loader, table = work.writer.loader, work.resource.table
     known = await work.writer.do(lambda conn: loader.known(conn, table, list(listed)))
-    _look(work, filtered.pages, known)
+    await _look(work, filtered.pages, known)
     if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
         listed = {key: stamp for key, stamp in listed.items() if filtered.digests.get(key) is None}
     changed = {
@@ -147,7 +148,7 @@ async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
         await work.submit_pages(filtered.pages, digests=filtered.digests, known_lists=known_lists)
 
 
-def _look(work: Pass, pages: Sequence[Page], known: Mapping[str, Known]) -> None:
+async def _look(work: Pass, pages: Sequence[Page], known: Mapping[str, Known]) -> None:
     """Notice what came too late for the pass before, and what was created at another time."""
     cursor, late, moved = work.progress.cursor, list[timedelta](), 0
     if cursor and cursor > work.began_at():
@@ -162,10 +163,15 @@ def _look(work: Pass, pages: Sequence[Page], known: Mapping[str, Known]) -> None
     if moved:
         detail = f"{work.resource.name}: it is another one than before"
         work.refute(facts.CREATED_AT_FIXED, detail, moved)
-    if late:
+    if late and not await _has_pending(work):  # what a list could not show comes late
         seconds = max(late).total_seconds() + INDEX_LAG.total_seconds()
         detail = f"{work.resource.name}: a change came {seconds:.0f} seconds after it was made"
         work.refute(facts.INDEX_LAG, detail, len(late))
+
+
+async def _has_pending(work: Pass) -> bool:
+    names, kept = {*work.readers, work.resource.name}, await work.writer.do(state.pending)
+    return any(one.resource in names for one in kept)
 
 
 def _is_known(announced: datetime | None, stored: Known | None, lookback: timedelta) -> bool:
