@@ -20,9 +20,9 @@ Made from `connector/intercom/facts.py` by `python -m connector.commands.facts >
 
 Nobody but you can ask your workspace, and Intercom changes. Each fact below is one that code rests
 on. Where a run sees that one is false it takes the slow and certain way, names the fact on stderr
-and in `--json` (`facts`), and ends with exit code 1 the first time; later runs that see it again
-say so as a warning, for it is on record in `sync_refuted_facts` until no run has seen it for 30
-days. `status` and `check` name what is on record.
+and in `--json` (`facts`), and ends with exit code 1 the first time. It is on record then, in
+`sync_refuted_facts`, until no run has seen it for 30 days: `status` and `check` name it, later runs
+with `-v` only. Where rows stay out, runs go on ending 1 until the fact is found to be true again.
 
 `intercom-warehouse check --facts` asks your workspace for each of them, with at most
 {MOST_REQUESTS} requests that only read. Its report (`--json`) holds shapes and counts and no value

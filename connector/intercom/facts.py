@@ -84,11 +84,11 @@ SEARCH_COUNTS = Fact(
     "total_count is how many records a search shows, and its pages leave out none of them.",
     "Guide to pagination",
     Surety.DOCUMENTED,
-    ("sync/readings/search_full.py",),
-    "After a full pass the living rows are counted against total_count: three fewer, and one in a"
-    " hundred, contradict it.",
-    "The edges of all partitions are read again; what is still missing then is said, and nobody"
-    " can say which records those are.",
+    ("sync/readings/search_full.py", "sync/readings/members.py"),
+    "What a full pass lists, and the living rows after it, are counted against total_count, and so"
+    " are the members of each segment: three fewer, and one in a hundred, contradict it.",
+    "The edges of all partitions are read again, and the segment. What is missing then is said, and"
+    " nobody can say which records those are; the segment is pending.",
     leaves_rows_out=True,
 )
 EMBEDDED_LISTS = Fact(

@@ -13,6 +13,7 @@ from typing import Any
 
 from connector.errors import IntercomError, MergedError, NotFoundError, TokenRefusedError
 from connector.intercom import facts
+from connector.intercom.budget import Spent
 from connector.intercom.client import Client
 from connector.intercom.facts import FACTS, Fact
 from connector.intercom.paging.search import compare
@@ -57,7 +58,7 @@ class Asker:
     """Sends the reading requests of the probes, at most so many."""
 
     client: Client
-    left: int = MOST_REQUESTS
+    spent: Spent
     headers: dict[str, str] = field(default_factory=dict)
     _kept: dict[str, Any] = field(default_factory=dict)
 
@@ -66,9 +67,8 @@ class Asker:
         return decode((await self.reply(method, path, **more)).body)
 
     async def reply(self, method: str, path: str, **more: Any) -> Reply:
-        if not self.left:
+        if self.spent.requests >= MOST_REQUESTS:
             raise _SpentError
-        self.left -= 1
         reply = await self.client.request(method, path, retry=ONCE, **more)
         self.headers.update(reply.headers)
         return reply
@@ -122,19 +122,25 @@ NOTHING: Told = (NOT_SEEN, "the workspace has nothing that could show it")
 
 async def probe(client: Client) -> tuple[list[Verdict], int]:
     """A verdict on each fact, and the number of requests. TokenRefusedError if the token is."""
-    asker, verdicts = Asker(client), []
-    for fact in FACTS:
-        asked = PROBES.get(fact.id)
-        try:
-            told = await asked(asker) if asked else (NOT_SEEN, "reading requests cannot show it")
-        except TokenRefusedError:
-            raise
-        except IntercomError as error:
-            told = (NOT_SEEN, f"it could not be asked for: {error.status or type(error).__name__}")
-        except _SpentError:
-            told = (NOT_SEEN, f"{MOST_REQUESTS} requests were sent")
-        verdicts.append(Verdict(fact, *told))
-    return verdicts, MOST_REQUESTS - asker.left
+    with client.budget.spending() as spent:
+        asker = Asker(client, spent)
+        verdicts = [Verdict(fact, *await _ask(asker, fact)) for fact in FACTS]
+    return verdicts, spent.requests
+
+
+async def _ask(asker: Asker, fact: Fact) -> Told:
+    if fact.id not in PROBES:
+        return NOT_SEEN, "reading requests cannot show it"
+    try:
+        return await PROBES[fact.id](asker)
+    except TokenRefusedError:
+        raise
+    except IntercomError as error:
+        return NOT_SEEN, f"it could not be asked for: {error.status or type(error).__name__}"
+    except _SpentError:
+        return NOT_SEEN, f"{MOST_REQUESTS} requests were sent"
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return NOT_SEEN, "a reply has another shape than is known"
 
 
 # -- searches --------------------------------------------------------------------------------

@@ -44,8 +44,8 @@ from connector.warehouse.state.partitions import Span
 from connector.warehouse.state.runs import Tally
 from connector.warehouse.values.instants import instant
 
-BATCH_RECORDS = 750  # five pages: what one transaction takes
-BATCH_BYTES = 4 << 20  # what one transaction takes, however few records that are
+BATCH_RECORDS = 750  # five pages: what one submission takes
+BATCH_BYTES = 4 << 20  # what one submission takes, however few records that are
 BATCH_OBJECTS = 75  # whole conversations can be large
 TOO_FAR = timedelta(days=1)  # before now, where a cursor lies in the future
 

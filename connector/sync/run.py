@@ -100,7 +100,7 @@ async def _run(
         steps = Steps(client, writer, options, outcome)
         passes = Passes(steps, reporter, workspace.timezone, client.clock.likely_now())
         await work(_Run(client, writer, options, reporter, outcome, steps, passes))
-        outcome.refuted = await refutations.keep(client, writer)
+        outcome.refuted = await refutations.keep(client, writer, outcome.resources)
         status = "failed" if outcome.exit_code else "succeeded"
         await writer.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
     except BaseException as error:

@@ -48,7 +48,8 @@ class Deletion:
 class Changes:
     """The rows that were inserted, updated, deleted or erased, by table.
 
-    A row whose links or children changed is updated with them. Placeholders are no content, and in
+    A row whose links or children changed is updated with them. ``deleted`` also names what was told
+    to be gone and had no living row. Placeholders are no content, and in
     none of these. Keys of children are there where a follower asks for them.
     """
 

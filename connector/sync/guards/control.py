@@ -52,6 +52,11 @@ class Control:
             elif at == self.updated_at:
                 self._beside.add(str(head.id))
 
+    def drop(self, id: str | None) -> None:
+        """This one will not do, if it still is the one."""
+        if self.id == id:
+            self.id, self.updated_at, self._beside = None, None, set()
+
     def values(self) -> dict[str, Any]:
         """What is kept of it; nothing where too many changed in its second."""
         if len(self._beside) > MOST:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -22,21 +22,22 @@ from connector.warehouse.state import RefutedFact
 logger = logging.getLogger(__name__)
 
 
-async def keep(client: Client, writer: Writer) -> list[Refutation]:
+async def keep(client: Client, writer: Writer, read: Collection[str]) -> list[Refutation]:
     """Say and record what this run saw to be false; returns it, by name.
 
     What no earlier run has seen makes full passes due where the fact says so. What earlier runs
-    saw and leaves rows out is still so until it is confirmed.
+    saw of the resources ``read``, and leaves rows out, is still so until it is confirmed.
     """
     seen, now = client.facts.seen, client.clock.safe_now()
     kept = await writer.do(lambda conn: _record(conn, client.facts, now))
     for row in kept:
         fact = BY_ID.get(row.fact)
-        if fact and fact.leaves_rows_out and fact.id not in seen:
+        stands = fact and fact.leaves_rows_out and not set(row.resources).isdisjoint(read)
+        if fact and stands and fact.id not in seen:
             seen[fact.id] = Refutation(fact, row.detail, is_news=False)
     found = sorted(seen.values(), key=lambda one: one.fact.id)
     for one in found:
-        level = logging.ERROR if one.is_failure else logging.WARNING
+        level = logging.ERROR if one.is_failure else logging.INFO
         logger.log(level, "not true of this workspace: %s", one)
     return found
 

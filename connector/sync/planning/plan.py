@@ -25,6 +25,7 @@ INTERCOM_BEGAN = datetime(2011, 8, 1, tzinfo=UTC)
 PARTITION_RECORDS = 1_500  # ten pages
 LEAST_RECORDS = 450
 PARTITION_OBJECTS = 300  # where each record costs a request of its own
+MIDNIGHT = timedelta(minutes=15)  # around it contacts are known to be missing from searches
 MOST_PARTS = 200  # partitions made of one at a time; uneven ones are cut again
 
 
@@ -127,6 +128,23 @@ def divide(
     return [Span(a, b) for a, b in itertools.pairwise(bounds)]
 
 
+def is_near_midnight(at: datetime, timezone: str | None) -> bool:
+    """Whether searches by the day are known to miss, for a day, what changed then."""
+    return any(
+        at.astimezone(zone).date() != (at + step).astimezone(zone).date()
+        for zone in (UTC, _zone(timezone) or UTC)
+        for step in (MIDNIGHT, -MIDNIGHT)
+    )
+
+
+def _zone(timezone: str | None) -> ZoneInfo | None:
+    """The timezone of that IANA name; None where there is none or it is not known."""
+    try:
+        return ZoneInfo(timezone) if timezone else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
 def covered(span: Span, unit: search.Granularity, timezone: str | None) -> Span:
     """The records that the search for a partition surely shows, by their created_at.
 
@@ -134,11 +152,8 @@ def covered(span: Span, unit: search.Granularity, timezone: str | None) -> Span:
     partitions of a plan then still tile. Where the timezone is not known the partition itself is
     returned, and a few records near its end are asked for by id in vain.
     """
-    if unit == "second" or timezone is None:
-        return span
-    try:
-        zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    zone = _zone(timezone)
+    if unit == "second" or zone is None:
         return span
 
     def midnight(bound: datetime) -> datetime:

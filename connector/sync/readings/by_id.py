@@ -68,7 +68,6 @@ async def submit_found(
     ]
     submission = of_found(work, found)
     submission.digests |= {key: digests.get(key) for key in found.records if key not in stale}
-    _look_at_merges(work, found)
     doubted = await _doubted(work, found, contradicted)
     settled = [key for key in found.ids() if key not in doubted and key not in stale]
     reasons = dict.fromkeys(sorted(stale), state.STALE)
@@ -97,6 +96,7 @@ async def _doubted(work: Pass, found: Found, contradicted: Contradicted) -> Coll
 
 async def _answers(work: Pass, found: Found, doubted: Collection[str]) -> NoteAnswers:
     """What is gone, and what lives; of what came in archived whether it lived here before."""
+    _look_at_merges(work, found)
     loader, table = work.writer.loader, work.resource.table
     lived = set[str]()
     if found.archived:
@@ -123,6 +123,7 @@ async def submit_answers(work: Pass, found: Found, *effects: Effect) -> list[str
     """
     alive = _alive(found)
     submission = of_found(work, found, alive)
+    _look_at_merges(work, found)
     reasons = {key: str(error) for key, error in found.failed.items()}
     submission.effects = (
         NoteAnswers(work.resource, work.now(), alive, found.gone, found.archived),

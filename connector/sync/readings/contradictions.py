@@ -45,17 +45,21 @@ async def asked_again(work: Pass, ids: Sequence[str]) -> Collection[str]:
 async def _shown(work: Pass, reading: Search, ids: Sequence[str]) -> set[str]:
     loader, table = work.writer.loader, work.resource.table
     witnesses = set(await work.writer.do(lambda conn: loader.others(conn, table, ids, WITNESSES)))
-    wanted = search.compare("id", "IN", [*ids, *sorted(witnesses)])
-    body = {
-        "query": {"operator": "AND", "value": [wanted]},
-        "sort": {"field": "created_at", "order": "ascending"},
-    }
     try:
-        async with aclosing(pages(work.client, work.search(reading, body))) as listed:
-            shown = {str(head.id) async for page in listed for head in page.heads}
+        shown = await search_ids(work, reading, [*ids, *sorted(witnesses)])
     except TokenRefusedError:
         raise
     except IntercomError:
         return set(ids)
     # Where nothing else lives nobody can vouch for the answer; then the fuse must do.
     return shown & set(ids) if shown & witnesses or not witnesses else set(ids)
+
+
+async def search_ids(work: Pass, reading: Search, ids: Sequence[str]) -> set[str]:
+    """Those of the objects that a search for their ids shows; raises what the client raises."""
+    body = {
+        "query": {"operator": "AND", "value": [search.compare("id", "IN", list(ids))]},
+        "sort": {"field": "created_at", "order": "ascending"},
+    }
+    async with aclosing(pages(work.client, work.search(reading, body))) as listed:
+        return {str(head.id) async for page in listed for head in page.heads}

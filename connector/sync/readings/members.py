@@ -25,6 +25,7 @@ from connector.intercom.paging.styles import (
 )
 from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
 from connector.resources.readings import Members
+from connector.sync.guards.counting import leaves_out
 from connector.sync.planning import plan
 from connector.sync.readings.in_turn import began_at_of, holding
 from connector.sync.resource_pass import Pass
@@ -34,6 +35,7 @@ from connector.sync.writing.effects import Effect, NoteRead, Postpone
 from connector.warehouse import state
 from connector.warehouse.state import reads
 
+FEWER = "a search shows fewer members than it counts"
 GROUPS_AT_ONCE = 4  # the ids of all their members are held
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
 AGAIN = timedelta(hours=20)  # else a night must lie between
@@ -69,6 +71,7 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
                 break
     if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
         raise failed[0]  # for each of many, or not permitted at all: no matter of the groups
+    work.client.facts.confirm(SEARCH_COUNTS, name)  # unless one of them showed less
     await work.writer.commit(work.succeeded(began_at, full=full))
 
 
@@ -88,6 +91,9 @@ async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomEr
             raise
         await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
         return [error]
+
+    if members.reason == FEWER:
+        work.refute(SEARCH_COUNTS, f"{name}: {members.missing} are counted and not listed")
 
     def record(some: Sequence[str | None]) -> Mapping[str, Any]:
         return holding(key, reading.within, [{"id": one} for one in some])
@@ -146,10 +152,9 @@ async def _members(client: Client, reading: Members, key: str) -> _Members:
             async with aclosing(prefetch(pages(client, style), 2)) as listed:
                 async for page in listed:
                     found.add(page)
-            if not found.short:
+            if not leaves_out(found.short, found.counted):
                 return found
-        client.facts.refute(SEARCH_COUNTS, f"{found.short} members of a group are not listed")
-        found.missing, found.reason = found.short, "a search shows fewer members than it counts"
+        found.missing, found.reason = found.short, FEWER
     except SpoiltPageError:
         unit = plan.granularity(reading, client)
         around, found = Around(client, style, [wanted], unit), _Members()

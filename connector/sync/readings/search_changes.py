@@ -8,7 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connector.errors import CursorRefusedError, SpoiltPageError
+from connector.errors import (
+    CursorRefusedError,
+    IntercomError,
+    SpoiltPageError,
+    TokenRefusedError,
+)
 from connector.intercom import facts
 from connector.intercom.paging.search import TimeRange
 from connector.intercom.paging.search_holes import Hole
@@ -50,8 +55,8 @@ async def changes(work: Pass, reading: Search) -> None:
 async def _judge(work: Pass, reading: Search, bound: datetime, control: Control) -> list[Hole]:
     """What follows if the control was not shown: it is gone, or the search cannot be trusted."""
     unit = plan.granularity(reading, work.client)
-    if not await _leaves_out(work, control):
-        await work.choose_control()
+    if not await _leaves_out(work, reading, control):
+        work.control.drop(control.id)
         return []
     detail = f"{work.resource.name}: what changed last is not shown, and is unchanged"
     work.refute(_RELIED_ON[unit], detail)
@@ -77,7 +82,7 @@ async def _read_since(work: Pass, reading: Search, bound: datetime, control: Con
     return []
 
 
-async def _leaves_out(work: Pass, control: Control) -> bool:
+async def _leaves_out(work: Pass, reading: Search, control: Control) -> bool:
     """Whether the control, which was not shown, is there and changed before the index may lag."""
     before = work.began_at() - INDEX_LAG
     if control.id is None or control.updated_at is None or control.updated_at >= before:
@@ -87,7 +92,15 @@ async def _leaves_out(work: Pass, control: Control) -> bool:
     if text is None or found.archived or not work.owns(text):
         return False  # it is gone, or another resource's now
     updated_at = instant(head(text).updated_at)
-    return updated_at is not None and updated_at < before
+    if updated_at is None or updated_at >= before:
+        return False
+    # What no search lists, as a message that nobody answered, is no matter of times.
+    try:
+        return control.id in await contradictions.search_ids(work, reading, [control.id])
+    except TokenRefusedError:
+        raise
+    except IntercomError:
+        return False  # nobody can tell
 
 
 async def _read_around(work: Pass, reading: Search, bound: datetime) -> list[Hole]:
@@ -131,7 +144,7 @@ async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
     listed = announced(filtered.pages)
     loader, table = work.writer.loader, work.resource.table
     known = await work.writer.do(lambda conn: loader.known(conn, table, list(listed)))
-    await _look(work, filtered.pages, known)
+    await _look(work, reading, filtered.pages, known)
     if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
         listed = {key: stamp for key, stamp in listed.items() if filtered.digests.get(key) is None}
     changed = {
@@ -148,25 +161,41 @@ async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
         await work.submit_pages(filtered.pages, digests=filtered.digests, known_lists=known_lists)
 
 
-async def _look(work: Pass, pages: Sequence[Page], known: Mapping[str, Known]) -> None:
+async def _look(
+    work: Pass, reading: Search, pages: Sequence[Page], known: Mapping[str, Known]
+) -> None:
     """Notice what came too late for the pass before, and what was created at another time."""
-    cursor, late, moved = work.progress.cursor, list[timedelta](), 0
-    if cursor and cursor > work.began_at():
-        cursor = None  # it lay in the future, and changes before it were not asked for
+    late, moved = list[datetime](), 0
     for one in (one for page in pages for one in page.heads):
-        stored, updated_at = known.get(str(one.id)), instant(one.updated_at)
+        stored = known.get(str(one.id))
         if stored is None:
             continue
         moved += stored.created_at is not None and instant(one.created_at) != stored.created_at
-        if stored.updated_at and updated_at and cursor and stored.updated_at < updated_at < cursor:
-            late.append(cursor - updated_at)
+        updated_at = instant(one.updated_at)
+        if updated_at and _is_late(work, reading, updated_at, stored):
+            late.append(updated_at)
     if moved:
         detail = f"{work.resource.name}: it is another one than before"
         work.refute(facts.CREATED_AT_FIXED, detail, moved)
     if late and not await _has_pending(work):  # what a list could not show comes late
-        seconds = max(late).total_seconds() + INDEX_LAG.total_seconds()
-        detail = f"{work.resource.name}: a change came {seconds:.0f} seconds after it was made"
+        assert work.progress.cursor
+        lag = work.progress.cursor - min(late) + INDEX_LAG
+        detail = f"{work.resource.name}: a change came {lag.total_seconds():.0f} seconds late"
         work.refute(facts.INDEX_LAG, detail, len(late))
+
+
+def _is_late(work: Pass, reading: Search, updated_at: datetime, stored: Known) -> bool:
+    """Whether a change that was not known should have been shown to the pass before.
+
+    A cursor that lay in the future asked for nothing; by the day what changed about midnight is
+    known to be missing for a while.
+    """
+    cursor, before = work.progress.cursor, stored.updated_at
+    if cursor is None or before is None or cursor > work.began_at():
+        return False
+    by_day = plan.granularity(reading, work.client) == "day"
+    excused = by_day and plan.is_near_midnight(updated_at, work.timezone)
+    return before < updated_at < cursor and not excused
 
 
 async def _has_pending(work: Pass) -> bool:

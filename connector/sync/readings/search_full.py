@@ -30,6 +30,7 @@ from connector.intercom.paging.search_holes import Hole
 from connector.intercom.paging.styles import Page, pages
 from connector.resources.readings import Search
 from connector.sync.filter_unchanged import Filtered
+from connector.sync.guards.counting import LOST, leaves_out
 from connector.sync.planning import plan
 from connector.sync.readings.ask_omitted import ask
 from connector.sync.readings.by_id import read_by_id
@@ -55,7 +56,6 @@ RESERVED = 16  # so many more for partitions whose pages come one after the othe
 OBJECTS_AT_ONCE = 4  # partitions whose objects are read by id; each holds up to 175 of them
 LARGE = 20_000  # records: from here on a first load goes without foreign keys
 CURSOR_RESTARTS = 3
-LOST = 3  # records that show up between two ranges, or never: fewer may just have moved
 FAILURES = 5  # partitions in a row: then it is no matter of partitions
 
 
@@ -99,7 +99,7 @@ async def _read_what_is_lacking(work: Pass, reading: Search, reader: _Reader) ->
         if short:
             logger.warning("%s: search counts more than it lists", name)
     left_out = max(short - await _lately_dead(work) if short else 0, reader.short)
-    if left_out >= max(LOST, max(total, work.tally.expected or 0) / 100):
+    if leaves_out(left_out, max(total, work.tally.expected or 0)):
         work.refute(SEARCH_COUNTS, f"{left_out} of {name} are counted and not listed")
     else:
         work.client.facts.confirm(SEARCH_COUNTS, name)

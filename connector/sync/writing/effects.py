@@ -7,6 +7,7 @@ gone: of rows it writes only deletions and merges.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,15 +24,15 @@ from connector.warehouse.state import candidates, reads
 from connector.warehouse.state.partitions import Span
 
 
-class Effect:
+class Effect(ABC):
     """A change of state that commits with what justifies it."""
 
+    @abstractmethod
     def apply(self, conn: sa.Connection, gone: Gone) -> int:
         """Make the change; returns how many rows that marked deleted."""
-        raise NotImplementedError
 
     def without(self, refused: Collection[str]) -> Effect:
-        """What of it holds though Postgres refused the rows of these."""
+        """The effect as it holds when Postgres refused the rows with these pending keys."""
         return self
 
 
@@ -42,7 +43,8 @@ class Effect:
 class Advance(Effect):
     """The resource is as far as these values say; ``ends_plan``: its partitions are all read.
 
-    ``past_rows``: what lies before is not read again, so no row of it may be missing.
+    ``past_rows``: what lies before is not read again, so no row of it may be missing. That is so of
+    feeds, which have no plan to end.
     """
 
     resource: str

@@ -21,7 +21,7 @@ LONGEST_KEY = 500  # characters of a key that is no id of Intercom's
 class Submission:
     """Records of one table that are handed over at once, decoded or as JSON text.
 
-    Many may be committed in several transactions, ``effects`` always with the last of them. What
+    Too many for one transaction are cut; ``effects`` commit with the last of them. What
     is written is counted into ``tally``. Under the name of ``resource`` a record is pending that
     Postgres refuses. ``by_id``: each was read alone.
     ``completed`` holds complete lists read beside a record, by (its place, link table).

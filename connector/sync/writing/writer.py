@@ -1,8 +1,9 @@
 """Commits for one run: submissions in, transactions out; never asks Intercom.
 
-Submissions that wait at the same time are one transaction. One thread encodes and one writes, so
-that reading goes on meanwhile; a transaction once begun is finished, also when the run is
-interrupted. Every transaction first makes sure that the run is still the one.
+Submissions that wait at the same time are one transaction. One thread encodes (or waits for the
+subprocess that does) and one writes, so that reading goes on meanwhile; a transaction once begun is
+finished, also when the run is interrupted. Every transaction first makes sure that the run is still
+the one.
 """
 
 from __future__ import annotations
@@ -282,7 +283,7 @@ class Writer:
             raise
 
     def close(self) -> None:
-        """Wait for the last transaction."""
+        """End both threads and the encoder subprocess, after their last work."""
         self._encoder.shutdown(wait=True)
         self._encoding.close()
         self._thread.shutdown(wait=True)

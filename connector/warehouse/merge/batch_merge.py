@@ -18,10 +18,9 @@ import sqlalchemy as sa
 from connector.resources.resource import Child, Link, Table
 from connector.warehouse.changes import Changes, Deletion, Keys
 from connector.warehouse.encode.batch import Batch
-from connector.warehouse.merge import diff as surveying
-from connector.warehouse.merge import statements, write
+from connector.warehouse.merge import diff, statements, write
 from connector.warehouse.merge.content import Family
-from connector.warehouse.merge.diff import Found, Survey
+from connector.warehouse.merge.diff import Diff, Found
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.privacy import erasure
 from connector.warehouse.sql import staging
@@ -50,8 +49,8 @@ class Stages:
                 del self._used[other.name]
 
 
-class Transfer:
-    """The steps of one batch, in their order: ``stage``, ``survey``, ``merge``."""
+class BatchMerge:
+    """The steps of one batch, in their order: ``stage``, ``diff``, ``merge``."""
 
     def __init__(
         self,
@@ -69,7 +68,7 @@ class Transfer:
         self.named = named  # keys of children are asked for too
         self.held: dict[str, Sequence[str]] = {}
 
-    def stage(self, by_id: bool, lag: timedelta) -> Transfer:
+    def stage(self, by_id: bool, lag: timedelta) -> BatchMerge:
         """Put the batch into its stages, and take out of them what is about forgotten contacts."""
         self.stages.make(self.conn, self.batch.table)
         filled = {name: staged for name, staged in self.batch.staged.items() if staged.rows}
@@ -81,7 +80,7 @@ class Transfer:
 
     # -- what would change -------------------------------------------------------------------
 
-    def survey(self, by_id: bool, lag: timedelta, run_id: int) -> tuple[Survey, list[str]]:
+    def diff(self, by_id: bool, lag: timedelta, run_id: int) -> tuple[Diff, list[str]]:
         """What the batch would change, and the keys of copies older than what is stored.
 
         Those, their links and their children are staged no more; what else their records tell of
@@ -89,18 +88,18 @@ class Transfer:
         """
         table = self.batch.table
         found = self._found(by_id, lag, run_id)
-        refused = found.get((table.name, "refused"))
-        if not refused:
+        outdated = found.get((table.name, "outdated"))
+        if not outdated:
             return found, []
-        execute(self.conn, write.drop_places(table), {"places": refused.places})
-        self._drop_staged(table, refused.ids)
-        return self._found(by_id, lag, run_id), refused.ids
+        execute(self.conn, write.drop_places(table), {"places": outdated.places})
+        self._drop_staged(table, outdated.ids)
+        return self._found(by_id, lag, run_id), outdated.ids
 
-    def _found(self, by_id: bool, lag: timedelta, run_id: int) -> Survey:
-        query = surveying.survey(self.names, self.batch.table, surveying.outline(self.batch))
+    def _found(self, by_id: bool, lag: timedelta, run_id: int) -> Diff:
+        query = diff.diff(self.names, self.batch.table, diff.outline(self.batch))
         values = self._asked(by_id, lag, run_id) | {"named": self.named}
         found = fetch(self.conn, query, values)
-        return {(name, fate): Found(*rest) for name, fate, *rest in found}
+        return {(name, outcome): Found(*rest) for name, outcome, *rest in found}
 
     def _drop_staged(self, table: Table, owners: Sequence[str]) -> None:
         for link in table.links:
@@ -114,7 +113,7 @@ class Transfer:
 
     def differences(self) -> dict[str, list[str]]:
         """For each record the columns in which its stored row differs, [] where none does."""
-        query = surveying.differences(self.names, self.batch.table, surveying.outline(self.batch))
+        query = diff.differences(self.names, self.batch.table, diff.outline(self.batch))
         return dict(fetch(self.conn, query, self._asked(True, timedelta(0), run_id=None)))
 
     def _asked(self, by_id: bool, lag: timedelta, run_id: int | None) -> dict[str, Any]:
@@ -124,12 +123,12 @@ class Transfer:
 
     # -- writing it --------------------------------------------------------------------------
 
-    def merge(self, found: Survey, run_id: int) -> Changes:
-        """Write what the survey found; what that changed."""
+    def merge(self, found: Diff, run_id: int) -> Changes:
+        """Write what the diff found; what that changed."""
         changes = Changes(run_id)
-        for (name, fate), rows in found.items():
-            if fate in ("new", "changed") and not self._is_link(name):
-                kind = changes.inserted if fate == "new" else changes.updated
+        for (name, outcome), rows in found.items():
+            if outcome in ("new", "changed") and not self._is_link(name):
+                kind = changes.inserted if outcome == "new" else changes.updated
                 kind[name] = Keys(rows.number, rows.ids)
         if found:
             self._placeholders(run_id)
@@ -147,7 +146,7 @@ class Transfer:
             execute(self.conn, query, {"run_id": run_id})
 
     def _merge(
-        self, table: Table, found: Survey, changes: Changes, parent: Family | None = None
+        self, table: Table, found: Diff, changes: Changes, parent: Family | None = None
     ) -> None:
         """Links and children first, then the rows, some of whose columns count them."""
         for link in table.links:
@@ -177,7 +176,7 @@ class Transfer:
         self.fuse.note(name, gone)
         return False
 
-    def _merge_rows(self, table: Table, found: Survey, run_id: int, parent: Family | None) -> None:
+    def _merge_rows(self, table: Table, found: Diff, run_id: int, parent: Family | None) -> None:
         staged = self.batch.staged[table.name]
         absence = (staged.absent, staged.partial)
         if new := found.get((table.name, "new")):
@@ -188,7 +187,7 @@ class Transfer:
             query = write.replace_rows(self.names, table, absence, parent)
             execute(self.conn, query, {"places": changed.places, "run_id": run_id})
 
-    def _merge_links(self, owner: Table, link: Link, found: Survey) -> None:
+    def _merge_links(self, owner: Table, link: Link, found: Diff) -> None:
         if omitted := found.get((link.table, "omitted")):
             query = write.remove_links(self.names, owner, link)
             execute(self.conn, query, [omitted.ids])
@@ -202,7 +201,7 @@ class Transfer:
             execute(self.conn, write.add_links(self.names, link, every=every), values)
 
 
-def number(found: Survey, table: Table, fate: str) -> int:
-    """How many rows of the table have this fate."""
-    rows = found.get((table.name, fate))
+def number(found: Diff, table: Table, outcome: str) -> int:
+    """How many rows of the table have this outcome."""
+    rows = found.get((table.name, outcome))
     return rows.number if rows else 0

@@ -68,13 +68,13 @@ def is_beside(table: Table, absent: frozenset[str]) -> bool:
     return table.has_updated_at and "updated_at" in absent
 
 
-def refused(table: Table, absent: frozenset[str]) -> str:
+def outdated(table: Table, absent: frozenset[str]) -> str:
     """The staged copy may not replace the stored one. Parameters: by_id, lag, run_id.
 
     A copy may if its (updated_at, time of the request) is not older: silent changes do not move
     updated_at. What another run wrote was asked for before this one began, whatever clocks say.
     What is no copy but a list read beside the object has no age of its own: times within one run
-    are known to a second or so, and the list would be refused for good. A deleted row comes back
+    are known to a second or so, and the list would be outdated for good. A deleted row comes back
     by a read by id, or by a list that was asked for late enough. Of two objects under one key the
     later list decides, and of one list the one that is in use.
     """

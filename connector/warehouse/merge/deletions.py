@@ -1,4 +1,4 @@
-"""Decides which deletion candidates of a table are marked deleted: the one place that does.
+"""Decides which deletion candidates of a table are marked deleted: for these the one place.
 
 What confirms that an object is deleted, and what does not:
 

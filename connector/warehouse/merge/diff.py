@@ -21,7 +21,7 @@ from connector.warehouse.merge.content import (
     contents,
     key_of,
     link_differs,
-    refused,
+    outdated,
     same,
 )
 from connector.warehouse.sql.names import Names, literal, quote
@@ -33,7 +33,7 @@ Outline = tuple[tuple[str, Absence], ...]  # of each table with staged rows, wha
 
 @dataclass(frozen=True)
 class Found:
-    """Staged rows of one fate: how many, where in their stage, and their owners' ids or own."""
+    """Staged rows of one outcome: how many, where in their stage, and their owners' ids or own."""
 
     number: int
     places: str | None  # tid[] as text
@@ -41,7 +41,7 @@ class Found:
 
 
 BELOW = "links or children"  # what differences call what differs there
-Survey = Mapping[tuple[str, str], Found]  # by table and fate: new, changed, refused or omitted
+Diff = Mapping[tuple[str, str], Found]  # by table and outcome: new, changed, outdated or omitted
 
 
 def outline(batch: Batch) -> Outline:
@@ -50,12 +50,12 @@ def outline(batch: Batch) -> Outline:
 
 
 @lru_cache(maxsize=256)  # payloads vary in what they leave out
-def survey(names: Names, table: Table, staged: Outline) -> str:
-    """The fates of what is staged: name, fate, number, places, ids.
+def diff(names: Names, table: Table, staged: Outline) -> str:
+    """The outcomes of what is staged: name, outcome, number, places, ids.
 
-    Parameters: by_id, lag, run_id, signed; named, for ids of all children too. Of refused rows come
-    their ids, of links and children that are omitted those of their owners. What belongs to rows
-    that are new themselves, and so all new, is not looked at.
+    Parameters: by_id, lag, run_id, signed; named, for ids of all children too. Of outdated rows
+    come their ids, of links and children that are omitted those of their owners. What belongs to
+    rows that are new themselves, and so all new, is not looked at.
     """
     made = dict(_results(names, table, dict(staged)))
     results = ",\n".join(f"{quote(name)} AS MATERIALIZED ({query})" for name, query in made.items())
@@ -104,7 +104,7 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
         own_id = key_text(table, "s")
     columns = [f"s.ctid AS place, {own_id} AS id, o.{quote(key[0])} IS NOT NULL AS known"]
     columns.append(
-        f"coalesce({refused(table, absence[0])}, false) AS refused" if not parent else ""
+        f"coalesce({outdated(table, absence[0])}, false) AS outdated" if not parent else ""
     )
     columns.append(
         f"o.{quote(key[0])} IS NOT NULL"
@@ -176,15 +176,15 @@ def _fates(
     table: Table, staged: Mapping[str, Absence], parent: Family | None = None
 ) -> Iterator[str]:
     """Queries that gather what is to be done."""
-    refused = "WHEN refused THEN 'refused' " if not parent else ""
+    outdated = "WHEN outdated THEN 'outdated' " if not parent else ""
     always = table.links or not parent
     ids = "array_agg(id)" if always else "CASE WHEN %(named)s THEN array_agg(id) END"
     yield f"""
-        SELECT {literal(table.name)} AS name, fate, count(*), array_agg(place)::text, {ids}
-        FROM (SELECT place, id, CASE {refused}WHEN NOT known THEN 'new'
-                     WHEN changed OR touched THEN 'changed' END AS fate
+        SELECT {literal(table.name)} AS name, outcome, count(*), array_agg(place)::text, {ids}
+        FROM (SELECT place, id, CASE {outdated}WHEN NOT known THEN 'new'
+                     WHEN changed OR touched THEN 'changed' END AS outcome
               FROM {quote(table.name + " rows")}) r
-        WHERE fate IS NOT NULL GROUP BY fate"""
+        WHERE outcome IS NOT NULL GROUP BY outcome"""
     for link in table.links:
         yield f"""
         SELECT {literal(link.table)}, CASE WHEN omitted THEN 'omitted' ELSE 'changed' END,

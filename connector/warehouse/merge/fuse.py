@@ -1,6 +1,6 @@
 """The fuse: how many rows of a table one run may mark deleted unasked. Knows numbers, no SQL.
 
-Whatever marks rows deleted asks here first, so that what all sources of a run find is one sum.
+Whatever marks living rows deleted asks here first: what all sources of a run find is one sum.
 """
 
 from __future__ import annotations

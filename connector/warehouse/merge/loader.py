@@ -19,7 +19,7 @@ from connector.warehouse.changes import Changes, Deletion, Follower, follow
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.encode.encoder import row_keys
 from connector.warehouse.merge import statements
-from connector.warehouse.merge.batch_merge import Stages, Transfer
+from connector.warehouse.merge.batch_merge import BatchMerge, Stages
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.merge.stored_rows import Rows
 from connector.warehouse.sql.execute import execute, fetch
@@ -123,7 +123,7 @@ class Loader(Rows):
         if not root.rows:
             return Merged(batch.table, Changes(run_id))
         transfer = self._transfer(conn, batch)
-        found, outdated = transfer.stage(by_id, lag).survey(by_id, lag, run_id)
+        found, outdated = transfer.stage(by_id, lag).diff(by_id, lag, run_id)
         changes = transfer.merge(found, run_id)
         follow(conn, self.names, changes, self.followers)
         return Merged(batch.table, changes, root.rows, tuple(outdated), transfer.held)
@@ -135,9 +135,9 @@ class Loader(Rows):
         transfer = self._transfer(conn, batch)
         return transfer.stage(by_id=True, lag=timedelta(0)).differences()
 
-    def _transfer(self, conn: sa.Connection, batch: Batch) -> Transfer:
+    def _transfer(self, conn: sa.Connection, batch: Batch) -> BatchMerge:
         named = self._named or bool(batch.misfits)
-        return Transfer(
+        return BatchMerge(
             self.names, self._stages, conn, batch, self.signatures, self.fuse, named=named
         )
 

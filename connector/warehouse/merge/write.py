@@ -1,4 +1,4 @@
-"""The SQL that writes what a survey found: rows, links, children, placeholders; executes nothing.
+"""The SQL that writes what a diff found: rows, links, children, placeholders; executes nothing.
 
 Each statement takes the places of the staged rows it is for, so nothing is compared again.
 """
@@ -28,7 +28,7 @@ _BOOKKEEPING = "_changed_at, _run_id, _deleted_at, _placeholder"
 _CHOSEN = "s.ctid = ANY(%(places)s::tid[])"
 
 
-# -- refused copies --------------------------------------------------------------------------
+# -- outdated copies -------------------------------------------------------------------------
 
 
 def drop_staged(name: str, key: str, table: Table | None = None) -> str:

@@ -98,10 +98,10 @@ def note(
     conn: sa.Connection,
     table: Table,
     seen: Mapping[str, int | None],
-    refused: Collection[str],
+    outdated: Collection[str],
 ) -> None:
-    """Note what lists showed of merged records; None takes a digest away. Not of refused copies."""
-    older = set(refused)
+    """Note what lists showed of merged records, but outdated ones; None takes a digest away."""
+    older = set(outdated)
     accepted = {key: value for key, value in seen.items() if key not in older}
     save(conn, table, {k: v for k, v in accepted.items() if v is not None})
     forget(conn, table, [k for k, v in accepted.items() if v is None])
