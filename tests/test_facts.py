@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,14 @@ import connector
 from connector.intercom import facts
 from connector.intercom.facts import BY_ID, FACTS, Fact
 from connector.intercom.probes import probe
+from connector.resources import BY_NAME
 from connector.simulator import Simulator
 from connector.simulator.faults.falsehoods import FALSEHOODS
+from connector.sync.guards.counting import leaves_out
 from connector.sync.outcome import Outcome
+from connector.sync.planning import plan
+from connector.sync.run import refetch
+from connector.warehouse.sql.database import Database
 from tests.harness import Harness
 from tests.life import Life, small_workspace
 from tests.life.kind import DAY
@@ -136,6 +142,63 @@ async def test_where_all_facts_are_true_nothing_is_named(harness: Harness) -> No
         assert outcome.exit_code == 0, outcome.error
         assert outcome.refuted == []
         life.night(30)
+
+
+async def test_what_no_search_lists_is_no_control(harness: Harness) -> None:
+    harness.simulate(small_workspace(5))
+    await harness.sync()
+    harness.pass_time(DAY)
+    user = next(one["id"] for one in harness.control.truth("contacts") if one["role"] == "user")
+    message = harness.control.send_outbound(user)  # no conversation until somebody answers it
+    harness.pass_time(DAY)
+    database = Database(harness.database_url, harness.schema)
+    async with harness.client() as client:
+        await refetch(client, database, BY_NAME["conversations"], [message])
+    database.close()
+    for full in (True, False, False):
+        outcome = await harness.sync(full=full)
+        control = harness.query("SELECT control_id FROM sync_state WHERE control_id = %s", message)
+        assert len(control) == full  # it changed last, and is given up once it is not shown
+        assert (outcome.exit_code, outcome.refuted) == (0, [])
+        harness.pass_time(DAY)
+
+
+async def test_a_control_that_was_deleted_contradicts_nothing(harness: Harness) -> None:
+    harness.simulate(small_workspace(5))
+    harness.control.deny("^/contacts/activities|^/conversations/deleted")
+    await harness.sync()
+    controls = harness.query("SELECT resource, control_id FROM sync_state WHERE control_id <> ''")
+    assert {row["resource"] for row in controls} == {"leads", "users", "conversations", "tickets"}
+    for row in controls[:3]:
+        kind = "conversation" if row["resource"] == "conversations" else "contact"
+        if row["resource"] != "tickets":
+            getattr(harness.control, f"delete_{kind}")(row["control_id"])
+    for _ in range(2):
+        harness.pass_time(DAY)
+        outcome = await harness.sync(full_pass_requests=0)
+        assert (outcome.exit_code, outcome.refuted) == (0, [])
+
+
+def test_few_that_come_and_go_meanwhile_are_not_left_out() -> None:
+    assert [leaves_out(short, 5) for short in (0, 2, 3)] == [False, False, True]
+    assert [leaves_out(short, 300_000) for short in (3, 2_999, 3_000)] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "missed"),
+    [
+        ("23:50", None, True),
+        ("00:10", "Nowhere/There", True),
+        ("00:20", "UTC", False),
+        ("05:05", "America/New_York", True),
+        ("04:40", "America/New_York", False),
+    ],
+)
+def test_what_changed_about_midnight_is_known_to_be_missing(
+    at: str, zone: str | None, missed: bool
+) -> None:
+    moment = datetime.fromisoformat(f"2026-11-28T{at}:00+00:00")
+    assert plan.is_near_midnight(moment, zone) is missed
 
 
 def test_each_fact_is_declared_whole_and_can_be_made_false() -> None:

@@ -110,7 +110,7 @@ INTERCOM = {
         "transport",
     },
     "paging": {"address", "client", "facts", "memory", "refusals", "responses", "retry"},
-    "probes": {"client", "facts", "paging", "responses", "retry"},
+    "probes": {"budget", "client", "facts", "paging", "responses", "retry"},
 }
 WAREHOUSE = {
     "sql": set(),

@@ -15,7 +15,7 @@ from connector.resources import BY_NAME
 from connector.sync.writing.submission import Submission
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.merge.batch_merge import KEPT
-from connector.warehouse.merge.diff import outline, survey
+from connector.warehouse.merge.diff import diff, outline
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.state.runs import Tally
 from connector.warehouse.values.signatures import INTERCOM
@@ -771,7 +771,7 @@ def test_stored_rows_are_looked_up_by_their_index_however_few_statistics_there_a
             warehouse.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
         warehouse.write("contacts", *people)
         batch = encode(BY_TABLE["contacts"], people[:200], [at(1)] * 200)
-        query = "EXPLAIN " + survey(warehouse.loader.names, batch.table, outline(batch))
+        query = "EXPLAIN " + diff(warehouse.loader.names, batch.table, outline(batch))
         with warehouse.database.transaction() as conn:
             warehouse.loader.compare(conn, batch)  # makes and fills the stages
             cursor = conn.connection.driver_connection.cursor()
