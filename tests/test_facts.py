@@ -64,6 +64,13 @@ def wrong(harness: Harness, fact: str, *, after_full: bool) -> list[str]:
     return [sentence for sentence in found if not any(word in sentence for word in ignored)]
 
 
+def rename_users(harness: Harness, night: int, most: int) -> None:
+    """Changes enough of one kind, shortly before a run."""
+    users = [one for one in harness.control.truth("contacts") if one["role"] == "user"]
+    for user in users[:most]:
+        harness.control.update_contact(user["id"], name=f"Night {night}")
+
+
 async def lives(harness: Harness, fact: str, *, from_the_beginning: bool) -> list[set[str]]:
     """A first load, nights and a full pass; what each run named."""
     harness.simulate(small_workspace(5), index_lag=60.0, app_version="2.16")
@@ -73,17 +80,6 @@ async def lives(harness: Harness, fact: str, *, from_the_beginning: bool) -> lis
     async def run(**options: object) -> Outcome:
         outcome = await harness.sync(harness.client(version=version), **options)
         told.append(named(outcome))
-        print(
-            "RUN",
-            options,
-            outcome.exit_code,
-            outcome.error,
-            {
-                k: (t.inserted, t.fetched)
-                for k, t in outcome.resources.items()
-                if k in ("leads", "users")
-            },
-        )
         news = {one.fact.id for one in outcome.refuted if one.is_news}
         assert not news or outcome.exit_code == 1
         return outcome
@@ -97,8 +93,9 @@ async def lives(harness: Harness, fact: str, *, from_the_beginning: bool) -> lis
     if outcome.exit_code == 0 and fact not in UNTIL_FULL:
         assert wrong(harness, fact, after_full=True) == []
     harness.control.falsify(*false)
-    for _ in range(4):
+    for night in range(4):
         life.night(25)
+        rename_users(harness, night, 6)
         harness.pass_time(2 * 3600)
         outcome = await run(full_pass_requests=0)
         if outcome.exit_code == 0 and fact not in UNTIL_FULL:

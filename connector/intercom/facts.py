@@ -214,7 +214,8 @@ INDEX_LAG = Fact(
     "Description of POST /contacts/search; 30 to 101 seconds in recorded traffic",
     Surety.RECORDED,
     ("sync/writing/writer.py", "sync/resource_pass.py"),
-    "A change that the pass before should have shown, and that only this one's lookback shows.",
+    "Three changes and more that the pass before should have shown, and that only this one's"
+    " lookback shows: fewer can have been archived meanwhile.",
     "It is stored now. What comes later than CONNECTOR_LOOKBACK is found by the next full pass,"
     " so everything is read again; set CONNECTOR_LOOKBACK higher.",
     makes_full_passes_due=True,

@@ -70,6 +70,7 @@ class Pass:
     changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
     tried: set[str] = field(default_factory=set)  # pending ids that this run tried already
     control: Control = field(default_factory=Control)  # what the next search must show
+    late: list[datetime] = field(default_factory=list)  # changes that the pass before missed
     sample: ListSample = field(default_factory=ListSample)  # of lists that records embed
 
     # -- time --------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from connector.jsontext import head
 from connector.resources.readings import Search
 from connector.sync.fetch_by_id import read_objects
 from connector.sync.guards.control import Control
+from connector.sync.guards.counting import LOST
 from connector.sync.planning import plan
 from connector.sync.readings import contradictions
 from connector.sync.readings.by_id import read_by_id
@@ -48,6 +49,7 @@ async def changes(work: Pass, reading: Search) -> None:
     holes = await _read_since(work, reading, bound, control)
     if not control.shown and not holes:
         holes = await _judge(work, reading, bound, control)
+    await _judge_lag(work)
     kept = keep(work, holes)
     await work.writer.commit(kept, work.succeeded(work.began_at(), full=False))
 
@@ -144,7 +146,7 @@ async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
     listed = announced(filtered.pages)
     loader, table = work.writer.loader, work.resource.table
     known = await work.writer.do(lambda conn: loader.known(conn, table, list(listed)))
-    await _look(work, reading, filtered.pages, known)
+    _look(work, reading, filtered.pages, known)
     if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
         listed = {key: stamp for key, stamp in listed.items() if filtered.digests.get(key) is None}
     changed = {
@@ -161,11 +163,9 @@ async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
         await work.submit_pages(filtered.pages, digests=filtered.digests, known_lists=known_lists)
 
 
-async def _look(
-    work: Pass, reading: Search, pages: Sequence[Page], known: Mapping[str, Known]
-) -> None:
+def _look(work: Pass, reading: Search, pages: Sequence[Page], known: Mapping[str, Known]) -> None:
     """Notice what came too late for the pass before, and what was created at another time."""
-    late, moved = list[datetime](), 0
+    moved = 0
     for one in (one for page in pages for one in page.heads):
         stored = known.get(str(one.id))
         if stored is None:
@@ -173,15 +173,23 @@ async def _look(
         moved += stored.created_at is not None and instant(one.created_at) != stored.created_at
         updated_at = instant(one.updated_at)
         if updated_at and _is_late(work, reading, updated_at, stored):
-            late.append(updated_at)
+            work.late.append(updated_at)
     if moved:
         detail = f"{work.resource.name}: it is another one than before"
         work.refute(facts.CREATED_AT_FIXED, detail, moved)
-    if late and not await _has_pending(work):  # what a list could not show comes late
-        assert work.progress.cursor
-        lag = work.progress.cursor - min(late) + INDEX_LAG
-        detail = f"{work.resource.name}: a change came {lag.total_seconds():.0f} seconds late"
-        work.refute(facts.INDEX_LAG, detail, len(late))
+
+
+async def _judge_lag(work: Pass) -> None:
+    """What many changes that came late say of the index; a few may have been away meanwhile.
+
+    An object that is archived and unarchived comes late, and so does what a list could not show.
+    """
+    if len(work.late) < LOST or await _has_pending(work):
+        return
+    assert work.progress.cursor
+    lag = work.progress.cursor - min(work.late) + INDEX_LAG
+    detail = f"{work.resource.name}: a change came {lag.total_seconds():.0f} seconds late"
+    work.refute(facts.INDEX_LAG, detail, len(work.late))
 
 
 def _is_late(work: Pass, reading: Search, updated_at: datetime, stored: Known) -> bool:
