@@ -6,7 +6,9 @@ import gc
 import inspect
 import itertools
 import os
+import shutil
 import subprocess
+import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -33,8 +35,15 @@ LONGEST = (
 )  # fmt: skip
 
 
-def pytest_configure() -> None:
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses where temporary files go
+def pytest_configure(config: pytest.Config) -> None:
     sampling.choose_seed()  # before workers are started
+    if config.option.basetemp is None:
+        # Pytest's own place is closed to other users whenever another session of pytest begins,
+        # and what root tests is run by another user's Postgres.
+        place = tempfile.mkdtemp(prefix="intercom-warehouse-tests-")
+        config.option.basetemp = place
+        config.add_cleanup(lambda: shutil.rmtree(place, ignore_errors=True))
 
 
 def pytest_report_header() -> str:
