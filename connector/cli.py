@@ -252,12 +252,14 @@ def _forget(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if arguments.facts:  # of Intercom alone: no database is needed
+        settings = settings_module.load(schema=arguments.schema)
+        return _until_signalled(facts.run(settings, as_json=arguments.json))
     try:
         settings = _settings(arguments)
     except SettingsError as error:
         return check.report([check.Line.of("settings", error)], as_json=arguments.json)
-    run = facts.run if arguments.facts else check.run
-    return _until_signalled(run(settings, as_json=arguments.json))
+    return _until_signalled(check.run(settings, as_json=arguments.json))
 
 
 def _simulate(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import connector
+from connector.errors import RetryExhaustedError
 from connector.intercom import facts
 from connector.intercom.facts import BY_ID, FACTS, Fact
 from connector.intercom.probes import probe
@@ -176,6 +177,45 @@ async def test_a_control_that_was_deleted_contradicts_nothing(harness: Harness) 
         assert (outcome.exit_code, outcome.refuted) == (0, [])
 
 
+async def test_what_is_shown_and_cannot_be_stored_is_not_left_out(harness: Harness) -> None:
+    harness.simulate(small_workspace(5))
+    ids = [one["id"] for one in harness.control.truth("conversations")[:4]]
+    harness.control.fail({"path": f"/conversations/({'|'.join(ids)})$"}, times=None, status=500)
+    outcome = await harness.sync()
+    assert sorted(one.id for one in outcome.overdue) == sorted(ids)
+    assert outcome.refuted == []
+    assert "counts more" not in str(outcome.error)
+
+
+async def test_rows_that_postgres_refuses_are_no_matter_of_intercom(harness: Harness) -> None:
+    harness.simulate(small_workspace(5))
+    await harness.sync(only=("tags",))
+    tag = harness.control.truth("tags")[0]["id"]
+    for one in harness.control.truth("contacts")[:8]:
+        harness.control.tag_contact(one["id"], tag)
+    harness.query(f"ALTER TABLE contact_tags ADD CHECK (tag_id <> '{tag}') NOT VALID")
+    outcome = await harness.sync(full=True)
+    assert outcome.overdue
+    assert outcome.refuted == []
+
+
+async def test_an_archived_contact_that_by_id_is_shown_has_no_events_to_wait_for(
+    harness: Harness,
+) -> None:
+    harness.simulate(small_workspace(5), index_lag=60.0, archived_by_id="shown")
+    await harness.sync()
+    user = next(one["id"] for one in harness.control.truth("contacts") if one["role"] == "user")
+    harness.control.update_contact(user, last_seen_at=int(harness.now))
+    harness.control.track_event(user, "last-visit")
+    harness.control.archive_contact(user)
+    codes = []
+    for night in range(4):
+        harness.pass_time(DAY)
+        codes.append((await harness.sync(full=night == 1)).exit_code)
+    assert codes[2:] == [0, 0]
+    assert harness.query("SELECT * FROM sync_pending") == []
+
+
 def test_few_that_come_and_go_meanwhile_are_not_left_out() -> None:
     assert [leaves_out(short, 5) for short in (0, 2, 3)] == [False, False, True]
     assert [leaves_out(short, 300_000) for short in (3, 2_999, 3_000)] == [False, False, True]
@@ -282,6 +322,21 @@ async def test_a_fact_that_is_false_is_refuted_when_asked_for(harness: Harness, 
     assert told[fact] == "refuted", text
     assert requests <= 60
     assert [secret for secret in secrets if secret in text] == []
+
+
+@pytest.mark.bare
+@pytest.mark.parametrize("status", [503, 403])
+async def test_where_intercom_answers_nothing_no_fact_is_refuted(
+    harness: Harness, status: int
+) -> None:
+    marked(harness)
+    harness.control.fail({"path": "^/(?!me$)"}, times=None, status=status)
+    told, _, text = await probed(harness)
+    assert "refuted" not in told.values(), text
+    assert "Error" not in text
+    harness.control.fail({"path": "^/me$"}, times=None, status=503)
+    with pytest.raises(RetryExhaustedError):
+        await probed(harness)
 
 
 def test_the_command_line_names_a_false_fact_once_and_keeps_it_on_record(

@@ -32,6 +32,7 @@ from connector.resources.readings import (
 from connector.resources.resource import Resource
 
 CONFIRMED, REFUTED, NOT_SEEN = "confirmed", "refuted", "not seen"
+NO_REPLY = "Intercom answered nothing"
 MOST_REQUESTS = 60
 DAY = 86_400
 LISTED = 50  # records of a list that are looked at
@@ -121,8 +122,13 @@ NOTHING: Told = (NOT_SEEN, "the workspace has nothing that could show it")
 
 
 async def probe(client: Client) -> tuple[list[Verdict], int]:
-    """A verdict on each fact, and the number of requests. TokenRefusedError if the token is."""
+    """A verdict on each fact, and the number of requests.
+
+    Raises TokenRefusedError if the token is refused, and what the client raises if Intercom does
+    not answer at all.
+    """
     with client.budget.spending() as spent:
+        await client.request("GET", "/me", retry=ONCE)
         asker = Asker(client, spent)
         verdicts = [Verdict(fact, *await _ask(asker, fact)) for fact in FACTS]
     return verdicts, spent.requests
@@ -136,7 +142,7 @@ async def _ask(asker: Asker, fact: Fact) -> Told:
     except TokenRefusedError:
         raise
     except IntercomError as error:
-        return NOT_SEEN, f"it could not be asked for: {error.status or type(error).__name__}"
+        return NOT_SEEN, f"it could not be asked for: {error.status or 'no usable reply'}"
     except _SpentError:
         return NOT_SEEN, f"{MOST_REQUESTS} requests were sent"
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -445,12 +451,16 @@ async def _merge_history(asker: Asker) -> Told:
 
 
 async def _limit(asker: Asker) -> Told:
+    if not asker.headers:
+        return NOT_SEEN, NO_REPLY
     names = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
     there = sum(name in asker.headers for name in names)
     return (CONFIRMED if there == len(names) else REFUTED), f"{there} of {len(names)} headers"
 
 
 async def _date(asker: Asker) -> Told:
+    if not asker.headers:
+        return NOT_SEEN, NO_REPLY
     if "date" not in asker.headers:
         return REFUTED, "replies have no Date"
     return CONFIRMED, "replies have a Date"

@@ -300,8 +300,8 @@ async def _submit(work: Pass, reading: PerContact, found: Read) -> None:
         records = as_records(reading, key, texts, short.get(key))
         submission.add(records, read_at, sum(map(len, texts)))
     read = {key: read_at for key, (_, read_at) in found.lists.items()}
-    doubted = await _doubted(work, found, now)
-
+    doubted, unlisted = await _doubted(work, found)
+    read |= dict.fromkeys(unlisted, now)  # no list shows them either: they have nothing to list
     reasons = dict.fromkeys(sorted(doubted), state.CONTRADICTION)
     reasons |= {key: str(error) for key, error in found.failed.items()}
     submission.effects = (
@@ -313,15 +313,17 @@ async def _submit(work: Pass, reading: PerContact, found: Read) -> None:
     work.changed()
 
 
-async def _doubted(work: Pass, found: Read, now: datetime) -> Collection[str]:
-    """The contacts that are said not to exist, and of which that is news."""
+async def _doubted(work: Pass, found: Read) -> tuple[Collection[str], Collection[str]]:
+    """Contacts that are said not to exist: those of which that is news, those that lists omit."""
     if not found.gone:
-        return ()
+        return (), ()
     names, table, loader = deletions.sources(PERSONS), PERSONS, work.writer.loader
     gone = list(found.gone)
 
-    def look(conn: sa.Connection) -> set[str]:
-        return loader.living(conn, table, gone) - candidates.answered(conn, names, gone)
+    def look(conn: sa.Connection) -> tuple[set[str], set[str]]:
+        living = loader.living(conn, table, gone) - candidates.answered(conn, names, gone)
+        unlisted = living & candidates.unlisted(conn, table, gone)
+        return living - unlisted, unlisted
 
     return await work.writer.do(look)
 

@@ -35,7 +35,7 @@ from connector.sync.planning import plan
 from connector.sync.readings.ask_omitted import ask
 from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.contradictions import listed
-from connector.sync.readings.holes import keep, read_around
+from connector.sync.readings.holes import is_object, keep, read_around
 from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.tools.ids import Ids
 from connector.sync.tools.priority import PrioritySemaphore
@@ -128,7 +128,7 @@ async def _planned(work: Pass) -> tuple[datetime, datetime | None]:
 
 
 async def _lack(work: Pass, reading: Search, missing: int) -> tuple[int, int]:
-    """By how many the living rows are fewer than Intercom counts and could show; and its number."""
+    """By how many objects fewer are accounted for than Intercom counts and could show; and that."""
     unit = plan.granularity(reading, work.client)
     everything = plan.partition_query(reading, unit, plan.first_partition(None), updated=False)
     try:
@@ -137,18 +137,27 @@ async def _lack(work: Pass, reading: Search, missing: int) -> tuple[int, int]:
         return 0, 0  # the first of all cannot be shown, and that is known
     page.release()
     total = (page.total or 0) - missing
-    return max(0, total - await _alive(work)), total
+    return max(0, total - await _accounted_for(work)), total
 
 
 async def _seems_short(work: Pass, missing: int) -> bool:
-    """Whether there are fewer living rows than were counted when the pass began."""
+    """Whether fewer objects are accounted for than were counted when the pass began."""
     expected = work.tally.expected
-    return expected is None or await _alive(work) + missing < expected
+    return expected is None or await _accounted_for(work) + missing < expected
 
 
-async def _alive(work: Pass) -> int:
+async def _accounted_for(work: Pass) -> int:
+    """Living rows, and objects that were shown and have none: they are pending, and named."""
     loader, resource = work.writer.loader, work.resource
-    return await work.writer.do(lambda conn: loader.alive(conn, resource))
+    names = {*work.readers, resource.name}
+
+    def look(conn: sa.Connection) -> int:
+        kept = [one.id for one in state.pending(conn) if one.resource in names]
+        shown = {key for key in kept if is_object(key)}
+        rowless = shown - loader.living(conn, resource.table, list(shown)) if shown else shown
+        return loader.alive(conn, resource) + len(rowless)
+
+    return await work.writer.do(look)
 
 
 async def _lately_dead(work: Pass) -> int:

@@ -190,6 +190,14 @@ def note_unlisted(
     )
 
 
+def unlisted(conn: sa.Connection, table: Table, ids: Collection[str]) -> set[str]:
+    """Those of these that lists omit and a read by id has shown."""
+    query = sa.select(UNLISTED.c.id).where(
+        UNLISTED.c.table_name == table.name, UNLISTED.c.id == sa.any_(sa.literal(list(ids), TEXTS))
+    )
+    return set(conn.execute(query).scalars())
+
+
 def drop_unanswered(conn: sa.Connection, resource: str, ids: Sequence[str]) -> None:
     """Those of these about which nothing was found out are no candidates any more."""
     conn.execute(
