@@ -514,6 +514,29 @@ def test_a_part_that_a_complete_list_omits_is_marked_deleted_and_comes_back(ware
     assert warehouse.one("conversations", "1")["parts_stored"] == 2
 
 
+def test_parts_that_are_held_back_change_nothing_and_what_changed_beside_them_counts(warehouse):
+    warehouse.write("conversations", conversation(*(part(f"p{n}") for n in range(100))))
+    before, content = warehouse.versions(), warehouse.content()
+    for n in range(3):
+        merged = warehouse.write("conversations", conversation(part("p0")), read=n + 1, run=n + 2)
+        assert merged.held == {"conversation_parts": ["1"]}
+        assert not merged.changes
+        assert warehouse.versions() == before
+    assert warehouse.content() == content
+    new = conversation(part("p0", "edited", files=1), part("new"), updated=1, title="new")
+    other = conversation(part("q"), id="2")
+    merged = warehouse.write("conversations", new, other, read=9, run=9)
+    assert (merged.inserted, merged.updated) == (1, 1)
+    assert not merged.changes.deleted
+    assert changed(warehouse, before) == {
+        "conversations": 2,
+        "conversation_parts": 3,
+        "conversation_part_attachments": 1,
+    }
+    row = warehouse.one("conversations", "1")
+    assert (row["title"], row["_run_id"], row["parts_stored"]) == ("new", 9, 101)
+
+
 @pytest.mark.parametrize("absent", [{}, {"conversation_parts": None}, {"conversation_parts": {}}])
 def test_a_copy_without_parts_says_nothing_of_them(warehouse, absent):
     warehouse.write("conversations", conversation(part("a")))
@@ -531,6 +554,16 @@ def test_a_part_that_moves_is_counted_where_it_is(warehouse):
     assert (rows["1"]["parts_stored"], rows["2"]["parts_stored"]) == (1, 1)
     part_b = warehouse.one("conversation_parts", "b")
     assert (part_b["conversation_id"], part_b["_deleted_at"]) == ("2", None)
+
+
+def test_parts_that_move_are_not_held_back(warehouse):
+    parts = [part(f"p{n}") for n in range(30)]
+    warehouse.write("conversations", conversation(*parts))
+    moved = [conversation(), conversation(*parts, id="2")]
+    merged = warehouse.write("conversations", *moved, read=1)
+    assert merged.held == {}
+    owners = {row["conversation_id"] for row in warehouse.rows("conversation_parts").values()}
+    assert owners == {"2"}
 
 
 def test_a_cut_list_of_parts_marks_nothing_and_is_told(warehouse):

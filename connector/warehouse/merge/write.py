@@ -180,11 +180,21 @@ def _omitted(child: Child) -> str:
 
 @cache
 def count_children(names: Names, parent: Table, child: Child) -> str:
-    """How many living children the lists of some rows omit. Parameter: owners."""
+    """How many living children the lists of some rows omit. Parameter: owners.
+
+    What another list of the batch shows has moved, and is not omitted.
+    """
     return (
         f"SELECT count(*) FROM {names(child.table.name)} o, {stage(parent.name)} p"
         f" WHERE {_omitted(child)} AND o._deleted_at IS NULL"
+        f" AND NOT EXISTS (SELECT FROM {stage(child.table.name)} s WHERE s.id = o.id)"
     )
+
+
+def stage_incomplete(parent: Table, child: Child) -> str:
+    """Stage the lists of some rows as not known to be complete. Parameter: owners."""
+    whole = quote(f"_whole_{child.table.name}")
+    return f"UPDATE {stage(parent.name)} SET {whole} = false WHERE id = ANY(%s)"
 
 
 @cache
