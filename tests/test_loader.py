@@ -281,17 +281,17 @@ def _versions(draw: Any) -> list[tuple[dict[str, Any], int, list[dict[str, Any]]
     found = []
     for read in draw(st.permutations(range(6)))[: draw(st.integers(1, 6))]:
         tags = draw(st.lists(st.sampled_from("abcdef"), max_size=3, unique=True))
-        kind = draw(st.sampled_from(["whole", "cut", "completed", "absent", "beside"]))
+        kind = draw(st.sampled_from(["whole", "cut", "complete", "absent", "separate"]))
         record: dict[str, Any] = {"id": "1"}
-        if kind == "beside":
+        if kind == "separate":
             name = draw(st.sampled_from(["notes", "subscriptions"]))
             elements = [{"id": f"{read}{tag}"} for tag in tags]
             found.append((record | {name: {"complete": elements}}, read, None))
             continue
         record |= {"updated_at": unix(draw(st.integers(0, 3))), "name": f"as of {read}"}
         if kind != "absent":
-            record["tags"] = listed(*tags, has_more=kind in ("cut", "completed"))
-        complete = [{"id": tag} for tag in (*tags, "z")] if kind == "completed" else None
+            record["tags"] = listed(*tags, has_more=kind in ("cut", "complete"))
+        complete = [{"id": tag} for tag in (*tags, "z")] if kind == "complete" else None
         found.append((record, read, complete))
     return found
 
@@ -330,7 +330,7 @@ def test_a_batch_of_many_copies_is_what_they_are_newest_first(warehouse, data):
     begin()
     for record, read, complete in (*copies, *beside.values()):
         own = {(0, "contact_tags"): complete} if complete is not None else None
-        warehouse.write("contacts", record, read=read, completed=own)
+        warehouse.write("contacts", record, read=read, complete_lists=own)
     expected = content()
     arrival = data.draw(st.permutations(versions))
     begin()
@@ -354,20 +354,20 @@ def test_the_complete_list_of_an_older_copy_gives_way_to_the_list_of_a_newer_one
     elements = [{"id": "a"}, {"id": "b"}]
     for records, place in (([older, newer], 0), ([newer, older], 1)):
         warehouse.clear()
-        completed = {(place, "contact_tags"): elements}
-        warehouse.write("contacts", *records, completed=completed)
+        complete_lists = {(place, "contact_tags"): elements}
+        warehouse.write("contacts", *records, complete_lists=complete_lists)
         assert warehouse.links("contact_tags") == {("1", "n")}
 
 
 def test_lists_keep_to_their_records_when_submissions_are_joined():
     one, other = (Submission(BY_NAME["users"].table, Tally(), "users") for _ in range(2))
     one.add([contact("1"), contact("2")], at(0))
-    one.completed[1, "contact_tags"] = ["b"]
+    one.complete_lists[1, "contact_tags"] = ["b"]
     other.add([contact("1"), contact("3")], at(1))
-    other.completed |= {(0, "contact_tags"): ["a"], (1, "contact_tags"): ["c"]}
+    other.complete_lists |= {(0, "contact_tags"): ["a"], (1, "contact_tags"): ["c"]}
     one.take_in(other)
-    assert {one.records[place]["id"] for place, _ in one.completed} == {"1", "2", "3"}
-    assert one.completed == {
+    assert {one.records[place]["id"] for place, _ in one.complete_lists} == {"1", "2", "3"}
+    assert one.complete_lists == {
         (1, "contact_tags"): ["b"],
         (2, "contact_tags"): ["a"],
         (3, "contact_tags"): ["c"],
@@ -468,11 +468,11 @@ def test_a_complete_list_removes_the_links_it_omits_and_no_other_owners(warehous
     assert warehouse.links("contact_tags") == {("2", "a")}
 
 
-def test_a_list_that_was_completed_beside_its_record_counts_as_complete(warehouse):
+def test_a_complete_list_that_was_read_for_its_record_counts_as_complete(warehouse):
     cut = contact(tags=listed("a", has_more=True))
     warehouse.write("contacts", contact(tags=listed("a", "b", "c")))
-    completed = {(0, "contact_tags"): [{"id": "a"}, {"id": "c", "applied_at": unix(5)}]}
-    warehouse.write("contacts", cut, read=1, completed=completed)
+    complete_lists = {(0, "contact_tags"): [{"id": "a"}, {"id": "c", "applied_at": unix(5)}]}
+    warehouse.write("contacts", cut, read=1, complete_lists=complete_lists)
     assert warehouse.links("contact_tags") == {("1", "a"), ("1", "c")}
 
 

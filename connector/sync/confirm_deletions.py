@@ -24,7 +24,7 @@ TRUSTED = timedelta(days=7)  # an answer older than that is asked for again
 BY_ID = (candidates.GONE, candidates.ARCHIVED, candidates.MERGED)
 
 
-async def settle(
+async def confirm(
     work: Pass, owners: Collection[str], began_at: datetime, ids: Collection[str] | None = None
 ) -> Verdict:
     """Decide on the candidates of a table whose rows belong to these owners; of ``ids``, if given.

@@ -231,7 +231,7 @@ class _Run:
         async def step(resource: Resource, tally: Tally) -> None:
             names, began_at = [owner.name for owner in owners], self.passes.began_at
             work = self.passes.of(resource, tally)
-            verdict = await confirm_deletions.settle(work, names, began_at, ids)
+            verdict = await confirm_deletions.confirm(work, names, began_at, ids)
             for name, number in verdict.marked.items():
                 await self.steps.count_deleted(resource, BY_NAME.get(name, resource), number)
             held.update({name: verdict.error(resource.table, name) for name in verdict.held})

@@ -178,7 +178,9 @@ class Writer:
         table, tally, read_at = submission.table, submission.tally, submission.read_at
 
         def encode() -> Made:
-            return self._encoding.make(table, submission.records, read_at, submission.completed)
+            return self._encoding.make(
+                table, submission.records, read_at, submission.complete_lists
+            )
 
         def work(conn: sa.Connection) -> tuple[Merged, int]:
             by_id, at = submission.by_id, max(read_at, default=None)

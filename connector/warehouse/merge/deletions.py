@@ -118,7 +118,7 @@ def found_gone(
 
     Those whose row is gone already, or was read ``lag`` after they were found to be, are dropped.
     """
-    _drop_settled(conn, names, table, lag)
+    _drop_moot(conn, names, table, lag)
     only = "" if ids is None else " AND n.id = ANY(%(ids)s)"
     query = (
         f"SELECT DISTINCT ON (n.id) n.id, n.resource, {_owner(table)}, n.answer,"
@@ -132,7 +132,7 @@ def found_gone(
     return [Candidate(*row) for row in rows]
 
 
-def _drop_settled(conn: sa.Connection, names: Names, table: Table, lag: timedelta) -> None:
+def _drop_moot(conn: sa.Connection, names: Names, table: Table, lag: timedelta) -> None:
     """Drop candidates that are no living rows, and those that were read since."""
     execute(
         conn,

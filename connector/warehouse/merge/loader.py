@@ -112,8 +112,8 @@ class Loader(Rows):
         ``lag``: Intercom's lists go on showing a deleted object for a while.
         """
         merged = self._write(conn, batch, run_id, by_id, lag)
-        if batch.beside:
-            merged.add(self._write(conn, batch.beside, run_id, by_id, lag))
+        if batch.separate_lists:
+            merged.add(self._write(conn, batch.separate_lists, run_id, by_id, lag))
         return merged
 
     def _write(
