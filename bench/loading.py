@@ -81,7 +81,7 @@ def print_line(
 
     def merging(schema: str) -> Merge:
         loader = Loader(schema, followers=followers.declared())
-        return lambda conn, batch: loader.write(conn, batch, 1)
+        return lambda conn, batch: loader.merge(conn, batch, 1)
 
     merge = merging(SCHEMA)
 

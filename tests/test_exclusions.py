@@ -291,7 +291,7 @@ def test_a_hash_is_of_content_so_another_signature_has_the_same(query: str) -> N
     assert exclusions.stored(rule, body) == digest
 
 
-def test_complete_lists_read_beside_a_record_are_searched_too() -> None:
+def test_complete_lists_of_a_record_are_searched_too() -> None:
     record = {"id": "c1", "tags": {"data": [], "has_more": True}}
     tag = {"id": "t1", "name": MARK, "applied_by": {"id": MARK, "type": "admin"}, "applied_at": 1}
     exclusions = parse("tags.name,contact_tags.applied_by_id")

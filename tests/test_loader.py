@@ -125,8 +125,8 @@ def test_two_batches_in_one_transaction_are_two_batches(warehouse):
     first = encode(table, [contact("1", name="A", tags=listed("a"))], [at(0)])
     second = encode(table, [contact("1", name="B"), contact("2")], [at(1)] * 2)
     with warehouse.database.transaction() as conn:
-        warehouse.loader.write(conn, first, 1)
-        written = warehouse.loader.write(conn, second, 1)
+        warehouse.loader.merge(conn, first, 1)
+        written = warehouse.loader.merge(conn, second, 1)
     assert (written.inserted, written.updated) == (1, 1)
     assert warehouse.one("contacts", "1")["name"] == "B"
 
@@ -141,7 +141,7 @@ def test_new_changed_older_and_same_records_of_one_batch_are_each_treated_as_the
     people[3] |= {"tags": listed()}
     people += [contact("4", tags=listed("a")), contact("5", owner_id="9", tags=listed("a", "d"))]
     written = warehouse.write("contacts", *people, read=9)
-    assert (written.inserted, written.updated, written.unchanged) == (1, 3, 1)
+    assert (written.inserted, written.updated, written.unchanged) == (1, 3, 2)
     assert written.outdated == ("2",)
     new = changed(warehouse, before)
     assert new == {"contacts": 4, "contact_tags": 4, "tags": 2, "admins": 1}
@@ -170,7 +170,7 @@ def test_an_older_copy_is_refused_with_its_links_and_children(warehouse):
     before, content = warehouse.versions(), warehouse.content()
     written = warehouse.write("conversations", old, read=99, by_id=True)
     assert written.outdated == ("1",)
-    assert (written.inserted, written.updated, written.unchanged) == (0, 0, 0)
+    assert (written.inserted, written.updated, written.unchanged) == (0, 0, 1)
     assert warehouse.versions() == before
     assert warehouse.content() == content
 
@@ -190,7 +190,7 @@ def test_a_newer_copy_replaces_one_that_was_read_later(warehouse):
     assert (row["name"], row["_read_at"]) == ("new", at(40))
 
 
-def test_a_list_read_beside_an_object_is_not_refused_for_its_time(warehouse):
+def test_a_separate_list_is_not_refused_for_its_time(warehouse):
     warehouse.write("contacts", contact(updated=1, name="A"), read=10)
     held = {"id": "1", "subscriptions": {"complete": [{"id": "s"}], "total_count": 1}}
     assert warehouse.write("contacts", held, read=9.5).outdated == ()
@@ -274,7 +274,7 @@ def test_the_order_and_number_of_copies_does_not_matter(warehouse, copies, repea
 
 
 def _versions(draw: Any) -> list[tuple[dict[str, Any], int, list[dict[str, Any]] | None]]:
-    """Copies of one contact of different ages, each with its own lists; and lists read beside it.
+    """Copies of one contact of different ages, each with its own lists; and separate lists of it.
 
     A copy, when it was asked for, and its complete list of tags if that was read.
     """
@@ -324,11 +324,11 @@ def test_a_batch_of_many_copies_is_what_they_are_newest_first(warehouse, data):
 
     copies = [one for one in versions if "updated_at" in one[0]]
     copies.sort(key=lambda one: (one[0]["updated_at"], one[1]), reverse=True)
-    # Of lists that were read beside it, the last of each kind.
+    # Of separate lists the last of each kind.
     lists = sorted((one for one in versions if one not in copies), key=lambda one: one[1])
-    beside = {"notes" in record: (record, read, None) for record, read, _ in lists}
+    separate = {"notes" in record: (record, read, None) for record, read, _ in lists}
     begin()
-    for record, read, complete in (*copies, *beside.values()):
+    for record, read, complete in (*copies, *separate.values()):
         own = {(0, "contact_tags"): complete} if complete is not None else None
         warehouse.write("contacts", record, read=read, complete_lists=own)
     expected = content()

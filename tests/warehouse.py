@@ -73,7 +73,7 @@ class Warehouse:
     def merge(self, batch: Batch, *, by_id: bool = False, lag: float = 0, run: int = 1) -> Merged:
         """Merge a batch in one transaction."""
         return self.database.write(
-            lambda conn: self.loader.write(
+            lambda conn: self.loader.merge(
                 conn, batch, run, by_id=by_id, lag=timedelta(seconds=lag)
             )
         )

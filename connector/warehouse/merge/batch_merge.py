@@ -51,7 +51,7 @@ class Stages:
 
 
 class BatchMerge:
-    """The steps of one batch, in their order: ``stage``, ``diff``, ``merge``."""
+    """The steps of one batch, in their order: ``stage``, ``diff``, ``write``."""
 
     def __init__(
         self,
@@ -84,9 +84,9 @@ class BatchMerge:
     def diff(self, by_id: bool, lag: timedelta, run_id: int) -> tuple[Diff, list[str]]:
         """What the batch would change, and the keys of copies older than what is stored.
 
-        Those, their links and their children are staged no more; what else their records tell of
-        is merged all the same. Where implausibly many children are omitted that are kept for
-        ever, ``held`` names their owners, and nothing counts as omitted.
+        Those, their links and their children are staged no more. (Derived rows of their records
+        are batches of their own, and merged all the same.) Where implausibly many children are
+        omitted that are kept for ever, ``held`` names their owners, and nothing counts as omitted.
         """
         found, keys = self._found(by_id, lag, run_id), list[str]()
         if outdated := found.get((self.batch.table.name, "outdated")):
@@ -130,14 +130,14 @@ class BatchMerge:
     def _holds(self, table: Table, child: Child, owners: list[str]) -> bool:
         """Whether these owners' lists omit too many children that are kept for ever."""
         name, query = child.table.name, write.count_children(self.names, table, child)
-        gone = int(scalar(self.conn, query, {"owners": owners}))
+        omitted = int(scalar(self.conn, query, {"owners": owners}))
 
         def alive() -> int:
             return int(scalar(self.conn, statements.children_alive(self.names, child.table)))
 
-        if self.fuse.holds(name, (table.name,), gone, alive):
+        if self.fuse.holds(name, (table.name,), omitted, alive):
             return True
-        self.fuse.note(name, gone)
+        self.fuse.note(name, omitted)
         return False
 
     def differences(self) -> dict[str, list[str]]:
@@ -152,7 +152,7 @@ class BatchMerge:
 
     # -- writing it --------------------------------------------------------------------------
 
-    def merge(self, found: Diff, run_id: int) -> Changes:
+    def write(self, found: Diff, run_id: int) -> Changes:
         """Write what the diff found; what that changed."""
         changes = Changes(run_id)
         for (name, outcome), rows in found.items():
@@ -161,7 +161,7 @@ class BatchMerge:
                 kind[name] = Keys(rows.number, rows.ids)
         if found:
             self._placeholders(run_id)
-            self._merge(self.batch.table, found, changes)
+            self._write(self.batch.table, found, changes)
         return changes
 
     def _is_link(self, name: str) -> bool:
@@ -174,23 +174,23 @@ class BatchMerge:
         if query:
             execute(self.conn, query, {"run_id": run_id})
 
-    def _merge(
+    def _write(
         self, table: Table, found: Diff, changes: Changes, parent: Family | None = None
     ) -> None:
         """Links and children first, then the rows, some of whose columns count them."""
         for link in table.links:
-            self._merge_links(table, link, found)
+            self._write_links(table, link, found)
         for child in table.children:
-            self._merge(child.table, found, changes, (table, child))
+            self._write(child.table, found, changes, (table, child))
             if omitted := found.get((child.table.name, "omitted")):
                 query = write.remove_children(self.names, table, child)
                 values = {"owners": omitted.ids, "run_id": changes.run_id}
                 removed = fetch(self.conn, query, values)
-                gone = {key: Deletion(at) for key, at in removed}
-                changes.add_deleted(child.table, gone)
-        self._merge_rows(table, found, changes.run_id, parent)
+                deleted = {key: Deletion(at) for key, at in removed}
+                changes.add_deleted(child.table, deleted)
+        self._write_rows(table, found, changes.run_id, parent)
 
-    def _merge_rows(self, table: Table, found: Diff, run_id: int, parent: Family | None) -> None:
+    def _write_rows(self, table: Table, found: Diff, run_id: int, parent: Family | None) -> None:
         staged = self.batch.staged[table.name]
         absence = (staged.absent, staged.partial)
         if new := found.get((table.name, "new")):
@@ -201,7 +201,7 @@ class BatchMerge:
             query = write.replace_rows(self.names, table, absence, parent)
             execute(self.conn, query, {"places": changed.places, "run_id": run_id})
 
-    def _merge_links(self, owner: Table, link: Link, found: Diff) -> None:
+    def _write_links(self, owner: Table, link: Link, found: Diff) -> None:
         if omitted := found.get((link.table, "omitted")):
             query = write.remove_links(self.names, owner, link)
             execute(self.conn, query, [omitted.ids])

@@ -2,7 +2,7 @@
 
 Each part of the batch has a temporary result of its own, from the deepest child up: "<table> met",
 where each staged row meets the stored one; "<list> met", what of a link table is missing, told
-anew or omitted; "<list> gone", whose children are omitted; "<table> rows", which rows are to be
+anew or omitted; "<list> omitted", whose children are omitted; "<table> rows", which rows are to be
 written. LATERAL with OFFSET 0 makes the planner look stored rows up by their index, whatever it
 thinks of stages, of which it has no statistics; full joins keep it from comparing each with each.
 """
@@ -90,7 +90,7 @@ def _results(
     for child in table.children:
         if child.table.name in staged:
             yield from _results(names, child.table, staged, (table, child))
-        yield f"{child.table.name} gone", _owners_of_omitted(names, table, child)
+        yield f"{child.table.name} omitted", _owners_of_omitted(names, table, child)
     yield f"{table.name} rows", _rows(table, staged)
 
 
@@ -159,7 +159,7 @@ def _rows(table: Table, staged: Mapping[str, Absence]) -> str:
     """The rows that met, and whether their links or children change."""
     touched = [f"SELECT owner FROM {quote(link.table + ' met')}" for link in table.links]
     for child in table.children:
-        touched.append(f"SELECT owner FROM {quote(child.table.name + ' gone')}")
+        touched.append(f"SELECT owner FROM {quote(child.table.name + ' omitted')}")
         if child.table.name in staged:
             rows = quote(f"{child.table.name} rows")
             written = f"FROM {rows} WHERE NOT known OR changed OR touched"
@@ -195,4 +195,4 @@ def _fates(
             yield from _fates(child.table, staged, (table, child))
         yield f"""
         SELECT {literal(child.table.name)}, 'omitted', count(*), NULL, array_agg(owner)
-        FROM {quote(child.table.name + " gone")} HAVING count(*) > 0"""
+        FROM {quote(child.table.name + " omitted")} HAVING count(*) > 0"""
