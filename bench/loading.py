@@ -81,7 +81,7 @@ def print_line(
 
     def merging(schema: str) -> Merge:
         loader = Loader(schema, followers=followers.declared())
-        return lambda conn, batch: loader.write(conn, batch, 1)
+        return lambda conn, batch: loader.merge(conn, batch, 1)
 
     merge = merging(SCHEMA)
 
@@ -198,7 +198,7 @@ def shapes(table: Table) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
     """The tables of a batch, each with the columns that its COPY text may name."""
     for part in table.family():
         lists = [link.table for link in part.links] + [c.table.name for c in part.children]
-        flags = [(f"_whole_{name}", "boolean") for name in lists]
+        flags = [(f"_complete_{name}", "boolean") for name in lists]
         yield part.name, [*flags, ("_absent", "text[]")]
         for link in part.links:
             yield link.table, [("_absent", "text[]")]

@@ -71,17 +71,17 @@ def is_complete(body: bytes) -> bool:
 
 
 def split(
-    body: bytes, keys: Sequence[str], beside: Sequence[str]
+    body: bytes, keys: Sequence[str], others: Sequence[str]
 ) -> tuple[dict[str, Any] | None, list[bytes] | None]:
-    """What an object holds under the keys ``beside``, and the text of each element of its list.
+    """What an object holds under the keys ``others``, and the text of each element of its list.
 
     The list stands under the first of ``keys`` that the object has. None for the object if the
     body is none, for the list if there is none. ValueError if the body is no JSON.
     """
     try:
-        found = _splitter(tuple(keys), tuple(beside)).decode(body)
+        found = _splitter(tuple(keys), tuple(others)).decode(body)
     except _REFUSALS:
-        return _split_patiently(_decode_patiently(body, _marked), keys, beside)
+        return _split_patiently(_decode_patiently(body, _marked), keys, others)
     fields = {name: value for name, value in found.items() if name not in keys}
     listed = next((found[key] for key in keys if key in found), None)
     return fields, None if listed is None else [bytes(text) for text in listed]
@@ -89,21 +89,21 @@ def split(
 
 @cache
 def _splitter(
-    keys: tuple[str, ...], beside: tuple[str, ...]
+    keys: tuple[str, ...], others: tuple[str, ...]
 ) -> msgspec.json.Decoder[dict[str, Any]]:
     """Decodes these keys of an object, the elements of its lists not; what else it has is left."""
     lists: dict[str, Any] = dict.fromkeys(keys, list[msgspec.Raw] | None)
-    wanted = lists | dict.fromkeys(beside, Any)
+    wanted = lists | dict.fromkeys(others, Any)
     shape = TypedDict("shape", wanted, total=False)  # type: ignore[misc]
     return msgspec.json.Decoder(shape)
 
 
 def _split_patiently(
-    value: Any, keys: Sequence[str], beside: Sequence[str]
+    value: Any, keys: Sequence[str], others: Sequence[str]
 ) -> tuple[dict[str, Any] | None, list[bytes] | None]:
     if not isinstance(value, dict):
         return None, None
-    fields = {name: value[name] for name in beside if name in value}
+    fields = {name: value[name] for name in others if name in value}
     listed = next((value[key] for key in keys if key in value), None)
     if not isinstance(listed, list):
         return fields, None

@@ -100,6 +100,7 @@ def test_keep_keeps_the_warehouse_and_tells_how_to_look(place: Path) -> None:
     assert process.returncode == 0, output
     (kept,) = home.iterdir()
     assert f"CONNECTOR_HOME={kept}" in output
+    assert output.endswith(f"To remove it:\n  rm -r {kept}\n")
     status = subprocess.run(
         [sys.executable, "-m", "connector", "status"],
         env=os.environ | {"CONNECTOR_HOME": str(kept), "DATABASE_URL": "embedded"},

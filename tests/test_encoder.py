@@ -290,7 +290,7 @@ def test_what_a_reference_says_beyond_its_objects_own_row_is_kept(warehouse):
 def test_elements_of_complete_lists_are_objects_of_their_own_and_no_data(warehouse):
     record = {"id": "1", "companies": wrapped({"id": "a"}, has_more=True)}
     elements = [{"id": "a", "whatever": 1}, {"id": "b", "name": "B", "whatever": 2}]
-    warehouse.write("contacts", record, completed={(0, "contact_companies"): elements})
+    warehouse.write("contacts", record, complete_lists={(0, "contact_companies"): elements})
     assert warehouse.links("contact_companies") == {("1", "a"), ("1", "b")}
     assert warehouse.one("contacts", "1")["extra"] is None
 
@@ -380,14 +380,14 @@ def test_odd_characters_in_ids_are_stored_as_they_are(warehouse):
         }
         for key in ODD_IDS
     ]
-    completed = {
+    complete_lists = {
         (place, "contact_tags"): [{"id": key}, {"id": "t"}] for place, key in enumerate(ODD_IDS)
     }
-    warehouse.write("contacts", *records, completed=completed)
+    warehouse.write("contacts", *records, complete_lists=complete_lists)
     assert set(warehouse.rows("contacts")) == set(warehouse.rows("admins")) == set(ODD_IDS)
     assert warehouse.links("contact_tags") == {(key, tag) for key in ODD_IDS for tag in (key, "t")}
     before = warehouse.versions()
-    warehouse.write("contacts", *records, read=1, completed=completed)
+    warehouse.write("contacts", *records, read=1, complete_lists=complete_lists)
     assert warehouse.versions() == before
 
 

@@ -186,40 +186,42 @@ def texts() -> list[bytes]:
     return [item.body for item in space().contacts.current.values()]
 
 
-def test_what_is_encoded_beside_is_what_is_encoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_subprocess_encodes_is_what_is_encoded_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(worker, "WORTH_IT", 1)
     records, moments = texts(), [T0] * MANY["contacts"]
-    completed = {(0, "contact_tags"): [{"id": "7", "name": "x"}]}
-    beside = Encoding(worker.NONE)
+    complete_lists = {(0, "contact_tags"): [{"id": "7", "name": "x"}]}
+    apart = Encoding(worker.NONE)
     try:
         for _ in range(2):
-            batch, others = beside.make(CONTACTS, records, moments, completed)
-            here, told = make(CONTACTS, records, moments, completed)
-            assert beside._beside is not None
+            batch, others = apart.make(CONTACTS, records, moments, complete_lists)
+            here, told = make(CONTACTS, records, moments, complete_lists)
+            assert apart._subprocess is not None
             assert (batch, others) == (here, told)
         odd = [b'{"id": 1, "name": "\\ud800"}', {"id": "2", "name": "\0"}]
-        assert beside.make(CONTACTS, odd, [T0, T0], {}) == make(CONTACTS, odd, [T0, T0], {})
+        assert apart.make(CONTACTS, odd, [T0, T0], {}) == make(CONTACTS, odd, [T0, T0], {})
     finally:
-        beside.close()
+        apart.close()
 
 
-def test_a_process_beside_that_is_killed_costs_nothing(
+def test_a_subprocess_that_is_killed_costs_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker, "WORTH_IT", 1)
     records, moments = texts(), [T0] * MANY["contacts"]
-    beside = Encoding(worker.NONE)
-    beside.make(CONTACTS, records, moments, {})
-    assert beside._beside is not None
-    os.kill(beside._beside.pid, signal.SIGKILL)
+    apart = Encoding(worker.NONE)
+    apart.make(CONTACTS, records, moments, {})
+    assert apart._subprocess is not None
+    os.kill(apart._subprocess.pid, signal.SIGKILL)
     for _ in range(2):
-        made = beside.make(CONTACTS, records, moments, {})
+        made = apart.make(CONTACTS, records, moments, {})
         assert made == make(CONTACTS, records, moments, {})
     assert caplog.text.count("the encoding process is gone") == 1
-    beside.close()
+    apart.close()
 
 
-def test_the_process_beside_is_told_no_secret_and_ends_with_its_parent(
+def test_the_subprocess_is_told_no_secret_and_ends_with_its_parent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     program = (

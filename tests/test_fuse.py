@@ -67,11 +67,11 @@ async def read_again(
 
 
 @pytest.mark.parametrize(
-    ("gone", "alive", "blown"),
+    ("number", "alive", "blown"),
     [(20, 20, False), (21, 21, True), (21, 420, False), (21, 419, True), (150, 300, True)],
 )
-def test_the_edge_of_the_fuse(gone: int, alive: int, blown: bool) -> None:
-    assert Fuse().is_blown("tags", gone, alive) == blown
+def test_the_edge_of_the_fuse(number: int, alive: int, blown: bool) -> None:
+    assert Fuse().is_blown("tags", number, alive) == blown
 
 
 def test_the_fuse_counts_all_of_a_run() -> None:

@@ -125,8 +125,8 @@ def test_two_batches_in_one_transaction_are_two_batches(warehouse):
     first = encode(table, [contact("1", name="A", tags=listed("a"))], [at(0)])
     second = encode(table, [contact("1", name="B"), contact("2")], [at(1)] * 2)
     with warehouse.database.transaction() as conn:
-        warehouse.loader.write(conn, first, 1)
-        written = warehouse.loader.write(conn, second, 1)
+        warehouse.loader.merge(conn, first, 1)
+        written = warehouse.loader.merge(conn, second, 1)
     assert (written.inserted, written.updated) == (1, 1)
     assert warehouse.one("contacts", "1")["name"] == "B"
 
@@ -141,7 +141,7 @@ def test_new_changed_older_and_same_records_of_one_batch_are_each_treated_as_the
     people[3] |= {"tags": listed()}
     people += [contact("4", tags=listed("a")), contact("5", owner_id="9", tags=listed("a", "d"))]
     written = warehouse.write("contacts", *people, read=9)
-    assert (written.inserted, written.updated, written.unchanged) == (1, 3, 1)
+    assert (written.inserted, written.updated, written.unchanged) == (1, 3, 2)
     assert written.outdated == ("2",)
     new = changed(warehouse, before)
     assert new == {"contacts": 4, "contact_tags": 4, "tags": 2, "admins": 1}
@@ -170,7 +170,7 @@ def test_an_older_copy_is_refused_with_its_links_and_children(warehouse):
     before, content = warehouse.versions(), warehouse.content()
     written = warehouse.write("conversations", old, read=99, by_id=True)
     assert written.outdated == ("1",)
-    assert (written.inserted, written.updated, written.unchanged) == (0, 0, 0)
+    assert (written.inserted, written.updated, written.unchanged) == (0, 0, 1)
     assert warehouse.versions() == before
     assert warehouse.content() == content
 
@@ -190,7 +190,7 @@ def test_a_newer_copy_replaces_one_that_was_read_later(warehouse):
     assert (row["name"], row["_read_at"]) == ("new", at(40))
 
 
-def test_a_list_read_beside_an_object_is_not_refused_for_its_time(warehouse):
+def test_a_separate_list_is_not_refused_for_its_time(warehouse):
     warehouse.write("contacts", contact(updated=1, name="A"), read=10)
     held = {"id": "1", "subscriptions": {"complete": [{"id": "s"}], "total_count": 1}}
     assert warehouse.write("contacts", held, read=9.5).outdated == ()
@@ -274,24 +274,24 @@ def test_the_order_and_number_of_copies_does_not_matter(warehouse, copies, repea
 
 
 def _versions(draw: Any) -> list[tuple[dict[str, Any], int, list[dict[str, Any]] | None]]:
-    """Copies of one contact of different ages, each with its own lists; and lists read beside it.
+    """Copies of one contact of different ages, each with its own lists; and separate lists of it.
 
     A copy, when it was asked for, and its complete list of tags if that was read.
     """
     found = []
     for read in draw(st.permutations(range(6)))[: draw(st.integers(1, 6))]:
         tags = draw(st.lists(st.sampled_from("abcdef"), max_size=3, unique=True))
-        kind = draw(st.sampled_from(["whole", "cut", "completed", "absent", "beside"]))
+        kind = draw(st.sampled_from(["whole", "cut", "complete", "absent", "separate"]))
         record: dict[str, Any] = {"id": "1"}
-        if kind == "beside":
+        if kind == "separate":
             name = draw(st.sampled_from(["notes", "subscriptions"]))
             elements = [{"id": f"{read}{tag}"} for tag in tags]
             found.append((record | {name: {"complete": elements}}, read, None))
             continue
         record |= {"updated_at": unix(draw(st.integers(0, 3))), "name": f"as of {read}"}
         if kind != "absent":
-            record["tags"] = listed(*tags, has_more=kind in ("cut", "completed"))
-        complete = [{"id": tag} for tag in (*tags, "z")] if kind == "completed" else None
+            record["tags"] = listed(*tags, has_more=kind in ("cut", "complete"))
+        complete = [{"id": tag} for tag in (*tags, "z")] if kind == "complete" else None
         found.append((record, read, complete))
     return found
 
@@ -324,13 +324,13 @@ def test_a_batch_of_many_copies_is_what_they_are_newest_first(warehouse, data):
 
     copies = [one for one in versions if "updated_at" in one[0]]
     copies.sort(key=lambda one: (one[0]["updated_at"], one[1]), reverse=True)
-    # Of lists that were read beside it, the last of each kind.
+    # Of separate lists the last of each kind.
     lists = sorted((one for one in versions if one not in copies), key=lambda one: one[1])
-    beside = {"notes" in record: (record, read, None) for record, read, _ in lists}
+    separate = {"notes" in record: (record, read, None) for record, read, _ in lists}
     begin()
-    for record, read, complete in (*copies, *beside.values()):
+    for record, read, complete in (*copies, *separate.values()):
         own = {(0, "contact_tags"): complete} if complete is not None else None
-        warehouse.write("contacts", record, read=read, completed=own)
+        warehouse.write("contacts", record, read=read, complete_lists=own)
     expected = content()
     arrival = data.draw(st.permutations(versions))
     begin()
@@ -354,20 +354,20 @@ def test_the_complete_list_of_an_older_copy_gives_way_to_the_list_of_a_newer_one
     elements = [{"id": "a"}, {"id": "b"}]
     for records, place in (([older, newer], 0), ([newer, older], 1)):
         warehouse.clear()
-        completed = {(place, "contact_tags"): elements}
-        warehouse.write("contacts", *records, completed=completed)
+        complete_lists = {(place, "contact_tags"): elements}
+        warehouse.write("contacts", *records, complete_lists=complete_lists)
         assert warehouse.links("contact_tags") == {("1", "n")}
 
 
 def test_lists_keep_to_their_records_when_submissions_are_joined():
     one, other = (Submission(BY_NAME["users"].table, Tally(), "users") for _ in range(2))
     one.add([contact("1"), contact("2")], at(0))
-    one.completed[1, "contact_tags"] = ["b"]
+    one.complete_lists[1, "contact_tags"] = ["b"]
     other.add([contact("1"), contact("3")], at(1))
-    other.completed |= {(0, "contact_tags"): ["a"], (1, "contact_tags"): ["c"]}
+    other.complete_lists |= {(0, "contact_tags"): ["a"], (1, "contact_tags"): ["c"]}
     one.take_in(other)
-    assert {one.records[place]["id"] for place, _ in one.completed} == {"1", "2", "3"}
-    assert one.completed == {
+    assert {one.records[place]["id"] for place, _ in one.complete_lists} == {"1", "2", "3"}
+    assert one.complete_lists == {
         (1, "contact_tags"): ["b"],
         (2, "contact_tags"): ["a"],
         (3, "contact_tags"): ["c"],
@@ -468,11 +468,11 @@ def test_a_complete_list_removes_the_links_it_omits_and_no_other_owners(warehous
     assert warehouse.links("contact_tags") == {("2", "a")}
 
 
-def test_a_list_that_was_completed_beside_its_record_counts_as_complete(warehouse):
+def test_a_complete_list_that_was_read_for_its_record_counts_as_complete(warehouse):
     cut = contact(tags=listed("a", has_more=True))
     warehouse.write("contacts", contact(tags=listed("a", "b", "c")))
-    completed = {(0, "contact_tags"): [{"id": "a"}, {"id": "c", "applied_at": unix(5)}]}
-    warehouse.write("contacts", cut, read=1, completed=completed)
+    complete_lists = {(0, "contact_tags"): [{"id": "a"}, {"id": "c", "applied_at": unix(5)}]}
+    warehouse.write("contacts", cut, read=1, complete_lists=complete_lists)
     assert warehouse.links("contact_tags") == {("1", "a"), ("1", "c")}
 
 
@@ -514,6 +514,29 @@ def test_a_part_that_a_complete_list_omits_is_marked_deleted_and_comes_back(ware
     assert warehouse.one("conversations", "1")["parts_stored"] == 2
 
 
+def test_parts_that_are_held_back_change_nothing_and_what_changed_beside_them_counts(warehouse):
+    warehouse.write("conversations", conversation(*(part(f"p{n}") for n in range(100))))
+    before, content = warehouse.versions(), warehouse.content()
+    for n in range(3):
+        merged = warehouse.write("conversations", conversation(part("p0")), read=n + 1, run=n + 2)
+        assert merged.held == {"conversation_parts": ["1"]}
+        assert not merged.changes
+        assert warehouse.versions() == before
+    assert warehouse.content() == content
+    new = conversation(part("p0", "edited", files=1), part("new"), updated=1, title="new")
+    other = conversation(part("q"), id="2")
+    merged = warehouse.write("conversations", new, other, read=9, run=9)
+    assert (merged.inserted, merged.updated) == (1, 1)
+    assert not merged.changes.deleted
+    assert changed(warehouse, before) == {
+        "conversations": 2,
+        "conversation_parts": 3,
+        "conversation_part_attachments": 1,
+    }
+    row = warehouse.one("conversations", "1")
+    assert (row["title"], row["_run_id"], row["parts_stored"]) == ("new", 9, 101)
+
+
 @pytest.mark.parametrize("absent", [{}, {"conversation_parts": None}, {"conversation_parts": {}}])
 def test_a_copy_without_parts_says_nothing_of_them(warehouse, absent):
     warehouse.write("conversations", conversation(part("a")))
@@ -531,6 +554,16 @@ def test_a_part_that_moves_is_counted_where_it_is(warehouse):
     assert (rows["1"]["parts_stored"], rows["2"]["parts_stored"]) == (1, 1)
     part_b = warehouse.one("conversation_parts", "b")
     assert (part_b["conversation_id"], part_b["_deleted_at"]) == ("2", None)
+
+
+def test_parts_that_move_are_not_held_back(warehouse):
+    parts = [part(f"p{n}") for n in range(30)]
+    warehouse.write("conversations", conversation(*parts))
+    moved = [conversation(), conversation(*parts, id="2")]
+    merged = warehouse.write("conversations", *moved, read=1)
+    assert merged.held == {}
+    owners = {row["conversation_id"] for row in warehouse.rows("conversation_parts").values()}
+    assert owners == {"2"}
 
 
 def test_a_cut_list_of_parts_marks_nothing_and_is_told(warehouse):

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.autogenerate import compare_metadata
+from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.migration import MigrationContext
+from alembic.operations import Operations, ops
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from connector.errors import DatabaseError, SchemaTooNewError
+from connector.errors import ConnectorError, DatabaseError, SchemaTooNewError
 from connector.warehouse import migrate as migrations
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema.tables import metadata
 from connector.warehouse.sql.database import Database, conninfo
+from migrations import new
 from tests.warehouse import opened
 
 _numbers = itertools.count(1)
@@ -292,6 +296,77 @@ def test_a_schema_that_is_missing_or_empty_is_not_up_to_date(database, database_
     with database.transaction() as conn:
         assert migrations.check(conn, schema) is True
         assert migrations.present(conn, schema) == migrations.newest()
+
+
+# -- the next migration ----------------------------------------------------------------------
+
+
+@contextmanager
+def operations(database: Database) -> Iterator[Operations]:
+    """Alembic's operations in one transaction of a migrated schema."""
+    with database.transaction() as conn:
+        conn.execute(sa.text(f'SET LOCAL search_path TO "{database.schema}"'))
+        conn.dialect.default_schema_name = database.schema
+        with Operations.context(MigrationContext.configure(conn)) as active:
+            yield active
+
+
+def perform(active: Operations, found: ops.OpContainer | None) -> str:
+    """Do what a file with these operations would do; its text."""
+    assert found
+    text = render_python_code(found, migration_context=active.migration_context)
+    exec(f"if True:\n    {text}", {"op": active, "sa": sa})
+    return text
+
+
+def test_a_foreign_key_of_a_column_with_values_is_made_and_undone(database, database_url, schema):
+    migrate(database)
+    wanted = metadata()
+    wanted.tables["tags"].append_constraint(
+        sa.ForeignKeyConstraint(["name"], ["teams.id"], deferrable=True, initially="IMMEDIATE")
+    )
+    values = "('1', '5'), ('2', '5'), ('3', ''), ('4', NULL), ('5', '6')"
+    with operations(database) as active:
+        active.execute(f"INSERT INTO tags (id, name) VALUES {values}")
+        active.execute("INSERT INTO teams (id, name) VALUES ('6', 'Six')")
+    before = catalog(database_url, schema, "constraints")
+    with operations(database) as active:
+        options = {"version_table": "sync_version"}
+        context = MigrationContext.configure(active.get_bind(), opts=options)
+        script = produce_migrations(context, wanted)
+        new.complete(script)
+        assert "'tags_name_fkey'" in perform(active, script.upgrade_ops)
+    rows = f'SELECT id, name, _placeholder FROM "{schema}".teams ORDER BY 1'
+    assert [tuple(row.values()) for row in look(database_url, rows)] == [
+        ("5", None, True),
+        ("6", "Six", False),
+    ]
+    assert len(catalog(database_url, schema, "constraints")) == len(before) + 1
+    with operations(database) as active:
+        perform(active, script.downgrade_ops)
+    assert catalog(database_url, schema, "constraints") == before
+
+
+def test_a_constraint_without_a_name_is_refused():
+    unnamed = ops.UpgradeOps([ops.CreateUniqueConstraintOp(None, "tags", ["name"])])
+    with pytest.raises(ConnectorError, match="has no name"):
+        new.complete(ops.MigrationScript("9", unnamed, ops.DowngradeOps([])))
+
+
+def test_a_second_migration_that_is_not_committed_is_refused(tmp_path):
+    def git(*words: str) -> None:
+        subprocess.run(("git", "-c", "user.name=x", "-c", "user.email=x@y", *words), cwd=tmp_path)
+
+    (tmp_path / "0001_first.py").touch()
+    new.refuse_a_second(tmp_path)  # no repository, so nobody knows
+    git("init", "--quiet")
+    git("add", ".")
+    new.refuse_a_second(tmp_path)  # nothing is committed yet
+    git("commit", "--quiet", "-m", "x")
+    new.refuse_a_second(tmp_path)
+    (tmp_path / "0002_second.py").touch()
+    with pytest.raises(ConnectorError, match=r"0002_second\.py is not committed yet\. Delete it"):
+        new.refuse_a_second(tmp_path)
 
 
 # -- rights ----------------------------------------------------------------------------------

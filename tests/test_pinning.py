@@ -280,7 +280,7 @@ async def test_a_schema_of_an_older_version_is_pinned_to_what_it_holds(harness: 
 # -- how rows are made, by resource ----------------------------------------------------------
 
 
-def test_every_table_is_filled_by_a_resource_and_lists_beside_objects_by_their_own() -> None:
+def test_every_table_is_filled_by_a_resource_and_separate_lists_by_their_own() -> None:
     tables = {
         name
         for resource in RESOURCES

@@ -5,13 +5,14 @@ Every entry of PLAIN is tested here by itself: a new one needs no test of its ow
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from connector.resources import RESOURCES, TABLE_BY_NAME
 from connector.resources.readings import Catalogue, Snapshot
-from connector.resources.resource import Kind
+from connector.resources.resource import Kind, Table
 from connector.simulator import Simulator, Workspace
 from connector.simulator.api.pages import routes
 from connector.simulator.records.plain import PLAIN, PlainList
@@ -57,13 +58,58 @@ def _text(harness: Harness, kind: str) -> str:
     return next(path for path in texts if isinstance(record.get(path), str))
 
 
+async def test_plain_lists_refer_to_what_the_simulator_has_and_others_to_what_they_have(
+    harness: Harness,
+) -> None:
+    harness.simulate(Workspace.generate(5, contacts=20, companies=3, conversations=3, now=int(NOW)))
+    outcome = await harness.sync()
+    assert outcome.exit_code == 0, outcome.error
+    for kind in PLAIN:
+        unknown = [row["id"] for row in harness.query(f"SELECT id FROM {kind} WHERE _placeholder")]
+        assert not unknown, f"simulated records refer to {kind} that PLAIN[{kind!r}] has not"
+        for (table, column), target in _references(TABLE_BY_NAME[kind]):
+            rows = f"{table} r JOIN {target} o ON o.id = r.{column} AND o._placeholder"
+            unknown = [row["id"] for row in harness.query(f"SELECT o.id FROM {rows}")]
+            told = f"{table}.{column} of PLAIN[{kind!r}] names {target} that no workspace has"
+            assert not unknown, f"{told}: {unknown}"
+
+
+def _references(table: Table) -> Iterator[tuple[tuple[str, str], str]]:
+    """What its rows, links and children refer to: table and column, and the table referred to."""
+    for part in table.family():
+        for column in part.columns:
+            if column.refers_to:
+                yield (part.name, column.name), column.refers_to
+        for link in part.links:
+            yield (link.table, link.target), link.refers_to
+
+
+# -- the declarations ------------------------------------------------------------------------
+
+
+def test_every_resource_comes_after_what_it_refers_to() -> None:
+    filled_later = {r.name for r in RESOURCES if getattr(r.reading, "within", "")}
+    first: dict[str, int] = {}
+    for place, resource in enumerate(RESOURCES):
+        first.setdefault(resource.table.name, place)
+    for resource in RESOURCES:
+        for (table, _), target in _references(resource.table):
+            late = first[target] > first[resource.table.name] and table not in filled_later
+            assert not late, f"RESOURCES: {resource.name} stands before {target}, of which it tells"
+
+
 @pytest.mark.parametrize("kind", PLAIN)
 def test_the_declaration_and_the_simulator_speak_of_the_same_list(kind: str) -> None:
-    [resource] = [r for r in RESOURCES if r.table.name == kind]
-    reading, listed = resource.reading, PLAIN[kind]
-    assert isinstance(reading, Catalogue if listed.per_page else Snapshot)
+    found = [r for r in RESOURCES if r.table.name == kind]
+    assert len(found) == 1, f"PLAIN[{kind!r}]: the key must be the name of one resource's table"
+    [resource], listed = found, PLAIN[kind]
+    reading, wanted = resource.reading, Catalogue if listed.per_page else Snapshot
+    assert isinstance(reading, wanted), f"PLAIN[{kind!r}] has per_page={listed.per_page}"
     assert (reading.path, reading.key) == (listed.path, listed.key)
-    assert bool(resource.by_id) == listed.by_id
+    by_id = f"{listed.path}/{{id}}" if listed.by_id else ""
+    assert resource.by_id == by_id, (
+        f"PLAIN[{kind!r}] has by_id={listed.by_id}, so the resource's by_id must be {by_id!r}"
+    )
 
 
 # -- the routes ------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ async def heals(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "page", "one", "beside", "feed"),
+    ("error", "page", "one", "list_of_one", "feed"),
     [
         (TokenRefusedError(), "STOP", "STOP", "STOP", "STOP"),
         (NotPermittedError(), "FAILS", "PENDING", "PENDING", "TOLERATED"),
@@ -115,10 +115,10 @@ async def heals(harness: Harness) -> None:
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
 )
 def test_what_a_refusal_means_follows_from_what_was_asked(
-    error: ConnectorError, page: str, one: str, beside: str, feed: str
+    error: ConnectorError, page: str, one: str, list_of_one: str, feed: str
 ) -> None:
-    asked = (Asked.PAGE, Asked.OBJECT, Asked.BESIDE, Asked.FEED)
-    wanted = [Meaning[name] for name in (page, one, beside, feed)]
+    asked = (Asked.PAGE, Asked.OBJECT, Asked.LIST_OF_ONE, Asked.FEED)
+    wanted = [Meaning[name] for name in (page, one, list_of_one, feed)]
     assert [meaning(error, what) for what in asked] == wanted
 
 

@@ -243,7 +243,7 @@ async def test_memory_is_bounded_by_what_is_in_flight(
 ) -> None:
     sizes: list[int] = []
     writing = most_written = 0
-    commit, take = Writer._commit, search_full._Reader._take
+    commit, take = Writer._commit_together, search_full._Reader._take
 
     async def watched_commit(writer: Writer, submissions: Any) -> Any:
         sizes.append(sum(map(len, submissions)))
@@ -258,7 +258,7 @@ async def test_memory_is_bounded_by_what_is_in_flight(
         finally:
             writing -= 1
 
-    monkeypatch.setattr(Writer, "_commit", watched_commit)
+    monkeypatch.setattr(Writer, "_commit_together", watched_commit)
     monkeypatch.setattr(search_full._Reader, "_take", watched_page)
     monkeypatch.setattr(search_full, "PAGES_AT_ONCE", 7)
     monkeypatch.setattr(search_full, "RESERVED", 2)

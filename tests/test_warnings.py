@@ -53,7 +53,7 @@ def write(warehouse: Warehouse, table: str, second: int, *records: dict[str, Any
     at = datetime(2026, 5, 1, 12, 0, second, tzinfo=UTC)
     batch = encode(TABLE_BY_NAME[table], records, [at] * len(records))
     with warehouse.database.transaction() as conn:
-        written = warehouse.loader.write(conn, batch, 1, by_id=True)
+        written = warehouse.loader.merge(conn, batch, 1, by_id=True)
     return batch.warnings_of(written.changes.written).total()
 
 

@@ -56,7 +56,7 @@ def differences(
             found += gone.merges(harness, doubts)
             continue
         records = harness.control.truth(table.name)
-        shown = [_beside(table, r, members) for r in records if not r.get("_hidden")]
+        shown = [_with_separate_lists(table, r, members) for r in records if not r.get("_hidden")]
         # What no list shows any more may live on; of what is gone, ``deletions`` tells.
         apart = {_record_key(r, table) for r in records if r.get("_hidden")}
         apart |= {(one["id"],) for one in gone.buried(harness, table)}
@@ -67,8 +67,8 @@ def differences(
     return found + gone.identities(harness, doubts)
 
 
-def _beside(table: Table, record: Record, members: dict[str, list[str]]) -> Record:
-    """The record with the lists that are read beside it."""
+def _with_separate_lists(table: Table, record: Record, members: dict[str, list[str]]) -> Record:
+    """The record with its separate lists."""
     if table.name == "contacts":
         for name in ("notes", "subscriptions"):
             record[name]["complete"] = record[name]["data"]

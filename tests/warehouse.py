@@ -62,18 +62,18 @@ class Warehouse:
         by_id: bool = False,
         lag: float = 0,
         run: int = 1,
-        completed: Mapping[tuple[int, str], Sequence[Any]] | None = None,
+        complete_lists: Mapping[tuple[int, str], Sequence[Any]] | None = None,
         exclusions: Exclusions = NONE,
     ) -> Merged:
         """Encode and merge, in one transaction; ``read``: when they were requested."""
         moments = [at(read)] * len(records)
-        batch = encode(BY_TABLE[table], records, moments, completed, exclusions)
+        batch = encode(BY_TABLE[table], records, moments, complete_lists, exclusions)
         return self.merge(batch, by_id=by_id, lag=lag, run=run)
 
     def merge(self, batch: Batch, *, by_id: bool = False, lag: float = 0, run: int = 1) -> Merged:
         """Merge a batch in one transaction."""
         return self.database.write(
-            lambda conn: self.loader.write(
+            lambda conn: self.loader.merge(
                 conn, batch, run, by_id=by_id, lag=timedelta(seconds=lag)
             )
         )

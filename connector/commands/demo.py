@@ -113,6 +113,7 @@ def _next(stage: Stage, *, kept: bool) -> str:
     if kept:
         look = f"CONNECTOR_HOME={stage.directory} DATABASE_URL=embedded {call} status"
         lines.append(f"\nThe warehouse of the demo was kept:\n  {look}")
+        lines.append(f"To remove it:\n  rm -r {stage.directory}")
     return "\n".join(lines)
 
 

@@ -48,7 +48,7 @@ class Asked(Enum):
 
     PAGE = "a page of a list or search"
     OBJECT = "an object by id"
-    BESIDE = "a list of one object or group"
+    LIST_OF_ONE = "a list of one object or group"
     FEED = "a feed that only hastens what full passes find"
 
 

@@ -15,7 +15,7 @@ EMBEDDED = 10
 _NO_MORE = (b":false", b": false")
 
 
-def is_whole(wrapper: Record, elements: list[Any]) -> bool:
+def is_complete(wrapper: Record, elements: list[Any]) -> bool:
     """Whether an embedded list holds all its elements: the first ten at most, by ``has_more``."""
     more = wrapper.get("has_more", MISSING)
     if more is not MISSING:
@@ -25,7 +25,7 @@ def is_whole(wrapper: Record, elements: list[Any]) -> bool:
 
 
 def may_be_cut(text: bytes) -> bool:
-    """Whether a record's JSON text may hold a list that is not whole, without decoding it."""
+    """Whether a record's JSON text may hold a list that is not complete, without decoding it."""
     _, *told = text.split(b'"has_more"')
     return not all(rest.startswith(_NO_MORE) for rest in told) or len(told) < text.count(
         b'"total_count"'
@@ -33,12 +33,12 @@ def may_be_cut(text: bytes) -> bool:
 
 
 def incomplete_links(table: Table, record: Record, *, every: bool = False) -> Iterator[Link]:
-    """The links whose complete list must be read beside the record; ``every``: of each list."""
+    """The links whose complete list must be read; ``every``: of each list."""
     for link in table.links:
         wrapper, elements = find(link.paths, record)
         if not link.complete or elements is None:
             continue
-        if every or not is_whole(wrapper, elements):
+        if every or not is_complete(wrapper, elements):
             yield link
 
 

@@ -24,7 +24,7 @@ TRUSTED = timedelta(days=7)  # an answer older than that is asked for again
 BY_ID = (candidates.GONE, candidates.ARCHIVED, candidates.MERGED)
 
 
-async def settle(
+async def confirm(
     work: Pass, owners: Collection[str], began_at: datetime, ids: Collection[str] | None = None
 ) -> Verdict:
     """Decide on the candidates of a table whose rows belong to these owners; of ``ids``, if given.
@@ -37,13 +37,13 @@ async def settle(
         found = await _candidates(writer, table, owners, ids)
     if not found:
         return Verdict()
-    return await writer.do(lambda conn: writer.gone.decide(conn, table, found))
+    return await writer.do(lambda conn: writer.tracker.decide(conn, table, found))
 
 
 async def _candidates(
     writer: Writer, table: Table, owners: Collection[str], ids: Collection[str] | None
 ) -> list[Candidate]:
-    if table.name not in writer.gone.tables:
+    if table.name not in writer.tracker.tables:
         return []
     names, lag = writer.loader.names, writer.lag
     found = await writer.do(lambda conn: deletions.found_gone(conn, names, table, lag, ids))

@@ -185,7 +185,7 @@ def _without_archived(text: bytes) -> tuple[bytes, bool]:
 
 
 @dataclass
-class Completed:
+class CompleteLists:
     """Complete lists by (place of the record, link table); what failed, by record id.
 
     ``missing`` are records of which Intercom, asked for their lists, says that they do not exist.
@@ -196,16 +196,16 @@ class Completed:
     missing: set[str] = field(default_factory=set)
 
 
-async def complete_lists(
+async def read_complete_lists(
     client: Client, table: Table, records: Sequence[Record | bytes], known: Collection[str] = ()
-) -> Completed:
+) -> CompleteLists:
     """The complete lists of records that embed only the first ten elements of one.
 
     Where records were seen to embed less than they say, of all records. What several copies of a
     record embed in part is asked for once. Nothing is asked for the
     records that are ``known``: of the lists that they embed in part no link is taken away.
     """
-    found = Completed()
+    found = CompleteLists()
     wanted: dict[tuple[str, Link], list[int]] = {}
     every = client.facts.is_refuted(EMBEDDED_LISTS)
     for place, given in enumerate(records if table.has_complete_lists else ()):
@@ -224,7 +224,7 @@ async def complete_lists(
         except (NotFoundError, MergedError):
             found.missing.add(key)
         except IntercomError as error:
-            found.failed[key] = _pending(error, Asked.BESIDE)
+            found.failed[key] = _pending(error, Asked.LIST_OF_ONE)
 
     await gather(*(read(*item, places) for item, places in wanted.items()))
     _give_up_on_all(found.failed, len({key for key, _ in wanted}))

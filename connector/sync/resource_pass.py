@@ -28,7 +28,7 @@ from connector.jsontext import decode
 from connector.resources import RESOURCES
 from connector.resources.readings import Search
 from connector.resources.resource import Resource
-from connector.sync.fetch_by_id import complete_lists
+from connector.sync.fetch_by_id import read_complete_lists
 from connector.sync.filter_unchanged import Filtered, filter_unchanged
 from connector.sync.guards.control import MOST, Control
 from connector.sync.guards.embedded_lists import ListSample
@@ -294,9 +294,9 @@ class Pass:
         if not self.resource.by_id:  # only its list can bring what is pending
             settles = [*settles, *(pending_key(table, one) for one in submission.records)]
         with self.client.memory.urgently():  # who holds records must not wait for room
-            lists = await complete_lists(self.client, table, submission.records, known_lists)
+            lists = await read_complete_lists(self.client, table, submission.records, known_lists)
         self.sample.offer(table, submission.records, known_lists)
-        submission.completed, failed = lists.lists, lists.failed
+        submission.complete_lists, failed = lists.lists, lists.failed
         asked_at = min(submission.read_at, default=None)
         missing = await self.contradicted(lists.missing, asked_at) if lists.missing else ()
         settled = [key for key in settles if key not in failed and key not in missing]

@@ -96,7 +96,7 @@ async def _run(
             client.clock.prove(known)
         client.facts.recall(one.fact for one in await writer.do(state.refuted))
         await writer.clean(pins=not options.partial)
-        await writer.do(writer.gone.find_tables)
+        await writer.do(writer.tracker.find_tables)
         steps = Steps(client, writer, options, outcome)
         passes = Passes(steps, reporter, workspace.timezone, client.clock.likely_now())
         await work(_Run(client, writer, options, reporter, outcome, steps, passes))
@@ -214,7 +214,7 @@ class _Run:
         names = pending.spoken_of(selected, self.options.only or ())
         for table in dict.fromkeys(r.table for r in RESOURCES if r.name in names):
             owners = [r for r in deletions.owners(table) if r.name in names]
-            if owners and table.name in self.writer.gone.tables:
+            if owners and table.name in self.writer.tracker.tables:
                 await self._decide(owners[0], owners)
         loader = self.writer.loader
         await self.writer.do(lambda conn: deletions.settle_dead(conn, loader))
@@ -231,7 +231,7 @@ class _Run:
         async def step(resource: Resource, tally: Tally) -> None:
             names, began_at = [owner.name for owner in owners], self.passes.began_at
             work = self.passes.of(resource, tally)
-            verdict = await confirm_deletions.settle(work, names, began_at, ids)
+            verdict = await confirm_deletions.confirm(work, names, began_at, ids)
             for name, number in verdict.marked.items():
                 await self.steps.count_deleted(resource, BY_NAME.get(name, resource), number)
             held.update({name: verdict.error(resource.table, name) for name in verdict.held})

@@ -71,8 +71,8 @@ class Changes:
         ):
             for name, rows in its.items():
                 mine[name] = mine.get(name, Keys(0, ())).and_also(rows)
-        for name, gone in other.deleted.items():
-            self.deleted.setdefault(name, {}).update(gone)
+        for name, others in other.deleted.items():
+            self.deleted.setdefault(name, {}).update(others)
 
     def add_deleted(self, table: Table, rows: Mapping[str, Deletion]) -> None:
         """Rows of the table that are gone as well."""

@@ -26,7 +26,7 @@ class Control:
     id: str | None = None
     updated_at: datetime | None = None
     shown: bool = False
-    _beside: set[str] = field(default_factory=set)  # what changed in the same second
+    _same_second: set[str] = field(default_factory=set)  # what changed in it too
 
     @classmethod
     def of(cls, progress: Progress) -> Self:
@@ -48,17 +48,17 @@ class Control:
             if at is None or type(head.id) not in (str, int):
                 continue
             if self.updated_at is None or at > self.updated_at:
-                self.id, self.updated_at, self._beside = str(head.id), at, set()
+                self.id, self.updated_at, self._same_second = str(head.id), at, set()
             elif at == self.updated_at:
-                self._beside.add(str(head.id))
+                self._same_second.add(str(head.id))
 
     def drop(self, id: str | None) -> None:
         """This one will not do, if it still is the one."""
         if self.id == id:
-            self.id, self.updated_at, self._beside = None, None, set()
+            self.id, self.updated_at, self._same_second = None, None, set()
 
     def values(self) -> dict[str, Any]:
         """What is kept of it; nothing where too many changed in its second."""
-        if len(self._beside) > MOST:
+        if len(self._same_second) > MOST:
             return {"control_id": None, "control_updated_at": None}
         return {"control_id": self.id, "control_updated_at": self.updated_at}

@@ -27,7 +27,7 @@ LONGEST = 3  # records of each submission that are looked at: the longest embed 
 
 @dataclass(frozen=True, order=True)
 class Embedded:
-    """A list that a record embeds, and says to be whole: the ids of its elements."""
+    """A list that a record embeds, and says to be complete: the ids of its elements."""
 
     number: int
     link: str  # the link table that it makes
@@ -36,11 +36,11 @@ class Embedded:
 
 
 class ListSample:
-    """The embedded lists of a run that hold most elements and are said to be whole."""
+    """The embedded lists of a run that hold most elements and are said to be complete."""
 
     def __init__(self) -> None:
         self._found: list[Embedded] = []  # a heap
-        self.miscounted = 0  # lists that count more than they hold and say that they are whole
+        self.miscounted = 0  # lists that count more than they hold and say that they are complete
 
     def offer(
         self, table: Table, records: Sequence[Record | bytes], known: Collection[str]
@@ -121,7 +121,7 @@ async def _read(client: Client, resource: Resource, key: str) -> Mapping[str, An
 
 
 def _holds(record: Record, table: Table, link: Link, complete: Sequence[Any]) -> bool:
-    """Whether a list that is said to be whole holds all that the complete one does."""
+    """Whether a list that is said to be complete holds all that the complete one does."""
     for one, elements, _ in embedded(table, record):
         if one is link:
             return _ids(complete) <= _ids(elements)

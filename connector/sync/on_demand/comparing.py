@@ -20,7 +20,7 @@ from connector.jsontext import decode
 from connector.resources.lists import Record
 from connector.resources.readings import Activities, Catalogue, Log, Members, PerContact, Snapshot
 from connector.resources.resource import Resource
-from connector.sync.fetch_by_id import AT_ONCE, complete_lists, read_objects
+from connector.sync.fetch_by_id import AT_ONCE, read_complete_lists, read_objects
 from connector.sync.readings.feeds import news_of
 from connector.sync.readings.lists import catalogue_style, snapshot_pages
 from connector.sync.readings.members import read_members
@@ -87,7 +87,7 @@ class Comparison:
         """
         table, outcome = self.resource.table, self.outcome
         records = [record for record, _ in dated]
-        found = await complete_lists(self.client, table, records)
+        found = await read_complete_lists(self.client, table, records)
         outcome.unread |= {key: str(error) for key, error in found.failed.items()}
         batch = encode(table, records, [at for _, at in dated], found.lists, self.exclusions)
         with self.database.transaction() as conn:

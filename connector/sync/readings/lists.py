@@ -49,7 +49,7 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
                         work.tally.warnings += page.bad
                         page.release()
         except IntercomError as error:
-            if len(reading.parts) == 1 or meaning(error, Asked.BESIDE) is Meaning.STOP:
+            if len(reading.parts) == 1 or meaning(error, Asked.LIST_OF_ONE) is Meaning.STOP:
                 raise
             failed[_name_of(_part_style(reading, part))] = error
     if len(failed) == len(reading.parts):

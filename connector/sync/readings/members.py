@@ -87,7 +87,7 @@ async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomEr
     try:
         members = await _members(work.client, reading, key)
     except IntercomError as error:
-        if meaning(error, Asked.BESIDE) not in (Meaning.PENDING, Meaning.GONE):
+        if meaning(error, Asked.LIST_OF_ONE) not in (Meaning.PENDING, Meaning.GONE):
             raise
         await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
         return [error]

@@ -253,7 +253,7 @@ async def read_one(
     except (NotFoundError, MergedError) as error:
         found.gone[key] = error
     except IntercomError as error:
-        if meaning(error, Asked.BESIDE) is not Meaning.PENDING:
+        if meaning(error, Asked.LIST_OF_ONE) is not Meaning.PENDING:
             raise
         found.failed[key] = error
     if key not in found.failed and key not in found.gone:

@@ -19,7 +19,7 @@ from connector.errors import MergedError, NotFoundError
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
 from connector.warehouse import state
-from connector.warehouse.merge.gone import Gone
+from connector.warehouse.merge.deletion_tracker import DeletionTracker
 from connector.warehouse.state import candidates, reads
 from connector.warehouse.state.partitions import Span
 
@@ -28,7 +28,7 @@ class Effect(ABC):
     """A change of state that commits with what justifies it."""
 
     @abstractmethod
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         """Make the change; returns how many rows that marked deleted."""
 
     def without(self, refused: Collection[str]) -> Effect:
@@ -52,7 +52,7 @@ class Advance(Effect):
     ends_plan: bool = False
     past_rows: bool = False
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         if self.values:
             state.advance(conn, self.resource, **self.values)
         if self.ends_plan:
@@ -70,7 +70,7 @@ class FinishPartition(Effect):
     resource: str
     span: Span
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         state.finish_partition(conn, self.resource, self.span)
         return 0
 
@@ -84,7 +84,7 @@ class NoteRead(Effect):
     elements: int | None = None
     short: Mapping[str, reads.Short] = field(default_factory=dict)
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         reads.note(conn, self.resource, self.read, self.elements, short=self.short)
         state.settle(conn, [self.resource], self.read)
         return 0
@@ -103,7 +103,7 @@ class Settle(Effect):
     names: Sequence[str]
     ids: Collection[str]
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         state.settle(conn, self.names, self.ids)
         return 0
 
@@ -123,7 +123,7 @@ class Postpone(Effect):
     now: datetime
     announced: Mapping[str, datetime | None] = field(default_factory=dict)
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         for key, reason in self.reasons.items():
             announced_at = self.announced.get(key)
             state.postpone(conn, self.resource, [key], reason, self.now, announced_at)
@@ -139,7 +139,7 @@ class Queue(Effect):
     reason: str
     now: datetime
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         state.doubt(conn, self.name, self.ids, self.reason, self.now)
         return 0
 
@@ -151,7 +151,7 @@ class SettlePlaces(Effect):
     resource: str
     kept: Collection[str]
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         mine = [one.id for one in state.pending(conn) if one.resource == self.resource]
         settled = [key for key in mine if is_place(key) and key not in self.kept]
         state.settle(conn, self.resource, settled)
@@ -171,8 +171,8 @@ class NotePlaceholdersTried(Effect):
     ids: Sequence[str]
     tries: int
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
-        gone.loader.note_tried(conn, self.table, self.ids, self.tries)
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
+        tracker.loader.note_tried(conn, self.table, self.ids, self.tries)
         return 0
 
 
@@ -194,10 +194,10 @@ class NoteOmitted(Effect):
     span: Span | None = None
     by: str = ""
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         number = candidates.add_omitted(
             conn,
-            gone.loader.names,
+            tracker.loader.names,
             self.resource,
             self.seen,
             self.read_at,
@@ -206,7 +206,7 @@ class NoteOmitted(Effect):
             self.by,
         )
         if number:
-            gone.tables.add(self.resource.table.name)
+            tracker.tables.add(self.resource.table.name)
         return 0
 
 
@@ -224,11 +224,11 @@ class NoteAnswers(Effect):
     archived: Collection[str] = ()
     unliving: Collection[str] = ()
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         table = self.resource.table
-        gone.read_alive(conn, table, self.alive)
-        gone.answered_gone(conn, self.resource, self.gone, self.archived, self.now)
-        return gone.mark_archived(conn, table, self.unliving, self.now) if self.unliving else 0
+        tracker.read_alive(conn, table, self.alive)
+        tracker.answered_gone(conn, self.resource, self.gone, self.archived, self.now)
+        return tracker.mark_archived(conn, table, self.unliving, self.now) if self.unliving else 0
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class NoteUnlisted(Effect):
     answered: Sequence[str]
     now: datetime
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         candidates.note_unlisted(conn, self.resource, self.shown, self.now)
         candidates.drop_unanswered(conn, self.resource.name, self.answered)
         return 0
@@ -253,7 +253,7 @@ class DropUnanswered(Effect):
     resource: str
     ids: Sequence[str]
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         candidates.drop_unanswered(conn, self.resource, self.ids)
         return 0
 
@@ -267,12 +267,12 @@ class Claim(Effect):
     now: datetime
     untold: bool = False
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         if self.untold:
-            gone.claim_untold(conn, self.resource, self.times, self.now)
+            tracker.claim_untold(conn, self.resource, self.times, self.now)
         else:
             table, name = self.resource.table, self.resource.name
-            gone.claim(conn, table, name, self.times, self.now)
+            tracker.claim(conn, table, name, self.times, self.now)
         return 0
 
 
@@ -284,5 +284,5 @@ class MarkAbsent(Effect):
     present: Sequence[Record]
     began_at: datetime
 
-    def apply(self, conn: sa.Connection, gone: Gone) -> int:
-        return gone.mark_absent(conn, self.resource, self.present, self.began_at)
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
+        return tracker.mark_absent(conn, self.resource, self.present, self.began_at)

@@ -24,9 +24,9 @@ class Submission:
     Too many for one transaction are cut; ``effects`` commit with the last of them. What
     is written is counted into ``tally``. Under the name of ``resource`` a record is pending that
     Postgres refuses. ``by_id``: each was read alone.
-    ``completed`` holds complete lists read beside a record, by (its place, link table).
-    ``digests`` are what lists showed of the records, by id; None takes a stored digest away.
-    ``weight`` is the size of the records in bytes.
+    ``complete_lists`` are by (place of the record, link table): what was read where a record embeds
+    only the first ten elements. ``digests`` are what lists showed of the records, by id; None takes
+    a stored digest away. ``weight`` is the size of the records in bytes.
     """
 
     table: Table
@@ -35,7 +35,7 @@ class Submission:
     by_id: bool = False
     records: list[Record | bytes] = field(default_factory=list)
     read_at: list[datetime] = field(default_factory=list)
-    completed: dict[tuple[int, str], Sequence[Any]] = field(default_factory=dict)
+    complete_lists: dict[tuple[int, str], Sequence[Any]] = field(default_factory=dict)
     digests: dict[str, int | None] = field(default_factory=dict)
     weight: int = 0
     effects: tuple[Effect, ...] = ()
@@ -55,8 +55,8 @@ class Submission:
         self.weight += other.weight
         self.records.extend(other.records)
         self.read_at.extend(other.read_at)
-        for (place, name), elements in other.completed.items():
-            self.completed[before + place, name] = elements
+        for (place, name), elements in other.complete_lists.items():
+            self.complete_lists[before + place, name] = elements
         for key, digest in other.digests.items():
             same = self.digests.get(key, digest) == digest
             self.digests[key] = digest if same else None
@@ -100,9 +100,9 @@ class Submission:
         """The records at these places, with what belongs to them."""
         part = self.empty()
         part.records, part.read_at = self.records[first:end], self.read_at[first:end]
-        part.completed = {
+        part.complete_lists = {
             (place - first, name): elements
-            for (place, name), elements in self.completed.items()
+            for (place, name), elements in self.complete_lists.items()
             if first <= place < end
         }
         ids = {_id_of(record) for record in part.records}

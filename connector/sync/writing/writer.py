@@ -31,8 +31,8 @@ from connector.warehouse.encode.encoder import encode_list, row_keys
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.encode.worker import Encoding, Made
 from connector.warehouse.merge import deletions
+from connector.warehouse.merge.deletion_tracker import DeletionTracker
 from connector.warehouse.merge.fuse import Fuse
-from connector.warehouse.merge.gone import Gone
 from connector.warehouse.merge.loader import Loader, Merged
 from connector.warehouse.privacy import cleaning, erasure, pinning
 from connector.warehouse.schema import foreign_keys
@@ -52,7 +52,7 @@ INDEX_LAG = timedelta(minutes=10)
 
 
 class Writer:
-    """Writes for one run; ``gone`` notes what it finds to be gone."""
+    """Writes for one run; ``tracker`` keeps track of what it finds to be gone."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class Writer:
             signatures=self.exclusions.signatures,
             fuse=self.fuse,
         )
-        self.gone = Gone(self.loader, self.exclusions, self.fuse, run_id, lag)
+        self.tracker = DeletionTracker(self.loader, self.exclusions, self.fuse, run_id, lag)
         self._encoding = Encoding(self.exclusions)
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         # While Postgres works on one transaction the next is encoded.
-        self._submissions = Coalescer(self._commit, _may_join, at_once=2)
+        self._submissions = Coalescer(self._commit_together, _may_join, at_once=2)
         self._lookups = Coalescer(self._look_up, lambda chosen, item: chosen[0][0] is item[0])
         self._without_keys: set[str] = set()
 
@@ -95,8 +95,10 @@ class Writer:
             refused |= await self._submissions.do(piece)
         if not refused:
             return refused
+        # Submissions that waited with this one were committed with it: of what was refused of all
+        # of them, only its own records are the caller's.
         own = {pending_key(submission.table, one) for one in submission.records}
-        return refused & own  # what was committed together was refused together
+        return refused & own
 
     async def submit_list(
         self,
@@ -114,7 +116,7 @@ class Writer:
         def encoded() -> Made:
             return encode_list(submission.table, record, elements, read_at, self.exclusions), []
 
-        await self._merge(submission, encoded)
+        await self._encode_and_commit(submission, encoded)
 
     async def commit(self, *effects: Effect) -> int:
         """Effects that no records come with; how many rows they marked deleted."""
@@ -124,21 +126,24 @@ class Writer:
         """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
         return await self._in_thread(lambda: self.database.write(self._fenced(work)))
 
-    async def _commit(self, submissions: Sequence[Submission]) -> set[str]:
+    async def _commit_together(self, submissions: Sequence[Submission]) -> set[str]:
         """One transaction of them all; where Postgres refuses a row, one of each, then of parts.
 
-        Returns what it refuses.
+        Returns the pending keys of what it refuses.
         """
         try:
-            await self._merge(together(submissions))
+            await self._encode_and_commit(together(submissions))
         except RowRefusedError as error:
             if len(submissions) == 1:
                 return await self._commit_in_parts(submissions[0], error)
-            return {key for one in submissions for key in await self._commit([one])}
+            return {key for one in submissions for key in await self._commit_together([one])}
         return set()
 
     async def _commit_in_parts(self, submission: Submission, error: RowRefusedError) -> set[str]:
-        """Merge what Postgres takes of the records, then commit their effects, apart."""
+        """Commit what Postgres takes of the records, then their effects in a transaction apart.
+
+        Each effect says what of it still holds without the rows that were refused.
+        """
         refused: dict[str, RowRefusedError] = {}
         alone = replace(submission, effects=())
         taken = await self._halved(alone, error, refused) if len(alone) else 0
@@ -165,27 +170,33 @@ class Writer:
         taken = 0
         for half in submission.halves():
             try:
-                await self._merge(half)
+                await self._encode_and_commit(half)
                 taken += len(half)
             except RowRefusedError as refusal:
                 taken += await self._halved(half, refusal, refused)
         return taken
 
-    async def _merge(
+    async def _encode_and_commit(
         self, submission: Submission, encoded: Callable[[], Made] | None = None
     ) -> None:
-        """Encode the records, then merge and commit them with their effects."""
+        """Encode the records, then merge and commit them with their effects.
+
+        In the transaction: the records and their followers, digests, derived rows and what
+        tombstones say is gone (with their followers), effects, owners of held children.
+        """
         table, tally, read_at = submission.table, submission.tally, submission.read_at
 
         def encode() -> Made:
-            return self._encoding.make(table, submission.records, read_at, submission.completed)
+            return self._encoding.make(
+                table, submission.records, read_at, submission.complete_lists
+            )
 
         def work(conn: sa.Connection) -> tuple[Merged, int]:
             by_id, at = submission.by_id, max(read_at, default=None)
-            merged = self.loader.write(conn, batch, self.run_id, by_id=by_id, lag=self.lag)
+            merged = self.loader.merge(conn, batch, self.run_id, by_id=by_id, lag=self.lag)
             digests.note(conn, table, submission.digests, merged.outdated)
-            deleted = self.gone.merge_derived(conn, derived, at)
-            deleted += self.gone.believe_tombstones(conn, table, tombstones, at)
+            deleted = self.tracker.merge_derived(conn, derived, at)
+            deleted += self.tracker.believe_tombstones(conn, table, tombstones, at)
             deleted += self._apply(conn, submission.effects)
             self._queue_held(conn, table, merged, at)
             return merged, deleted
@@ -200,7 +211,7 @@ class Writer:
         merged.count(tally, len(submission), deleted, warnings)
 
     def _apply(self, conn: sa.Connection, effects: Sequence[Effect]) -> int:
-        return sum(effect.apply(conn, self.gone) for effect in effects)
+        return sum(effect.apply(conn, self.tracker) for effect in effects)
 
     def _queue_held(
         self, conn: sa.Connection, table: Table, merged: Merged, read_at: datetime | None
@@ -224,8 +235,8 @@ class Writer:
 
     async def dismiss_listed(self, table: Table, ids: Sequence[str], asked_at: datetime) -> None:
         """A list asked for at that time shows these: late enough, they are no candidates."""
-        if table.name in self.gone.tables and ids:
-            await self.do(lambda conn: self.gone.listed(conn, table, ids, asked_at))
+        if table.name in self.tracker.tables and ids:
+            await self.do(lambda conn: self.tracker.listed(conn, table, ids, asked_at))
 
     # -- around the passes -------------------------------------------------------------------
 

@@ -29,15 +29,15 @@ class Batch:
     """What one call of ``encode`` made: staged rows by table, and what did not fit.
 
     ``misfits`` are counted by the row that they belong to, its table and key: a warning is about
-    rows that are written. What can be no row has the key "". ``beside`` holds the lists that came
-    with copies of objects, and are none: merged after them.
+    rows that are written. What can be no row has the key "". ``separate_lists`` came
+    with copies of the same objects, and are merged after them.
     """
 
     table: Table
     staged: dict[str, Staged] = field(default_factory=dict)
     misfits: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     records: int = 0
-    beside: Batch | None = None
+    separate_lists: Batch | None = None
 
     @property
     def warnings(self) -> Counter[str]:

@@ -20,8 +20,7 @@ from connector.warehouse.encode.keys import id_texts, row_key, shown
 from connector.warehouse.encode.keys import row_keys as row_ids
 from connector.warehouse.encode.links import stage_link
 from connector.warehouse.encode.nested import Levels, Lists, absent, levels, lists, residue
-from connector.warehouse.encode.newest import Lists as CompleteLists
-from connector.warehouse.encode.newest import is_beside, newest
+from connector.warehouse.encode.newest import CompleteLists, is_separate_list, newest
 from connector.warehouse.encode.unmapped import Leftovers
 from connector.warehouse.values.columns import Fields, documents, fields, flags, table_text
 from connector.warehouse.values.copies import without_copies
@@ -38,32 +37,31 @@ def encode(
     table: Table,
     records: Sequence[Record],
     read_at: Sequence[datetime],
-    completed: CompleteLists | None = None,
+    complete_lists: CompleteLists | None = None,
     exclusions: Exclusions = NONE,
 ) -> Batch:
     """The records of one table as a batch.
 
-    ``read_at`` tells when each was requested, by Intercom's clock. ``completed`` holds the
-    complete lists that were read beside a record, by (place of the record, link table). Of
-    several copies of one record the newest counts, with its own lists. A record without an id
-    cannot be a row: it is only counted. What is excluded is taken out first of all, so nothing
-    below can meet it.
+    ``read_at`` tells when each was requested, by Intercom's clock. ``complete_lists`` are by
+    (place of the record, link table). Of several copies of one record the newest counts, with its
+    own lists. A record without an id cannot be a row: it is only counted. What is excluded is
+    taken out first of all, so nothing below can meet it.
     """
-    lists = completed or {}
+    lists = complete_lists or {}
     if exclusions:
         records = exclusions.records(table, records)
         lists = exclusions.lists(table, lists)
-    beside = [place for place, record in enumerate(records) if is_beside(table, record)]
-    if not beside:
+    separate = [place for place, record in enumerate(records) if is_separate_list(table, record)]
+    if not separate:
         return _encode(table, records, read_at, lists)
-    copies = sorted(set(range(len(records))).difference(beside))
-    beside.sort(key=read_at.__getitem__)
-    ids = row_ids(table, [records[place] for place in beside])
+    copies = sorted(set(range(len(records))).difference(separate))
+    separate.sort(key=read_at.__getitem__)
+    ids = row_ids(table, [records[place] for place in separate])
     if not copies or set(ids).isdisjoint(row_ids(table, [records[place] for place in copies])):
-        return _encode(table, *_chosen([*copies, *beside], records, read_at, lists))
-    after = _encode(table, *_chosen(beside, records, read_at, lists))
+        return _encode(table, *_chosen([*copies, *separate], records, read_at, lists))
+    after = _encode(table, *_chosen(separate, records, read_at, lists))
     batch = _encode(table, *_chosen(copies, records, read_at, lists))
-    batch.beside = after
+    batch.separate_lists = after
     for row, counted in after.misfits.items():
         batch.misfits.setdefault(row, Counter()).update(counted)
     return batch
@@ -118,7 +116,8 @@ def encode_list(
     """One record whose list may have a million elements, as a batch.
 
     ``record`` makes it of some elements. It is encoded piece by piece: of all but the first only
-    the links count. None is an element that names nothing, so that the list is not known whole.
+    the links count. None is an element that names nothing: the list is then not known to be
+    complete.
     """
     named = sorted({element for element in elements if element is not None})
     nameless: list[str | None] = [None] if None in elements else []
@@ -159,7 +158,7 @@ def _encode_rows(
     ids: Sequence[str],
     rows: Sequence[Record],
     given: dict[str, Fields],
-    completed: CompleteLists,
+    complete_lists: CompleteLists,
     owner: Owner,
 ) -> None:
     """Stage the rows of one table, then those of its links and children.
@@ -171,17 +170,17 @@ def _encode_rows(
     found = levels(shape, rows, left)
     columns = {column.name: _column(column, found, left) for column in table.columns}
     for link in table.links:
-        elements, whole = lists(link.paths, found, left, link.null_is_empty)
-        full = _complete(link.table, elements, whole, completed)
-        batch.staged[link.table] = stage_link(link, ids, elements, whole, full, left)
-        columns[f"_whole_{link.table}"] = flags(whole)
+        elements, complete = lists(link.paths, found, left, link.null_is_empty)
+        full = _put_complete(link.table, elements, complete, complete_lists)
+        batch.staged[link.table] = stage_link(link, ids, elements, complete, full, left)
+        columns[f"_complete_{link.table}"] = flags(complete)
     for child in table.children:
-        elements, whole = lists(child.paths, found, left)
+        elements, complete = lists(child.paths, found, left)
         if child.cap:
-            _cut_by_cap(child.cap, elements, whole)
-            columns[table.parts.truncated] = _truncated(elements, whole)
-        _encode_child(batch, child, ids, elements, whole, given["_read_at"], left, owner)
-        columns[f"_whole_{child.table.name}"] = flags(whole)
+            _cut_by_cap(child.cap, elements, complete)
+            columns[table.parts.truncated] = _truncated(elements, complete)
+        _encode_child(batch, child, ids, elements, complete, given["_read_at"], left, owner)
+        columns[f"_complete_{child.table.name}"] = flags(complete)
     for told in table.derived:
         _keep_untold(told, rows, left)
     residue(shape, found, left)
@@ -261,29 +260,29 @@ def _refer(column: Column, values: Sequence[Any], references: Fields, left: Left
     return [reference or NULL for reference in references]
 
 
-def _complete(
-    name: str, elements: Lists, whole: list[bool], completed: CompleteLists
+def _put_complete(
+    name: str, elements: Lists, complete: list[bool], complete_lists: CompleteLists
 ) -> frozenset[int]:
     """Put complete lists in the place of embedded ones; the rows that have them.
 
     Their elements are objects of their own, not references.
     """
-    full = {row: complete for (row, link), complete in completed.items() if link == name}
-    for row, complete in full.items():
-        elements[row], whole[row] = list(complete), True
+    full = {row: some for (row, link), some in complete_lists.items() if link == name}
+    for row, some in full.items():
+        elements[row], complete[row] = list(some), True
     return frozenset(full)
 
 
-def _cut_by_cap(cap: int, elements: Lists, whole: list[bool]) -> None:
+def _cut_by_cap(cap: int, elements: Lists, complete: list[bool]) -> None:
     for row, some in enumerate(elements):
         if some is not None and len(some) >= cap:
-            whole[row] = False
+            complete[row] = False
 
 
-def _truncated(elements: Lists, whole: list[bool]) -> Fields:
+def _truncated(elements: Lists, complete: list[bool]) -> Fields:
     return [
-        NULL if some is None else "f" if complete else "t"
-        for some, complete in zip(elements, whole, strict=True)
+        NULL if some is None else "f" if whole else "t"
+        for some, whole in zip(elements, complete, strict=True)
     ]
 
 
@@ -292,7 +291,7 @@ def _encode_child(
     child: Child,
     ids: Sequence[str],
     lists: Lists,
-    whole: list[bool],
+    complete: list[bool],
     read_at: Fields,
     left: Leftovers,
     owner: Owner,
@@ -301,7 +300,7 @@ def _encode_child(
 
     What has a place only counts for the row that it stands in.
     """
-    found = _owned(child, ids, lists, whole, left)
+    found = _owned(child, ids, lists, complete, left)
     named = [key for _, key in found]
     given: dict[str, Fields] = {
         child.parent: [ids[row] for _, row in found.values()],
@@ -319,11 +318,11 @@ def _encode_child(
 
 
 def _owned(
-    child: Child, ids: Sequence[str], lists: Lists, whole: list[bool], left: Leftovers
+    child: Child, ids: Sequence[str], lists: Lists, complete: list[bool], left: Leftovers
 ) -> dict[tuple[str, str], tuple[Record, int]]:
     """The elements and the rows that own them, by owner where need be and id or place.
 
-    A list with an element that is no object with an id is not known to be whole.
+    A list with an element that is no object with an id is not known to be complete.
     """
     positioned = child.table.positioned
     rows = [row for row, some in enumerate(lists) for _ in some or ()]
@@ -333,7 +332,7 @@ def _owned(
     found: dict[tuple[str, str], tuple[Record, int]] = {}
     for row, place, key, element in zip(rows, places, keys, elements, strict=True):
         if key is None or type(element) is not dict:
-            whole[row] = False
+            complete[row] = False
             left.misfit(row, child.paths[0], element, at=(place,))
         else:
             found[ids[row] if positioned else "", key] = (element, row)

@@ -28,7 +28,7 @@ class Rule:
     """One excluded field: of which table, where it stands in a record, which column holds it.
 
     ``key`` is the one entry of the map ``column`` that is meant; "" means all of the column.
-    ``beside`` are columns of the same place in another shape: they hold nothing either.
+    ``other_shapes`` are columns of the same place in another shape: they hold nothing either.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Rule:
     path: Path
     hashed: bool = False
     key: str = ""
-    beside: tuple[str, ...] = ()
+    other_shapes: tuple[str, ...] = ()
     kind: Kind | None = None  # of the column; None where no column is meant
 
 
@@ -130,7 +130,7 @@ class Exclusions:
     def lists(
         self, table: Table, lists: Mapping[tuple[int, str], Sequence[Any]]
     ) -> Mapping[tuple[int, str], Sequence[Any]]:
-        """Complete lists that were read beside records, by (place of the record, link table)."""
+        """Complete lists of records, by (place of the record, link table)."""
         nodes = {link.table: self._elements(link) for link in table.links}
         return {
             (key, name): _list(node, elements, self._stored)

@@ -21,18 +21,18 @@ def stage_link(
     link: Link,
     ids: Sequence[str],
     lists: Lists,
-    whole: list[bool],
+    complete: list[bool],
     full: frozenset[int],
     left: Leftovers,
 ) -> Staged:
     """Pairs of ids, the last of equal ones; ``full``: the rows whose elements are no references.
 
-    A list with an element that names nothing is not known to be whole.
+    A list with an element that names nothing is not known to be complete.
     """
     try:
         pairs = _pairs(link, ids, lists, full)
     except MisfitError:  # rarely: each on its own
-        pairs = _patient_pairs(link, ids, lists, whole, full, left)
+        pairs = _patient_pairs(link, ids, lists, complete, full, left)
     names = (link.owner, link.target, *(column.name for column in link.columns))
     return Staged(names, len(pairs), copy_text(pairs.values()))
 
@@ -90,7 +90,7 @@ def _patient_pairs(
     link: Link,
     ids: Sequence[str],
     lists: Lists,
-    whole: list[bool],
+    complete: list[bool],
     full: frozenset[int],
     left: Leftovers,
 ) -> dict[tuple[str, str], str]:
@@ -101,7 +101,7 @@ def _patient_pairs(
         for position, element in enumerate(elements or ()):
             target = id_text(_at(element, link.item))
             if target is None:
-                whole[row] = False
+                complete[row] = False
                 left.misfit(row, link.paths[0], element, at=(str(position),))
                 continue
             attributes = [

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
-from connector.resources.lists import MISSING, Record, is_whole
+from connector.resources.lists import MISSING, Record, is_complete
 from connector.warehouse.encode.unmapped import Leftovers
 from connector.warehouse.values.shape import Path, Shape
 
@@ -131,19 +131,19 @@ def lists(
     for place in places:
         types = set(map(type, place.values))
         if types == {list}:
-            return list(place.values), _whole(place)
+            return list(place.values), _complete(place)
         if types - {type(MISSING)}:
             answers = [_list(places, row, left, null_is_empty) for row in range(rows)]
-            return [elements for elements, _ in answers], [whole for _, whole in answers]
+            return [elements for elements, _ in answers], [complete for _, complete in answers]
     if all(len(path) == 1 for path in paths):
         left.miss(paths[-1][0], range(rows))
     return [None] * rows, [False] * rows
 
 
-def _whole(place: Place) -> list[bool]:
+def _complete(place: Place) -> list[bool]:
     if len(place.path) == 1:
         return [True] * len(place.values)
-    return list(map(is_whole, place.wrappers, place.values))
+    return list(map(is_complete, place.wrappers, place.values))
 
 
 def _list(
@@ -153,7 +153,7 @@ def _list(
     for place in places:
         wrapper, value = place.wrappers[row], place.values[row]
         if type(value) is list:
-            return value, len(place.path) == 1 or is_whole(wrapper, value)
+            return value, len(place.path) == 1 or is_complete(wrapper, value)
         if value is MISSING or type(wrapper) is Spoilt:
             missing = missing and len(place.path) == 1
             continue

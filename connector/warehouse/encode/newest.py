@@ -13,8 +13,8 @@ from connector.warehouse.encode import keys
 from connector.warehouse.values.fields import MisfitError, instant
 
 Copy = tuple[Record, datetime]
-Lists = Mapping[tuple[int, str], Sequence[Any]]
-"""Complete lists that were read beside records, by (place of the record, link table)."""
+CompleteLists = Mapping[tuple[int, str], Sequence[Any]]
+"""Complete lists of records, by (place of the record, link table)."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Kept:
     """
 
     copies: dict[str, Copy]
-    lists: Lists
+    lists: CompleteLists
     lost: int = 0
 
 
-def is_beside(table: Table, record: Record) -> bool:
-    """Whether the record is no copy of its object, but a list that was read beside it."""
+def is_separate_list(table: Table, record: Record) -> bool:
+    """Whether the record is no copy of its object, but a separate list of it."""
     return table.has_updated_at and not table.omits_unset and "updated_at" not in record
 
 
@@ -38,12 +38,12 @@ def newest(
     table: Table,
     records: Sequence[Record],
     read_at: Sequence[datetime],
-    lists: Lists,
+    lists: CompleteLists,
 ) -> Kept:
     """The newest copy of each record, when it was requested, and its lists by its new place.
 
-    What belongs to older copies counts as little as they do. Lists that were read beside one
-    object are put together; they come in the order in which they were read.
+    What belongs to older copies counts as little as they do. Separate lists of one object are
+    put together; they come in the order in which they were read.
     """
     kept: dict[str, Copy] = {}
     places: dict[str, int] = {}
@@ -53,7 +53,7 @@ def newest(
         if key is None:
             lost += 1
         elif key not in kept or _replaces(table, copy, kept[key]):
-            if key in kept and is_beside(table, copy[0]):
+            if key in kept and is_separate_list(table, copy[0]):
                 copy = {**kept[key][0], **copy[0]}, copy[1]
             kept[key], places[key] = copy, place
     if not lists:

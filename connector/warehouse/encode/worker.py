@@ -16,7 +16,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import IO, Any
 
@@ -28,6 +28,7 @@ from connector.warehouse.encode import derived as told_by
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.encode.exclusions import NONE, Exclusions
+from connector.warehouse.encode.newest import CompleteLists
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,6 @@ WORTH_IT = 5_000
 PIPE = 1 << 20
 """Bytes that a pipe to it holds, where the system lets us say so: batches are of some megabytes."""
 
-Completed = Mapping[tuple[int, str], Sequence[Any]]
 Made = tuple[Batch, list[tuple[Batch, list[str]]]]
 """A batch, and batches of the rows that its records tell of, with the ids told of."""
 
@@ -46,45 +46,45 @@ def make(
     table: Table,
     records: Sequence[Record | bytes],
     read_at: Sequence[datetime],
-    completed: Completed,
+    complete_lists: CompleteLists,
     exclusions: Exclusions = NONE,
 ) -> Made:
     """Records, decoded or as JSON text, as a batch, and what they tell of other tables."""
     decoded = [decode(one) if isinstance(one, bytes) else one for one in records]
-    batch = encode(table, decoded, read_at, completed, exclusions)
+    batch = encode(table, decoded, read_at, complete_lists, exclusions)
     return batch, told_by.batches(table, decoded, read_at, exclusions)
 
 
 class Encoding:
-    """Encodes here, and beside once there is much of it. Not for two threads at once."""
+    """Encodes here, and in a subprocess once there is much of it. Not for two threads at once."""
 
     def __init__(self, exclusions: Exclusions) -> None:
         self._exclusions = exclusions
         self._seen = 0.0
-        self._beside: subprocess.Popen[bytes] | None = None
+        self._subprocess: subprocess.Popen[bytes] | None = None
 
     def make(
         self,
         table: Table,
         records: Sequence[Record | bytes],
         read_at: Sequence[datetime],
-        completed: Completed,
+        complete_lists: CompleteLists,
     ) -> Made:
         """What ``make`` makes of them, wherever it is done."""
         self._seen += sum(type(record) is bytes for record in records)
         if self._seen >= WORTH_IT and not self._exclusions and records:
             try:
-                return self._ask((table.name, records, read_at, completed))
+                return self._ask((table.name, records, read_at, complete_lists))
             except (OSError, EOFError, pickle.UnpicklingError) as error:
                 logger.warning("the encoding process is gone (%s); going on without", error)
                 self.close()
                 self._seen = -math.inf
-        return make(table, records, read_at, completed, self._exclusions)
+        return make(table, records, read_at, complete_lists, self._exclusions)
 
     def _ask(self, order: tuple[Any, ...]) -> Made:
-        if self._beside is None:
-            self._beside = _start()
-        source, target = self._beside.stdout, self._beside.stdin
+        if self._subprocess is None:
+            self._subprocess = _start()
+        source, target = self._subprocess.stdout, self._subprocess.stdin
         assert source is not None
         assert target is not None
         _send(target, order)
@@ -93,10 +93,10 @@ class Encoding:
 
     def close(self) -> None:
         """End the encoder subprocess, if there is one."""
-        if self._beside:
+        if self._subprocess:
             with contextlib.suppress(OSError):  # it may be gone already
-                self._beside.communicate()
-            self._beside = None
+                self._subprocess.communicate()
+            self._subprocess = None
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -133,14 +133,14 @@ def _answer(source: IO[bytes], target: IO[bytes]) -> bool:
 
 
 def _parts(batch: Batch) -> tuple[Any, ...]:
-    beside = _parts(batch.beside) if batch.beside else None
-    return batch.table.name, batch.staged, batch.misfits, batch.records, beside
+    separate = _parts(batch.separate_lists) if batch.separate_lists else None
+    return batch.table.name, batch.staged, batch.misfits, batch.records, separate
 
 
 def _batch(name: str, *rest: Any) -> Batch:
-    staged, misfits, records, beside = rest
-    after = _batch(*beside) if beside else None
-    return Batch(TABLE_BY_NAME[name], staged, misfits, records, after)
+    staged, misfits, records, separate = rest
+    lists = _batch(*separate) if separate else None
+    return Batch(TABLE_BY_NAME[name], staged, misfits, records, lists)
 
 
 def _send(target: IO[bytes], value: Any) -> None:

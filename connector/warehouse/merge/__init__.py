@@ -2,6 +2,7 @@
 
 Read ``loader`` (batches in), then ``batch_merge`` (one batch on its way), which uses ``diff`` (the
 one statement that finds what differs), ``content`` (what each column is to hold) and ``write``.
-``stored_rows`` says what may be asked of stored rows, ``statements`` with which SQL. ``gone`` is
-told what is gone; ``deletions`` decides on the candidates, and ``fuse`` how many may be marked.
+``stored_rows`` says what may be asked of stored rows, ``statements`` with which SQL.
+``deletion_tracker`` is told what is gone; ``deletions`` decides on the candidates, and ``fuse`` how
+many may be marked.
 """

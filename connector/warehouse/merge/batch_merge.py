@@ -1,10 +1,11 @@
 """One batch on its way through its stages into the tables; knows the declarations, not HTTP.
 
-COPY to the stages, empty what is about forgotten contacts, one statement that finds what would
-change, and then only what it found: refuse copies that are older than what is stored, make
-placeholders for what is referred to, write links and children, and last the rows. Foreign keys are
-deferred to the commit, so a row can be written once, after everything that decides whether it
-changed.
+COPY to the stages, empty what is about forgotten contacts, and one statement that finds what would
+change. Copies that are older than what is stored are staged no more, and lists that omit more
+children than the fuse takes are staged as incomplete; then the statement is asked again. After that
+only what it found: make placeholders for what is referred to, write links and children, and last
+the rows. Foreign keys are deferred to the commit, so a row can be written once, after everything
+that decides whether it changed.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Stages:
 
 
 class BatchMerge:
-    """The steps of one batch, in their order: ``stage``, ``diff``, ``merge``."""
+    """The steps of one batch, in their order: ``stage``, ``diff``, ``write``."""
 
     def __init__(
         self,
@@ -83,17 +84,19 @@ class BatchMerge:
     def diff(self, by_id: bool, lag: timedelta, run_id: int) -> tuple[Diff, list[str]]:
         """What the batch would change, and the keys of copies older than what is stored.
 
-        Those, their links and their children are staged no more; what else their records tell of
-        is merged all the same.
+        Those, their links and their children are staged no more. (Derived rows of their records
+        are batches of their own, and merged all the same.) Where implausibly many children are
+        omitted that are kept for ever, ``held`` names their owners, and nothing counts as omitted.
         """
-        table = self.batch.table
-        found = self._found(by_id, lag, run_id)
-        outdated = found.get((table.name, "outdated"))
-        if not outdated:
-            return found, []
-        execute(self.conn, write.drop_places(table), {"places": outdated.places})
-        self._drop_staged(table, outdated.ids)
-        return self._found(by_id, lag, run_id), outdated.ids
+        found, keys = self._found(by_id, lag, run_id), list[str]()
+        if outdated := found.get((self.batch.table.name, "outdated")):
+            keys = outdated.ids
+            execute(self.conn, write.drop_places(self.batch.table), {"places": outdated.places})
+            self._drop_staged(self.batch.table, keys)
+            found = self._found(by_id, lag, run_id)
+        if self._hold_omitted(self.batch.table, found):
+            found = self._found(by_id, lag, run_id)
+        return found, keys
 
     def _found(self, by_id: bool, lag: timedelta, run_id: int) -> Diff:
         query = diff.diff(self.names, self.batch.table, diff.outline(self.batch))
@@ -111,6 +114,32 @@ class BatchMerge:
             else:
                 self._drop_staged(child.table, scalars(self.conn, query, [list(owners)]))
 
+    def _hold_omitted(self, table: Table, found: Diff) -> bool:
+        """Stage lists as incomplete that omit too many children; whether any list does.
+
+        So nothing is omitted any more, and their owners have not changed for that alone.
+        """
+        for child in table.children:
+            omitted = found.get((child.table.name, "omitted"))
+            if omitted and child.permanent and self._holds(table, child, omitted.ids):
+                execute(self.conn, write.stage_incomplete(table, child), [omitted.ids])
+                self.held[child.table.name] = omitted.ids
+            self._hold_omitted(child.table, found)
+        return bool(self.held)
+
+    def _holds(self, table: Table, child: Child, owners: list[str]) -> bool:
+        """Whether these owners' lists omit too many children that are kept for ever."""
+        name, query = child.table.name, write.count_children(self.names, table, child)
+        omitted = int(scalar(self.conn, query, {"owners": owners}))
+
+        def alive() -> int:
+            return int(scalar(self.conn, statements.children_alive(self.names, child.table)))
+
+        if self.fuse.holds(name, (table.name,), omitted, alive):
+            return True
+        self.fuse.note(name, omitted)
+        return False
+
     def differences(self) -> dict[str, list[str]]:
         """For each record the columns in which its stored row differs, [] where none does."""
         query = diff.differences(self.names, self.batch.table, diff.outline(self.batch))
@@ -123,7 +152,7 @@ class BatchMerge:
 
     # -- writing it --------------------------------------------------------------------------
 
-    def merge(self, found: Diff, run_id: int) -> Changes:
+    def write(self, found: Diff, run_id: int) -> Changes:
         """Write what the diff found; what that changed."""
         changes = Changes(run_id)
         for (name, outcome), rows in found.items():
@@ -132,7 +161,7 @@ class BatchMerge:
                 kind[name] = Keys(rows.number, rows.ids)
         if found:
             self._placeholders(run_id)
-            self._merge(self.batch.table, found, changes)
+            self._write(self.batch.table, found, changes)
         return changes
 
     def _is_link(self, name: str) -> bool:
@@ -145,38 +174,23 @@ class BatchMerge:
         if query:
             execute(self.conn, query, {"run_id": run_id})
 
-    def _merge(
+    def _write(
         self, table: Table, found: Diff, changes: Changes, parent: Family | None = None
     ) -> None:
         """Links and children first, then the rows, some of whose columns count them."""
         for link in table.links:
-            self._merge_links(table, link, found)
+            self._write_links(table, link, found)
         for child in table.children:
-            self._merge(child.table, found, changes, (table, child))
-            omitted = found.get((child.table.name, "omitted"))
-            if omitted and not (child.permanent and self._holds(table, child, omitted.ids)):
+            self._write(child.table, found, changes, (table, child))
+            if omitted := found.get((child.table.name, "omitted")):
                 query = write.remove_children(self.names, table, child)
                 values = {"owners": omitted.ids, "run_id": changes.run_id}
                 removed = fetch(self.conn, query, values)
-                gone = {key: Deletion(at) for key, at in removed}
-                changes.add_deleted(child.table, gone)
-        self._merge_rows(table, found, changes.run_id, parent)
+                deleted = {key: Deletion(at) for key, at in removed}
+                changes.add_deleted(child.table, deleted)
+        self._write_rows(table, found, changes.run_id, parent)
 
-    def _holds(self, table: Table, child: Child, owners: list[str]) -> bool:
-        """Whether these owners' lists omit too many children that are kept for ever."""
-        name, query = child.table.name, write.count_children(self.names, table, child)
-        gone = int(scalar(self.conn, query, {"owners": owners}))
-
-        def alive() -> int:
-            return int(scalar(self.conn, statements.children_alive(self.names, child.table)))
-
-        if self.fuse.holds(name, (table.name,), gone, alive):
-            self.held[name] = owners
-            return True
-        self.fuse.note(name, gone)
-        return False
-
-    def _merge_rows(self, table: Table, found: Diff, run_id: int, parent: Family | None) -> None:
+    def _write_rows(self, table: Table, found: Diff, run_id: int, parent: Family | None) -> None:
         staged = self.batch.staged[table.name]
         absence = (staged.absent, staged.partial)
         if new := found.get((table.name, "new")):
@@ -187,7 +201,7 @@ class BatchMerge:
             query = write.replace_rows(self.names, table, absence, parent)
             execute(self.conn, query, {"places": changed.places, "run_id": run_id})
 
-    def _merge_links(self, owner: Table, link: Link, found: Diff) -> None:
+    def _write_links(self, owner: Table, link: Link, found: Diff) -> None:
         if omitted := found.get((link.table, "omitted")):
             query = write.remove_links(self.names, owner, link)
             execute(self.conn, query, [omitted.ids])

@@ -63,8 +63,8 @@ def link_differs(link: Link) -> str:
     return " OR ".join(f"s.{c} IS NOT NULL AND s.{c} IS DISTINCT FROM o.{c}" for c in told)
 
 
-def is_beside(table: Table, absent: frozenset[str]) -> bool:
-    """Whether records that lack these columns are lists read beside objects, not copies of them."""
+def is_separate_list(table: Table, absent: frozenset[str]) -> bool:
+    """Whether records that lack these columns are separate lists, not copies of objects."""
     return table.has_updated_at and "updated_at" in absent
 
 
@@ -73,13 +73,13 @@ def outdated(table: Table, absent: frozenset[str]) -> str:
 
     A copy may if its (updated_at, time of the request) is not older: silent changes do not move
     updated_at. What another run wrote was asked for before this one began, whatever clocks say.
-    What is no copy but a list read beside the object has no age of its own: times within one run
+    A separate list is no copy of the object and has no age of its own: times within one run
     are known to a second or so, and the list would be outdated for good. A deleted row comes back
     by a read by id, or by a list that was asked for late enough. Of two objects under one key the
     later list decides, and of one list the one that is in use.
     """
     newer = "(s._read_at >= o._read_at OR o._run_id IS DISTINCT FROM %(run_id)s)"
-    if is_beside(table, absent):
+    if is_separate_list(table, absent):
         newer = "true"
     elif table.has_updated_at:
         newer = (
@@ -153,7 +153,7 @@ def _completeness(names: Names, table: Table, child: Child) -> dict[str, Content
 
 
 def _extra(table: Table, absence: Absence) -> Content:
-    """New leftovers beside stored ones whose keys this copy does not have."""
+    """New leftovers with the stored ones whose keys this copy does not have."""
     plain = "s.extra IS DISTINCT FROM o.extra"
     if table.omits_unset:
         return Content("s.extra", "s.extra", _differs("s.extra", "o.extra", Kind.JSON))

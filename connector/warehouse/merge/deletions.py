@@ -5,17 +5,31 @@ What confirms that an object is deleted, and what does not:
 - Candidates come from whatever says that an object is gone: a read by id of what a complete list
   omitted, ``refetch``, a pending object or a placeholder, an answer that bears ``archived``, a
   feed, a merge that a record or an answer tells of. They wait until all of a run is read, then
-  they are counted together. Only unpaged lists (snapshots) mark at once, with the same fuse.
+  they are counted together.
 - The fuse: where more than 5 % of the living rows of a table and more than 20 would go, none does.
   They stay candidates with what was found out, so the next run need not ask again.
 - An object that a list shows and a read by id does not find is a contradiction: pending, and no
   candidate, until the lists have caught up. A list asked for no later than the lag of Intercom's
   index after the object was found to be gone is stale: it neither contradicts nor revives.
-- Children that are kept for ever (parts, notes) are marked as the lists that omit them come, by the
-  same fuse: beyond it no more of them are, and their owners are read again until that is allowed.
 - A candidate goes when a read by id, or a list later than that, shows its object.
 
-With the mark goes all that waited for the object: pending reads of it and of what hangs on it.
+Marked at once, as it is read, and with the same fuse:
+
+- what an unpaged list (a snapshot) omits (``Loader.mark_absent``);
+- children that are kept for ever (parts, notes) and that a complete list omits (``BatchMerge``).
+  Beyond the fuse no more of them are, and their owners are read again until that is allowed.
+
+Marked at once, without the fuse, since no living row goes:
+
+- what was not alive here when it was read by id and bore ``archived`` (``mark_archived``);
+- placeholders that a tombstone names (``mark_merged``).
+
+A feed that tells of rows that are deleted already corrects their times at once (``claim``). Links,
+and children that can be fetched again, are no objects of their own: what a complete list omits of
+them is removed as it comes.
+
+With the mark goes all that waited for the object, pending reads of it and of what hangs on it: the
+follower ``LetGo`` sees to that, in the transaction that marks.
 """
 
 from __future__ import annotations
@@ -118,7 +132,7 @@ def found_gone(
 
     Those whose row is gone already, or was read ``lag`` after they were found to be, are dropped.
     """
-    _drop_settled(conn, names, table, lag)
+    _drop_moot(conn, names, table, lag)
     only = "" if ids is None else " AND n.id = ANY(%(ids)s)"
     query = (
         f"SELECT DISTINCT ON (n.id) n.id, n.resource, {_owner(table)}, n.answer,"
@@ -132,7 +146,7 @@ def found_gone(
     return [Candidate(*row) for row in rows]
 
 
-def _drop_settled(conn: sa.Connection, names: Names, table: Table, lag: timedelta) -> None:
+def _drop_moot(conn: sa.Connection, names: Names, table: Table, lag: timedelta) -> None:
     """Drop candidates that are no living rows, and those that were read since."""
     execute(
         conn,
@@ -220,6 +234,7 @@ def _mark(
     run_id: int,
     lag: timedelta,
 ) -> list[str]:
+    """Mark these deleted; the ids that lived until now, which ``LetGo`` lets go of."""
     marked: list[str] = []
     for exact in (True, False):
         times = {c.id: c.at for c in found if c.exact == exact}
@@ -233,7 +248,10 @@ def _mark(
 
 
 def let_go(conn: sa.Connection, table: Table, ids: Sequence[str]) -> None:
-    """What is gone is no known copy, not unlisted, no candidate, and nothing of it is pending."""
+    """What is gone is no known copy, not unlisted, no candidate, and nothing of it is pending.
+
+    The follower ``LetGo`` calls it for what is marked, ``_mark`` for candidates that no mark meets.
+    """
     if not ids:
         return
     digests.forget(conn, table, ids)

@@ -2,7 +2,7 @@
 
 Each part of the batch has a temporary result of its own, from the deepest child up: "<table> met",
 where each staged row meets the stored one; "<list> met", what of a link table is missing, told
-anew or omitted; "<list> gone", whose children are omitted; "<table> rows", which rows are to be
+anew or omitted; "<list> omitted", whose children are omitted; "<table> rows", which rows are to be
 written. LATERAL with OFFSET 0 makes the planner look stored rows up by their index, whatever it
 thinks of stages, of which it has no statistics; full joins keep it from comparing each with each.
 """
@@ -90,12 +90,12 @@ def _results(
     for child in table.children:
         if child.table.name in staged:
             yield from _results(names, child.table, staged, (table, child))
-        yield f"{child.table.name} gone", _owners_of_omitted(names, table, child)
+        yield f"{child.table.name} omitted", _owners_of_omitted(names, table, child)
     yield f"{table.name} rows", _rows(table, staged)
 
 
 def _met(names: Names, table: Table, absence: Absence, parent: Family | None) -> str:
-    """Staged rows beside stored ones: whether there is one, and whether it is to change."""
+    """Staged rows with the stored ones: whether there is one, and whether it is to change."""
     key = key_of(table, parent)
     content = contents(names, table, absence, parent)
     differs = " OR ".join(f"({c.differs})" for c in content.values())
@@ -111,7 +111,7 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
         f" AND (o._placeholder OR o._deleted_at IS NOT NULL OR {differs}) AS changed"
     )
     lists = [link.table for link in table.links] + [c.table.name for c in table.children]
-    columns += [f"s.{quote('_whole_' + name)}" for name in lists]
+    columns += [f"s.{quote('_complete_' + name)}" for name in lists]
     if parent:
         own = quote(parent[1].parent)
         columns.append(f"s.{own} AS owner, o.{own} AS former")
@@ -124,19 +124,19 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
 def _link(names: Names, owner: Table, link: Link, staged: bool) -> str:
     """Of owners that are stored: staged links that say something new, and omitted ones."""
     own, far, met = quote(link.owner), quote(link.target), quote(f"{owner.name} met")
-    whole, told = quote(f"_whole_{link.table}"), link_differs(link)
+    complete, told = quote(f"_complete_{link.table}"), link_differs(link)
     differs = f" OR {told}" if told else ""
     return f"""
         SELECT s.place, coalesce(s.{own}, o.{own}) AS owner, s.{own} IS NULL AS omitted
         FROM (
-            SELECT o.*, p.{whole} FROM {met} p CROSS JOIN LATERAL (
+            SELECT o.*, p.{complete} FROM {met} p CROSS JOIN LATERAL (
                 SELECT * FROM {names(link.table)} o WHERE o.{own} = p.id OFFSET 0) o
-            WHERE p.known{"" if staged else f" AND p.{whole}"}
+            WHERE p.known{"" if staged else f" AND p.{complete}"}
         ) o FULL JOIN (
             SELECT l.ctid AS place, l.* FROM {stage(link.table)} l
             WHERE l.{own} IN (SELECT id FROM {met} WHERE known)
         ) s ON s.{own} = o.{own} AND s.{far} = o.{far}
-        WHERE s.{own} IS NULL AND o.{whole} OR o.{own} IS NULL{differs}"""
+        WHERE s.{own} IS NULL AND o.{complete} OR o.{own} IS NULL{differs}"""
 
 
 def _owners_of_omitted(names: Names, parent: Table, child: Child) -> str:
@@ -150,7 +150,7 @@ def _owners_of_omitted(names: Names, parent: Table, child: Child) -> str:
             SELECT o.* FROM {met} p CROSS JOIN LATERAL (
                 SELECT o.{own}, o.{key} FROM {names(child.table.name)} o
                 WHERE o.{own} = p.id{alive} OFFSET 0) o
-            WHERE p.known AND p.{quote("_whole_" + child.table.name)}
+            WHERE p.known AND p.{quote("_complete_" + child.table.name)}
         ) o FULL JOIN {stage(child.table.name)} s ON s.{own} = o.{own} AND s.{key} = o.{key}
         WHERE s.{key} IS NULL"""
 
@@ -159,7 +159,7 @@ def _rows(table: Table, staged: Mapping[str, Absence]) -> str:
     """The rows that met, and whether their links or children change."""
     touched = [f"SELECT owner FROM {quote(link.table + ' met')}" for link in table.links]
     for child in table.children:
-        touched.append(f"SELECT owner FROM {quote(child.table.name + ' gone')}")
+        touched.append(f"SELECT owner FROM {quote(child.table.name + ' omitted')}")
         if child.table.name in staged:
             rows = quote(f"{child.table.name} rows")
             written = f"FROM {rows} WHERE NOT known OR changed OR touched"
@@ -195,4 +195,4 @@ def _fates(
             yield from _fates(child.table, staged, (table, child))
         yield f"""
         SELECT {literal(child.table.name)}, 'omitted', count(*), NULL, array_agg(owner)
-        FROM {quote(child.table.name + " gone")} HAVING count(*) > 0"""
+        FROM {quote(child.table.name + " omitted")} HAVING count(*) > 0"""

@@ -28,34 +28,34 @@ class Fuse:
             return self._opened
         return not set(self._opened).isdisjoint(names)
 
-    def is_blown(self, table: str, gone: int, alive: int) -> bool:
+    def is_blown(self, table: str, number: int, alive: int) -> bool:
         """Whether so many more are implausible, with what the run marked of the table before.
 
         That is more than 5 % of the rows that lived when the run began, and more than 20.
         """
         marked = self._marked[table]
-        gone, alive = gone + marked, alive + marked
-        return gone > FUSE_ROWS and gone > FUSE_SHARE * alive
+        number, alive = number + marked, alive + marked
+        return number > FUSE_ROWS and number > FUSE_SHARE * alive
 
-    def check(self, table: str, gone: int, alive: int, name: str = "") -> None:
+    def check(self, table: str, number: int, alive: int, name: str = "") -> None:
         """TooManyDeletesError if so many are implausible; ``name`` is what would allow them."""
-        if self.is_blown(table, gone, alive):
-            raise too_many(table, gone, alive, name or table)
+        if self.is_blown(table, number, alive):
+            raise too_many(table, number, alive, name or table)
 
     def holds(
-        self, table: str, names: Collection[str], gone: int, alive: Callable[[], int]
+        self, table: str, names: Collection[str], number: int, alive: Callable[[], int]
     ) -> bool:
         """Whether so many rows, omitted by lists that come one by one, must not be marked.
 
         It is open by the table or one of ``names``. ``alive`` counts the living rows; it is asked
         once a run, where that matters. ``held`` sums up what was held back.
         """
-        if self.is_open(table, *names) or self._marked[table] + gone <= FUSE_ROWS:
+        if self.is_open(table, *names) or self._marked[table] + number <= FUSE_ROWS:
             return False
         if table not in self._alive:
             self._alive[table] = alive() + self._marked[table]
-        blown = self.is_blown(table, gone, self._alive[table] - self._marked[table])
-        self.held[table] += gone if blown else 0
+        blown = self.is_blown(table, number, self._alive[table] - self._marked[table])
+        self.held[table] += number if blown else 0
         return blown
 
     def error(self, table: str) -> str:
@@ -67,9 +67,9 @@ class Fuse:
         self._marked[table] += marked
 
 
-def too_many(table: str, gone: int, alive: int, name: str) -> TooManyDeletesError:
+def too_many(table: str, number: int, alive: int, name: str) -> TooManyDeletesError:
     """The error that names the number and what to do."""
     return TooManyDeletesError(
-        f"{gone} of {alive} rows of {table} would be marked deleted, which is implausible; none"
+        f"{number} of {alive} rows of {table} would be marked deleted, which is implausible; none"
         f" was. If they are really gone at Intercom, run 'sync --allow-deletes {name}'"
     )

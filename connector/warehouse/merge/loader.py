@@ -32,8 +32,9 @@ from connector.warehouse.values.signatures import INTERCOM, Signatures
 class Merged:
     """What merging a batch came to: its changes, and what else is to be counted.
 
-    ``outdated`` are copies older than what is stored. ``held`` are, by child table, the owners of
-    which implausibly many children were omitted: none was marked.
+    ``rows`` is how many records it staged. ``outdated`` are copies older than what is stored: of
+    these nothing was merged but their derived rows, which are batches of their own. ``held`` are,
+    by child table, the owners of which implausibly many children were omitted: none was marked.
     """
 
     table: Table
@@ -56,15 +57,15 @@ class Merged:
 
     @property
     def unchanged(self) -> int:
-        """How many of them are as they were."""
-        return self.rows - len(self.outdated) - self.inserted - self.updated
+        """How many records wrote no row: it is as it was, or newer than they are."""
+        return self.rows - self.inserted - self.updated
 
     def count(self, tally: Tally, fetched: int, deleted: int, warnings: Counter[str]) -> None:
         """Count what was done with so many records, and what did not fit."""
         tally.fetched += fetched
         tally.inserted += self.inserted
         tally.updated += self.updated
-        tally.unchanged += self.unchanged + len(self.outdated)
+        tally.unchanged += self.unchanged
         tally.deleted += deleted
         tally.warnings += warnings.total()
         for what, times in warnings.items():
@@ -97,7 +98,7 @@ class Loader(Rows):
         self._named = any(follower.needs_children for follower in followers)
         self._stages = Stages()
 
-    def write(
+    def merge(
         self,
         conn: sa.Connection,
         batch: Batch,
@@ -106,36 +107,37 @@ class Loader(Rows):
         by_id: bool = False,
         lag: timedelta = timedelta(0),
     ) -> Merged:
-        """Merge the batch. ``by_id``: each record was read alone, so it may revive its row.
+        """Stage, diff and write the batch, then its separate lists; followers write with each.
 
-        A list read revives a deleted row only if it was requested later than the deletion plus
-        ``lag``: Intercom's lists go on showing a deleted object for a while.
+        ``by_id``: each record was read alone, so it may revive its row. A list
+        revives a deleted row only if it was requested later than the deletion plus ``lag``:
+        Intercom's lists go on showing a deleted object for a while.
         """
-        merged = self._write(conn, batch, run_id, by_id, lag)
-        if batch.beside:
-            merged.add(self._write(conn, batch.beside, run_id, by_id, lag))
+        merged = self._merge(conn, batch, run_id, by_id, lag)
+        if batch.separate_lists:
+            merged.add(self._merge(conn, batch.separate_lists, run_id, by_id, lag))
         return merged
 
-    def _write(
+    def _merge(
         self, conn: sa.Connection, batch: Batch, run_id: int, by_id: bool, lag: timedelta
     ) -> Merged:
         root = batch.staged[batch.table.name]
         if not root.rows:
             return Merged(batch.table, Changes(run_id))
-        transfer = self._transfer(conn, batch)
-        found, outdated = transfer.stage(by_id, lag).diff(by_id, lag, run_id)
-        changes = transfer.merge(found, run_id)
+        merging = self._batch_merge(conn, batch)
+        found, outdated = merging.stage(by_id, lag).diff(by_id, lag, run_id)
+        changes = merging.write(found, run_id)
         follow(conn, self.names, changes, self.followers)
-        return Merged(batch.table, changes, root.rows, tuple(outdated), transfer.held)
+        return Merged(batch.table, changes, root.rows, tuple(outdated), merging.held)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
         """For each record's key the columns in which its row differs, [] where none does."""
         if not batch.staged[batch.table.name].rows:
             return {}
-        transfer = self._transfer(conn, batch)
-        return transfer.stage(by_id=True, lag=timedelta(0)).differences()
+        merging = self._batch_merge(conn, batch)
+        return merging.stage(by_id=True, lag=timedelta(0)).differences()
 
-    def _transfer(self, conn: sa.Connection, batch: Batch) -> BatchMerge:
+    def _batch_merge(self, conn: sa.Connection, batch: Batch) -> BatchMerge:
         named = self._named or bool(batch.misfits)
         return BatchMerge(
             self.names, self._stages, conn, batch, self.signatures, self.fuse, named=named
@@ -168,15 +170,16 @@ class Loader(Rows):
         """
         keys, fuse = row_keys(table, present), fuse or Fuse()
         query = statements.count_absent(self.names, table)
-        ((gone, alive),) = fetch(conn, query, [began_at, *keys])
+        ((omitted, alive),) = fetch(conn, query, [began_at, *keys])
         if not fuse.is_open(table.name, name):
-            fuse.check(table.name, gone, alive, name)
-        if gone:
+            fuse.check(table.name, omitted, alive, name)
+        if omitted:
             statement = statements.mark_absent(self.names, table)
             marked = fetch(conn, statement, [began_at, run_id, began_at, *keys])
-            self._tell_gone(conn, table, {key: Deletion(began_at) for (key,) in marked}, run_id)
-        fuse.note(table.name, gone)
-        return int(gone)
+            deleted = {key: Deletion(began_at) for (key,) in marked}
+            self._follow_deleted(conn, table, deleted, run_id)
+        fuse.note(table.name, omitted)
+        return int(omitted)
 
     def mark_deleted(
         self,
@@ -201,8 +204,8 @@ class Loader(Rows):
         found = fetch(conn, statements.mark_deleted(self.names, table), values)
         marked = [key for key, lived in found if lived]
         lived, away = set(marked), set(merged)
-        gone = {key: Deletion(at, key in away, key in lived) for key, at in times.items()}
-        self._tell_gone(conn, table, gone, run_id)
+        deleted = {key: Deletion(at, key in away, key in lived) for key, at in times.items()}
+        self._follow_deleted(conn, table, deleted, run_id)
         return marked
 
     def mark_merged(
@@ -216,11 +219,11 @@ class Loader(Rows):
         values = {"at": at, "run_id": run_id, "ids": list(keys)}
         found = fetch(conn, statements.mark_merged(self.names, tombstones), values)
         marked = [key for key, lived in found if lived]
-        gone = {key: Deletion(at, merged=True) for key in marked}
-        self._tell_gone(conn, statements.subject_of(tombstones), gone, run_id)
+        deleted = {key: Deletion(at, merged=True) for key in marked}
+        self._follow_deleted(conn, statements.subject_of(tombstones), deleted, run_id)
         return marked
 
-    def _tell_gone(
+    def _follow_deleted(
         self, conn: sa.Connection, table: Table, rows: Mapping[str, Deletion], run_id: int
     ) -> None:
         changes = Changes(run_id)

@@ -14,7 +14,7 @@ from connector.warehouse.merge.content import (
     Content,
     Family,
     contents,
-    is_beside,
+    is_separate_list,
     key_of,
     same,
 )
@@ -115,7 +115,7 @@ def remove_links(names: Names, owner: Table, link: Link) -> str:
     own, far = quote(link.owner), quote(link.target)
     return f"""
         DELETE FROM {names(link.table)} o USING {stage(owner.name)} p
-        WHERE o.{own} = ANY(%s) AND o.{own} = p.id AND p.{quote("_whole_" + link.table)}
+        WHERE o.{own} = ANY(%s) AND o.{own} = p.id AND p.{quote("_complete_" + link.table)}
           AND NOT EXISTS (SELECT FROM {stage(link.table)} s
                           WHERE s.{own} = o.{own} AND s.{far} = o.{far})"""
 
@@ -142,7 +142,7 @@ def replace_rows(names: Names, table: Table, absence: Absence, parent: Family | 
     target, key = names(table.name), key_of(table, parent)
     columns, content = _columns(names, table, absence, parent)
     values = ", ".join(c.value for c in content)
-    stamp = [] if is_beside(table, absence[0]) else ["_read_at"]
+    stamp = [] if is_separate_list(table, absence[0]) else ["_read_at"]
     written = (*contents(names, table, absence, parent), *stamp)
     update = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in written)
     return f"""
@@ -173,18 +173,28 @@ def _omitted(child: Child) -> str:
     """The condition that a stored child ``o`` of some owners is omitted by its list."""
     own, key = quote(child.parent), "position" if child.table.positioned else "id"
     return f"""o.{own} = ANY(%(owners)s) AND o.{own} = p.id
-              AND p.{quote("_whole_" + child.table.name)}
+              AND p.{quote("_complete_" + child.table.name)}
               AND NOT EXISTS (SELECT FROM {stage(child.table.name)} s
                               WHERE s.{own} = o.{own} AND s.{key} = o.{key})"""
 
 
 @cache
 def count_children(names: Names, parent: Table, child: Child) -> str:
-    """How many living children the lists of some rows omit. Parameter: owners."""
+    """How many living children the lists of some rows omit. Parameter: owners.
+
+    What another list of the batch shows has moved, and is not omitted.
+    """
     return (
         f"SELECT count(*) FROM {names(child.table.name)} o, {stage(parent.name)} p"
         f" WHERE {_omitted(child)} AND o._deleted_at IS NULL"
+        f" AND NOT EXISTS (SELECT FROM {stage(child.table.name)} s WHERE s.id = o.id)"
     )
+
+
+def stage_incomplete(parent: Table, child: Child) -> str:
+    """Stage the lists of some rows as not known to be complete. Parameter: owners."""
+    complete = quote(f"_complete_{child.table.name}")
+    return f"UPDATE {stage(parent.name)} SET {complete} = false WHERE id = ANY(%s)"
 
 
 @cache

@@ -141,7 +141,9 @@ class _Batch:
         rules = [rule for rule in exclusions.rules if rule.table == place.name]
         own = [rule for rule in rules if not rule.key]
         self.hashed = {rule.column: rule for rule in own if hashing[rule.name]}
-        self.emptied = {rule.column for rule in own} | {c for rule in own for c in rule.beside}
+        self.emptied = {rule.column for rule in own} | {
+            c for rule in own for c in rule.other_shapes
+        }
         self.emptied -= self.hashed.keys()
         self.entries: dict[str, list[Rule]] = {}
         for rule in rules:

@@ -98,12 +98,12 @@ def _rule(name: str, hashed: bool) -> Rule:
     if hashed and not key and column.kind not in HASHABLE:
         raise SettingsError(f"CONNECTOR_EXCLUDE: {name} is no text, so it cannot be hashed")
     path = _place(column)
-    beside = tuple(
+    other_shapes = tuple(
         other.name
         for other in home.columns.values()
         if other is not column and not key and _overlap(path, _place(other))
     )
-    rule = Rule(name, table, column_name, path, hashed, beside=beside)
+    rule = Rule(name, table, column_name, path, hashed, other_shapes=other_shapes)
     if key:
         return replace(rule, key=key, path=(*path, key))
     return replace(rule, kind=column.kind)

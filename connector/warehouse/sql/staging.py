@@ -3,6 +3,12 @@
 Stages empty themselves at each commit; they are made where they are missing, since behind a
 transaction pooler each transaction may meet another server session. Their names carry a checksum of
 their shape, for sessions that outlive a release.
+
+Beside the columns of its table a stage has ``_complete_<list>`` for each link and child: true where
+the record's list is known to be complete, so that what it omits is gone. ``encode`` says so, of
+complete lists that were read and of embedded ones that count no more elements than they hold. It is
+false for a list as long as its cap, for one with an element that names nothing, and, while merging,
+for one that omits more children than the fuse takes.
 """
 
 from __future__ import annotations
@@ -20,8 +26,8 @@ from connector.warehouse.sql.types import sql_type
 def _stage_shapes(table: Table, parent: str = "") -> dict[str, dict[str, str]]:
     """Columns and types of the stages of a table, its links and its children."""
     columns = {column.name: sql_type(column) for column in table.columns}
-    columns |= {f"_whole_{link.table}": "boolean" for link in table.links}
-    columns |= {f"_whole_{child.table.name}": "boolean" for child in table.children}
+    columns |= {f"_complete_{link.table}": "boolean" for link in table.links}
+    columns |= {f"_complete_{child.table.name}": "boolean" for child in table.children}
     if table.parts.truncated:
         columns[table.parts.truncated] = "boolean"
     if parent:

@@ -1,7 +1,6 @@
 """What a run is told of objects that are gone, as it comes; ``deletions`` decides at its end.
 
-Living rows become deletion candidates. Of what does not live nothing is at stake: its times are
-corrected at once, and placeholders are marked that a tombstone names.
+Living rows become deletion candidates; ``deletions`` says what is marked at once instead.
 """
 
 from __future__ import annotations
@@ -28,8 +27,11 @@ from connector.warehouse.state import candidates
 
 
 @dataclass
-class Gone:
-    """Notes for one run what is gone. ``tables`` are those that may have deletion candidates."""
+class DeletionTracker:
+    """Keeps track, for one run, of what is gone.
+
+    ``tables`` are those that may have deletion candidates.
+    """
 
     loader: Loader
     exclusions: Exclusions
@@ -114,7 +116,7 @@ class Gone:
     def mark_archived(
         self, conn: sa.Connection, table: Table, archived: Collection[str], now: datetime
     ) -> int:
-        """Mark deleted what came in only now, and says of itself that it was archived."""
+        """Mark deleted what was not alive here before, and says of itself that it is archived."""
         times = dict.fromkeys(sorted(archived), now)
         return len(self.loader.mark_deleted(conn, table, times, self.run_id, lag=self.lag))
 
@@ -142,10 +144,14 @@ class Gone:
         batches: Sequence[tuple[Batch, Sequence[str]]],
         at: datetime | None,
     ) -> int:
-        """Merge the rows that records tell of; how many rows that marked deleted."""
+        """Merge derived rows, and believe those that are tombstones; how many that marked deleted.
+
+        ``batches`` come with the keys of their rows. They are no copies of the records that they
+        stand in: those of an outdated copy are merged too.
+        """
         number = 0
         for batch, keys in batches:
-            self.loader.write(conn, batch, self.run_id, lag=self.lag)
+            self.loader.merge(conn, batch, self.run_id, lag=self.lag)
             number += self.believe_tombstones(conn, batch.table, keys, at)
         return number
 
