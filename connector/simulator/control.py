@@ -20,12 +20,13 @@ from connector.simulator.faults.rules import KINDS, Rule
 from connector.simulator.faults.shortage import Cut
 from connector.simulator.records.workspace import SHELVES
 from connector.simulator.requests.gate import Denial
+from connector.simulator.webhooks.hub import WebhookControls
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
 
 
-class Control(Churn, DirectoryChanges):
+class Control(Churn, DirectoryChanges, WebhookControls):
     """The switchboard of one simulator."""
 
     def __init__(self, simulator: Simulator) -> None:

@@ -64,6 +64,21 @@ def contact_reference(item: Item) -> Record:
     return {"type": "contact", "id": item.id, "external_id": external}
 
 
+def add_participant(record: Record, item: Item) -> None:
+    """One more contact of a conversation or a ticket, unless it is there already."""
+    contacts = record["contacts"]["contacts"]
+    if all(one["id"] != item.id for one in contacts):
+        contacts.append(contact_reference(item))
+
+
+def remove_participant(record: Record, id: str) -> None:
+    """One contact less; ValueError for the last, which stays."""
+    kept = [one for one in record["contacts"]["contacts"] if one["id"] != id]
+    if not kept:
+        raise ValueError("the last contact stays")
+    record["contacts"]["contacts"] = kept
+
+
 class Thread:
     """A conversation opened for writing; `item` closes it again."""
 
