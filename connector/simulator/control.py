@@ -12,8 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from connector.simulator import truth
-from connector.simulator.changes.churn import Churn
-from connector.simulator.changes.directory import DirectoryChanges
+from connector.simulator.changes.living import Living
 from connector.simulator.faults.falsehoods import FALSEHOODS
 from connector.simulator.faults.hooks import Hook, Match
 from connector.simulator.faults.rules import KINDS, Rule
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
 
 
-class Control(Churn, DirectoryChanges, WebhookControls):
+class Control(Living, WebhookControls):
     """The switchboard of one simulator."""
 
     def __init__(self, simulator: Simulator) -> None:
