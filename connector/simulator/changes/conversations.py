@@ -140,16 +140,19 @@ class ConversationChanges(Changes):
         self._save(thread, *[topic for name, topic in _TOLD.items() if name in fields])
 
     def add_participant(self, id: str, contact: str) -> None:
-        """A teammate adds a contact to it."""
+        """A teammate adds a contact to it; adding twice is nothing."""
         thread, member = self._thread(id), self._item("contacts", contact)
-        add_participant(thread.record, member)
+        if not add_participant(thread.record, member):
+            return
         thread.part("participant_added", self._by(None), self._now)
         self._tell_participant("attached", self._save(thread), member)
 
     def remove_participant(self, id: str, contact: str) -> None:
-        """A teammate removes a contact from it."""
+        """A teammate removes a contact from it; ValueError for the last, which stays."""
         thread, member = self._thread(id), self._item("contacts", contact)
         remove_participant(thread.record, contact)
+        if not thread.record["contacts"]["contacts"]:
+            raise ValueError("the last contact stays")
         thread.part("participant_removed", self._by(None), self._now)
         self._tell_participant("detached", self._save(thread), member)
 

@@ -108,9 +108,10 @@ class TicketChanges(Changes):
         self._tell_parts(topic, self._save_ticket(ticket))
 
     def add_ticket_contact(self, id: str, contact: str) -> None:
-        """A teammate adds a contact to it."""
+        """A teammate adds a contact to it; adding twice is nothing."""
         ticket, member = self._ticket(id), self._item("contacts", contact)
-        add_participant(ticket.record, member)
+        if not add_participant(ticket.record, member):
+            return
         ticket.part("participant_added", self._teammate(None), self._now)
         item = self._save_ticket(ticket)
         self._tell("ticket.contact.attached", threads.ticket_contact, self._space, item, member)

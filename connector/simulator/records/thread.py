@@ -64,19 +64,19 @@ def contact_reference(item: Item) -> Record:
     return {"type": "contact", "id": item.id, "external_id": external}
 
 
-def add_participant(record: Record, item: Item) -> None:
-    """One more contact of a conversation or a ticket, unless it is there already."""
+def add_participant(record: Record, item: Item) -> bool:
+    """One more contact of a conversation or a ticket; False if it is there already."""
     contacts = record["contacts"]["contacts"]
-    if all(one["id"] != item.id for one in contacts):
-        contacts.append(contact_reference(item))
+    if any(one["id"] == item.id for one in contacts):
+        return False
+    contacts.append(contact_reference(item))
+    return True
 
 
 def remove_participant(record: Record, id: str) -> None:
-    """One contact less; ValueError for the last, which stays."""
-    kept = [one for one in record["contacts"]["contacts"] if one["id"] != id]
-    if not kept:
-        raise ValueError("the last contact stays")
-    record["contacts"]["contacts"] = kept
+    """One contact less of a conversation or a ticket."""
+    contacts = record["contacts"]["contacts"]
+    contacts[:] = [one for one in contacts if one["id"] != id]
 
 
 class Thread:
