@@ -24,7 +24,7 @@ def listener() -> Listener:
 # -- the envelope -------------------------------------------------------------------------------
 
 
-def test_the_envelope_has_every_field_that_was_seen(listener):
+def test_the_envelope_has_every_field_that_was_seen(listener: Listener) -> None:
     listener.control.update_contact(listener.a("contacts", "user"), name="Ada")
     [told] = listener.heard()
     id = told.pop("id")
@@ -44,7 +44,7 @@ def test_the_envelope_has_every_field_that_was_seen(listener):
     }
 
 
-def test_the_signature_is_that_of_the_raw_body(listener):
+def test_the_signature_is_that_of_the_raw_body(listener: Listener) -> None:
     listener.control.update_contact(listener.a("contacts"), name="Größe 🎬")
     listener.heard()
     digest = hmac.new(SECRET.encode(), listener.raw, sha1).hexdigest()
@@ -55,7 +55,7 @@ def test_the_signature_is_that_of_the_raw_body(listener):
     }
 
 
-def test_a_ping_has_neither_id_nor_status_and_needs_no_topic():
+def test_a_ping_has_neither_id_nor_status_and_needs_no_topic() -> None:
     listener = Listener()
     listener.simulator.webhooks.subscriptions.clear()
     listener.simulator.webhooks.subscribe(SECRET, ["company.created"])
@@ -66,20 +66,20 @@ def test_a_ping_has_neither_id_nor_status_and_needs_no_topic():
     assert told["data"]["item"]["type"] == "ping"
 
 
-def test_a_conversation_that_was_read_has_no_notification_id(listener):
+def test_a_conversation_that_was_read_has_no_notification_id(listener: Listener) -> None:
     listener.control.mark_read(listener.a("conversations"))
     [told] = listener.heard()
     assert (told["topic"], told["id"]) == ("conversation.read", None)
 
 
-def test_nothing_is_made_if_nobody_subscribed():
+def test_nothing_is_made_if_nobody_subscribed() -> None:
     simulator = Simulator(workspace(), clock=lambda: float(NOW))
     simulator.webhooks.tell("contact.user.updated", pytest.fail, "made")
     simulator.control.change(0.5, everything=True)
     assert simulator.webhooks.due() == []
 
 
-def test_a_hostile_workspace_is_told_in_json():
+def test_a_hostile_workspace_is_told_in_json() -> None:
     listener = Listener()
     space = Workspace.generate(contacts=60, companies=6, conversations=6, now=NOW, hostile=1.0)
     listener.simulator.workspace = space
@@ -88,7 +88,7 @@ def test_a_hostile_workspace_is_told_in_json():
     assert len(listener.heard()) == 60
 
 
-def test_two_apps_hear_everything_twice_under_two_ids_and_secrets(listener):
+def test_two_apps_hear_everything_twice_under_two_ids_and_secrets(listener: Listener) -> None:
     listener.simulator.webhooks.subscribe("another")
     listener.control.update_contact(listener.a("contacts"), name="Ada")
     one, other = listener.simulator.webhooks.due()
@@ -100,7 +100,7 @@ def test_two_apps_hear_everything_twice_under_two_ids_and_secrets(listener):
 # -- items --------------------------------------------------------------------------------------
 
 
-def test_times_of_contacts_are_texts_with_milliseconds(listener):
+def test_times_of_contacts_are_texts_with_milliseconds(listener: Listener) -> None:
     id = listener.a("contacts", "user")
     listener.control.update_contact(id, name="Ada", signed_up_at=NOW - 5)
     item = listener.item("contact.user.updated")
@@ -111,7 +111,7 @@ def test_times_of_contacts_are_texts_with_milliseconds(listener):
     assert item["last_email_clicked_at"] is None or isinstance(item["last_email_clicked_at"], str)
 
 
-def test_times_of_companies_and_articles_are_texts_too(listener):
+def test_times_of_companies_and_articles_are_texts_too(listener: Listener) -> None:
     control = listener.control
     control.create_company("Acme")
     company = listener.item("company.created")
@@ -121,7 +121,7 @@ def test_times_of_companies_and_articles_are_texts_too(listener):
     assert WITH_MS.fullmatch(listener.item("article.created")["updated_at"])
 
 
-def test_companies_have_other_fields_than_rest_shows(listener):
+def test_companies_have_other_fields_than_rest_shows(listener: Listener) -> None:
     created = listener.control.create_company("Acme")
     item = listener.item("company.created")
     assert item["plan_id"] is None
@@ -135,7 +135,7 @@ def test_companies_have_other_fields_than_rest_shows(listener):
     assert item["industry"] is None
 
 
-def test_leads_have_topics_of_their_own(listener):
+def test_leads_have_topics_of_their_own(listener: Listener) -> None:
     control = listener.control
     lead = control.create_contact("lead")
     assert listener.item("contact.lead.created")["external_id"]
@@ -150,7 +150,7 @@ def test_leads_have_topics_of_their_own(listener):
     assert listener.topics() == ["contact.user.updated", "contact.email.updated"]
 
 
-def test_what_is_deleted_or_archived_leaves_a_stub(listener):
+def test_what_is_deleted_or_archived_leaves_a_stub(listener: Listener) -> None:
     control = listener.control
     user = control.create_contact("user", external_id="42")
     nameless = control.create_contact("user")
@@ -170,14 +170,14 @@ def test_what_is_deleted_or_archived_leaves_a_stub(listener):
     assert listener.item("company.deleted") == told
 
 
-def test_a_deleted_conversation_has_no_id(listener):
+def test_a_deleted_conversation_has_no_id(listener: Listener) -> None:
     id = listener.a("conversations")
     listener.control.delete_conversation(id)
     item = listener.item("conversation.deleted")
     assert item == {"type": "conversation", "conversation_id": id}
 
 
-def test_a_deleted_article_looks_as_if_it_were_there(listener):
+def test_a_deleted_article_looks_as_if_it_were_there(listener: Listener) -> None:
     id = next(iter(listener.space.articles))
     listener.control.update_record("articles", id, title="last")
     before = listener.item("article.updated")
@@ -187,7 +187,7 @@ def test_a_deleted_article_looks_as_if_it_were_there(listener):
     assert before["title"] == "last"
 
 
-def test_a_merge_names_the_survivor_only(listener):
+def test_a_merge_names_the_survivor_only(listener: Listener) -> None:
     source, target = listener.a("contacts", "lead"), listener.a("contacts", "user")
     listener.control.merge_contacts(source, target)
     [told] = listener.heard()
@@ -195,7 +195,7 @@ def test_a_merge_names_the_survivor_only(listener):
     assert source not in json.dumps(told)
 
 
-def test_a_conversation_holds_only_its_new_part(listener):
+def test_a_conversation_holds_only_its_new_part(listener: Listener) -> None:
     id = listener.a("conversations")
     listener.control.reply(id, 3, body="<p>Hello &amp; <b>bye</b></p>")
     told = listener.heard()
@@ -213,7 +213,7 @@ def test_a_conversation_holds_only_its_new_part(listener):
         assert isinstance(item["updated_at"], int)
 
 
-def test_one_act_can_have_two_topics(listener):
+def test_one_act_can_have_two_topics(listener: Listener) -> None:
     id, admin = listener.a("conversations"), listener.space.me
     listener.control.assign(id, admin)
     listener.control.close(id)
@@ -225,13 +225,13 @@ def test_one_act_can_have_two_topics(listener):
     ]
 
 
-def test_the_bot_is_an_operator(listener):
+def test_the_bot_is_an_operator(listener: Listener) -> None:
     bot = next(a for a in listener.space.admins.values() if a["email"].startswith("operator+"))
     listener.control.reply(listener.a("conversations"), admin=bot["id"])
     assert listener.topics() == ["conversation.operator.replied"]
 
 
-def test_company_contacts_are_wrapped_without_type_or_id(listener):
+def test_company_contacts_are_wrapped_without_type_or_id(listener: Listener) -> None:
     contact, company = listener.untied()
     listener.control.attach_company(contact, company)
     item = listener.item("company.contact.attached")
@@ -247,7 +247,7 @@ def test_company_contacts_are_wrapped_without_type_or_id(listener):
     assert [one["id"] for one in item["contact"]["companies"]["data"]] == [company]
 
 
-def test_conversation_contacts_are_an_inner_serialisation_with_numbers(listener):
+def test_conversation_contacts_are_an_inner_serialisation_with_numbers(listener: Listener) -> None:
     id = listener.a("conversations")
     contact = listener.stranger("conversations", id)
     listener.control.add_participant(id, contact)
@@ -265,13 +265,13 @@ def test_conversation_contacts_are_an_inner_serialisation_with_numbers(listener)
     assert listener.item("conversation.contact.detached")["conversation"]["model"]["id"] == int(id)
 
 
-def test_the_last_contact_of_a_conversation_stays(listener):
+def test_the_last_contact_of_a_conversation_stays(listener: Listener) -> None:
     id = listener.control.create_conversation(contact := listener.a("contacts"))
     with pytest.raises(ValueError, match="stays"):
         listener.control.remove_participant(id, contact)
 
 
-def test_tags_name_contact_and_tag_and_come_one_by_one(listener):
+def test_tags_name_contact_and_tag_and_come_one_by_one(listener: Listener) -> None:
     contacts, tag = list(listener.space.contacts.current), listener.tag()
     did = listener.control.tag_contacts(contacts, tag)
     told = listener.heard()
@@ -283,7 +283,7 @@ def test_tags_name_contact_and_tag_and_come_one_by_one(listener):
     assert len({one["data"]["item"]["contact"]["id"] for one in told}) == did
 
 
-def test_subscriptions_have_three_shapes_of_names(listener):
+def test_subscriptions_have_three_shapes_of_names(listener: Listener) -> None:
     contact, [type, *_] = listener.a("contacts", "user"), sorted(listener.space.subscription_types)
     listener.control.subscribe_contact(contact, type, subscribed=False)
     item = listener.item("granular.unsubscribe")
@@ -297,7 +297,7 @@ def test_subscriptions_have_three_shapes_of_names(listener):
     assert (item["type"], item["subscription_types"]["data"]) == ("contact_unsubscribe", [])
 
 
-def test_a_ticket_holds_only_its_new_part_and_assignees_as_texts(listener):
+def test_a_ticket_holds_only_its_new_part_and_assignees_as_texts(listener: Listener) -> None:
     id = listener.a("tickets")
     listener.control.assign_ticket(id, listener.space.me)
     listener.heard()
@@ -308,7 +308,7 @@ def test_a_ticket_holds_only_its_new_part_and_assignees_as_texts(listener):
     assert len(item["ticket_parts"]["ticket_parts"]) == item["ticket_parts"]["total_count"] == 1
 
 
-def test_what_is_done_to_a_ticket_stands_beside_it(listener):
+def test_what_is_done_to_a_ticket_stands_beside_it(listener: Listener) -> None:
     id = listener.a("tickets")
     listener.control.reply_ticket(id, admin=listener.space.me)
     item = listener.item("ticket.admin.replied")
@@ -317,7 +317,7 @@ def test_what_is_done_to_a_ticket_stands_beside_it(listener):
     assert item["ticket"]["ticket_parts"]["ticket_parts"] == [item["ticket_part"]]
 
 
-def test_a_closed_ticket_is_wrapped_and_a_resolved_one_not(listener):
+def test_a_closed_ticket_is_wrapped_and_a_resolved_one_not(listener: Listener) -> None:
     id = listener.a("tickets")
     listener.control.set_ticket_state(id, "resolved")
     items = {one["topic"]: one["data"]["item"] for one in listener.heard()}
@@ -327,7 +327,7 @@ def test_a_closed_ticket_is_wrapped_and_a_resolved_one_not(listener):
     assert items["ticket.closed"]["ticket"] == items["ticket.resolved"]
 
 
-def test_a_contact_of_a_ticket_comes_with_the_ticket_under_a_number(listener):
+def test_a_contact_of_a_ticket_comes_with_the_ticket_under_a_number(listener: Listener) -> None:
     id = listener.a("tickets")
     contact = listener.stranger("tickets", id)
     listener.control.add_ticket_contact(id, contact)
@@ -338,7 +338,7 @@ def test_a_contact_of_a_ticket_comes_with_the_ticket_under_a_number(listener):
     assert item["contact"]["id"] == contact
 
 
-def test_an_event_names_its_contact_and_has_an_id_of_its_own(listener):
+def test_an_event_names_its_contact_and_has_an_id_of_its_own(listener: Listener) -> None:
     contact = listener.a("contacts", "user")
     listener.control.track_event(contact, "bought", {"n": 1})
     item = listener.item("event.created")
@@ -349,7 +349,7 @@ def test_an_event_names_its_contact_and_has_an_id_of_its_own(listener):
     assert (item["metadata"], item["ext_metadata"]) == ({"n": 1}, {})
 
 
-def test_admins_have_numbers_for_ids(listener):
+def test_admins_have_numbers_for_ids(listener: Listener) -> None:
     id = listener.control.create_admin("Ada", "ada@example.com")
     assert listener.item("admin.added_to_workspace")["id"] == int(id)
     listener.control.update_admin(id, name="Bea")
@@ -360,7 +360,7 @@ def test_admins_have_numbers_for_ids(listener):
     assert listener.item("admin.removed_from_workspace")["id"] == int(id)
 
 
-def test_articles_are_published_and_withdrawn(listener):
+def test_articles_are_published_and_withdrawn(listener: Listener) -> None:
     id = listener.control.create_article("Help")
     listener.control.update_record("articles", id, state="published")
     listener.control.update_record("articles", id, state="draft")
@@ -379,7 +379,7 @@ def upset(**knobs: float) -> Listener:
     return listener
 
 
-def test_duplicates_have_another_id():
+def test_duplicates_have_another_id() -> None:
     listener = upset(duplicates=1)
     listener.control.create_company("Acme")
     one, other = listener.heard()
@@ -387,27 +387,27 @@ def test_duplicates_have_another_id():
     assert one["data"] == other["data"]
 
 
-def test_another_workspace_of_the_app_is_heard_as_well():
+def test_another_workspace_of_the_app_is_heard_as_well() -> None:
     listener = upset(foreign=1)
     listener.control.create_company("Acme")
     own = listener.space.app["id_code"]
     assert [one["app_id"] for one in listener.heard()] == [own, FOREIGN_APP]
 
 
-def test_unknown_topics_come_beside_known_ones():
+def test_unknown_topics_come_beside_known_ones() -> None:
     listener = upset(unknown=1)
     listener.control.create_company("Acme")
     assert listener.topics() == ["company.created", UNKNOWN]
 
 
-def test_a_share_is_never_sent():
+def test_a_share_is_never_sent() -> None:
     listener = upset(drop=0.5)
     for number in range(100):
         listener.control.create_company(f"Acme {number}")
     assert 30 < len(listener.heard()) < 70
 
 
-def test_order_is_lost_within_so_many_seconds_and_the_seed_decides_how():
+def test_order_is_lost_within_so_many_seconds_and_the_seed_decides_how() -> None:
     def orders() -> list[str]:
         listener = upset(shuffle=30, delay=10)
         for number in range(20):
@@ -421,14 +421,14 @@ def test_order_is_lost_within_so_many_seconds_and_the_seed_decides_how():
     assert orders() == names
 
 
-def test_bodies_can_be_larger_than_a_mebibyte():
+def test_bodies_can_be_larger_than_a_mebibyte() -> None:
     listener = upset(large=1)
     listener.control.reply(listener.a("conversations"))
     listener.heard()
     assert len(listener.raw) > 2**20
 
 
-def test_contacts_of_another_version_have_other_topics_and_shapes():
+def test_contacts_of_another_version_have_other_topics_and_shapes() -> None:
     listener = upset(older=1)
     listener.control.create_contact("user", external_id="42")
     [told] = listener.heard()
@@ -440,7 +440,7 @@ def test_contacts_of_another_version_have_other_topics_and_shapes():
     assert (told["topic"], told["data"]["item"]["type"]) == ("contact.created", "contact")
 
 
-def test_conversations_of_another_version_have_times_as_texts():
+def test_conversations_of_another_version_have_times_as_texts() -> None:
     listener = upset(older=1)
     listener.control.reply(listener.a("conversations"))
     item = listener.item("conversation.user.replied")
@@ -452,6 +452,6 @@ def test_conversations_of_another_version_have_times_as_texts():
 
 
 @pytest.mark.parametrize("knobs", [{"nothing": 1}, {"drop": 2}, {"delay": -1}])
-def test_knobs_that_are_none_are_refused(listener, knobs):
+def test_knobs_that_are_none_are_refused(listener: Listener, knobs: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"is (not one of|a share)"):
         listener.control.call("webhook_chaos", knobs)

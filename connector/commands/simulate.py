@@ -77,11 +77,18 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.webhooks is not None:
         if not arguments.secret:
             raise SettingsError("--webhooks needs the --secret that signs what is sent")
-        parts = urlsplit(arguments.webhooks)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(arguments.webhooks):
             raise SettingsError("--webhooks is not an address of http or https")
     if not 0 <= arguments.changes < math.inf:
         raise SettingsError("--changes is a number of changes a second, 0 or more")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _beside(simulator: Simulator, arguments: argparse.Namespace) -> Iterator[Beside]:
