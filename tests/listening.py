@@ -57,6 +57,14 @@ class Listener:
     def tag(self) -> str:
         return next(iter(self.space.tags))
 
+    def article(self) -> str:
+        return next(iter(self.space.articles))
+
+    def ticket_part(self) -> str:
+        """The id of the first part of the first ticket."""
+        [part, *_] = self.space.tickets.current[self.a("tickets")].owned.parts
+        return str(json.loads(part)["id"])
+
     def untagged(self, role: str) -> str:
         contacts = self.space.contacts.current.values()
         return next(i.id for i in contacts if i.group == role and not i.owned.tags)
