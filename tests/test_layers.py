@@ -134,7 +134,8 @@ SIMULATOR = {
     "records": {"encoding", "times"},
     "generation": {"encoding", "times", "records"},
     "faults": {"encoding", "messages"},
-    "changes": {"encoding", "times", "records", "generation", "faults"},
+    "webhooks": {"encoding", "records"},
+    "changes": {"encoding", "times", "records", "generation", "faults", "webhooks"},
     "search": {"encoding", "messages", "records"},
     "requests": {"encoding", "messages", "records", "faults"},
     "api": {
@@ -142,8 +143,10 @@ SIMULATOR = {
         "requests",
     },
     "truth": {"encoding", "records", "api"},
-    "control": {"records", "changes", "faults", "requests", "api", "truth"},
-    "simulator": {"encoding", "messages", "records", "faults", "requests", "api", "control"},
+    "control": {"records", "changes", "faults", "requests", "api", "truth", "webhooks"},
+    "simulator": {
+        *("encoding", "messages", "records", "faults", "requests", "webhooks", "api", "control"),
+    },
     "transport": {"encoding", "messages", "simulator"},
 }
 COMMANDS = {

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:
-    from connector.simulator import Workspace
+    from connector.simulator import Simulator, Workspace
+
+Beside = Callable[[], Coroutine[Any, Any, None]]
 
 
 def add_options(sub: Any) -> None:
@@ -22,6 +28,9 @@ def add_options(sub: Any) -> None:
     sub.add_argument("--latency", type=float, default=0.0, help="seconds before each reply")
     sub.add_argument("--token", default="sim-token", help="the token it accepts")
     sub.add_argument("--rate-limit", type=int, default=1667, help="requests in 10 s; 0 is none")
+    sub.add_argument("--webhooks", metavar="URL", help="a listener that gets notifications")
+    sub.add_argument("--secret", help="the client secret that signs them")
+    sub.add_argument("--changes", type=float, default=0.0, help="changes a second by themselves")
 
 
 def workspace(arguments: argparse.Namespace) -> Workspace:
@@ -38,6 +47,7 @@ def workspace(arguments: argparse.Namespace) -> Workspace:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    _check(arguments)
     from connector.simulator import Simulator
     from connector.simulator import run as serve
 
@@ -55,7 +65,42 @@ def run(arguments: argparse.Namespace) -> int:
 
     host, port = arguments.host, arguments.port
     try:
-        serve(simulator, host, port, latency=arguments.latency, ready=ready)
+        beside = list(_beside(simulator, arguments))
+        serve(simulator, host, port, latency=arguments.latency, ready=ready, beside=beside)
     except (OSError, OverflowError, UnicodeError) as error:
         raise SettingsError(f"the simulator cannot listen at {host}:{port}: {error}") from error
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    # What is wrong is said without the address, which may hold a password, and without the secret.
+    if arguments.webhooks is not None:
+        if not arguments.secret:
+            raise SettingsError("--webhooks needs the --secret that signs what is sent")
+        if not _is_address(arguments.webhooks):
+            raise SettingsError("--webhooks is not an address of http or https")
+    if not 0 <= arguments.changes < math.inf:
+        raise SettingsError("--changes is a number of changes a second, 0 or more")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _beside(simulator: Simulator, arguments: argparse.Namespace) -> Iterator[Beside]:
+    from connector.simulator import live, send
+
+    if arguments.webhooks is not None:
+        yield partial(
+            send, simulator, arguments.webhooks, secret=arguments.secret, waiting=_say_waiting
+        )
+    if arguments.changes:
+        yield partial(live, simulator, arguments.changes)
+
+
+def _say_waiting() -> None:
+    print("The listener does not answer HEAD with 2xx yet: waiting for it.", flush=True)

@@ -2,9 +2,10 @@
 
 Knows nothing of the connector that reads from it. Read ``simulator`` for the way of one request and
 ``control`` for all that a test may do; then the rooms. ``records`` is what a workspace holds,
-``generation`` fills it and ``changes`` happen to it. ``requests`` lets a request in and finds its
-handler, ``api`` answers, ``search`` runs what is searched for, ``faults`` spoils answers on
-purpose, ``transport`` brings requests here. ``truth`` says what a client should have stored.
+``generation`` fills it, ``changes`` happen to it and ``webhooks`` tell of them. ``requests`` lets a
+request in and finds its handler, ``api`` answers, ``search`` runs what is searched for, ``faults``
+spoils answers on purpose, ``transport`` brings requests here and notifications out. ``truth`` says
+what a client should have stored.
 """
 
 from connector.simulator.control import Control
@@ -12,6 +13,8 @@ from connector.simulator.messages import Fault, Request, Response
 from connector.simulator.records.workspace import Workspace
 from connector.simulator.simulator import Simulator
 from connector.simulator.transport.inprocess import SimulatorTransport
+from connector.simulator.transport.pace import live
+from connector.simulator.transport.sender import send
 from connector.simulator.transport.server import run, serve
 
 __all__ = [
@@ -22,6 +25,8 @@ __all__ = [
     "Simulator",
     "SimulatorTransport",
     "Workspace",
+    "live",
     "run",
+    "send",
     "serve",
 ]

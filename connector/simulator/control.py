@@ -12,20 +12,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from connector.simulator import truth
-from connector.simulator.changes.churn import Churn
-from connector.simulator.changes.directory import DirectoryChanges
+from connector.simulator.changes.living import Living
 from connector.simulator.faults.falsehoods import FALSEHOODS
 from connector.simulator.faults.hooks import Hook, Match
 from connector.simulator.faults.rules import KINDS, Rule
 from connector.simulator.faults.shortage import Cut
 from connector.simulator.records.workspace import SHELVES
 from connector.simulator.requests.gate import Denial
+from connector.simulator.webhooks.hub import WebhookControls
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
 
 
-class Control(Churn, DirectoryChanges):
+class Control(Living, WebhookControls):
     """The switchboard of one simulator."""
 
     def __init__(self, simulator: Simulator) -> None:

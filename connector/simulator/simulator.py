@@ -32,6 +32,7 @@ from connector.simulator.records.workspace import Workspace
 from connector.simulator.requests.call import Call, MalformedBodyError, not_found
 from connector.simulator.requests.gate import Gate
 from connector.simulator.requests.stats import Stats
+from connector.simulator.webhooks.hub import Webhooks
 
 _JSON = "application/json; charset=utf-8"
 # Signed addresses live for half an hour.
@@ -106,6 +107,7 @@ class Simulator:
         self.journal = Journal()
         self.stats = Stats()
         self.scroll: Scroll | None = None
+        self.webhooks = Webhooks(self)
         self.control = Control(self)
         self._random = Random(workspace.seed)
         self._requests = 0

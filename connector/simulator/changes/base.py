@@ -65,6 +65,10 @@ class Changes:
             if gone.item is not None:
                 gone.item = contact_item(decode(gone.item.body), change(gone.item.owned))
 
+    def _tell(self, topic: str, make: Callable[..., Record], *about: Any) -> None:
+        """Notify whoever subscribed to the topic; the item is made only if somebody did."""
+        self.simulator.webhooks.tell(topic, make, *about)
+
     def _touch(self, record: Record) -> None:
         if MOVES not in self.simulator.false:
             record["updated_at"] = self._now

@@ -28,14 +28,9 @@ class Churn(EverythingElse, CompanyChanges, ConversationChanges):
         With `everything` also events, notes, segments, subscriptions, tickets, articles, macros,
         news, calls and the log. Returns the ids by kind; what hangs on a contact goes by its id.
         """
-        space = self._space
-        dice = str(space.next_number("churn") if seed is None else seed)
+        dice = str(self._space.next_number("churn") if seed is None else seed)
         random = Random(dice)
-        # Copied once: a workspace may hold a million contacts.
-        pool = {
-            kind: [id for id, item in space.shelf(kind).current.items() if item.group != "ticket"]
-            for kind in _KINDS
-        }
+        pool = self._pool()
         changed: dict[str, set[str]] = {kind: set() for kind in _KINDS}
         for _ in range(share(len(pool["contacts"]), fraction)):
             self._change_contact(random, pool, changed)
@@ -49,6 +44,14 @@ class Churn(EverythingElse, CompanyChanges, ConversationChanges):
             for kind, ids in self._change_everything(Random(f"{dice}-all"), fraction).items():
                 changed.setdefault(kind, set()).update(ids)
         return {kind: sorted(ids) for kind, ids in changed.items()}
+
+    def _pool(self) -> dict[str, list[str]]:
+        # Copied once for many changes: a workspace may hold a million contacts.
+        shelves = {kind: self._space.shelf(kind).current for kind in _KINDS}
+        return {
+            kind: [id for id, item in current.items() if item.group != "ticket"]
+            for kind, current in shelves.items()
+        }
 
     def _change_contact(
         self, random: Random, pool: dict[str, list[str]], changed: dict[str, set[str]]

@@ -7,6 +7,7 @@ from typing import Any
 from connector.simulator.changes.base import Changes
 from connector.simulator.encoding import decode, encode
 from connector.simulator.generation.companies import company_item, new_company, tag_reference
+from connector.simulator.webhooks import items
 
 
 def move_user_count(changes: Changes, company: str, by: int) -> None:
@@ -35,8 +36,10 @@ class CompanyChanges(Changes):
         key = company_id or f"customer-new-{self._space.next_number('company_key')}"
         record = new_company(self._space, self._now, name, key)
         record.update(fields)
-        self._put("companies", company_item(record))
-        return str(record["id"])
+        item = company_item(record)
+        self._put("companies", item)
+        self._tell("company.created", items.company_created, item)
+        return item.id
 
     def update_company(self, id: str, **fields: Any) -> bool:
         """Set fields, None unsets (Intercom then omits the key); a no-op moves nothing."""
@@ -53,7 +56,9 @@ class CompanyChanges(Changes):
             return False
         if "updated_at" not in fields:
             record["updated_at"] = self._now
-        self._put("companies", company_item(record))
+        item = company_item(record)
+        self._put("companies", item)
+        self._tell("company.updated", items.company, item)
         return True
 
     def tag_company(self, company: str, tag: str) -> None:
@@ -67,6 +72,7 @@ class CompanyChanges(Changes):
     def delete_company(self, id: str) -> None:
         """Delete it; its contacts lose it, and their updated_at does not tell."""
         self._bury("companies", id, "deleted")
+        self._tell("company.deleted", items.company_gone, id)
         self._retie(
             lambda ties: ties._replace(companies=tuple(c for c in ties.companies if c != id))
         )

@@ -12,6 +12,7 @@ from connector.simulator.records.contact import contact_item, new_contact, note,
 from connector.simulator.records.shelf import Item
 from connector.simulator.records.thread import contact_reference
 from connector.simulator.records.workspace import NO_TIES, Applied, Event, Record, Ties
+from connector.simulator.webhooks import items
 
 
 class ContactChanges(Changes):
@@ -26,7 +27,12 @@ class ContactChanges(Changes):
         item = contact_item(record, NO_TIES)
         self._put("contacts", item)
         self._activity("contact.created", item, record)
+        self._tell(f"contact.{role}.created", items.contact, item)
         return item.id
+
+    def tag_contacts(self, contacts: list[str], tag: str, admin: str | None = None) -> int:
+        """Tag many at once; each is told of by itself. Returns how many were not tagged before."""
+        return sum(self.tag_contact(contact, tag, admin) for contact in contacts)
 
     def update_contact(self, id: str, **fields: Any) -> bool:
         """Set fields; the same values again change nothing, not even updated_at."""
@@ -38,7 +44,9 @@ class ContactChanges(Changes):
             return False
         if "updated_at" not in fields:
             self._touch(record)
-        self._put("contacts", contact_item(record, item.owned))
+        changed = contact_item(record, item.owned)
+        self._put("contacts", changed)
+        self._tell_edit(item, changed)
         return True
 
     def update_contact_silently(self, id: str, **fields: Any) -> None:
@@ -54,7 +62,8 @@ class ContactChanges(Changes):
         if any(one.id == tag for one in item.owned.tags):
             return False
         applied = Applied(tag, self._now, self._author(admin)["id"])
-        self._tie(item, item.owned._replace(tags=(*item.owned.tags, applied)), bump=True)
+        tagged = self._tie(item, item.owned._replace(tags=(*item.owned.tags, applied)), bump=True)
+        self._tell_tag("created", tagged, tag)
         return True
 
     def untag_contact(self, contact: str, tag: str) -> bool:
@@ -63,7 +72,8 @@ class ContactChanges(Changes):
         kept = tuple(one for one in item.owned.tags if one.id != tag)
         if len(kept) == len(item.owned.tags):
             return False
-        self._tie(item, item.owned._replace(tags=kept), bump=True)
+        untagged = self._tie(item, item.owned._replace(tags=kept), bump=True)
+        self._tell_tag("deleted", untagged, tag)
         return True
 
     def attach_company(self, contact: str, company: str, bump: bool = True) -> bool:
@@ -72,12 +82,13 @@ class ContactChanges(Changes):
         The company's user_count and updated_at follow later.
         """
         item = self._item("contacts", contact)
-        self._item("companies", company)
+        joined = self._item("companies", company)
         if company in item.owned.companies:
             return False
         companies = (*item.owned.companies, company)
-        self._tie(item, item.owned._replace(companies=companies), bump=bump)
+        member = self._tie(item, item.owned._replace(companies=companies), bump=bump)
         move_user_count(self, company, 1)
+        self._tell("company.contact.attached", items.company_contact, joined, member)
         return True
 
     def detach_company(self, contact: str, company: str, bump: bool = True) -> bool:
@@ -86,8 +97,11 @@ class ContactChanges(Changes):
         kept = tuple(id for id in item.owned.companies if id != company)
         if len(kept) == len(item.owned.companies):
             return False
+        left = self._item("companies", company)
         self._tie(item, item.owned._replace(companies=kept), bump=bump)
         move_user_count(self, company, -1)
+        # The contact is shown as it was: with the company that it left.
+        self._tell("company.contact.detached", items.company_contact, left, item)
         return True
 
     def add_note(self, contact: str, body: str = "<p>noted</p>", admin: str | None = None) -> str:
@@ -100,13 +114,16 @@ class ContactChanges(Changes):
     def subscribe_contact(self, contact: str, type: str, subscribed: bool = True) -> None:
         """Choose or refuse a subscription; assumed silent."""
         item = self._item("contacts", contact)
-        consent = self._space.subscription_types[type]["consent_type"]
+        choice = self._space.subscription_types[type]
+        consent = choice["consent_type"]
         name = "opted_in" if consent == "opt_in" else "opted_out"
         chosen = subscribed == (consent == "opt_in")
         known = [one for one in getattr(item.owned, name) if one != type]
         choices = tuple([*known, type] if chosen else known)
-        self._tie(item, item.owned._replace(**{name: choices}), bump=False)
+        changed = self._tie(item, item.owned._replace(**{name: choices}), bump=False)
         self._note_subscriptions(contact)
+        did = "subscribe" if subscribed else "unsubscribe"
+        self._tell_subscription(f"granular.{did}", f"granular_{did}", changed, [choice])
 
     def set_segments(self, contact: str, segments: list[str]) -> None:
         """Membership is computed by Intercom; it moves no updated_at."""
@@ -121,6 +138,7 @@ class ContactChanges(Changes):
         changed = contact_item(record, item.owned)
         self._put("contacts", changed)
         self._activity("contact.role_updated", changed, record)
+        self._tell("contact.lead.signed_up", items.contact, changed)
 
     def merge_contacts(self, source_id: str, target_id: str, by_hand: bool = False) -> None:
         """Merge a lead into a user: the lead is gone from every list, by id it is 410 or 404.
@@ -162,10 +180,13 @@ class ContactChanges(Changes):
         )
         if self.simulator.merges_move:
             self._move_threads(source_id, survivor)
+        # Nothing in it names the contact that is gone.
+        self._tell("contact.merged", items.contact, survivor)
 
     def archive_contact(self, id: str) -> None:
         """Archive: gone from lists, still there by id; the activity feed says nothing."""
-        self._bury("contacts", id, "archived")
+        item = self._bury("contacts", id, "archived")
+        self._tell("contact.archived", items.contact_gone, item, "archived")
 
     def unarchive_contact(self, id: str, bump: bool = True) -> None:
         """Bring an archived contact back."""
@@ -178,7 +199,9 @@ class ContactChanges(Changes):
             self._touch(record)
         else:
             self._space.returned[id] = gone.since or gone.at
-        self._put("contacts", contact_item(record, gone.item.owned))
+        back = contact_item(record, gone.item.owned)
+        self._put("contacts", back)
+        self._tell("contact.unarchived", items.contact, back)
         self._note_subscriptions(id)
         for event in self._space.events.get(id, ()):
             self._note_event(id, event, silent=not bump)
@@ -190,12 +213,37 @@ class ContactChanges(Changes):
         for company in item.owned.companies:
             move_user_count(self, company, -1)
         self._activity("contact.deleted", item, decode(item.body))
+        self._tell("contact.deleted", items.contact_gone, item, "deleted")
 
-    def _tie(self, item: Item, ties: Ties, *, bump: bool) -> None:
+    def _tie(self, item: Item, ties: Ties, *, bump: bool) -> Item:
         record = decode(item.body)
         if bump:
             self._touch(record)
-        self._put("contacts", contact_item(record, ties))
+        tied = contact_item(record, ties)
+        self._put("contacts", tied)
+        return tied
+
+    def _tell_edit(self, before: Item, after: Item) -> None:
+        old, new = decode(before.body), decode(after.body)
+        signed_up = before.group == "lead" and after.group == "user"
+        topic = "contact.lead.signed_up" if signed_up else f"contact.{after.group}.updated"
+        self._tell(topic, items.contact, after)
+        if new["email"] != old["email"]:
+            added = after.group == "lead" and old["email"] is None
+            email = "contact.lead.added_email" if added else "contact.email.updated"
+            self._tell(email, items.contact, after)
+        refused = new["unsubscribed_from_emails"]
+        if refused != old["unsubscribed_from_emails"]:
+            did = "unsubscribe" if refused else "subscribe"
+            self._tell_subscription(f"contact.{did}d", f"contact_{did}", after, [])
+
+    def _tell_tag(self, what: str, item: Item, tag: str) -> None:
+        topic = f"contact.{item.group}.tag.{what}"
+        self._tell(topic, items.contact_tag, self._space, item, tag, self._now)
+
+    def _tell_subscription(self, topic: str, kind: str, item: Item, types: list[Record]) -> None:
+        make = items.subscription
+        self._tell(topic, make, kind, item, types, self._now)
 
     def _note_event(self, contact: str, event: Event, *, silent: bool) -> None:
         key = f"{contact} {event.name} {event.created_at}"

@@ -17,7 +17,9 @@ from connector.simulator.generation.content import (
 from connector.simulator.generation.operations import iso, new_activity, new_call, new_macro
 from connector.simulator.records.plain import PLAIN
 from connector.simulator.records.workspace import DIRECTORIES, Gone, Record
+from connector.simulator.webhooks import items
 
+_LOGINS = {"admin_login_success": "admin.logged_in", "admin_logout": "admin.logged_out"}
 _KINDS = (DIRECTORIES | PLAIN.keys()) - {"tags", "segments", "admins", "teams"}
 
 
@@ -69,8 +71,12 @@ class ContentChanges(Changes):
         metadata: dict[str, Any] | None = None,
     ) -> str:
         """An admin did something. Returns the entry's id."""
-        entry = new_activity(self._space, self._now, self._author(admin), kind, metadata)
+        author = self._author(admin)
+        entry = new_activity(self._space, self._now, author, kind, metadata)
         self._space.activity_logs.append(entry)
+        self._tell("admin.activity_log_event.created", items.activity, entry)
+        if kind in _LOGINS:
+            self._tell(_LOGINS[kind], items.admin, author)
         return str(entry["id"])
 
     def create_record(self, kind: str, **fields: Any) -> str:
@@ -85,10 +91,12 @@ class ContentChanges(Changes):
         Calls keep the notation of their times.
         """
         record = self._record(kind, id)
+        before = dict(record)
         record.update(fields)
         if "updated_at" in record and "updated_at" not in fields:
             written = isinstance(record["updated_at"], str)
             record["updated_at"] = iso(self._now) if written else self._now
+        self._tell_update(kind, before, record)
 
     def update_record_silently(self, kind: str, id: str, **fields: Any) -> None:
         """Set fields and leave updated_at alone."""
@@ -96,9 +104,11 @@ class ContentChanges(Changes):
 
     def delete_record(self, kind: str, id: str) -> None:
         """Delete: gone from its list and by id at once."""
-        self._record(kind, id)
+        record = self._record(kind, id)
         del self._space.directory(kind)[id]
         self._space.bury(Gone(kind, id, "deleted", self._now))
+        if kind == "articles":
+            self._tell("article.deleted", items.article, record)
 
     def create_data_attribute(self, model: str, name: str, data_type: str = "string") -> str:
         """A custom attribute of contacts, companies or conversations. Returns its full name."""
@@ -140,4 +150,26 @@ class ContentChanges(Changes):
     def _keep(self, kind: str, record: Record, fields: dict[str, Any]) -> str:
         record.update(fields)
         self._space.directory(kind)[record["id"]] = record
+        if kind == "articles":
+            self._tell("article.created", items.article, record)
+        elif kind == "calls":
+            self._tell_call(record)
         return str(record["id"])
+
+    def _tell_update(self, kind: str, before: Record, after: Record) -> None:
+        if kind == "articles":
+            self._tell("article.updated", items.article, after)
+            if after["state"] != before["state"]:
+                published = after["state"] == "published"
+                topic = "article.published" if published else "article.unpublished"
+                self._tell(topic, items.article, after)
+        elif kind == "calls":
+            # What is known later is its text.
+            self._tell("call.transcription_available", items.call, after)
+
+    def _tell_call(self, record: Record) -> None:
+        self._tell("call.started", items.call, record)
+        if record["ended_at"] is not None:
+            self._tell("call.ended", items.call, record)
+        if record["recording_url"] is not None:
+            self._tell("call.recording_available", items.call, record)

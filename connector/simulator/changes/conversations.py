@@ -10,13 +10,23 @@ from connector.simulator.encoding import decode, render
 from connector.simulator.generation import texts
 from connector.simulator.generation.conversations import new_id, source
 from connector.simulator.records.contact import contact_item
+from connector.simulator.records.shelf import Item
 from connector.simulator.records.thread import (
     Thread,
+    add_participant,
     admin_author,
     contact_author,
     contact_reference,
+    remove_participant,
 )
 from connector.simulator.records.workspace import Record
+from connector.simulator.webhooks import threads
+
+# The fields of which a topic tells, where they are set.
+_TOLD = {
+    "priority": "conversation.priority.updated",
+    "company": "conversation.company.updated",
+}
 
 
 class ConversationChanges(Changes):
@@ -33,7 +43,7 @@ class ConversationChanges(Changes):
         if body is not None:
             thread.record["source"]["body"] = body
         thread.record["waiting_since"] = self._now
-        self._save(thread)
+        self._save(thread, "conversation.user.created")
         self._contact_wrote(id)
         return str(thread.record["id"])
 
@@ -44,11 +54,11 @@ class ConversationChanges(Changes):
         item = self._item("contacts", contact)
         thread.record["contacts"]["contacts"] = [contact_reference(item)]
         thread.record["source"] = {**source(random, self._by(None)), "delivered_as": "automated"}
-        self._save(thread)
+        self._save(thread, "conversation.admin.single.created")
         return str(thread.record["id"])
 
     def reply(self, id: str, n: int = 1, admin: str | None = None, body: str | None = None) -> None:
-        """Write n replies: by the contact, or by an admin if one is named."""
+        """Write n replies: by the contact, or by an admin if one is named; the bot is an admin."""
         thread, random = self._thread(id), self._dice()
         contacts = thread.record["contacts"]["contacts"]
         writer = None if admin or not contacts else contacts[0]["id"]
@@ -56,47 +66,58 @@ class ConversationChanges(Changes):
         author = contact_author(known) if known else self._by(admin)
         for _ in range(n):
             thread.comment(author, self._now, body or texts.html_body(random))
-        self._save(thread)
+        who = "user" if known else "operator" if author["type"] == "bot" else "admin"
+        self._save(thread, f"conversation.{who}.replied", new=n)
         if known is not None:
             self._contact_wrote(known.id)
+
+    def note(self, id: str, body: str = "<p>noted</p>", admin: str | None = None) -> None:
+        """A teammate writes a note that contacts do not see."""
+        thread = self._thread(id)
+        thread.part("note", self._by(admin), self._now, body)
+        self._save(thread, "conversation.admin.noted")
 
     def close(self, id: str, admin: str | None = None) -> None:
         """Close it."""
         thread = self._thread(id)
         thread.close(self._by(admin), self._now)
-        self._save(thread)
+        self._save(thread, "conversation.admin.closed")
 
     def reopen(self, id: str, admin: str | None = None) -> None:
-        """Open it again."""
+        """Open it again; of one that is assigned two topics tell."""
         thread = self._thread(id)
+        snoozed = thread.record["state"] == "snoozed"
+        topics = ["conversation.admin.unsnoozed" if snoozed else "conversation.admin.opened"]
+        if thread.record["admin_assignee_id"]:
+            topics.append("conversation.admin.open.assigned")
         thread.reopen(self._by(admin), self._now)
-        self._save(thread)
+        self._save(thread, *topics)
 
     def snooze(self, id: str, until: int, admin: str | None = None) -> None:
         """Put it away until a time."""
         thread = self._thread(id)
         thread.snooze(self._by(admin), self._now, until)
-        self._save(thread)
+        self._save(thread, "conversation.admin.snoozed")
 
     def assign(self, id: str, admin: str | None = None, team: str | None = None) -> None:
         """Assign to an admin, a team or, with neither, to nobody (0)."""
         thread, space = self._thread(id), self._space
         target = space.admins[admin] if admin else None
         thread.assign(self._by(None), self._now, target, space.teams[team] if team else None)
-        self._save(thread)
+        self._save(thread, "conversation.admin.assigned")
 
     def rate(self, id: str, rating: int = 5, remark: str | None = "", silent: bool = False) -> None:
         """A rating; a silent one leaves no part and does not move updated_at."""
         thread = self._thread(id)
         thread.rate(rating, remark, self._now, silent=silent)
-        self._save(thread)
+        self._save(thread, *([] if silent else ["conversation.rating.added"]))
 
     def tag_conversation(self, id: str, tag: str, admin: str | None = None) -> None:
         """Tag it: a new part carries the tag."""
         thread = self._thread(id)
         if all(one["id"] != tag for one in thread.record["tags"]["tags"]):
             thread.tag(self._space.tags[tag], self._by(admin), self._now)
-            self._save(thread)
+            self._save(thread, "conversation_part.tag.created")
 
     def untag_conversation(self, id: str, tag: str) -> None:
         """Untag it: an old part changes, no new one appears."""
@@ -106,7 +127,9 @@ class ConversationChanges(Changes):
 
     def mark_read(self, id: str, read: bool = True) -> None:
         """Set the read flag; a recorded workspace shows that updated_at does not move."""
-        self.update_conversation_silently(id, read=read)
+        thread = self._thread(id)
+        thread.record["read"] = read
+        self._save(thread, *(["conversation.read"] if read else []))
 
     def update_conversation(self, id: str, **fields: Any) -> None:
         """Set fields and add the part that tells of it."""
@@ -114,7 +137,24 @@ class ConversationChanges(Changes):
         thread.record.update(fields)
         kind = "conversation_attribute_updated_by_admin"
         thread.part(kind, self._by(None), self._now)
-        self._save(thread)
+        self._save(thread, *[topic for name, topic in _TOLD.items() if name in fields])
+
+    def add_participant(self, id: str, contact: str) -> None:
+        """A teammate adds a contact to it; adding twice is nothing."""
+        thread, member = self._thread(id), self._item("contacts", contact)
+        if not add_participant(thread.record, member):
+            return
+        thread.part("participant_added", self._by(None), self._now)
+        self._tell_participant("attached", self._save(thread), member)
+
+    def remove_participant(self, id: str, contact: str) -> None:
+        """A teammate removes a contact from it; ValueError for the last, which stays."""
+        thread, member = self._thread(id), self._item("contacts", contact)
+        remove_participant(thread.record, contact)
+        if not thread.record["contacts"]["contacts"]:
+            raise ValueError("the last contact stays")
+        thread.part("participant_removed", self._by(None), self._now)
+        self._tell_participant("detached", self._save(thread), member)
 
     def update_conversation_silently(self, id: str, **fields: Any) -> None:
         """Set fields and leave updated_at alone."""
@@ -131,7 +171,9 @@ class ConversationChanges(Changes):
                 record.update(body=None, redacted=True, attachments=[], updated_at=self._now)
                 thread.parts[number] = render(record)
                 thread.record["updated_at"] = self._now
-                self._save(thread)
+                told = thread.parts[number]
+                item = self._save(thread)
+                self._tell("conversation_part.redacted", threads.conversation, item, told)
                 return str(record["id"])
         raise KeyError(f"no such part in conversation {id}")
 
@@ -146,6 +188,7 @@ class ConversationChanges(Changes):
                 "deleted_at": self._now,
             }
         )
+        self._tell("conversation.deleted", threads.conversation_gone, id)
 
     def _thread(self, id: str) -> Thread:
         item = self._item("conversations", id)
@@ -153,8 +196,18 @@ class ConversationChanges(Changes):
             raise KeyError(f"{id} is a ticket; what happens to it has methods of its own")
         return Thread.reopen_item(self._space, item)
 
-    def _save(self, thread: Thread) -> None:
-        self._put("conversations", thread.item())
+    def _save(self, thread: Thread, *topics: str, new: int = 1) -> Item:
+        """Keep it, and tell each topic once for each of the new parts; returns what is kept."""
+        item = thread.item()
+        self._put("conversations", item)
+        for topic in topics:
+            for part in item.owned[-new:] or [None]:
+                self._tell(topic, threads.conversation, item, *([part] if part else []))
+        return item
+
+    def _tell_participant(self, what: str, item: Item, member: Item) -> None:
+        about = self._space, item, item.owned[-1], member
+        self._tell(f"conversation.contact.{what}", threads.conversation_contact, *about)
 
     def _by(self, admin: str | None) -> Record:
         return admin_author(self._author(admin))

@@ -12,6 +12,7 @@ from connector.simulator.records.shelf import Item
 from connector.simulator.records.thread import Thread
 from connector.simulator.records.workspace import Gone, Record
 from connector.simulator.times import object_id
+from connector.simulator.webhooks import items
 
 
 class DirectoryChanges(Changes):
@@ -68,16 +69,22 @@ class DirectoryChanges(Changes):
         """A new admin. Returns its id."""
         id = str(991_300_000 + self._space.next_number("admin"))
         self._space.admins[id] = admin(id, name, email)
+        self._tell("admin.added_to_workspace", items.admin, self._space.admins[id])
         return id
 
     def update_admin(self, id: str, **fields: Any) -> None:
         """Change an admin; admins have no updated_at."""
-        self._space.admins[id].update(fields)
+        record = self._space.admins[id]
+        away = record["away_mode_enabled"]
+        record.update(fields)
+        if record["away_mode_enabled"] != away:
+            self._tell("admin.away_mode_updated", items.admin, record)
 
     def remove_admin(self, id: str) -> None:
         """The admin leaves: gone from lists and teams, still named by parts and assignments."""
         self._space.removed_admins[id] = self._space.admins.pop(id)
         self._bury_small("admins", id)
+        self._tell("admin.removed_from_workspace", items.admin, self._space.removed_admins[id])
         for team in self._space.teams.values():
             team["admin_ids"] = [one for one in team["admin_ids"] if str(one) != id]
             for name, ids in team["admin_priority_level"].items():

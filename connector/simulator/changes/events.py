@@ -9,6 +9,7 @@ from connector.simulator.encoding import decode, render
 from connector.simulator.generation.events import place
 from connector.simulator.records.contact import contact_item
 from connector.simulator.records.workspace import Event
+from connector.simulator.webhooks import items
 
 # Further keys are ignored.
 _KEYS = 10
@@ -41,6 +42,7 @@ class EventChanges(ContactChanges):
         if not place(events, event):
             return False
         self._note_event(contact, event, silent=server_side)
+        self._tell("event.created", items.event, item, event)
         if not server_side:
             record = decode(item.body)
             record.update(last_seen_at=self._now, updated_at=self._now)

@@ -10,9 +10,16 @@ from connector.simulator.encoding import decode, render
 from connector.simulator.generation import texts
 from connector.simulator.records.contact import contact_item
 from connector.simulator.records.shelf import Item
-from connector.simulator.records.thread import admin_author, contact_author, contact_reference
+from connector.simulator.records.thread import (
+    add_participant,
+    admin_author,
+    contact_author,
+    contact_reference,
+    remove_participant,
+)
 from connector.simulator.records.ticket import Ticket, as_conversation, new_number, ticket_author
 from connector.simulator.records.workspace import Record
+from connector.simulator.webhooks import threads
 
 
 class TicketChanges(Changes):
@@ -35,7 +42,8 @@ class TicketChanges(Changes):
         if contact is not None:
             item = self._item("contacts", contact)
             ticket.record["contacts"]["contacts"] = [contact_reference(item)]
-        self._save_ticket(ticket)
+        made = self._save_ticket(ticket)
+        self._tell("ticket.created", threads.ticket, space, made)
         if contact is not None:
             self._wrote(contact)
         return id
@@ -58,7 +66,8 @@ class TicketChanges(Changes):
         for _ in range(n):
             text = body or texts.html_body(dice)
             ticket.part("note" if note else "comment", author, self._now, body=text)
-        self._save_ticket(ticket)
+        told = "note.created" if note else "contact.replied" if known else "admin.replied"
+        self._tell_parts(f"ticket.{told}", self._save_ticket(ticket), n)
         if known is not None:
             self._wrote(known.id)
 
@@ -70,13 +79,18 @@ class TicketChanges(Changes):
             raise KeyError(f"no ticket state {state}")
         ticket = self._ticket(id)
         ticket.set_state(named, self._teammate(admin), self._now)
-        self._save_ticket(ticket)
+        item = self._save_ticket(ticket)
+        about = self._space, item, item.owned.parts[-1]
+        self._tell("ticket.state.updated", threads.ticket, *about)
+        if states[named]["category"] == "resolved":
+            self._tell("ticket.resolved", threads.ticket, *about)
+            self._tell("ticket.closed", threads.ticket_wrapped, *about)
 
     def set_ticket_attribute(self, id: str, name: str, value: Any) -> None:
         """Write an attribute by its name; a part tells of it."""
         ticket = self._ticket(id)
         ticket.set_attribute(name, value, self._teammate(None), self._now)
-        self._save_ticket(ticket)
+        self._tell_parts("ticket.attribute.updated", self._save_ticket(ticket))
 
     def update_ticket_silently(self, id: str, **fields: Any) -> None:
         """Set fields and leave updated_at alone."""
@@ -90,7 +104,25 @@ class TicketChanges(Changes):
         target = space.admins[admin] if admin else None
         group = space.teams[team] if team else None
         ticket.assign(target, group, self._teammate(None), self._now)
-        self._save_ticket(ticket)
+        topic = "ticket.team.assigned" if group else "ticket.admin.assigned"
+        self._tell_parts(topic, self._save_ticket(ticket))
+
+    def add_ticket_contact(self, id: str, contact: str) -> None:
+        """A teammate adds a contact to it; adding twice is nothing."""
+        ticket, member = self._ticket(id), self._item("contacts", contact)
+        if not add_participant(ticket.record, member):
+            return
+        ticket.part("participant_added", self._teammate(None), self._now)
+        item = self._save_ticket(ticket)
+        self._tell("ticket.contact.attached", threads.ticket_contact, self._space, item, member)
+
+    def remove_ticket_contact(self, id: str, contact: str) -> None:
+        """A teammate removes a contact from it."""
+        ticket, member = self._ticket(id), self._item("contacts", contact)
+        remove_participant(ticket.record, contact)
+        ticket.part("participant_removed", self._teammate(None), self._now)
+        item = self._save_ticket(ticket)
+        self._tell("ticket.contact.detached", threads.ticket_contact, self._space, item, member)
 
     def redact_ticket_part(self, id: str, part: str | None = None) -> str:
         """Redact a part (the oldest with a body unless named): it keeps its id. Returns it."""
@@ -115,12 +147,18 @@ class TicketChanges(Changes):
     def _ticket(self, id: str) -> Ticket:
         return Ticket.reopen_item(self._space, self._item("tickets", id))
 
-    def _save_ticket(self, ticket: Ticket) -> None:
+    def _save_ticket(self, ticket: Ticket) -> Item:
         item = ticket.item()
         self._put("tickets", item)
         mirror = self._mirror(item)
         if mirror is not None:
             self._put("conversations", mirror)
+        return item
+
+    def _tell_parts(self, topic: str, item: Item, n: int = 1) -> None:
+        # One for each of the newest parts; its mirror among the conversations is not told of.
+        for part in item.owned.parts[-n:]:
+            self._tell(topic, threads.ticket_part, self._space, item, part)
 
     def _mirror(self, item: Item) -> Item | None:
         wanted = self.simulator.tickets_in_conversations

@@ -64,6 +64,21 @@ def contact_reference(item: Item) -> Record:
     return {"type": "contact", "id": item.id, "external_id": external}
 
 
+def add_participant(record: Record, item: Item) -> bool:
+    """One more contact of a conversation or a ticket; False if it is there already."""
+    contacts = record["contacts"]["contacts"]
+    if any(one["id"] == item.id for one in contacts):
+        return False
+    contacts.append(contact_reference(item))
+    return True
+
+
+def remove_participant(record: Record, id: str) -> None:
+    """One contact less of a conversation or a ticket."""
+    contacts = record["contacts"]["contacts"]
+    contacts[:] = [one for one in contacts if one["id"] != id]
+
+
 class Thread:
     """A conversation opened for writing; `item` closes it again."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -129,9 +129,13 @@ def run(
     latency: Latency = 0.0,
     control: bool = True,
     ready: Callable[[str], None] | None = None,
+    beside: Iterable[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> None:
-    """Serve until interrupted or terminated; `ready` is told the address once it answers."""
-    asyncio.run(_run(simulator, host, port, latency, control, ready))
+    """Serve until interrupted or terminated; `ready` is told the address once it answers.
+
+    What is `beside` runs meanwhile, and is cancelled at the end; its first error ends everything.
+    """
+    asyncio.run(_run(simulator, host, port, latency, control, ready, beside))
 
 
 async def _run(
@@ -141,6 +145,7 @@ async def _run(
     latency: Latency,
     control: bool,
     ready: Callable[[str], None] | None,
+    beside: Iterable[Callable[[], Coroutine[Any, Any, None]]],
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -149,4 +154,17 @@ async def _run(
     async with serve(simulator, host, port, latency=latency, control=control) as url:
         if ready is not None:
             ready(url)
-        await stop.wait()
+        await _meanwhile(stop, [asyncio.create_task(begin()) for begin in beside])
+
+
+async def _meanwhile(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for one in (stopped, *tasks):
+            one.cancel()
+        await asyncio.gather(stopped, *tasks, return_exceptions=True)
