@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
-from connector.resources.readings import Reading, Search
+from connector.resources.readings import PerContact, Reading, Search
 
 
 class Kind(Enum):
@@ -258,6 +258,25 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Notified:
+    """How Intercom's notifications name an object of the resource.
+
+    ``kinds`` are the types of such an object, or the keys that it is wrapped in; ``keys`` the
+    dotted paths under which its id may stand, the first that is there counts; ``at`` is the key
+    of the time that a copy must be as new as. ``whole_list``: a short list is read for any of its
+    objects. ``beside``: what is named is a list of the object that stands beside it, and ``keys``
+    lead there from both. ``topics`` are worth subscribing.
+    """
+
+    kinds: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ("id",)
+    at: str = "updated_at"
+    whole_list: bool = False
+    beside: bool = False
+
+
+@dataclass(frozen=True)
 class Resource:
     """One thing that Intercom has and the sync reads: which table, how to list it, how by id.
 
@@ -266,6 +285,7 @@ class Resource:
     run only if it was asked for by name or could be read before.
     ``early_signal_of`` names the resources whose full passes find the same, only later: it is read
     with any of them, and being refused it is no failure.
+    ``notified`` says how notifications name its objects, for those that some topic tells of.
     """
 
     name: str
@@ -278,6 +298,12 @@ class Resource:
     params: tuple[tuple[str, str], ...] = ()
     optional: bool = False
     early_signal_of: tuple[str, ...] = ()
+    notified: Notified = Notified()
+
+    @property
+    def hinted_as(self) -> str:
+        """The table whose rows a hint means: what is listed contact by contact has its own."""
+        return self.name if isinstance(self.reading, PerContact) else self.table.name
 
     @property
     def has_parts(self) -> bool:

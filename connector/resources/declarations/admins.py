@@ -1,7 +1,16 @@
 """Admins: the teammates who work in the Intercom workspace."""
 
 from connector.resources.readings import Snapshot
-from connector.resources.resource import Resource, Table, flag, identifier, json, text, url
+from connector.resources.resource import (
+    Notified,
+    Resource,
+    Table,
+    flag,
+    identifier,
+    json,
+    text,
+    url,
+)
 
 TABLE = Table(
     name="admins",
@@ -31,4 +40,18 @@ TABLE = Table(
     ),
 )
 
-ADMINS = Resource("admins", TABLE, Snapshot("/admins", "admins"), by_id="/admins/{id}")
+ADMINS = Resource(
+    "admins",
+    TABLE,
+    Snapshot("/admins", "admins"),
+    by_id="/admins/{id}",
+    notified=Notified(
+        ("admin",),
+        (
+            "admin.added_to_workspace",
+            "admin.removed_from_workspace",
+            "admin.away_mode_updated",
+        ),
+        whole_list=True,
+    ),
+)

@@ -5,6 +5,7 @@ from connector.resources.resource import (
     Attributes,
     Embedded,
     Link,
+    Notified,
     Resource,
     Table,
     count,
@@ -72,4 +73,14 @@ COMPANIES = Resource(
     TABLE,
     FullScan(scroll="/companies/scroll", list="/companies/list"),
     by_id="/companies/{id}",
+    notified=Notified(
+        ("company",),
+        (
+            "company.created",
+            "company.updated",
+            "company.deleted",
+            "company.contact.attached",
+            "company.contact.detached",
+        ),
+    ),
 )

@@ -9,6 +9,7 @@ from connector.resources.resource import (
     DerivedRows,
     Kind,
     Link,
+    Notified,
     Resource,
     Table,
     count,
@@ -193,6 +194,33 @@ TABLE = Table(
 )
 
 
+NOTIFIED = Notified(
+    ("contact", "user", "lead", "visitor"),
+    (
+        "contact.user.created",
+        "contact.user.updated",
+        "contact.lead.created",
+        "contact.lead.updated",
+        "contact.lead.added_email",
+        "contact.lead.signed_up",
+        "contact.email.updated",
+        "contact.archived",
+        "contact.unarchived",
+        "contact.deleted",
+        "contact.merged",
+        "contact.subscribed",
+        "contact.unsubscribed",
+        "contact.user.tag.created",
+        "contact.user.tag.deleted",
+        "contact.lead.tag.created",
+        "contact.lead.tag.deleted",
+        "granular.subscribe",
+        "granular.unsubscribe",
+        "visitor.signed_up",
+    ),
+)
+
+
 def _role(name: str, role: str) -> Resource:
     return Resource(
         name,
@@ -201,6 +229,7 @@ def _role(name: str, role: str) -> Resource:
         by_id="/contacts/{id}",
         discriminator=(("role", role),),
         params=(("include_merge_history", "true"),),
+        notified=NOTIFIED,
     )
 
 
@@ -221,6 +250,7 @@ CONTACT_SUBSCRIPTIONS = Resource(
     "contact_subscriptions",
     TABLE,
     PerContact("/contacts/{id}/subscriptions", within="subscriptions.complete"),
+    notified=Notified(("subscription_types",), keys=("contact.id",), beside=True),
 )
 CONTACT_MERGES = Resource(
     "contact_merges",

@@ -2,6 +2,7 @@
 
 from connector.resources.readings import PerContact
 from connector.resources.resource import (
+    Notified,
     Resource,
     Table,
     identifier,
@@ -43,4 +44,5 @@ EVENTS = Resource(
         backwards=True,
         follows_activity=True,
     ),
+    notified=Notified(("event",), ("event.created",), keys=("intercom_user_id",), at="created_at"),
 )

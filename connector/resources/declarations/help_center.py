@@ -3,6 +3,7 @@
 from connector.resources.readings import Catalogue, Snapshot
 from connector.resources.resource import (
     Embedded,
+    Notified,
     Resource,
     Table,
     assignee,
@@ -103,5 +104,18 @@ COLLECTIONS = Resource(
     by_id="/help_center/collections/{id}",
 )
 ARTICLES = Resource(
-    "articles", ARTICLES_TABLE, Catalogue("/articles", per_page=50), by_id="/articles/{id}"
+    "articles",
+    ARTICLES_TABLE,
+    Catalogue("/articles", per_page=50),
+    by_id="/articles/{id}",
+    notified=Notified(
+        ("article",),
+        (
+            "article.created",
+            "article.updated",
+            "article.published",
+            "article.unpublished",
+            "article.deleted",
+        ),
+    ),
 )

@@ -4,6 +4,7 @@ from connector.resources.readings import Catalogue, Log
 from connector.resources.resource import (
     Column,
     Kind,
+    Notified,
     Resource,
     Table,
     count,
@@ -116,7 +117,20 @@ NEWSFEEDS_TABLE = Table(
 )
 
 CALLS = Resource(
-    "calls", CALLS_TABLE, Catalogue("/calls", per_page=25), by_id="/calls/{id}", optional=True
+    "calls",
+    CALLS_TABLE,
+    Catalogue("/calls", per_page=25),
+    by_id="/calls/{id}",
+    optional=True,
+    notified=Notified(
+        ("call",),
+        (
+            "call.started",
+            "call.ended",
+            "call.transcription_available",
+            "call.recording_available",
+        ),
+    ),
 )
 ACTIVITY_LOGS = Resource(
     "activity_logs",

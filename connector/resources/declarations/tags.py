@@ -1,7 +1,7 @@
 """Tags: the labels that teammates put on contacts, companies and conversations."""
 
 from connector.resources.readings import Snapshot
-from connector.resources.resource import Resource, Table, identifier, text
+from connector.resources.resource import Notified, Resource, Table, identifier, text
 
 TABLE = Table(
     name="tags",
@@ -13,4 +13,10 @@ TABLE = Table(
     ),
 )
 
-TAGS = Resource("tags", TABLE, Snapshot("/tags"), by_id="/tags/{id}")
+TAGS = Resource(
+    "tags",
+    TABLE,
+    Snapshot("/tags"),
+    by_id="/tags/{id}",
+    notified=Notified(("tag",), whole_list=True),
+)

@@ -7,6 +7,7 @@ from connector.resources.resource import (
     Child,
     Embedded,
     Link,
+    Notified,
     Parts,
     Resource,
     Table,
@@ -152,4 +153,23 @@ TICKETS = Resource(
     # There is no list of tickets; search embeds their parts, so pages are heavy.
     Search("/tickets/search", "tickets", Granularity.SECOND, per_page=50),
     by_id="/tickets/{id}",
+    notified=Notified(
+        ("ticket",),
+        (
+            "ticket.created",
+            "ticket.state.updated",
+            "ticket.note.created",
+            "ticket.admin.assigned",
+            "ticket.team.assigned",
+            "ticket.attribute.updated",
+            "ticket.contact.attached",
+            "ticket.contact.detached",
+            "ticket.contact.replied",
+            "ticket.admin.replied",
+            "ticket.closed",
+            "ticket.resolved",
+            "ticket.rating.provided",
+        ),
+        keys=("id", "model.id"),
+    ),
 )

@@ -43,7 +43,9 @@ from connector.warehouse.state.runs import (
     finish_run,
     forget_runs,
     last_failures,
+    last_sync_at,
     record,
+    resume_run,
     start_run,
 )
 from connector.warehouse.state.workspace import Workspace, pin, pinned
@@ -73,6 +75,7 @@ __all__ = [
     "finish_run",
     "forget_runs",
     "last_failures",
+    "last_sync_at",
     "latest",
     "note_confirmed",
     "note_refuted",
@@ -85,6 +88,7 @@ __all__ = [
     "record",
     "refuted",
     "replace_partitions",
+    "resume_run",
     "settle",
     "start_run",
 ]

@@ -158,6 +158,22 @@ class Short:
     again_at: datetime
 
 
+def unseen(
+    conn: sa.Connection, names: Names, resource: str, told: Mapping[str, datetime]
+) -> set[str]:
+    """The contacts of which there is no row of that time, to the second."""
+    if not told:
+        return set()
+    rows = fetch(
+        conn,
+        "SELECT t.id FROM unnest(%(ids)s::text[], %(times)s::timestamptz[]) t (id, told_at)"
+        f" WHERE NOT EXISTS (SELECT FROM {names(resource)} r WHERE r.contact_id = t.id"
+        " AND r.created_at >= t.told_at AND r.created_at < t.told_at + interval '1 second')",
+        {"ids": list(told), "times": list(told.values())},
+    )
+    return {key for (key,) in rows}
+
+
 def shortages(
     conn: sa.Connection, names: Names, resource: str, column: str, lengths: Mapping[str, int]
 ) -> dict[str, tuple[int, int]]:

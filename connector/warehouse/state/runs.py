@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -69,24 +69,51 @@ def failure_before(conn: sa.Connection, run_id: int, resource: str) -> str | Non
     return conn.execute(query).scalar()
 
 
+WHOLE = ("sync", "backfill")  # commands whose runs read everything that is selected
+KILLED = "the process ended without a word; the next run went on from its state"
+
+
 def start_run(conn: sa.Connection, command: str) -> int:
     """Begin a run; whatever still counts as running was killed and becomes interrupted."""
+    _interrupt_killed(conn)
+    row = insert(RUNS).values(command=command, status="running", started_at=sa.func.now())
+    return int(conn.execute(row.returning(RUNS.c.id)).scalar_one())
+
+
+def resume_run(conn: sa.Connection, run_id: int) -> bool:
+    """Let the last run go on, as its process does; False where there was a later one.
+
+    Whatever still counts as running was killed.
+    """
+    _interrupt_killed(conn)
+    last = sa.select(sa.func.max(RUNS.c.id)).scalar_subquery()
+    resumed = conn.execute(
+        sa.update(RUNS)
+        .where(RUNS.c.id == run_id, RUNS.c.id == last)
+        .values(status="running", finished_at=None, error=None)
+    )
+    return resumed.rowcount == 1
+
+
+def _interrupt_killed(conn: sa.Connection) -> None:
     conn.execute(
         sa.update(RUNS)
         .where(RUNS.c.status == "running")
-        .values(
-            status="interrupted",
-            finished_at=sa.func.now(),
-            error="the process ended without a word; the next run went on from its state",
-        )
+        .values(status="interrupted", finished_at=sa.func.now(), error=KILLED)
     )
     conn.execute(
         sa.update(RUN_RESOURCES)
         .where(RUN_RESOURCES.c.status == "running")
         .values(status="interrupted")
     )
-    row = insert(RUNS).values(command=command, status="running", started_at=sa.func.now())
-    return int(conn.execute(row.returning(RUNS.c.id)).scalar_one())
+
+
+def last_sync_at(conn: sa.Connection) -> datetime | None:
+    """When a run over everything last succeeded, by the database's clock."""
+    query = sa.select(sa.func.max(RUNS.c.finished_at)).where(
+        RUNS.c.status == "succeeded", RUNS.c.command.in_(WHOLE)
+    )
+    return conn.execute(query).scalar()
 
 
 def forget_runs(conn: sa.Connection, older_than: timedelta) -> int:

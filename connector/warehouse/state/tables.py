@@ -312,6 +312,53 @@ FACTS = helper_table(
     sa.Column("last_seen_at", INSTANT, nullable=False, comment="When a run last saw it"),
 )
 
+INBOX = helper_table(
+    "sync_inbox",
+    "Objects that a notification told of and that were not read since. All instants but announced"
+    " are by the database's clock.",
+    key_column("resource", "Name of the table"),
+    key_column("id", "Intercom's id of the object; * means the whole list"),
+    sa.Column(
+        "version",
+        sa.BigInteger(),
+        nullable=False,
+        comment="Another one at each telling, so that only what was read since is settled",
+    ),
+    plain("announced", INSTANT, "Which updated_at was told, to the second; of events the newest"),
+    sa.Column(
+        "gone",
+        sa.Boolean(),
+        nullable=False,
+        server_default=sa.text("false"),
+        comment="Whether a notification told that it was deleted or archived",
+    ),
+    sa.Column(
+        "attempts",
+        sa.Integer(),
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="How often it was read in vain since it was last told",
+    ),
+    sa.Column("not_before", INSTANT, nullable=False, comment="Not read before"),
+    sa.Column("first_told_at", INSTANT, nullable=False, comment="When it was first told"),
+    sa.Column("told_at", INSTANT, nullable=False, comment="When it was last told"),
+    sa.Index("ix_sync_inbox_not_before", "not_before"),
+)
+
+TOPICS = helper_table(
+    "sync_topics",
+    "Which notifications came, by topic.",
+    key_column("topic", "Topic of the notification"),
+    sa.Column("received", sa.BigInteger(), nullable=False, comment="How many came"),
+    sa.Column(
+        "ignored",
+        sa.BigInteger(),
+        nullable=False,
+        comment="How many of them named no object that is mirrored, or another workspace",
+    ),
+    plain("last_received_at", INSTANT, "When the last one came, by the database's clock"),
+)
+
 
 def add_state_tables(meta: sa.MetaData) -> None:
     """Copy the state tables into ``meta``."""

@@ -1,0 +1,145 @@
+"""What a notification tells: which objects may have changed; pure.
+
+Nothing of its content is kept. Where an object stands in a notification differs from topic to
+topic and is documented for few of them, so it is looked for by what resources say their objects
+are called (``Resource.notified``), never by the name of a topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeGuard
+
+from connector.jsontext import decode
+from connector.resources import RESOURCES
+from connector.resources.hint import WHOLE_LIST, Hint
+from connector.resources.resource import Notified
+
+LONGEST_ID = 200
+LARGEST_ID = 2**63  # of those that are sent as numbers
+LONGEST_TIME = 40
+SECONDS_UNTIL = 10**11  # what lies later is no time of an object
+MILLISECONDS_FROM = 10**12
+UNNAMED = "(no topic)"
+
+
+@dataclass(frozen=True)
+class Notification:
+    """Its topic, the workspace that it comes from, and the objects that it names."""
+
+    topic: str
+    app_id: str | None
+    hints: tuple[Hint, ...] = ()
+
+
+def read(body: bytes) -> Notification:
+    """What the body tells; ValueError if it is no JSON object."""
+    envelope = decode(body)
+    if not isinstance(envelope, dict):
+        raise ValueError("a notification is a JSON object")
+    topic, app_id = envelope.get("topic"), envelope.get("app_id")
+    topic = topic if _is_name(topic) else UNNAMED
+    data = envelope.get("data")
+    item = data.get("item") if isinstance(data, dict) else None
+    hints = tuple(dict.fromkeys(_hints(topic, item))) if isinstance(item, dict) else ()
+    return Notification(topic, app_id if isinstance(app_id, str) else None, hints)
+
+
+# -- which objects it names ------------------------------------------------------------------
+
+_KINDS: Mapping[str, tuple[str, Notified]] = {
+    kind: (resource.hinted_as, resource.notified)
+    for resource in RESOURCES
+    for kind in resource.notified.kinds
+}
+
+
+def _hints(topic: str, item: Mapping[str, Any]) -> Iterator[Hint]:
+    """The item itself where it says what it is; else what it wraps; else what the topic says."""
+    kind = item.get("type")
+    own = _hint(kind, item, topic)
+    if own:
+        yield own
+        return
+    wrapped = [found for name in item if (found := _wrapped(name, item, topic))]
+    yield from wrapped
+    if not wrapped and not isinstance(kind, str):
+        guessed = _hint(topic.split(".")[0], item, topic)
+        if guessed:
+            yield guessed
+
+
+def _wrapped(name: str, item: Mapping[str, Any], topic: str) -> Hint | None:
+    """The object under a key; what is merely mentioned, such as a tag or an admin, is none."""
+    value = item[name]
+    if not isinstance(value, dict) or name not in _KINDS or _KINDS[name][1].whole_list:
+        return None
+    return _hint(name, item if _KINDS[name][1].beside else value, topic)
+
+
+def _hint(kind: Any, found: Mapping[str, Any], topic: str) -> Hint | None:
+    if not isinstance(kind, str) or kind not in _KINDS:
+        return None
+    table, notified = _KINDS[kind]
+    if notified.whole_list:
+        return Hint(table, WHOLE_LIST)
+    ids = (_id(_at(found, key)) for key in notified.keys)
+    id = next((one for one in ids if one is not None), None)
+    if id is None:
+        return None
+    gone = any(found.get(name) is True for name in ("deleted", "archived"))
+    gone = gone or topic == f"{kind}.deleted"  # an article tells it by its topic alone
+    return Hint(table, id, _seconds(_at(found, notified.at)), gone)
+
+
+def _at(found: Mapping[str, Any], path: str) -> Any:
+    value: Any = found
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _id(value: Any) -> str | None:
+    """The id as text; None if it is none that Intercom could have given."""
+    if type(value) is int:
+        return str(value) if 0 <= value < LARGEST_ID else None
+    return value if _is_name(value) and value not in (WHOLE_LIST, ".", "..") else None
+
+
+def _is_name(value: Any) -> TypeGuard[str]:
+    """Whether it is a short text that any database takes and a terminal can show."""
+    short = isinstance(value, str) and 0 < len(value) <= LONGEST_ID
+    return short and value.isascii() and value.isprintable()
+
+
+# -- times -----------------------------------------------------------------------------------
+
+
+def _seconds(value: Any) -> int | None:
+    """Whole Unix seconds of a time, rounded down: REST gives no fractions to compare with."""
+    if isinstance(value, str):
+        return _seconds_of_text(value) if len(value) <= LONGEST_TIME else None
+    if type(value) not in (int, float) or not 0 <= value < SECONDS_UNTIL * 1000:
+        return None
+    return _whole(value // 1000 if value >= MILLISECONDS_FROM else value)
+
+
+def _seconds_of_text(text: str) -> int | None:
+    try:
+        return _seconds(float(text))
+    except ValueError:
+        return _whole(_iso(text))
+
+
+def _whole(seconds: float | None) -> int | None:
+    return int(seconds) if seconds is not None and 0 <= seconds < SECONDS_UNTIL else None
+
+
+def _iso(text: str) -> float | None:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
