@@ -28,3 +28,6 @@ class Options:
     privacy: Privacy = field(default_factory=Privacy)
     partial: bool = False  # it is no run over all that the settings select
     lift_exclusions: bool = False
+    live_delay: float = 2.0  # seconds that a hint waits for others of the same object
+    drops_foreign_hints: bool = False  # those of tables that are not selected
+    lock_patience: float = 0.0  # seconds for which another process may hold the schema

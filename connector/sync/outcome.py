@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from connector.intercom.observations import Refutation
 from connector.warehouse.state.pending_objects import Pending
@@ -40,6 +40,7 @@ class Outcome:
     overdue: list[Pending] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # asked for by id, and nobody knows them
     refuted: list[Refutation] = field(default_factory=list)  # facts of Intercom that were false
+    live: dict[str, Any] | None = None  # what notifications told, where any came
 
     @property
     def exit_code(self) -> int:

@@ -17,6 +17,7 @@ from connector.sync.readings.holes import fill_holes, is_object
 from connector.sync.resource_pass import Pass
 from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse import state
+from connector.warehouse.state import inbox
 from connector.warehouse.state.pending_objects import Pending
 
 PLACEHOLDERS_A_RUN = 1_000  # read by id at the end of each run, at least
@@ -92,7 +93,9 @@ def unfilled(conn: sa.Connection, work: Pass, most: int = PLACEHOLDERS_A_RUN) ->
     """Placeholders that are worth a read by id."""
     table, loader = work.resource.table, work.writer.loader
     referring = limits.referring(table) if limits.is_limited(conn, table) else None
-    return loader.unfilled(conn, table, PLACEHOLDER_TRIES, most, work.readers, referring)
+    found = loader.unfilled(conn, table, PLACEHOLDER_TRIES, most, work.readers, referring)
+    hinted = inbox.hinted(conn, table.name, found)  # these are read for that
+    return [key for key in found if key not in hinted]
 
 
 def names_of(selected: Iterable[Resource]) -> set[str]:

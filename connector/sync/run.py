@@ -1,4 +1,6 @@
-"""The loop: what happens in a run, in which order, and how it ends.
+"""The loop: what is asked of a run, how it takes its schema over, and how it ends.
+
+What happens in it, and in which order, is its ``course``.
 
 One failing resource does not stop the others. What stops the run are a refused token, a lost
 database, a run that took over, and the user.
@@ -8,32 +10,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
-from connector.errors import TooManyDeletesError
+import sqlalchemy as sa
+
+from connector.errors import ConnectorError
 from connector.intercom.client import Client
-from connector.resources import BY_NAME, RESOURCES
-from connector.resources.readings import Search
 from connector.resources.resource import Resource
-from connector.sync import confirm_deletions, pending, tenure
-from connector.sync.columns import grow_views
-from connector.sync.guards import embedded_lists, refutations
-from connector.sync.on_demand.again import check_readable, read_again, shares
+from connector.sync import tenure
+from connector.sync.course import Course
+from connector.sync.guards import refutations
+from connector.sync.hints.settling import Pauses, Settling
+from connector.sync.on_demand.again import check_readable
 from connector.sync.options import Options
 from connector.sync.outcome import Outcome, Reporter, Silent
 from connector.sync.passes import Passes
-from connector.sync.planning import limits, neighbours, schedule
 from connector.sync.steps import Steps
-from connector.sync.tools.tasks import gather
 from connector.sync.writing.writer import INDEX_LAG, Writer
 from connector.warehouse import rights, state
 from connector.warehouse.encode.exclusions import Privacy
-from connector.warehouse.merge import deletions
 from connector.warehouse.merge.fuse import Fuse
-from connector.warehouse.reports.completeness import measure
 from connector.warehouse.sql.database import Database
-from connector.warehouse.state.runs import Tally
+from connector.warehouse.state.workspace import Workspace
+
+
+@dataclass
+class Kept:
+    """What a process that goes on keeps from one run to the next: a run that is resumed, say."""
+
+    workspace: Workspace | None = None
+    outcome: Outcome | None = None
+    pauses: Pauses = field(default_factory=Pauses)
+    number: int = 0  # of hints that the last burst read or settled
+    error: ConnectorError | None = None  # why hints of some kind could not be read
 
 
 async def sync(
@@ -44,7 +53,7 @@ async def sync(
     Raises what stops a run: WrongWorkspaceError before anything is written, TokenRefusedError,
     AlreadyRunningError, FenceError, DatabaseError. The run is recorded as it ended.
     """
-    return await _run(client, database, options, reporter or Silent(), _Run.everything)
+    return await _run(client, database, options, reporter or Silent(), Course.everything)
 
 
 async def refetch(
@@ -53,6 +62,7 @@ async def refetch(
     resources: Resource | Sequence[Resource],
     ids: Sequence[str],
     privacy: Privacy | None = None,
+    lock_patience: float = 0.0,
 ) -> Outcome:
     """One run that reads the named objects, and nothing else; raises like ``sync``.
 
@@ -62,11 +72,28 @@ async def refetch(
     named = (resources,) if isinstance(resources, Resource) else tuple(resources)
     check_readable(named, ids)
 
-    async def work(run: _Run) -> None:
+    async def work(run: Course) -> None:
         await run.again(named, ids)
 
-    options = Options(command="refetch", privacy=privacy or Privacy(), partial=True)
+    options = Options(
+        command="refetch", privacy=privacy or Privacy(), partial=True, lock_patience=lock_patience
+    )
     return await _run(client, database, options, Silent(), work)
+
+
+async def settle_hints(
+    client: Client, database: Database, options: Options, kept: Kept, seconds: float
+) -> Outcome:
+    """One burst: what notifications told and is due is read and merged, for so many seconds.
+
+    Raises like ``sync``. It goes on with the run of ``kept``, if that is the last one.
+    """
+
+    async def work(run: Course) -> None:
+        kept.number = await run.burst(seconds)
+        kept.error = run.hints.error
+
+    return await _run(client, database, options, Silent(), work, kept)
 
 
 async def _run(
@@ -74,20 +101,22 @@ async def _run(
     database: Database,
     options: Options,
     reporter: Reporter,
-    work: Callable[[_Run], Awaitable[None]],
+    work: Callable[[Course], Awaitable[None]],
+    kept: Kept | None = None,
 ) -> Outcome:
     began = time.monotonic()
-    workspace = await tenure.opened_by(client)
+    kept = kept or Kept()
+    workspace = kept.workspace or await tenure.opened_by(client)
     database.wait()
     rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True))
-    database.lock()
+    database.lock(options.lock_patience)
     pinned = database.write(lambda conn: tenure.check_same(conn, workspace, database.schema))
     database.write(lambda conn: tenure.admit(conn, database.schema, options))
     tenure.prepare(database, options.auto_migrate)
-    run_id = database.write(lambda conn: state.start_run(conn, options.command))
+    outcome = database.write(lambda conn: _begin(conn, options, kept))
+    run_id = outcome.run_id
     lag = max(INDEX_LAG, options.lookback)
     writer = Writer(database, run_id, options.privacy, Fuse(options.allow_deletes), lag)
-    outcome = Outcome(run_id)
     try:
         await writer.do(lambda conn: tenure.pin(conn, workspace, pinned))
         await writer.do(lambda conn: state.forget_runs(conn, options.keep_runs))
@@ -99,7 +128,9 @@ async def _run(
         await writer.do(writer.tracker.find_tables)
         steps = Steps(client, writer, options, outcome)
         passes = Passes(steps, reporter, workspace.timezone, client.clock.likely_now())
-        await work(_Run(client, writer, options, reporter, outcome, steps, passes))
+        run = Course(client, writer, options, reporter, outcome, steps, passes)
+        run.hints = Settling(passes, run.decide_on, options.live_delay, kept.pauses)
+        await work(run)
         outcome.refuted = await refutations.keep(client, writer, outcome.resources)
         status = "failed" if outcome.exit_code else "succeeded"
         await writer.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
@@ -112,153 +143,8 @@ async def _run(
     return outcome
 
 
-@dataclass
-class _Run:
-    client: Client
-    writer: Writer
-    options: Options
-    reporter: Reporter
-    outcome: Outcome
-    steps: Steps
-    passes: Passes
-
-    async def everything(self) -> None:
-        """A pass over each selected resource, then what is pending, then placeholders."""
-        selected, steps = self.passes.selected(), self.steps
-        await self._schedule(selected)
-        for group in neighbours.concurrent(selected):
-            await gather(*map(self._whole_pass, group))
-        done = [resource for resource in selected if steps.has_succeeded(resource)]
-        kept = await self.writer.do(lambda conn: state.pending(conn))
-        for resource in (r for r in done if pending.of_resource(kept, r, done)):
-            await steps.take(resource, partial(self._pending, done))
-        for resource in await self._to_fill(_readable(done)):
-            await steps.take(resource, self._placeholders)
-        await self._settle_deletions(selected)
-        await grow_views(self.writer)
-        for resource in [r for r in done if r.has_parts]:
-            await self._measure(resource)
-        for resource in _readable(done):
-            if resource.table.name in self.passes.samples:
-                await self.steps.take(resource, self._embedded_lists)
-        now, names = self.client.clock.likely_now(), pending.names_of(selected)
-        left = await self.writer.do(lambda conn: state.pending(conn))
-        self.outcome.overdue = [e for e in left if pending.is_overdue(e, names, now)]
-
-    async def again(self, resources: Sequence[Resource], ids: Sequence[str]) -> None:
-        """The named objects, each as the one of these resources that it belongs to."""
-        loader, missing = self.writer.loader, self.outcome.missing
-        found = await self.writer.do(lambda conn: shares(conn, loader, resources, ids))
-        for resource, keys in found.items():
-
-            async def read(resource: Resource, tally: Tally, keys: list[str] = keys) -> None:
-                work = self.passes.of(resource, tally, await self.passes.progress(resource))
-                missing.extend(await read_again(work, keys))
-
-            await self.steps.take(resource, read)
-            if resource.by_id:
-                await self._decide(resource, deletions.owners(resource.table), keys)
-        left, names = (
-            await self.writer.do(lambda conn: state.pending(conn)),
-            {r.name for r in found},
-        )
-        for resource in found:
-            names.update(self.passes.of(resource).readers)
-        self.outcome.overdue = [p for p in left if p.resource in names and p.id in ids]
-
-    # -- the steps of a run, in their order --------------------------------------------------
-
-    async def _schedule(self, selected: Sequence[Resource]) -> None:
-        """Note which full passes are due, and which of them this run can afford."""
-        options, loader, now = self.options, self.writer.loader, self.client.clock.likely_now()
-        demand = limits.Demand(options.full, options.since, now)
-        await self.writer.do(
-            lambda conn: schedule.note_due(conn, selected, self.passes.inputs, demand)
-        )
-        most, days = options.full_pass_requests, options.full_pass_days
-        await self.writer.do(
-            lambda conn: schedule.schedule(conn, loader, selected, now, most, days)
-        )
-
-    async def _whole_pass(self, resource: Resource) -> None:
-        await self.steps.take(resource, self.passes.run)
-        if isinstance(resource.reading, Search) and self.steps.has_succeeded(resource):
-            await self.steps.take(resource, self._holes)  # before what is read of its objects
-        self.reporter.ended(resource.name, self.steps.tally(resource))
-
-    async def _holes(self, resource: Resource, tally: Tally) -> None:
-        """Try again what lists could not show before; every run does."""
-        await pending.retry_holes(self.passes.of(resource, tally))
-
-    async def _pending(
-        self, selected: Sequence[Resource], resource: Resource, tally: Tally
-    ) -> None:
-        """Try again what could not be read before."""
-        until = None if self.options.full else self.client.clock.likely_now()
-        await pending.retry(self.passes.of(resource, tally), selected, until)
-
-    async def _to_fill(self, resources: Sequence[Resource]) -> Sequence[Resource]:
-        """All of them if there are placeholders of one: what is read may refer to the others."""
-        works = [self.passes.of(resource) for resource in resources]
-        found = await self.writer.do(
-            lambda conn: any(pending.unfilled(conn, work, most=1) for work in works)
-        )
-        return resources if found else ()
-
-    async def _placeholders(self, resource: Resource, tally: Tally) -> None:
-        """Read what is referred to and was never listed."""
-        await pending.fill_placeholders(self.passes.of(resource, tally))
-
-    async def _settle_deletions(self, selected: Sequence[Resource]) -> None:
-        """Mark deleted what all of the run found to be gone, table by table."""
-        names = pending.spoken_of(selected, self.options.only or ())
-        for table in dict.fromkeys(r.table for r in RESOURCES if r.name in names):
-            owners = [r for r in deletions.owners(table) if r.name in names]
-            if owners and table.name in self.writer.tracker.tables:
-                await self._decide(owners[0], owners)
-        loader = self.writer.loader
-        await self.writer.do(lambda conn: deletions.settle_dead(conn, loader))
-
-    async def _decide(
-        self,
-        resource: Resource,
-        owners: Sequence[Resource],
-        ids: Sequence[str] | None = None,
-    ) -> None:
-        """Decide on the candidates of the resource's table that belong to these owners."""
-        held: dict[str, str] = {}
-
-        async def step(resource: Resource, tally: Tally) -> None:
-            names, began_at = [owner.name for owner in owners], self.passes.began_at
-            work = self.passes.of(resource, tally)
-            verdict = await confirm_deletions.confirm(work, names, began_at, ids)
-            for name, number in verdict.marked.items():
-                await self.steps.count_deleted(resource, BY_NAME.get(name, resource), number)
-            held.update({name: verdict.error(resource.table, name) for name in verdict.held})
-
-        async def fail(resource: Resource, tally: Tally) -> None:
-            raise TooManyDeletesError(held[resource.name])
-
-        await self.steps.take(resource, step)
-        for name in held:
-            await self.steps.take(BY_NAME[name], fail)
-
-    async def _embedded_lists(self, resource: Resource, tally: Tally) -> None:
-        """Compare what some records of this run embed with their complete lists."""
-        sample = self.passes.samples[resource.table.name]
-        await embedded_lists.compare(self.client, resource, sample)
-
-    async def _measure(self, resource: Resource) -> None:
-        """Note how complete the parts are that the warehouse holds now."""
-        names, table = self.writer.loader.names, resource.table
-        found = await self.writer.do(lambda conn: measure(conn, names, table))
-        tally = self.steps.tally(resource)
-        tally.parts, tally.incomplete = found.parts, found.incomplete
-        tally.truncated = found.truncated
-        refutations.look_at_parts(self.client, resource, found)
-        await self.steps.record(resource)
-
-
-def _readable(resources: Sequence[Resource]) -> list[Resource]:
-    """One resource for each table whose objects can be read by id."""
-    return list({r.table.name: r for r in resources if r.by_id}.values())
+def _begin(conn: sa.Connection, options: Options, kept: Kept) -> Outcome:
+    """The outcome of a new run, or of the one that goes on."""
+    if kept.outcome and state.resume_run(conn, kept.outcome.run_id):
+        return kept.outcome
+    return Outcome(state.start_run(conn, options.command))

@@ -14,7 +14,7 @@ from connector.errors import BadAnswerError, SettingsError, WrongWorkspaceError
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
 from connector.sync.options import Options
-from connector.warehouse import migrate, state
+from connector.warehouse import migrate, rights, state
 from connector.warehouse.privacy import pinning
 from connector.warehouse.schema import foreign_keys, version
 from connector.warehouse.sql.database import Database
@@ -69,6 +69,26 @@ def check_same(conn: sa.Connection, workspace: Workspace, schema: str) -> Worksp
 
 
 # -- how the schema is taken over ------------------------------------------------------------
+
+
+def take_over(database: Database, workspace: Workspace, options: Options) -> None:
+    """Bring the schema up to date and pin it, unless it is; raises like ``check_same``."""
+    rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True))
+
+    def is_ready(conn: sa.Connection) -> bool:
+        pinned = check_same(conn, workspace, database.schema)
+        return pinned is not None and migrate.check(conn, database.schema)
+
+    if database.write(is_ready):
+        return
+    database.lock(options.lock_patience)
+    try:
+        pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
+        database.write(lambda conn: admit(conn, database.schema, options))
+        prepare(database, options.auto_migrate)
+        database.write(lambda conn: pin(conn, workspace, pinned))
+    finally:
+        database.unlock()
 
 
 def prepare(database: Database, auto_migrate: bool) -> None:

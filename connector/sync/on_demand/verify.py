@@ -32,7 +32,7 @@ from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.merge.diff import BELOW
 from connector.warehouse.privacy import excludable, pinning
 from connector.warehouse.schema import version
-from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.database import PATIENCE_FOR_LOCK, Database
 from connector.warehouse.state.cursors import Progress
 
 __all__ = ["Verified", "verify"]
@@ -55,7 +55,7 @@ async def verify(
     workspace = await opened_by(client)
     database.wait()
     rights.require(database, rights.Needs(stages=True))
-    database.lock()
+    database.lock(PATIENCE_FOR_LOCK)
     database.write(lambda conn: check_same(conn, workspace, database.schema))
     _check_migrated(database)
     pinned = database.write(lambda conn: pinning.manners(conn, database.schema))

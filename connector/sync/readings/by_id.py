@@ -73,7 +73,7 @@ async def submit_found(
     reasons = dict.fromkeys(sorted(stale), state.STALE)
     reasons |= dict.fromkeys(sorted(doubted), state.CONTRADICTION)
     reasons |= {key: str(error) for key, error in found.failed.items()}
-    answers = await _answers(work, found, doubted)
+    answers = await answers_of(work, found, doubted)
     newest = {key: as_instant(announced.get(key)) for key in stale}
     postponed = Postpone(work.resource.name, reasons, work.now(), newest)
     submission.effects = (postponed, answers, *effects)
@@ -94,7 +94,7 @@ async def _doubted(work: Pass, found: Found, contradicted: Contradicted) -> Coll
     return await contradicted(work, missing) if missing else ()
 
 
-async def _answers(work: Pass, found: Found, doubted: Collection[str]) -> NoteAnswers:
+async def answers_of(work: Pass, found: Found, doubted: Collection[str]) -> NoteAnswers:
     """What is gone, and what lives; of what came in archived whether it lived here before."""
     _look_at_merges(work, found)
     loader, table = work.writer.loader, work.resource.table

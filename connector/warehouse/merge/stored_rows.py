@@ -9,10 +9,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from connector.resources.lists import EMBEDDED
-from connector.resources.resource import Resource, Table
+from connector.resources.resource import Link, Resource, Table
 from connector.warehouse.merge import statements
 from connector.warehouse.sql.execute import fetch, scalar, scalars
-from connector.warehouse.sql.names import Names
+from connector.warehouse.sql.names import Names, quote
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,15 @@ class Rows:
     def owned(self, conn: sa.Connection, resource: Resource, ids: Sequence[str]) -> set[str]:
         """Which of these ids have a row that is the resource's own."""
         return set(scalars(conn, statements.owned(self.names, resource), [list(ids)]))
+
+    def linked(self, conn: sa.Connection, link: Link, owners: Sequence[str]) -> dict[str, set[str]]:
+        """What the link table links to each of these owners, for those that have any."""
+        owner, target = quote(link.owner), quote(link.target)
+        query = (
+            f"SELECT {owner}, array_agg({target}) FROM {self.names(link.table)}"
+            f" WHERE {owner} = ANY(%s) GROUP BY {owner}"
+        )
+        return {key: set(found) for key, found in fetch(conn, query, [list(owners)])}
 
     def oldest_read(self, conn: sa.Connection, table: Table) -> datetime | None:
         """When the oldest copy that is stored was requested; None if there is none."""

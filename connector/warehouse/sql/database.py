@@ -38,6 +38,9 @@ T = TypeVar("T")
 PATIENCE_AT_START, PATIENCE_DURING_RUN = 30.0, 60.0  # seconds
 PAUSE = 0.5  # seconds between two attempts to connect, doubled up to LONGEST_PAUSE
 LONGEST_PAUSE = 5.0
+PATIENCE_FOR_LOCK = 15.0
+"""Seconds for which a sync waits for the schema: ``serve`` has it for five at most."""
+GLANCE = 0.1  # seconds between two tries to take a lock that another process holds
 TRIES = 6  # of one transaction, before a passing fault counts as one that stays
 
 
@@ -63,6 +66,12 @@ class Database:
         ).execution_options(schema_translate_map={None: schema}, opening=WRITES)
         sa.event.listen(self.engine, "begin", self._begin)
         sa.event.listen(self.engine, "handle_error", _drivers_own)
+
+    def another(self) -> Database:
+        """The same database and schema, by connections of its own."""
+        other = Database("", self.schema, clock=self._clock)
+        other._conninfo = self._conninfo
+        return other
 
     def __repr__(self) -> str:
         return f"Database(schema={self.schema!r})"  # the URL may hold a password
@@ -227,20 +236,39 @@ class Database:
 
     # -- the lock ----------------------------------------------------------------------------
 
-    def lock(self) -> None:
-        """Hold this schema's lock until ``close``; AlreadyRunningError if another run holds it."""
+    def lock(self, patience: float = 0.0) -> None:
+        """Hold this schema's lock until ``unlock`` or ``close``.
+
+        AlreadyRunningError if another run holds it, after so many seconds still.
+        """
         conn = self._locker = self._connect(PATIENCE_AT_START, DatabaseUnreachableError)
+        deadline = self._clock() + patience
         try:
-            got = scalar(conn, f"SELECT pg_try_advisory_xact_lock({_KEY})", _lock_key(self.schema))
+            while not (got := self._try_to_lock(conn)) and self._clock() < deadline:
+                if self.stopped.wait(GLANCE):
+                    break
         except psycopg.Error as failure:
+            self.unlock()
             self._raise_if_refused(failure)
             raise DatabaseUnreachableError(
                 f"the lock of schema {self.schema} cannot be taken ({_reason(failure)})"
             ) from failure
         if not got:
+            self.unlock()
             raise AlreadyRunningError(
                 f"another sync of schema {self.schema} is running; wait for it to end"
             )
+
+    def _try_to_lock(self, conn: sa.Connection) -> bool:
+        query = f"SELECT pg_try_advisory_xact_lock({_KEY})"
+        return bool(scalar(conn, query, _lock_key(self.schema)))
+
+    def unlock(self) -> None:
+        """Release the lock."""
+        if self._locker is not None:
+            with contextlib.suppress(psycopg.Error):
+                self._locker.close()
+        self._locker = None
 
 
 _KEY = "hashtextextended(%(lock)s, 0)"

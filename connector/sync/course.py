@@ -1,0 +1,223 @@
+"""What happens in a run, in which order; what is asked of it stands in ``run``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from connector.errors import TooManyDeletesError
+from connector.intercom.client import Client
+from connector.resources import BY_NAME, RESOURCES
+from connector.resources.readings import Search
+from connector.resources.resource import Resource
+from connector.sync import confirm_deletions, pending
+from connector.sync.columns import grow_views
+from connector.sync.guards import embedded_lists, refutations
+from connector.sync.hints.settling import Settling
+from connector.sync.on_demand.again import read_again, shares
+from connector.sync.options import Options
+from connector.sync.outcome import Outcome, Reporter
+from connector.sync.passes import Passes
+from connector.sync.planning import limits, neighbours, schedule
+from connector.sync.steps import Steps
+from connector.sync.tools.tasks import gather
+from connector.sync.writing.writer import Writer
+from connector.warehouse import state
+from connector.warehouse.merge import deletions
+from connector.warehouse.reports.completeness import measure
+from connector.warehouse.state import inbox
+from connector.warehouse.state.runs import Tally
+
+OVERTIME = 3.0  # seconds for which a burst may go on, where Intercom keeps it waiting
+
+
+@dataclass
+class Course:
+    """The steps of one run."""
+
+    client: Client
+    writer: Writer
+    options: Options
+    reporter: Reporter
+    outcome: Outcome
+    steps: Steps
+    passes: Passes
+    hints: Settling = field(init=False)
+
+    async def everything(self) -> None:
+        """A pass over each selected resource, then what is pending, then placeholders."""
+        selected, steps = self.passes.selected(), self.steps
+        told_before = await self.writer.do(inbox.clock)
+        if self.options.drops_foreign_hints:
+            await self.hints.drop_foreign()
+        await self._schedule(selected)
+        async with self.hints.beside(told_before):
+            for group in neighbours.concurrent(selected):
+                await gather(*map(self._whole_pass, group))
+        done = [resource for resource in selected if steps.has_succeeded(resource)]
+        kept = await self.writer.do(lambda conn: state.pending(conn))
+        for resource in (r for r in done if pending.of_resource(kept, r, done)):
+            await steps.take(resource, partial(self._pending, done))
+        for resource in await self._to_fill(_readable(done)):
+            await steps.take(resource, self._placeholders)
+        await self._settle_deletions(selected)
+        await grow_views(self.writer)
+        for resource in [r for r in done if r.has_parts]:
+            await self._measure(resource)
+        for resource in _readable(done):
+            if resource.table.name in self.passes.samples:
+                await self.steps.take(resource, self._embedded_lists)
+        now, names = self.client.clock.likely_now(), pending.names_of(selected)
+        left = await self.writer.do(lambda conn: state.pending(conn))
+        self.outcome.overdue = [e for e in left if pending.is_overdue(e, names, now)]
+
+    async def burst(self, seconds: float) -> int:
+        """Settle hints for so long, or until none is due; how many were read or settled.
+
+        Then what the rows refer to is filled in.
+        """
+        number = 0
+        until, stopped = time.monotonic() + seconds, self.writer.database.stopped
+        with suppress(TimeoutError):  # what was not committed by then stays due
+            async with asyncio.timeout(seconds + OVERTIME):
+                while time.monotonic() < until and not stopped.is_set():
+                    some = await self.hints.step()
+                    number += some
+                    if not some:
+                        break
+        if self.hints.error is None and not stopped.is_set():
+            for resource in await self._to_fill(_readable(self.passes.selected())):
+                await self.steps.take(resource, self._placeholders)
+        run_id = self.outcome.run_id
+        for name, tally in self.outcome.resources.items():
+            tally.succeed()
+            await self.writer.do(partial(state.record, run_id=run_id, resource=name, tally=tally))
+        return number
+
+    async def decide_on(
+        self, resource: Resource, owners: Sequence[Resource], ids: Sequence[str]
+    ) -> None:
+        """Mark deleted what of these was found to be gone."""
+        await self._decide(resource, owners, ids)
+
+    async def again(self, resources: Sequence[Resource], ids: Sequence[str]) -> None:
+        """The named objects, each as the one of these resources that it belongs to."""
+        loader, missing = self.writer.loader, self.outcome.missing
+        found = await self.writer.do(lambda conn: shares(conn, loader, resources, ids))
+        for resource, keys in found.items():
+
+            async def read(resource: Resource, tally: Tally, keys: list[str] = keys) -> None:
+                work = self.passes.of(resource, tally, await self.passes.progress(resource))
+                missing.extend(await read_again(work, keys))
+
+            await self.steps.take(resource, read)
+            if resource.by_id:
+                await self._decide(resource, deletions.owners(resource.table), keys)
+        left, names = (
+            await self.writer.do(lambda conn: state.pending(conn)),
+            {r.name for r in found},
+        )
+        for resource in found:
+            names.update(self.passes.of(resource).readers)
+        self.outcome.overdue = [p for p in left if p.resource in names and p.id in ids]
+
+    # -- the steps of a run, in their order --------------------------------------------------
+
+    async def _schedule(self, selected: Sequence[Resource]) -> None:
+        """Note which full passes are due, and which of them this run can afford."""
+        options, loader, now = self.options, self.writer.loader, self.client.clock.likely_now()
+        demand = limits.Demand(options.full, options.since, now)
+        await self.writer.do(
+            lambda conn: schedule.note_due(conn, selected, self.passes.inputs, demand)
+        )
+        most, days = options.full_pass_requests, options.full_pass_days
+        await self.writer.do(
+            lambda conn: schedule.schedule(conn, loader, selected, now, most, days)
+        )
+
+    async def _whole_pass(self, resource: Resource) -> None:
+        await self.steps.take(resource, self.passes.run)
+        if isinstance(resource.reading, Search) and self.steps.has_succeeded(resource):
+            await self.steps.take(resource, self._holes)  # before what is read of its objects
+        self.reporter.ended(resource.name, self.steps.tally(resource))
+
+    async def _holes(self, resource: Resource, tally: Tally) -> None:
+        """Try again what lists could not show before; every run does."""
+        await pending.retry_holes(self.passes.of(resource, tally))
+
+    async def _pending(
+        self, selected: Sequence[Resource], resource: Resource, tally: Tally
+    ) -> None:
+        """Try again what could not be read before."""
+        until = None if self.options.full else self.client.clock.likely_now()
+        await pending.retry(self.passes.of(resource, tally), selected, until)
+
+    async def _to_fill(self, resources: Sequence[Resource]) -> Sequence[Resource]:
+        """All of them if there are placeholders of one: what is read may refer to the others."""
+        works = [self.passes.of(resource) for resource in resources]
+        found = await self.writer.do(
+            lambda conn: any(pending.unfilled(conn, work, most=1) for work in works)
+        )
+        return resources if found else ()
+
+    async def _placeholders(self, resource: Resource, tally: Tally) -> None:
+        """Read what is referred to and was never listed."""
+        await pending.fill_placeholders(self.passes.of(resource, tally))
+
+    async def _settle_deletions(self, selected: Sequence[Resource]) -> None:
+        """Mark deleted what all of the run found to be gone, table by table."""
+        names = pending.spoken_of(selected, self.options.only or ())
+        for table in dict.fromkeys(r.table for r in RESOURCES if r.name in names):
+            owners = [r for r in deletions.owners(table) if r.name in names]
+            if owners and table.name in self.writer.tracker.tables:
+                await self._decide(owners[0], owners)
+        loader = self.writer.loader
+        await self.writer.do(lambda conn: deletions.settle_dead(conn, loader))
+
+    async def _decide(
+        self,
+        resource: Resource,
+        owners: Sequence[Resource],
+        ids: Sequence[str] | None = None,
+    ) -> None:
+        """Decide on the candidates of the resource's table that belong to these owners."""
+        held: dict[str, str] = {}
+
+        async def step(resource: Resource, tally: Tally) -> None:
+            names, began_at = [owner.name for owner in owners], self.passes.began_at
+            work = self.passes.of(resource, tally)
+            verdict = await confirm_deletions.confirm(work, names, began_at, ids)
+            for name, number in verdict.marked.items():
+                await self.steps.count_deleted(resource, BY_NAME.get(name, resource), number)
+            held.update({name: verdict.error(resource.table, name) for name in verdict.held})
+
+        async def fail(resource: Resource, tally: Tally) -> None:
+            raise TooManyDeletesError(held[resource.name])
+
+        await self.steps.take(resource, step)
+        for name in held:
+            await self.steps.take(BY_NAME[name], fail)
+
+    async def _embedded_lists(self, resource: Resource, tally: Tally) -> None:
+        """Compare what some records of this run embed with their complete lists."""
+        sample = self.passes.samples[resource.table.name]
+        await embedded_lists.compare(self.client, resource, sample)
+
+    async def _measure(self, resource: Resource) -> None:
+        """Note how complete the parts are that the warehouse holds now."""
+        names, table = self.writer.loader.names, resource.table
+        found = await self.writer.do(lambda conn: measure(conn, names, table))
+        tally = self.steps.tally(resource)
+        tally.parts, tally.incomplete = found.parts, found.incomplete
+        tally.truncated = found.truncated
+        refutations.look_at_parts(self.client, resource, found)
+        await self.steps.record(resource)
+
+
+def _readable(resources: Sequence[Resource]) -> list[Resource]:
+    """One resource for each table whose objects can be read by id."""
+    return list({r.table.name: r for r in resources if r.by_id}.values())
