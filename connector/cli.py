@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from connector import __version__
 from connector import settings as settings_module
@@ -29,6 +29,7 @@ from connector.commands.connect import (
     privacy,
     warn_of_exclusions,
 )
+from connector.commands.reporting import live
 from connector.commands.reporting.progress import (
     Progress,
     name_failures,
@@ -40,6 +41,7 @@ from connector.commands.terminal import logs, streams
 from connector.commands.terminal.interruption import Interruption
 from connector.commands.terminal.logs import say
 from connector.commands.terminal.parsing import Parser, number
+from connector.commands.terminal.waiting import until_signalled
 from connector.errors import ConnectorError, SettingsError
 from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
@@ -50,17 +52,10 @@ from connector.sync.run import refetch, sync
 from connector.sync.tenure import prepare
 from connector.warehouse import rights
 from connector.warehouse.privacy import cleaning, pinning
-from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.database import PATIENCE_FOR_LOCK
 
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-SWITCH_AFTER = 0.0005
-"""Seconds for which one thread keeps the others out. The writer waits for Postgres a dozen times
-in each transaction, and each time as long as that again until it may go on."""
-COLLECT_AFTER = 100_000
-"""New objects after which the garbage collector looks for cycles. Records are millions of small
-objects without any; looking each 700 objects, as Python does, takes a fifth of a load's time."""
 INTERRUPTED = 130
 DESCRIPTION = "Keeps a Postgres warehouse in step with Intercom."
 EPILOG = """exit codes:
@@ -105,6 +100,8 @@ def _run(words: list[str]) -> int:
 
 
 def _sync(arguments: argparse.Namespace) -> int:
+    if arguments.every is not None:
+        return _keep(_settings(arguments), arguments, arguments.every)
     with reported(arguments) as ending:
         ending.outcome = _run_sync(_settings(arguments), arguments)
         return ending.outcome.exit_code
@@ -112,8 +109,29 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
     settings.require_token()
+    options = _options(settings, arguments)
+    progress = Progress(lines=arguments.json or arguments.log_format == "json")
+    with open_database(settings, say=say) as database:
+
+        async def run() -> Outcome:
+            async with open_client(settings) as client:
+                progress.budget = client.budget
+                return await sync(client, database, options, progress)
+
+        try:
+            outcome = until_signalled(run(), database)
+            with suppress(ConnectorError):  # the run has ended well or not, whatever comes now
+                outcome.live = database.read(live.facts)
+        finally:
+            progress.clear()
+    _print(outcome, arguments)
+    return outcome
+
+
+def _options(settings: Settings, arguments: argparse.Namespace) -> Options:
+    """What settings and flags ask of a run over what is selected."""
     selection = _selection(settings, arguments)
-    options = Options(
+    return Options(
         command=arguments.name,
         only=selection.only,
         left_out=selection.left_out,
@@ -130,26 +148,32 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
         privacy=privacy(settings),
         partial=bool(arguments.only),
         lift_exclusions=arguments.lift_exclusions,
+        live_delay=settings.live_delay,
+        drops_foreign_hints=not arguments.only,
+        lock_patience=PATIENCE_FOR_LOCK,
     )
-    progress = Progress(lines=arguments.json or arguments.log_format == "json")
-    with open_database(settings, say=say) as database:
 
-        async def run() -> Outcome:
-            async with open_client(settings) as client:
-                progress.budget = client.budget
-                return await sync(client, database, options, progress)
 
-        try:
-            outcome = _until_signalled(run(), database)
-        finally:
-            progress.clear()
-    _print(outcome, arguments)
-    return outcome
+def _keep(settings: Settings, arguments: argparse.Namespace, every: float) -> int:
+    """``sync --every``: the loop of ``serve``, without a listener."""
+    from connector.commands.serving import serve  # only where it is wanted: no sync pays for it
+
+    return serve.keep(settings, _options(settings, arguments), arguments, every)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from connector.commands.serving import serve
+
+    settings = _settings(arguments)
+    if arguments.receive_only:
+        return serve.receive(settings)
+    arguments.name = "sync"  # what its passes are
+    return serve.run(settings, _options(settings, arguments), arguments)
 
 
 def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
     if arguments.json:
-        print(json.dumps(outcome_as_json(outcome)))
+        print(json.dumps(outcome_as_json(outcome), default=str))
     else:
         print_outcome(outcome)
     name_failures(outcome)
@@ -161,7 +185,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
     with open_database(settings, say=say) as database:
         database.wait()
         rights.require(database, rights.Needs(migrates=True))
-        database.lock()
+        database.lock(PATIENCE_FOR_LOCK)
         admit(database, settings)
         prepare(database, auto_migrate=True)
         database.write(lambda conn: pinning.apply(conn, exclusions, pins=False))
@@ -176,7 +200,7 @@ def _views(arguments: argparse.Namespace) -> int:
     with open_database(settings, say=say) as database:
         database.wait()
         rights.require(database, rights.Needs(migrates=settings.auto_migrate))
-        database.lock()
+        database.lock(PATIENCE_FOR_LOCK)
         admit(database, settings)
         prepare(database, settings.auto_migrate)
         return views_command.run(database, rebuild=arguments.rebuild)
@@ -211,7 +235,7 @@ def _verify(arguments: argparse.Namespace) -> int:
                 warn_of_exclusions(database, settings)
                 return verification.report(found, as_json=arguments.json)
 
-        return _until_signalled(run(), database)
+        return until_signalled(run(), database)
 
 
 def _refetch(arguments: argparse.Namespace) -> int:
@@ -226,11 +250,13 @@ def _refetch(arguments: argparse.Namespace) -> int:
 
         async def run() -> int:
             async with open_client(settings) as client:
-                outcome = await refetch(client, database, resources, ids, kept_out)
+                outcome = await refetch(
+                    client, database, resources, ids, kept_out, PATIENCE_FOR_LOCK
+                )
                 _print(outcome, arguments)
                 return outcome.exit_code
 
-        return _until_signalled(run(), database)
+        return until_signalled(run(), database)
 
 
 def _forget(arguments: argparse.Namespace) -> int:
@@ -243,7 +269,7 @@ def _forget(arguments: argparse.Namespace) -> int:
             return forget.show(database, as_json=arguments.json)
         database.wait()
         rights.require(database, rights.Needs(migrates=settings.auto_migrate))
-        database.lock()
+        database.lock(PATIENCE_FOR_LOCK)
         admit(database, settings)
         prepare(database, settings.auto_migrate)
         if arguments.undo:
@@ -254,12 +280,12 @@ def _forget(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     if arguments.facts:  # of Intercom alone: no database is needed
         settings = settings_module.load(schema=arguments.schema)
-        return _until_signalled(facts.run(settings, as_json=arguments.json))
+        return until_signalled(facts.run(settings, as_json=arguments.json))
     try:
         settings = _settings(arguments)
     except SettingsError as error:
         return check.report([check.Line.of("settings", error)], as_json=arguments.json)
-    return _until_signalled(check.run(settings, as_json=arguments.json))
+    return until_signalled(check.run(settings, as_json=arguments.json))
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -283,9 +309,17 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"{logs.PROGRAM} {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _sync_options(_add(commands, "sync", "incremental sync; the first run loads everything", _sync))
+    synced = _add(commands, "sync", "incremental sync; the first run loads everything", _sync)
+    _sync_options(synced)
+    synced.add_argument(
+        "--every",
+        type=_duration,
+        metavar="TIME",
+        help="go on: a sync every so often, such as 5m, until it is ended",
+    )
     backfill = _add(commands, "backfill", "load everything again, resumable", _sync)
     _sync_options(backfill)
+    backfill.set_defaults(every=None)
     backfill.add_argument(
         "--since",
         type=_date,
@@ -328,6 +362,12 @@ def parser() -> argparse.ArgumentParser:
     views.add_argument(
         "--rebuild", action="store_true", help="make them anew, with living attributes only"
     )
+    served = _add(commands, "serve", "receive notifications and keep in step", _serve)
+    served.add_argument(
+        "--receive-only", action="store_true", help="keep what comes; another process reads it"
+    )
+    _metrics_option(served)
+    served.set_defaults(only=None, lift_exclusions=False, allow_deletes=None)
     simulate.add_options(_add(commands, "simulate", "run the bundled simulator", _simulate))
     demo.add_options(_add(commands, "demo", "the whole thing, no account needed", _demo))
     return top
@@ -363,14 +403,28 @@ def _sync_options(sub: Any) -> None:
         metavar="NAMES",
         help="mark deleted even more than 5 %% of a table at once, of all or of these names",
     )
+    _metrics_option(sub)
+    _json_option(sub)
+
+
+def _metrics_option(sub: Any) -> None:
     sub.add_argument(
         "--metrics-file", type=Path, metavar="FILE", help="write figures for Prometheus there"
     )
-    _json_option(sub)
 
 
 def _json_option(sub: Any) -> None:
     sub.add_argument("--json", action="store_true", help="one JSON object on stdout, nothing else")
+
+
+def _duration(text: str) -> float:
+    try:
+        seconds = settings_module.duration("--every", text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not seconds:
+        raise argparse.ArgumentTypeError("--every must be more than 0")
+    return seconds
 
 
 def _date(text: str) -> datetime:
@@ -403,23 +457,3 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         logs.warn(f"DATABASE_URL is not set: using the embedded Postgres under {settings.home}")
         settings = replace(settings, database_url=settings_module.EMBEDDED)
     return settings
-
-
-def _until_signalled(work: Coroutine[Any, Any, T], database: Database | None = None) -> T:
-    """Run to the end, or until SIGINT or SIGTERM, which end the run with its state committed."""
-    with Interruption(database) as interruption:
-
-        async def run() -> T:
-            task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
-            interruption.stop = lambda: loop.call_soon_threadsafe(task.cancel)
-            return await task
-
-        gc.freeze()
-        gc.set_threshold(COLLECT_AFTER, 20, 100)
-        sys.setswitchinterval(SWITCH_AFTER)
-        try:
-            return asyncio.run(run())
-        except Exception as error:
-            if interruption.signalled:  # what it waited for was broken off
-                raise KeyboardInterrupt from error
-            raise

@@ -56,6 +56,10 @@ class Settings:
     exclude: str = ""  # names of fields, read by warehouse.excludable
     hash_key: str = field(default="", repr=False)
     scrubs_deleted: bool = False  # contacts deleted at Intercom are emptied
+    client_secrets: tuple[str, ...] = field(default=(), repr=False)  # sign notifications
+    listen: tuple[str, int] = ("127.0.0.1", 8088)
+    live_delay: float = 2.0  # seconds that a notification waits for others of the same object
+    sync_every: float = 3600.0  # seconds between two passes of a process that goes on; 0: none
     file_hosts: tuple[str, ...] = ()  # whose signed addresses are compared without their query
 
     def require_home(self) -> Path:
@@ -115,6 +119,10 @@ def load(
         exclude=source.text("CONNECTOR_EXCLUDE"),
         hash_key=source.text("CONNECTOR_HASH_KEY"),
         scrubs_deleted=_scrubs_deleted(source),
+        client_secrets=_secrets(source),
+        listen=_listen(source.text("CONNECTOR_LISTEN", "127.0.0.1:8088")),
+        live_delay=_seconds("CONNECTOR_LIVE_DELAY", source.text("CONNECTOR_LIVE_DELAY", "2")),
+        sync_every=duration("CONNECTOR_SYNC_EVERY", source.text("CONNECTOR_SYNC_EVERY", "1h")),
         file_hosts=_file_hosts(source),
     )
     _tell_strays(source)
@@ -194,6 +202,41 @@ def _scrubs_deleted(source: Source) -> bool:
     if value not in ("keep", "scrub"):
         raise SettingsError(f"CONNECTOR_ON_DELETE must be keep or scrub, not {value!r}")
     return value == "scrub"
+
+
+def _secrets(source: Source) -> tuple[str, ...]:
+    """Of several, separated by commas, each is good: one is being replaced."""
+    given = source.text("INTERCOM_CLIENT_SECRET").split(",")
+    return tuple(secret for one in given if (secret := one.strip()))
+
+
+def _listen(value: str) -> tuple[str, int]:
+    """Host and port; an IPv6 address stands in brackets."""
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
+        raise SettingsError(
+            f"CONNECTOR_LISTEN must be HOST:PORT such as 127.0.0.1:8088, not {value!r}"
+        )
+    return host, int(port)
+
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def duration(name: str, value: str) -> float:
+    """Seconds of a number with s, m, h or d, such as 5m; SettingsError names what is wrong."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhd]?)", value.strip())
+    if not found or float(found[1]) * UNITS[found[2]] > CENTURY * 86_400:
+        raise SettingsError(f"{name} must be a number with s, m, h or d such as 5m, not {value!r}")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def _seconds(name: str, value: str) -> float:
+    found = re.fullmatch(r"[0-9]{1,5}(?:\.[0-9]{1,3})?", value.strip())
+    if not found:
+        raise SettingsError(f"{name} must be a number of seconds such as 2, not {value!r}")
+    return float(value)
 
 
 def _file_hosts(source: Source) -> tuple[str, ...]:

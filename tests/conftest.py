@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from connector.cli import COLLECT_AFTER
+from connector.commands.terminal.waiting import COLLECT_AFTER
 from connector.warehouse.sql.database import Database, conninfo
 from tests import sampling
 from tests.forked import FORKER

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -402,8 +403,14 @@ def test_a_wrong_token_exits_3(terminal: Terminal, warehouse: Warehouse) -> None
     assert warehouse.tables() == []
 
 
-def test_a_second_sync_exits_4(terminal: Terminal, database_url: str, schema: str) -> None:
+def test_a_second_sync_waits_a_while_and_exits_4(
+    terminal: Terminal, database_url: str, schema: str
+) -> None:
     first = Database(database_url, schema)
+    first.lock()
+    timer = threading.Timer(0.5, first.unlock)
+    timer.start()
+    assert terminal.run("sync", "--only", "tags").code == 0
     first.lock()
     try:
         ended = terminal.run("sync")

@@ -89,6 +89,7 @@ async def test_a_merge_is_a_row_and_its_source_is_gone(harness: Harness, space: 
     assert harness.rows("contacts")[lead]["_deleted_at"] == merged_at
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("status", [400, 403, 404])
 async def test_a_refused_feed_is_no_failure_and_full_passes_find_the_same(
     harness: Harness, space: Workspace, status: int

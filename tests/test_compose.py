@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-SERVICE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))[
+SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))[
     "services"
-]["sync"]
+]
+SERVICE: dict[str, Any] = SERVICES["sync"]
 NOON = 1_780_056_000 // 86_400 * 86_400 + 12 * 3600
 
 STUBS = {
@@ -74,3 +76,14 @@ def test_another_hour_is_refused_and_nothing_synced(tmp_path: Path, hour: str) -
 
 def test_the_service_gets_the_hour_from_env_or_three() -> None:
     assert SERVICE["environment"]["SYNC_HOUR"] == "${SYNC_HOUR:-3}"
+
+
+def test_without_a_profile_there_are_a_server_and_a_sync() -> None:
+    assert {name for name, one in SERVICES.items() if "profiles" not in one} == {"postgres", "sync"}
+    live = {name for name, one in SERVICES.items() if one.get("profiles") == ["live"]}
+    assert live == {"serve", "caddy"}
+
+
+def test_no_other_profile_needs_a_variable_that_the_default_does_not() -> None:
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    assert set(re.findall(r"\$\{(\w+):\?", text)) == {"POSTGRES_PASSWORD"}

@@ -64,7 +64,7 @@ def test_the_demo_syncs_twice_and_leaves_nothing_behind(place: Path) -> None:
     _assert_nothing_is_left(place, output)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["Starting", "Intercom at", "intercom-warehouse sync"])
 def test_a_demo_that_is_interrupted_leaves_nothing_behind(

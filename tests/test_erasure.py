@@ -493,6 +493,7 @@ def lead_and_user(harness: Harness) -> tuple[str, str]:
     return lead, user
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("moves", [False, True])
 async def test_what_was_about_a_forgotten_contact_stays_empty_after_a_merge(
     harness: Harness, moves: bool

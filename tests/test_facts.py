@@ -114,7 +114,7 @@ async def lives(harness: Harness, fact: str, *, from_the_beginning: bool) -> lis
     return told
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("beginning", [True, False])
 @pytest.mark.parametrize("fact", sorted(FALSEHOODS))
 async def test_where_a_fact_is_false_no_row_is_wrong_in_silence(

@@ -61,7 +61,7 @@ def harness(home: Applied) -> Iterator[Harness]:
 # -- what is right in every house ------------------------------------------------------------
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("home", houses.parameters(), indirect=True)
 async def test_load_night_and_full_pass_are_right_in_this_house(
     harness: Harness, home: Applied, monkeypatch: pytest.MonkeyPatch

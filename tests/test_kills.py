@@ -24,10 +24,11 @@ def _simulator() -> Simulator:
 @pytest.mark.fault(
     "kill -9 in the middle of a first load of 600 contacts",
     "equal to the truth; all requests together are fewer than three times those of one load",
-    times=10,
+    times=4,
 )
-def test_ten_kills_of_a_first_load_end_equal_to_the_truth(
-    harness: Harness, database_url: str, schema: str, injected: Any
+@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.chaos)])
+def test_kills_of_a_first_load_end_equal_to_the_truth(
+    harness: Harness, database_url: str, schema: str, injected: Any, kills: int
 ) -> None:
     dice = random.Random(4)
     harness.simulator = _simulator()
@@ -37,7 +38,7 @@ def test_ten_kills_of_a_first_load_end_equal_to_the_truth(
         whole = _requests_of_an_undisturbed_load(harness, url, database_url, schema)
         harness.control.reset_stats()
         killed = 0
-        for _ in range(10):
+        for _ in range(kills):
             process = start(environ, "sync")
             _wait_for_requests(harness, dice.randrange(5, 60), process)
             killed += process.poll() is None
@@ -46,7 +47,7 @@ def test_ten_kills_of_a_first_load_end_equal_to_the_truth(
         last = start(environ, "sync", "--json")
         _, errors = last.communicate(timeout=120)
         assert last.returncode == 0, errors
-    assert killed == 10
+    assert killed == kills
     injected(killed)
     assert differences(harness) == []
     statuses = [row["status"] for row in harness.query("SELECT status FROM sync_runs ORDER BY id")]

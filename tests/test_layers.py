@@ -30,8 +30,9 @@ MAY_IMPORT = {
     "warehouse": BASE | {"resources"},
     "sync": BASE | {"resources", "intercom", "warehouse"},
     "simulator": BASE,
+    "webhooks": BASE | {"resources"},
     "commands": BASE
-    | {"resources", "settings", "intercom", "warehouse", "sync", "simulator", "cli"},
+    | {"resources", "settings", "intercom", "warehouse", "sync", "webhooks", "simulator", "cli"},
     "cli": BASE | {"resources", "settings", "intercom", "warehouse", "sync", "commands"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -151,7 +152,9 @@ SIMULATOR = {
 }
 COMMANDS = {
     "terminal": set(),
+    "connect": set(),
     "reporting": {"terminal"},
+    "serving": {"terminal", "reporting", "connect"},
 }
 WITHIN = {
     "resources": RESOURCES,

@@ -111,6 +111,7 @@ def test_a_refused_statement_is_the_drivers_error_whichever_way_it_went(worst: D
 # -- schemas ---------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("suffix", [*SCHEMAS, WORST])
 def test_any_name_of_a_schema_works(database_url: str, suffix: str):
     with opened(database_url, suffix) as odd:

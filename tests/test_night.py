@@ -429,6 +429,7 @@ ASCII: list[dict[str, str]] = [
 ]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("environ", ASCII)
 def test_an_ascii_terminal_is_no_fault(
     terminal: Terminal, warehouse: Warehouse, environ: dict[str, str]

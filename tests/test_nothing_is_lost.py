@@ -42,6 +42,7 @@ def dead(harness: Harness) -> list[str]:
 # -- nothing is marked deleted because ... ---------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("told", [True, False])
 async def test_a_list_was_cut_short(harness: Harness, space: Workspace, told: bool) -> None:
     harness.simulate(space)

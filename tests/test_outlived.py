@@ -38,6 +38,7 @@ def asked(harness: Harness, path: str) -> int:
 # -- pending entries -------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("how", ["deleted", "merged", "archived"])
 async def test_what_waits_for_a_contact_goes_with_it(harness: Harness, how: str) -> None:
     harness.simulate(workspace())

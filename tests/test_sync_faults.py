@@ -250,7 +250,7 @@ async def test_a_foreign_scroll_is_waited_for_and_then_the_list_is_read(harness:
     assert differences(harness) == []
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["status", "html", "empty", "cut", "reset"])
 async def test_five_in_a_hundred_bad_replies_lose_nothing(harness: Harness, kind: str) -> None:
     harness.simulate(small())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.commands.connect import exclusions_differ, open_client, open_database, privacy
+from connector.commands.reporting import live
 from connector.errors import (
     ConnectorError,
     DatabaseRefusedError,
@@ -237,6 +238,7 @@ def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
                 found.lines.append(_same(database, workspace))
             found.lines += database.read(lambda conn: _extra(conn, database))
             found.lines += database.read(lambda conn: _facts(conn, database))
+            found.lines += database.read(lambda conn: _live(conn, database, settings))
             found.read_before = database.read(lambda conn: _read_before(conn, database))
     except ConnectorError as error:
         found.lines.append(Line.of("database", error))
@@ -294,6 +296,19 @@ def _facts(conn: Any, database: Database) -> list[Line]:
         Line(f"fact {one.fact}", True, f"WARNING: not true of this workspace: {one.detail}")
         for one in state.refuted(conn)
     ]
+
+
+def _live(conn: Any, database: Database, settings: Settings) -> list[Line]:
+    """What notifications brought, for information; nothing where none are meant to come."""
+    if version.present(conn, database.schema) != migrate.newest():
+        return []
+    found = live.facts(conn)
+    if found:
+        return [Line("notifications", True, "; ".join(live.sentences(found)))]
+    if not settings.client_secrets:
+        return []
+    text = "WARNING: INTERCOM_CLIENT_SECRET is set, and no notification ever came"
+    return [Line("notifications", True, text)]
 
 
 def _extra(conn: Any, database: Database) -> list[Line]:

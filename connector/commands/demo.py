@@ -18,11 +18,12 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from connector import settings as settings_module
-from connector.commands import demo_tables
+from connector.commands import demo_live, demo_tables
 from connector.commands.terminal.interruption import heeded
 from connector.errors import ConnectorError
 from connector.warehouse.sql import embedded
@@ -63,6 +64,7 @@ class Stage:
     directory: Path
     intercom: str
     database: str
+    port: int  # on which serve will listen
 
     @property
     def environment(self) -> dict[str, str]:
@@ -78,13 +80,14 @@ def _set(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> Stage:
     directory = stack.enter_context(_folder(keep=arguments.keep))
     size = {name: getattr(arguments, name) for name in ("contacts", "companies", "conversations")}
     _say("Starting a simulated Intercom and a Postgres server of its own ...")
-    intercom = stack.enter_context(_simulator(directory, size))
+    port = demo_live.free_port()
+    intercom = stack.enter_context(_simulator(directory, size, port))
     with _undisturbed():
         server = embedded.start(directory / "postgres")
         stack.callback(embedded.stop, server)
     told = ", ".join(f"{count:,} {name}" for name, count in size.items())
     _say(f"  Intercom at {intercom}: {told}\n  Postgres in {directory / 'postgres'}")
-    return Stage(directory, intercom, server.get_uri())
+    return Stage(directory, intercom, server.get_uri(), port)
 
 
 def _play(stage: Stage) -> int:
@@ -102,8 +105,22 @@ def _play(stage: Stage) -> int:
     if code:
         return code
     demo_tables.show(stage.database, _say)
+    _title("Live: Intercom tells of each change, and serve reads it at once.")
+    _show_live(stage)
     _title("What the connector says of it.")
     return _command(stage, "status")
+
+
+def _show_live(stage: Stage) -> None:
+    _say("$ intercom-warehouse serve")
+    environment = stage.environment | {
+        "INTERCOM_CLIENT_SECRET": demo_live.SECRET,
+        "CONNECTOR_LISTEN": f"127.0.0.1:{stage.port}",
+        "CONNECTOR_LIVE_DELAY": "1",
+    }
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with _process("serve", cwd=stage.directory, env=environment, **quiet):
+        demo_live.show(stage.database, stage.port, partial(_control, stage), _say)
 
 
 def _next(stage: Stage, *, kept: bool) -> str:
@@ -141,13 +158,15 @@ def _command(stage: Stage, *words: str) -> int:
 
 
 @contextlib.contextmanager
-def _simulator(directory: Path, size: dict[str, int]) -> Iterator[str]:
-    """The address of a simulator in a process of its own."""
+def _simulator(directory: Path, size: dict[str, int], port: int) -> Iterator[str]:
+    """The address of a simulator in a process of its own, which notifies whoever has the port."""
     words = ["simulate", "--port", "0", "--token", TOKEN, "--rate-limit", str(RATE)]
+    words += ["--webhooks", f"http://127.0.0.1:{port}/", "--secret", demo_live.SECRET]
     for name, count in size.items():
         words += [f"--{name}", str(count)]
     environment = _clean_environment()
-    with _process(*words, cwd=directory, env=environment, stdout=subprocess.PIPE) as process:
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with _process(*words, cwd=directory, env=environment, **quiet) as process:
         assert process.stdout is not None
         found = re.search(r"http://[\w.]+:\d+", process.stdout.readline())
         if not found:
@@ -191,11 +210,11 @@ def _clean_environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [here, kept.get("PYTHONPATH")]))}
 
 
-def _control(stage: Stage, name: str, **arguments: Any) -> Any:
+def _control(stage: Stage, control: str, /, **arguments: Any) -> Any:
     """Tell the simulator to do something."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     body = json.dumps(arguments).encode()
-    with opener.open(f"{stage.intercom}/_control/{name}", body, timeout=60) as reply:
+    with opener.open(f"{stage.intercom}/_control/{control}", body, timeout=60) as reply:
         return json.load(reply)
 
 

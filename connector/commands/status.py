@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.commands.reporting import live
 from connector.intercom.facts import BY_ID
 from connector.resources import RESOURCES
 from connector.resources.readings import Deletions
@@ -58,6 +59,7 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
         "failed": state.last_failures(conn),
         "pending": [vars(entry) for entry in waiting],
         "facts": [vars(one) for one in state.refuted(conn) if one.fact in BY_ID],
+        "live": live.facts(conn),
         "runs": runs,
         "fine": bool(runs) and runs[0]["status"] in ("succeeded", "running"),
         "advice": _advice(runs),
@@ -133,6 +135,8 @@ def _print(facts: dict[str, Any]) -> None:
         print(f"not true of this workspace: {BY_ID[one['fact']].sentence} Seen: {one['detail']}")
     for entry in facts.get("pending", []):
         print(f"pending: {entry['resource']} {entry['id']}: {entry['reason']}")
+    for sentence in live.sentences(facts["live"]) if facts.get("live") else ():
+        print(sentence)
     for run_ in facts.get("runs", []):
         started = f"{run_['started_at']:%Y-%m-%d %H:%M:%S %Z}"
         print(

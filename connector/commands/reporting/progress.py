@@ -87,6 +87,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
             for name, tally in outcome.resources.items()
         },
         "missing": outcome.missing,
+        **({"live": outcome.live} if outcome.live else {}),
         "facts": [
             {"fact": one.fact.id, "seen": one.detail, "times": one.times, "news": one.is_news}
             for one in outcome.refuted

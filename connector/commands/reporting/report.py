@@ -67,11 +67,12 @@ def reported(arguments: argparse.Namespace) -> Iterator[Ending]:
         where = reporting(schema=arguments.schema)
         report = run_report(arguments.name, where.schema, began, ending.outcome, ending.error)
         if arguments.json and ending.outcome is None:
-            print(json.dumps(report))
-        _deliver(where, arguments.metrics_file, report)
+            print(json.dumps(report, default=str))
+        deliver(where, arguments.metrics_file, report)
 
 
-def _deliver(where: Reporting, metrics_file: Path | None, report: dict[str, Any]) -> None:
+def deliver(where: Reporting, metrics_file: Path | None, report: dict[str, Any]) -> None:
+    """Write the report to file and URL, where they are named."""
     if metrics_file:
         write_metrics(metrics_file, report)
     if where.notify_url:
@@ -159,9 +160,32 @@ def metrics(report: dict[str, Any], succeeded_before: float | None = None) -> st
     ):
         if value is not None:
             Gauge(PREFIX + name, sentence, ["schema"], registry=registry).labels(schema).set(value)
+    _add_live(registry, schema, report.get("live"))
     for figure, sentence in FIGURES.items():
         name, labels = f"{PREFIX}resource_{figure}", ["schema", "resource"]
         gauge = Gauge(name, f"{sentence}, in the last run", labels, registry=registry)
         for resource, tally in report["resources"].items():
             gauge.labels(schema, resource).set(tally[figure])
     return generate_latest(registry).decode()
+
+
+def _add_live(registry: CollectorRegistry, schema: str, live: dict[str, Any] | None) -> None:
+    """What waits of what notifications told, where any came."""
+    if not live:
+        return
+    last = live["last_notification_at"].timestamp()
+    for name, sentence, value in (
+        ("inbox_backlog", "Objects that notifications told of and that wait", live["backlog"]),
+        ("inbox_oldest_seconds", "Since when the oldest waits", live["oldest_seconds"] or 0.0),
+        ("last_notification_timestamp_seconds", "When a notification last came", last),
+        ("unseen_topics", "Topics worth subscribing that never came", len(live["unseen_topics"])),
+    ):
+        Gauge(PREFIX + name, sentence, ["schema"], registry=registry).labels(schema).set(value)
+    received = Gauge(
+        f"{PREFIX}notifications_received",
+        "Notifications that came, by topic",
+        ["schema", "topic"],
+        registry=registry,
+    )
+    for topic, number in live["received"].items():
+        received.labels(schema, topic).set(number)

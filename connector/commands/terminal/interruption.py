@@ -22,6 +22,10 @@ def heeded() -> tuple[signal.Signals, ...]:
     return tuple(n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN)
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM came: what goes on until it is ended has ended well."""
+
+
 class Interruption:
     """A context in which a signal raises KeyboardInterrupt, or calls ``stop`` if that is set.
 
@@ -29,10 +33,10 @@ class Interruption:
     table that is locked holds up the loop itself.
     """
 
-    def __init__(self, database: Database | None = None) -> None:
-        self.signalled = False
+    def __init__(self, database: Database | None = None, patience: float = PATIENCE) -> None:
+        self.number: int | None = None  # of the signal that came
         self.stop: Callable[[], object] | None = None
-        self._database = database
+        self._database, self._patience = database, patience
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -45,10 +49,10 @@ class Interruption:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        again, self.signalled = self.signalled, True
+        again, self.number = self.number is not None, number
         if self._database is not None:
             self._database.stopped.set()
-            timer = threading.Timer(0.0 if again else PATIENCE, self._database.interrupt)
+            timer = threading.Timer(0.0 if again else self._patience, self._database.interrupt)
             timer.daemon = True
             timer.start()
         if self.stop is None:

@@ -130,6 +130,10 @@ class Shelf:
             return [entry for entry in entries if entry[2].id not in self._omitted]
         return entries
 
+    def listed_of(self, ids: Iterable[str]) -> list[Item]:
+        """Those of these records that lists show, as they show them."""
+        return [self._listed[id] for id in ids if id in self._listed and id not in self._omitted]
+
     def settle(self, now: float) -> None:
         """Let the index catch up with every change that is old enough to be seen."""
         if any(until <= now for until in self._omitted.values()):

@@ -31,9 +31,13 @@ _INDEXED_TIMES = ("created_at", "updated_at")
 
 @dataclass(slots=True)
 class Plan:
-    """A compiled query: groups and time ranges that an index answers, tests for the rest."""
+    """A compiled query: groups, ids and time ranges that an index answers, tests for the rest.
+
+    ``ids`` only narrow down what is tested.
+    """
 
     groups: frozenset[str] | None = None
+    ids: frozenset[str] | None = None
     ranges: dict[str, list[Span]] = field(default_factory=dict)
     tests: list[Test] = field(default_factory=list)
 
@@ -93,11 +97,19 @@ def _filter(node: Mapping[str, Any], language: Language) -> Plan:
     if name == "role" and language.roles:
         return _role(operator, value, language.roles)
     if known.type != "date":
-        return Plan(tests=[scalar_test(str(name), known, operator, value)])
+        tests = [scalar_test(str(name), known, operator, value)]
+        return Plan(ids=_ids(operator, value) if name == "id" else None, tests=tests)
     spans = language.dates.spans(str(name), operator, value)
     if spans is not None and name in _INDEXED_TIMES:
         return Plan(ranges={str(name): spans})
     return Plan(tests=[date_test(known, spans, operator, value)])
+
+
+def _ids(operator: str, value: Any) -> frozenset[str] | None:
+    named = value if isinstance(value, list) else [value]
+    if operator not in ("=", "IN") or not all(isinstance(one, str) for one in named):
+        return None
+    return frozenset(named)
 
 
 def _role(operator: str, value: Any, roles: frozenset[str]) -> Plan:
@@ -117,6 +129,8 @@ def _both(plans: list[Plan]) -> Plan:
     for plan in plans:
         if plan.groups is not None:
             whole.groups = plan.groups if whole.groups is None else whole.groups & plan.groups
+        if plan.ids is not None:
+            whole.ids = plan.ids if whole.ids is None else whole.ids & plan.ids
         for name, spans in plan.ranges.items():
             known = whole.ranges.get(name)
             whole.ranges[name] = spans if known is None else intersection(known, spans)
@@ -167,6 +181,8 @@ def _runs(entries: list[Entry], spans: list[Span]) -> list[Run]:
 
 
 def _candidates(shelf: Shelf, plan: Plan, groups: list[str]) -> list[Item]:
+    if plan.ids is not None:
+        return [item for item in shelf.listed_of(plan.ids) if item.group in groups]
     best: list[Run] | None = None
     for name, spans in plan.ranges.items():
         runs = [run for group in groups for run in _runs(shelf.index(name, group), spans)]

@@ -110,10 +110,10 @@ async def serve(
     handler = _Handler(simulator, latency, control)
     # One bare handler: the application layer of aiohttp costs a third of the throughput.
     server = web.Server(handler, access_log=None)
-    runner = web.ServerRunner(server)
+    runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, backlog=1024, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, host, port, backlog=1024)
         await site.start()
         bound = runner.addresses[0][1]
         yield f"http://{host}:{bound}"

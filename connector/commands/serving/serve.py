@@ -1,0 +1,175 @@
+"""``serve``, and ``sync --every``: the process that goes on until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from connector.commands.connect import open_client, open_database
+from connector.commands.reporting.live import facts
+from connector.commands.reporting.progress import Progress, name_failures
+from connector.commands.reporting.report import deliver, run_report
+from connector.commands.serving.keeping import Keeping
+from connector.commands.serving.receiver import Receiver, require_inbox
+from connector.commands.terminal.interruption import Interruption, TerminatedError
+from connector.commands.terminal.logs import say
+from connector.commands.terminal.waiting import until_signalled
+from connector.errors import ConnectorError, SettingsError
+from connector.intercom.client import Client
+from connector.resources import RESOURCES
+from connector.settings import Settings, reporting
+from connector.sync import tenure
+from connector.sync.hints.settling import readers
+from connector.sync.options import Options
+from connector.sync.outcome import Outcome
+from connector.warehouse.sql.database import Database
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 1.5  # seconds for a transaction to end by itself: all must have ended within five
+
+
+@dataclass
+class _Live:
+    """What runs, and is told to end when a signal comes."""
+
+    keeping: Keeping | None = None
+    receiver: Receiver | None = None
+
+    def stopping(self) -> float:
+        """Take nothing more; how many seconds what is under way may take to end."""
+        if self.receiver:
+            self.receiver.stop()
+        return self.keeping.stop() if self.keeping else 0.0
+
+
+def run(settings: Settings, options: Options, arguments: argparse.Namespace) -> int:
+    """Receive notifications and keep in step; 0 where SIGTERM ended it."""
+    secrets = _secrets(settings)
+    settings.require_token()
+    with _until_ended(), open_database(settings, say=say) as database:
+        receiver = Receiver(database, secrets, settings.live_delay)
+        live = _Live(receiver=receiver)
+
+        async def work() -> None:
+            async with open_client(settings) as client:
+                keeping = live.keeping = await _keeping(
+                    client, database, options, arguments, settings.sync_every
+                )
+                receiver.tables = keeping.tables
+                receiver.came = keeping.wake
+                receiver.recovered = keeping.repair
+                receiver.trouble = lambda: keeping.trouble
+                with receiver.running(*settings.listen) as port:
+                    _listening(settings, port)
+                    await keeping.forever()
+
+        until_signalled(work(), database, live.stopping, PATIENCE)
+    return 0
+
+
+def keep(settings: Settings, options: Options, arguments: argparse.Namespace, every: float) -> int:
+    """The same without a listener: a pass every so many seconds; 0 where SIGTERM ended it."""
+    settings.require_token()
+    with _until_ended(), open_database(settings, say=say) as database:
+        live = _Live()
+
+        async def work() -> None:
+            async with open_client(settings) as client:
+                live.keeping = await _keeping(client, database, options, arguments, every)
+                await live.keeping.forever(pass_first=True)
+
+        until_signalled(work(), database, live.stopping, PATIENCE)
+    return 0
+
+
+def receive(settings: Settings) -> int:
+    """Only receive notifications, as a role with few rights; 0 where SIGTERM ended it."""
+    secrets = _secrets(settings)
+    with _until_ended(), open_database(settings, say=say) as database:
+        database.wait()
+        require_inbox(database)
+        receiver = Receiver(
+            database,
+            secrets,
+            settings.live_delay,
+            tables=list(readers(r for r in RESOURCES if settings.resources.takes(r))),
+        )
+        live = _Live(receiver=receiver)
+
+        async def work() -> None:
+            with receiver.running(*settings.listen) as port:
+                _listening(settings, port)
+                await asyncio.Event().wait()
+
+        until_signalled(work(), database, live.stopping, PATIENCE)
+    return 0
+
+
+@contextmanager
+def _until_ended() -> Iterator[None]:
+    """What is done until SIGTERM ends it has ended well then, even if it has only begun."""
+    with Interruption() as interruption:
+        try:
+            yield
+        except TerminatedError:
+            pass
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            if interruption.number != signal.SIGTERM:
+                raise
+    logger.info("ended; what was committed is safe")
+
+
+def _secrets(settings: Settings) -> tuple[str, ...]:
+    if not settings.client_secrets:
+        raise SettingsError(
+            "INTERCOM_CLIENT_SECRET is not set; copy the client secret from Basic information of"
+            " your app in Intercom's Developer Hub: without it nobody can tell Intercom's"
+            " notifications from others"
+        )
+    return settings.client_secrets
+
+
+def _listening(settings: Settings, port: int) -> None:
+    host = settings.listen[0]
+    say(f"listening at http://{f'[{host}]' if ':' in host else host}:{port}/")
+
+
+async def _keeping(
+    client: Client,
+    database: Database,
+    options: Options,
+    arguments: argparse.Namespace,
+    every: float,
+) -> Keeping:
+    """What keeps in step, once the schema is up to date and of the workspace the token opens."""
+    database.wait()
+    workspace = await tenure.opened_by(client)
+    tenure.take_over(database, workspace, options)
+    progress = Progress(lines=True)
+    progress.budget = client.budget
+
+    def ended(began: float, outcome: Outcome | None, error: BaseException | None) -> None:
+        if outcome:
+            with suppress(ConnectorError):
+                outcome.live = database.read(facts)
+        where = reporting(schema=arguments.schema)
+        report = run_report(options.command, where.schema, began, outcome, error)
+        if arguments.json:
+            print(json.dumps(report, default=str), flush=True)
+        deliver(where, arguments.metrics_file, report)
+        if outcome:
+            name_failures(outcome)
+        seconds = time.time() - began
+        logger.info("pass ended with %s after %.1f s", report["exit_code"], seconds)
+
+    keeping = Keeping(client, database, options, every, ended, progress)
+    keeping.kept.workspace = workspace
+    return keeping

@@ -1,0 +1,163 @@
+"""``serve`` and ``sync --every`` as processes, against a simulator that notifies them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.commands.demo_live import free_port
+from connector.simulator import Simulator
+from tests.harness import Harness
+from tests.life import small_workspace
+from tests.service import environment, served, start
+
+SECRET = "the-clients-secret"
+PATIENCE = 30.0
+
+
+def until(what: Callable[[], Any]) -> Any:
+    """Wait until it is so, and what it is."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.05)
+    return found
+
+
+class Living:
+    """A served workspace, a warehouse, and the process that keeps the two in step."""
+
+    def __init__(self, database_url: str, schema: str, url: str, simulator: Simulator) -> None:
+        self.harness = Harness(database_url, schema)
+        self.simulator, self.control = simulator, simulator.control
+        self.port = free_port()
+        self.environ = environment(
+            url,
+            database_url,
+            schema,
+            INTERCOM_CLIENT_SECRET=SECRET,
+            CONNECTOR_LISTEN=f"127.0.0.1:{self.port}",
+            CONNECTOR_LIVE_DELAY="0.2",
+            CONNECTOR_KEEP_RUNS_DAYS="9",
+        )
+
+    @contextmanager
+    def process(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        process = start(self.environ, *words)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def health(self) -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health") as reply:
+                found: dict[str, Any] = json.load(reply)
+                return found
+        except OSError:
+            return {}
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        process = start(self.environ, *words)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def deliver(self) -> None:
+        """Send what is due, as Intercom does."""
+
+        def post(headers: dict[str, str], body: bytes) -> int:
+            request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", body, headers)
+            with urllib.request.urlopen(request) as reply:
+                status: int = reply.status
+                return status
+
+        self.simulator.webhooks.deliver(post)
+
+    def a_user(self) -> str:
+        found: list[dict[str, Any]] = self.control.truth("contacts")
+        return next(one["id"] for one in found if one["role"] == "user")
+
+
+@pytest.fixture
+def living(database_url: str, schema: str) -> Iterator[Living]:
+    simulator = Simulator(small_workspace(3), index_lag=60.0)
+    simulator.webhooks.subscribe(SECRET)
+    with served(simulator) as url:
+        living = Living(database_url, schema, url, simulator)
+        yield living
+        living.harness.close()
+
+
+def test_a_change_is_a_row_soon_after_and_the_commands_tell_of_it(
+    living: Living, tmp_path: Path
+) -> None:
+    metrics = tmp_path / "metrics"
+    with living.process("serve", "--metrics-file", str(metrics)) as process:
+        until(lambda: living.health().get("last_sync_at"))
+        key = living.a_user()
+        living.control.update_contact(key, name="Live")
+        living.deliver()
+        until(lambda: living.harness.rows("contacts")[key]["name"] == "Live")
+        until(lambda: living.health()["backlog"] == 0)
+        assert living.health()["status"] == "ok"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    told = json.loads(living.run("status", "--json").stdout)
+    assert told["live"]["received"] == {"contact.user.updated": 1}
+    assert "conversation.user.replied" in told["live"]["unseen_topics"]
+    assert [run["command"] for run in told["runs"]] == ["serve", "sync"]
+    assert "are they subscribed" in living.run("status").stdout
+    assert "ok   notifications: last notification" in living.run("check").stdout
+    assert "intercom_warehouse_run_success" in metrics.read_text()
+    synced = living.run("sync", "--json", "--metrics-file", str(metrics))
+    assert json.loads(synced.stdout)["live"]["backlog"] == 0
+    assert "intercom_warehouse_inbox_backlog" in metrics.read_text()
+
+
+def test_where_nothing_happens_nothing_is_asked_and_nothing_written(living: Living) -> None:
+    with living.process("serve"):
+        until(lambda: living.health().get("last_sync_at"))
+        time.sleep(0.5)
+        living.control.reset_stats()
+        before = living.harness.text(), living.harness.versions()
+        time.sleep(3)
+        assert living.control.stats()["requests"] == 0
+        assert (living.harness.text(), living.harness.versions()) == before
+
+
+def test_a_sync_beside_it_waits_its_turn_and_settles_hints_itself(living: Living) -> None:
+    with living.process("serve"):
+        until(lambda: living.health().get("last_sync_at"))
+        for one in living.control.truth("contacts"):
+            living.control.update_contact(one["id"], name="Beside")
+        living.deliver()
+        assert living.run("sync", "--full").returncode == 0
+        until(lambda: living.health()["backlog"] == 0)
+        rows = living.harness.query("SELECT name FROM contacts WHERE _deleted_at IS NULL")
+        assert {row["name"] for row in rows} == {"Beside"}
+
+
+def test_without_a_listener_a_pass_comes_every_so_often(living: Living) -> None:
+    with living.process("sync", "--every", "1s", "--json") as process:
+        key = living.a_user()
+        assert process.stdout
+        assert json.loads(process.stdout.readline())["exit_code"] == 0
+        living.control.update_contact(key, name="Every")
+        living.control.advance(120)
+        until(lambda: living.harness.rows("contacts")[key]["name"] == "Every")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    for words in (("sync", "--every", "0"), ("sync", "--every", "soon")):
+        refused = living.run(*words)
+        assert refused.returncode == 2
+        assert "Traceback" not in refused.stderr
