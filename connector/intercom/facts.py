@@ -87,7 +87,7 @@ SEARCH_COUNTS = Fact(
     ("sync/readings/search_full.py", "sync/readings/members.py"),
     "What a full pass lists, and after it the living rows and what is pending, are counted against"
     " total_count, and so are the members of each segment: three fewer, and one in a hundred,"
-    " contradict it. Between full passes nothing is counted.",
+    " contradict it. What a search for changes lists is counted too, in one reply exactly.",
     "The edges of all partitions are read again, and the segment. What is missing then is said, and"
     " nobody can say which records those are; the segment is pending.",
     leaves_rows_out=True,

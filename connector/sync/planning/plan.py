@@ -178,6 +178,8 @@ class Order:
         self._sorted = True
         self.is_broken = False
         """Whether a record came before one that it must come after."""
+        self.has_stopped = False
+        """Whether reading was stopped where this said so."""
 
     def is_past(self, times: Sequence[Any]) -> bool:
         """Whether reading may stop after a page with these times; never once the order broke.
@@ -203,6 +205,8 @@ class Passing:
         self._sorted = True
         self.is_broken = False
         """Whether a record came before one that it must come after."""
+        self.has_stopped = False
+        """Whether reading was stopped where this said so."""
 
     def is_past(self, times: Sequence[Any]) -> bool:
         """Whether everything before the bound has come; never once the order broke.

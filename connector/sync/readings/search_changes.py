@@ -22,7 +22,7 @@ from connector.jsontext import head
 from connector.resources.readings import Search
 from connector.sync.fetch_by_id import read_objects
 from connector.sync.guards.control import Control
-from connector.sync.guards.counting import LOST
+from connector.sync.guards.counting import LOST, leaves_out
 from connector.sync.planning import plan
 from connector.sync.readings import contradictions
 from connector.sync.readings.by_id import read_by_id
@@ -57,7 +57,7 @@ async def changes(work: Pass, reading: Search) -> None:
 async def _judge(work: Pass, reading: Search, bound: datetime, control: Control) -> list[Hole]:
     """What follows if the control was not shown: it is gone, or the search cannot be trusted."""
     unit = plan.granularity(reading, work.client)
-    if not await _leaves_out(work, reading, control):
+    if not await _hides_control(work, reading, control):
         work.control.drop(control.id)
         return []
     detail = f"{work.resource.name}: what changed last is not shown, and is unchanged"
@@ -70,12 +70,17 @@ async def _judge(work: Pass, reading: Search, bound: datetime, control: Control)
 async def _read_since(work: Pass, reading: Search, bound: datetime, control: Control) -> list[Hole]:
     """Read the changes since then, from the control on if that is earlier; the holes in them."""
     unit, start = plan.granularity(reading, work.client), control.since(bound)
-    body = plan.changes_query(reading, unit, start)
+    body, doubted = plan.changes_query(reading, unit, start), False
     for attempt in range(CURSOR_RESTARTS + 1):
         order = plan.Order(start) if unit == "day" else plan.Passing(_NEVER)
         try:
-            await _read_changes(work, reading, body, order, control)
-            break
+            short = await _read_changes(work, reading, body, order, control)
+            if short and doubted:
+                detail = f"{short} changes of {work.resource.name} are counted and not listed"
+                work.refute(facts.SEARCH_COUNTS, detail)
+            if doubted or not short:
+                break
+            doubted = True  # once more: it may have changed while it was read
         except SpoiltPageError:
             return await _read_around(work, reading, bound)
         except CursorRefusedError:
@@ -84,7 +89,7 @@ async def _read_since(work: Pass, reading: Search, bound: datetime, control: Con
     return []
 
 
-async def _leaves_out(work: Pass, reading: Search, control: Control) -> bool:
+async def _hides_control(work: Pass, reading: Search, control: Control) -> bool:
     """Whether the control, which was not shown, is there and changed before the index may lag."""
     before = work.began_at() - INDEX_LAG
     if control.id is None or control.updated_at is None or control.updated_at >= before:
@@ -117,11 +122,18 @@ async def _read_around(work: Pass, reading: Search, bound: datetime) -> list[Hol
 
 async def _read_changes(
     work: Pass, reading: Search, body: dict[str, Any], order: _Watch, control: Control
-) -> None:
-    ahead = 1 if isinstance(order, plan.Order) else 4
+) -> int:
+    """Read what the search lists, to the bound; how many fewer that are than it counts.
+
+    Of several pages a few may have moved meanwhile; where it was not read to its end, it is 0.
+    """
+    ahead, number, listed, counted = 1 if isinstance(order, plan.Order) else 4, 0, 0, 0
     source = prefetch(pages(work.client, work.search(reading, body)), pages=ahead)
     async with aclosing(work.batched(_until(source, order))) as batches:
         async for batch in batches:
+            number += len(batch)
+            listed += sum(len(page) + page.bad for page in batch)
+            counted = batch[-1].total or 0
             heads = [head for page in batch for head in page.heads]
             control.look(heads)
             work.control.learn(heads)
@@ -129,6 +141,10 @@ async def _read_changes(
     if order.is_broken:
         detail = f"{work.resource.name} by updated_at, {body['sort']['order']}"
         work.refute(facts.SEARCH_SORTED, detail)
+    short = counted - listed
+    if number == 1 and counted <= reading.per_page:  # one reply, which says both
+        return max(0, short)
+    return short if leaves_out(short, counted) and not order.has_stopped else 0
 
 
 async def _until(source: AsyncGenerator[Page, None], order: _Watch) -> AsyncGenerator[Page, None]:
@@ -136,6 +152,7 @@ async def _until(source: AsyncGenerator[Page, None], order: _Watch) -> AsyncGene
     async with aclosing(source):
         async for page in source:
             past = order.is_past([head.updated_at for head in page.heads])
+            order.has_stopped = past
             yield page
             if past:
                 return
