@@ -109,7 +109,7 @@ def running(harness: Living, directory: Path, **settings: str) -> Iterator[int]:
             [sys.executable, "-m", "connector", "serve"], env=environ, stdout=log, stderr=log
         )
         try:
-            wait_for(lambda: health(port).get("last_sync_at"), 60.0)
+            wait_for(lambda: health(port).get("last_sync_at"), 600.0)
             yield port
         finally:
             process.terminate()
