@@ -35,9 +35,9 @@ class PostponeHints(Effect):
     resource: str
     reason: str
     now: datetime
-    skips: int = 0  # of the first pauses, where they would be in vain
+    at_least: float = 0.0  # seconds before which it would be in vain
 
     def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
-        for one in inbox.postpone(conn, self.hints, self.skips):
+        for one in inbox.postpone(conn, self.hints, self.at_least):
             state.postpone(conn, self.resource, [one.id], self.reason, self.now, one.announced)
         return 0

@@ -42,7 +42,6 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 300  # hints that are read before others are looked for
 GLANCE = 1.0  # seconds between two looks at what is due, beside the passes of a run
 MANY = 2_000  # due hints of one table, from which they are settled by searches
-SHOWN_LATE = 2  # pauses that lists of one contact need not be asked after: an index makes them
 LONGEST_PAUSE = 60.0  # seconds for which a table is left alone that cannot be read
 
 Decide = Callable[[Resource, Sequence[Resource], Sequence[str]], Awaitable[None]]
@@ -200,7 +199,9 @@ class Settling:
         unseen = await work.writer.do(lambda conn: reads.unseen(conn, names, name, told))
         await work.writer.commit(
             SettleHints([one for one in hints if one.id not in unseen], self.delay),
-            self._later(work, [h for h in hints if h.id in unseen], state.STALE, SHOWN_LATE),
+            self._later(
+                work, [h for h in hints if h.id in unseen], state.STALE, by_search.SHOWN_AFTER
+            ),
         )
 
     async def _by_id(self, work: Pass, hints: Sequence[Waiting]) -> None:
@@ -233,11 +234,11 @@ class Settling:
         await work.submit(submission, settles=settled)
 
     def _later(
-        self, work: Pass, hints: Sequence[Waiting], reason: str, skips: int = 0
+        self, work: Pass, hints: Sequence[Waiting], reason: str, at_least: float = 0.0
     ) -> PostponeHints:
         """These are read again later, and not once more by this run for being old."""
         self.tried |= {(one.resource, one.id) for one in hints}
-        return PostponeHints(hints, work.resource.name, reason, work.now(), skips)
+        return PostponeHints(hints, work.resource.name, reason, work.now(), at_least)
 
 
 def readers(selected: Iterable[Resource]) -> dict[str, Resource]:

@@ -8,7 +8,7 @@ times are by the database's clock, which receiver and reader share.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -239,12 +239,11 @@ def settle(conn: sa.Connection, hints: Sequence[Waiting], delay: float) -> None:
     )
 
 
-def postpone(conn: sa.Connection, hints: Sequence[Waiting], skips: int = 0) -> list[Waiting]:
+def postpone(conn: sa.Connection, hints: Sequence[Waiting], at_least: float = 0.0) -> list[Waiting]:
     """These were read in vain: they are due again later; those that were too often, and go.
 
-    ``skips``: so many of the first pauses are passed over.
+    ``at_least``: seconds for which they are left alone, however few attempts there were.
     """
-    hints = [replace(one, attempts=max(one.attempts, skips)) for one in hints]
     _lock(conn, hints)
     over = [one for one in hints if one.attempts >= len(PAUSES)]
     _change(conn, over, _READ_SINCE)
@@ -253,8 +252,10 @@ def postpone(conn: sa.Connection, hints: Sequence[Waiting], skips: int = 0) -> l
         conn,
         again,
         "UPDATE {inbox} i SET attempts = r.attempts + 1,"
-        " not_before = clock_timestamp() + make_interval(secs => r.pause)"
+        " not_before = clock_timestamp()"
+        " + make_interval(secs => greatest(r.pause, %(at_least)s))"
         " FROM {read} WHERE {same} AND i.version = r.version",
+        {"at_least": float(at_least)},
     )
     return over
 
