@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -10,10 +12,12 @@ import pytest
 
 from connector.resources.hint import Hint
 from connector.simulator import Simulator
+from connector.sync import fetch_by_id
 from connector.sync.hints import settling
 from connector.sync.options import Options
 from connector.sync.outcome import Outcome
 from connector.sync.run import Kept, settle_hints
+from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state import inbox
 from connector.webhooks.notification import read
@@ -291,3 +295,62 @@ async def test_what_is_lost_on_the_way_is_repaired_by_the_next_pass(
     outcome = await harness.sync(full_pass_requests=0)
     assert outcome.exit_code == 0, outcome.error
     assert differences(harness, began=harness.began, after_full=False) == []
+
+
+async def test_one_object_that_never_answers_holds_up_no_other(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness, control = mirror.harness, mirror.harness.control
+    await harness.sync()
+    ids = [one["id"] for one in control.truth("contacts")[:6]]
+    for key in ids:
+        control.update_contact(key, name="Prompt")
+    mirror.receive()
+    reading = fetch_by_id._read_object
+
+    async def stalled(client: Any, resource: Any, key: str) -> Any:
+        if key == ids[0]:
+            await asyncio.sleep(60)
+        return await reading(client, resource, key)
+
+    monkeypatch.setattr(fetch_by_id, "_read_object", stalled)
+    monkeypatch.setattr(settling, "OVERTIME", 0.1)
+    async with harness.client() as client:
+        kept = mirror.kept
+        options = Options(command="serve", partial=True)
+        kept.outcome = await settle_hints(client, mirror.database, options, kept, 0.5)
+    mirror.database.unlock()
+    rows = harness.rows("contacts")
+    assert {rows[key]["name"] for key in ids[1:]} == {"Prompt"}
+    assert [row["id"] for row in mirror.waiting()] == ids[:1]
+    assert kept.pauses.still_aside() == {("contacts", ids[0])}
+    assert kept.error is None
+    monkeypatch.undo()
+    kept.pauses.aside.clear()
+    await mirror.settle()
+    assert mirror.waiting() == []
+
+
+async def test_the_fuse_counts_all_bursts_from_one_pass_to_the_next(mirror: Mirror) -> None:
+    harness, control = mirror.harness, mirror.harness.control
+    await harness.sync()
+    mirror.kept.fuse = Fuse()
+    companies = [one["id"] for one in control.truth("contacts")]
+    held = []
+    for start in range(0, 45, 9):
+        for key in companies[start : start + 9]:
+            control.delete_contact(key)
+        mirror.receive()
+        outcome = await mirror.settle()
+        held.append(outcome.exit_code)
+    dead = [row for row in harness.rows("contacts").values() if row["_deleted_at"]]
+    assert held[0] == held[1] == 0
+    assert held[-1] == 1
+    assert 18 <= len(dead) <= 20
+    assert mirror.waiting() == []
+
+
+def test_a_word_of_the_api_is_no_id() -> None:
+    for kind, word in (("company", "scroll"), ("contact", "activities"), ("contact", "1/notes")):
+        body = {"topic": f"{kind}.updated", "data": {"item": {"type": kind, "id": word}}}
+        assert read(json.dumps(body).encode()).hints == ()

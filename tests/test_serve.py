@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,31 @@ def test_a_change_is_a_row_soon_after_and_the_commands_tell_of_it(
     synced = living.run("sync", "--json", "--metrics-file", str(metrics))
     assert json.loads(synced.stdout)["live"]["backlog"] == 0
     assert "intercom_warehouse_inbox_backlog" in metrics.read_text()
+
+
+def test_reports_leave_while_it_goes_on(living: Living) -> None:
+    came = list[dict[str, Any]]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        living.environ["CONNECTOR_NOTIFY_URL"] = f"http://127.0.0.1:{listener.server_port}/"
+        with living.process("serve"):
+            until(lambda: came)
+            living.control.revoke_token()
+            living.control.update_contact(living.a_user(), name="Refused")
+            living.deliver()
+            until(lambda: len(came) > 1)
+            assert living.health()["trouble"] == "Intercom refuses the token"
+        listener.shutdown()
+    assert [one["exit_code"] for one in came] == [0, 3]
 
 
 def test_where_nothing_happens_nothing_is_asked_and_nothing_written(living: Living) -> None:

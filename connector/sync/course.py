@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from connector.errors import TooManyDeletesError
+from connector.errors import RetryExhaustedError, TooManyDeletesError
 from connector.intercom.client import Client
 from connector.resources import BY_NAME, RESOURCES
 from connector.resources.readings import Search
@@ -31,8 +29,6 @@ from connector.warehouse.merge import deletions
 from connector.warehouse.reports.completeness import measure
 from connector.warehouse.state import inbox
 from connector.warehouse.state.runs import Tally
-
-OVERTIME = 3.0  # seconds for which a burst may go on, where Intercom keeps it waiting
 
 
 @dataclass
@@ -82,13 +78,13 @@ class Course:
         """
         number = 0
         until, stopped = time.monotonic() + seconds, self.writer.database.stopped
-        with suppress(TimeoutError):  # what was not committed by then stays due
-            async with asyncio.timeout(seconds + OVERTIME):
-                while time.monotonic() < until and not stopped.is_set():
-                    some = await self.hints.step()
-                    number += some
-                    if not some:
-                        break
+        while (left := until - time.monotonic()) > 0 and not stopped.is_set():
+            some = await self.hints.step(seconds=left)
+            number += some
+            if not some:
+                break
+        if self.hints.cut and not self.hints.answered:
+            self.hints.error = RetryExhaustedError("Intercom answers nothing of what was told")
         if self.hints.error is None and not stopped.is_set():
             for resource in await self._to_fill(_readable(self.passes.selected())):
                 await self.steps.take(resource, self._placeholders)

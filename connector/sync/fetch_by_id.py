@@ -6,6 +6,7 @@ pending. Only when Intercom fails for all of many objects is that a failure of t
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import (
     AsyncGenerator,
@@ -108,23 +109,32 @@ async def read_in_batches(
     weight: float = math.inf,
     *,
     patient: bool = False,
+    prompt: bool = False,
 ) -> AsyncGenerator[Found, None]:
     """The objects, read concurrently and handed over in batches of that size as they come.
 
-    A batch of so many bytes is complete too, and each one where memory is short. Its bytes in
-    flight are given back when the next one is asked for. Raises like ``read_objects``, if
-    Intercom fails for each of one batch; not if ``patient``.
+    A batch of so many bytes is complete too, and each one where memory is short; if ``prompt``
+    each one as soon as another must be waited for. Its bytes in flight are given back when the
+    next one is asked for. Raises like ``read_objects``, if Intercom fails for each of one batch;
+    not if ``patient``. ``ids`` are taken one by one as there is room to read them.
     """
+    short = client.memory.short
+    if prompt:
+        short = asyncio.Event()
+        short.set()
 
     async def wanted() -> AsyncGenerator[str, None]:
-        for key in dict.fromkeys(ids):
-            yield key
+        seen = set[str]()
+        for key in ids:
+            if key not in seen:
+                seen.add(key)
+                yield key
 
     def measure(one: Found) -> tuple[int, int]:
         return 1, one.weight
 
     each = concurrently(wanted(), lambda key: _read_object(client, resource, key), AT_ONCE)
-    async with aclosing(batched(each, measure, size, weight, client.memory.short)) as batches:
+    async with aclosing(batched(each, measure, size, weight, short)) as batches:
         async for some in batches:
             found = Found()
             for one in some:

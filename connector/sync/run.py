@@ -40,6 +40,7 @@ class Kept:
 
     workspace: Workspace | None = None
     outcome: Outcome | None = None
+    fuse: Fuse | None = None  # of all bursts from one pass to the next
     pauses: Pauses = field(default_factory=Pauses)
     number: int = 0  # of hints that the last burst read or settled
     error: ConnectorError | None = None  # why hints of some kind could not be read
@@ -116,7 +117,8 @@ async def _run(
     outcome = database.write(lambda conn: _begin(conn, options, kept))
     run_id = outcome.run_id
     lag = max(INDEX_LAG, options.lookback)
-    writer = Writer(database, run_id, options.privacy, Fuse(options.allow_deletes), lag)
+    fuse = kept.fuse or Fuse(options.allow_deletes)
+    writer = Writer(database, run_id, options.privacy, fuse, lag)
     try:
         await writer.do(lambda conn: tenure.pin(conn, workspace, pinned))
         await writer.do(lambda conn: state.forget_runs(conn, options.keep_runs))

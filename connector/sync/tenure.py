@@ -80,6 +80,7 @@ def take_over(database: Database, workspace: Workspace, options: Options) -> Non
         return pinned is not None and migrate.check(conn, database.schema)
 
     if database.write(is_ready):
+        database.write(lambda conn: admit(conn, database.schema, options))
         return
     database.lock(options.lock_patience)
     try:

@@ -7,6 +7,7 @@ are called (``Resource.notified``), never by the name of a topic.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,11 +102,15 @@ def _at(found: Mapping[str, Any], path: str) -> Any:
     return value
 
 
+# A word alone would be another path of the API: /companies/scroll.
+_ID = re.compile(r"(?=.*[0-9]|.{16})[A-Za-z0-9_-]+")
+
+
 def _id(value: Any) -> str | None:
     """The id as text; None if it is none that Intercom could have given."""
     if type(value) is int:
         return str(value) if 0 <= value < LARGEST_ID else None
-    return value if _is_name(value) and value not in (WHOLE_LIST, ".", "..") else None
+    return value if _is_name(value) and _ID.fullmatch(value) else None
 
 
 def _is_name(value: Any) -> TypeGuard[str]:

@@ -21,6 +21,7 @@ from connector.errors import (
     ConnectorError,
     DatabaseError,
     IntercomError,
+    SettingsError,
     TokenRefusedError,
 )
 from connector.intercom.client import Client
@@ -32,6 +33,7 @@ from connector.sync.options import Options
 from connector.sync.outcome import Outcome, Reporter
 from connector.sync.run import Kept, settle_hints, sync
 from connector.warehouse import state
+from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state import inbox
 
@@ -67,7 +69,9 @@ class Keeping:
     trouble: str | None = None
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    kept: Kept = field(default_factory=Kept)  # what bursts need not ask for again
+    kept: Kept = field(
+        default_factory=lambda: Kept(fuse=Fuse())
+    )  # what bursts need not ask for again
     _next_pass: float | None = None
     _pause: float = 0.0
     _passing: bool = False
@@ -142,7 +146,7 @@ class Keeping:
             self.database.unlock()
         self.trouble = None
         self._next_pass = self._after(self.every)
-        self.kept = replace(self.kept, outcome=None)
+        self.kept = replace(self.kept, outcome=None, fuse=Fuse(self.options.allow_deletes))
         self.ended(began, outcome, None)
 
     # -- bursts ------------------------------------------------------------------------------
@@ -159,6 +163,8 @@ class Keeping:
         except AlreadyRunningError:
             await self._wait(GLANCE)
         except Exception as error:
+            if isinstance(error, SettingsError):  # a whole run can pin what is excluded
+                self.repair()
             self._fails(error, time.time())
             self._pause = min(2 * self._pause or 1.0, LONGEST_PAUSE)
             refused = isinstance(error, TokenRefusedError)
@@ -173,7 +179,7 @@ class Keeping:
         finally:
             self.database.unlock()
         if kept.error or not kept.pauses.until:
-            self.trouble = _in_short(kept.error) if kept.error else None
+            self.trouble = _in_short(kept.error) if kept.error else _held(kept.outcome)
         self._pause = 0.0
         await self._rest(BREATH if kept.number else NOTHING_DONE)
 
@@ -200,12 +206,19 @@ class Keeping:
             self.ended(began, None, error)
 
 
+def _held(outcome: Outcome) -> str | None:
+    """What a burst did not do, though it could read everything."""
+    return "not all went well, see status" if outcome.exit_code else None
+
+
 def _in_short(error: Exception) -> str:
     """What anybody may know of it: no host, user or path."""
     if isinstance(error, TokenRefusedError):
         return "Intercom refuses the token"
     if isinstance(error, DatabaseError):
         return "the database cannot be used"
+    if isinstance(error, SettingsError):
+        return "the settings are refused, see the log"
     return "Intercom cannot be read" if isinstance(error, IntercomError) else "a fault, see the log"
 
 

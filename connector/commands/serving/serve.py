@@ -7,10 +7,12 @@ import asyncio
 import json
 import logging
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from connector.commands.connect import open_client, open_database
 from connector.commands.reporting.live import facts
@@ -164,7 +166,9 @@ async def _keeping(
         report = run_report(options.command, where.schema, began, outcome, error)
         if arguments.json:
             print(json.dumps(report, default=str), flush=True)
-        deliver(where, arguments.metrics_file, report)
+        # In a thread: delivering waits, and nobody must wait for it.
+        deliver_it = partial(deliver, where, arguments.metrics_file, report)
+        threading.Thread(target=deliver_it, name="report", daemon=True).start()
         if outcome:
             name_failures(outcome)
         seconds = time.time() - began

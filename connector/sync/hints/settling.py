@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from connector.errors import ConnectorError, NotPermittedError
+from connector.intercom.refusals import MANY as REFUSED
 from connector.jsontext import head
 from connector.resources.readings import PerContact
 from connector.resources.resource import Resource
@@ -42,6 +44,10 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 300  # hints that are read before others are looked for
 GLANCE = 1.0  # seconds between two looks at what is due, beside the passes of a run
 MANY = 2_000  # due hints of one table, from which they are settled by searches
+STEP = 5.0  # seconds for which one look at what is due begins readings
+OVERTIME = 3.0  # seconds that those may still take
+SLOW = 20.0  # seconds for which an object is left alone that was not answered by then
+LONGEST_ASIDE = 600.0
 LONGEST_PAUSE = 60.0  # seconds for which a table is left alone that cannot be read
 
 Decide = Callable[[Resource, Sequence[Resource], Sequence[str]], Awaitable[None]]
@@ -50,15 +56,33 @@ Decide = Callable[[Resource, Sequence[Resource], Sequence[str]], Awaitable[None]
 
 @dataclass
 class Pauses:
-    """Tables that Intercom fails for are left alone for a while, each time twice as long."""
+    """Tables that Intercom fails for are left alone for a while, each time twice as long.
+
+    So are single objects whose answers do not come, which would hold up all others.
+    """
 
     until: dict[str, tuple[float, float]] = field(default_factory=dict)
+    aside: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     searched: by_search.Searched = field(default_factory=dict)
 
     def failed(self, table: str) -> None:
         """It failed once more."""
         pause = min(2 * self.until.get(table, (0.0, 0.5))[1], LONGEST_PAUSE)
         self.until[table] = (time.monotonic() + pause, pause)
+
+    def put_aside(self, table: str, ids: Iterable[str]) -> None:
+        """These were asked for, and no answer came in time."""
+        for key in ids:
+            pause = min(2 * self.aside.get((table, key), (0.0, SLOW / 2))[1], LONGEST_ASIDE)
+            self.aside[table, key] = (time.monotonic() + pause, pause)
+
+    def still_aside(self) -> set[tuple[str, str]]:
+        """The objects that are left alone now; those long past are forgotten."""
+        now = time.monotonic()
+        self.aside = {
+            one: (at, pause) for one, (at, pause) in self.aside.items() if at + 2 * pause > now
+        }
+        return {one for one, (at, _) in self.aside.items() if at > now}
 
     def is_over(self, table: str) -> bool:
         """Whether it can be tried."""
@@ -75,6 +99,9 @@ class Settling:
     pauses: Pauses = field(default_factory=Pauses)
     tried: set[tuple[str, str]] = field(default_factory=set)  # and still due, by table and id
     error: ConnectorError | None = None  # why the last reading of some kind failed
+    cut: bool = False  # whether some were not answered in time
+    answered: int = 0  # objects
+    _deadline: float = math.inf
 
     # -- in a run ----------------------------------------------------------------------------
 
@@ -104,26 +131,39 @@ class Settling:
         names = list(self._readers())
         await self.passes.steps.writer.do(lambda conn: inbox.drop_others(conn, names))
 
-    async def step(self, told_before: datetime | None = None, *, only: bool = False) -> int:
-        """Read what is due once; how many hints that were.
+    async def step(
+        self, told_before: datetime | None = None, *, only: bool = False, seconds: float = STEP
+    ) -> int:
+        """Read what is due once; how many hints that were, none if there was nothing to do.
 
         What was told before is due too, unless it was tried since; ``only``: nothing else is.
+        After so many seconds nothing more is asked for, and a little later not waited for.
         """
+        self._deadline = time.monotonic() + seconds
         names = [name for name in self._readers() if self.pauses.is_over(name)]
-        writer = self.passes.steps.writer
-        if not names:
-            return 0
-        hints = await writer.do(
-            lambda conn: inbox.waiting(conn, names, AT_ONCE, told_before, self.tried, only=only)
-        )
+        hints = await self._waiting(names, told_before, only) if names else []
         settled = 0
-        if len(hints) == AT_ONCE:
-            settled, hints = await self._by_search(hints)
-        kinds = defaultdict[str, list[Waiting]](list)
-        for hint in hints:
-            kinds[hint.resource].append(hint)
-        await gather(*(self._try(name, some) for name, some in kinds.items()))
+        try:
+            async with asyncio.timeout(seconds + OVERTIME):
+                if len(hints) == AT_ONCE:
+                    settled, hints = await self._by_search(hints)
+                kinds = defaultdict[str, list[Waiting]](list)
+                for hint in hints:
+                    kinds[hint.resource].append(hint)
+                await gather(*(self._try(name, some) for name, some in kinds.items()))
+        except TimeoutError:  # what was not committed by then stays due
+            self.cut = True
         return settled + len(hints)
+
+    async def _waiting(
+        self, names: Sequence[str], told_before: datetime | None, only: bool
+    ) -> list[Waiting]:
+        aside = self.pauses.still_aside()
+        return await self.passes.steps.writer.do(
+            lambda conn: inbox.waiting(
+                conn, names, AT_ONCE, told_before, self.tried, only=only, without=aside
+            )
+        )
 
     # -- which ----------------------------------------------------------------------------------
 
@@ -206,14 +246,43 @@ class Settling:
 
     async def _by_id(self, work: Pass, hints: Sequence[Waiting]) -> None:
         """Objects by id; those that were not found are decided on at once."""
-        by_id, gone = {one.id: one for one in hints}, list[str]()
-        batches = read_in_batches(work.client, work.resource, by_id, BATCH_OBJECTS, BATCH_BYTES)
-        async with aclosing(batches):
-            async for found in batches:
-                await self._submit(work, found, by_id)
-                gone += [*found.gone, *found.archived]
-        if gone:
+        by_id, begun, whole = {one.id: one for one in hints}, set[str](), Found()
+        answered = self.answered
+
+        def ids() -> Iterator[str]:
+            for key in by_id:
+                if time.monotonic() < self._deadline:
+                    begun.add(key)
+                    yield key
+
+        batches = read_in_batches(
+            work.client, work.resource, ids(), BATCH_OBJECTS, BATCH_BYTES, patient=True, prompt=True
+        )
+        try:
+            async with aclosing(batches):
+                async for found in batches:
+                    whole.failed |= found.failed
+                    begun -= {*found.records, *found.gone, *found.failed}
+                    found.failed = {}
+                    whole.gone |= found.gone
+                    whole.archived |= found.archived
+                    self.answered += len(found)
+                    await self._submit(work, found, by_id)
+        except asyncio.CancelledError:
+            self.pauses.put_aside(work.resource.hinted_as, begun)
+            raise
+        if len(whole.failed) >= REFUSED and answered == self.answered:
+            raise next(iter(whole.failed.values()))  # it fails for each of many
+        await self._postpone(work, whole, by_id)
+        if gone := [*whole.gone, *whole.archived]:
             await self.decide(work.resource, deletions.owners(work.resource.table), gone)
+
+    async def _postpone(self, work: Pass, found: Found, hints: dict[str, Waiting]) -> None:
+        """What failed is read again later."""
+        reasons = defaultdict[str, list[Waiting]](list)
+        for key, error in found.failed.items():
+            reasons[str(error)].append(hints[key])
+        await work.writer.commit(*(self._later(work, s, reason) for reason, s in reasons.items()))
 
     async def _submit(self, work: Pass, found: Found, hints: dict[str, Waiting]) -> None:
         """Submit what was read, and settle or postpone its hints with it."""
@@ -222,14 +291,10 @@ class Settling:
         settled = [key for key in found.ids() if key not in late]
         answers = await answers_of(work, found, ())
         submission = of_found(work, found)
-        failed = defaultdict[str, list[Waiting]](list)
-        for key, error in found.failed.items():
-            failed[str(error)].append(hints[key])
         submission.effects = (
             answers,
             SettleHints([hints[key] for key in (*settled, *left_out)], self.delay),
             self._later(work, [hints[key] for key in sorted(late)], state.STALE),
-            *(self._later(work, some, reason) for reason, some in failed.items()),
         )
         await work.submit(submission, settles=settled)
 

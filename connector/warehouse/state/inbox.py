@@ -133,8 +133,9 @@ def waiting(
     tried: Collection[tuple[str, str]] = (),
     *,
     only: bool = False,
+    without: Collection[tuple[str, str]] = (),
 ) -> list[Waiting]:
-    """What is due of these tables, the longest waiting first.
+    """What is due of these tables, the longest waiting first, ``without`` some by table and id.
 
     What was told before that time is due too, unless it was ``tried``; ``only``: nothing else.
     """
@@ -143,23 +144,33 @@ def waiting(
         "SELECT i.resource, i.id, i.version, i.announced, i.gone, i.attempts,"
         " extract(epoch FROM now() - i.told_at)::float8"
         f" FROM {names_of(conn)(INBOX.name)} i WHERE i.resource = ANY(%(resources)s::text[])"
-        f" AND ({_TOLD if only else _DUE}) ORDER BY i.not_before LIMIT %(most)s",
+        f" AND ({_TOLD if only else _DUE}) AND NOT {_among('out')}"
+        " ORDER BY i.not_before LIMIT %(most)s",
         {
             "resources": list(resources),
             "before": told_before,
             "most": most,
-            "tables": [table for table, _ in tried],
-            "ids": [key for _, key in tried],
+            **_pairs("tried", tried),
+            **_pairs("out", without),
         },
     )
     return [Waiting(*row) for row in rows]
 
 
-_TOLD = (
-    "i.told_at < %(before)s::timestamptz AND NOT EXISTS (SELECT"
-    " FROM unnest(%(tables)s::text[], %(ids)s::text[]) t (resource, id)"
-    " WHERE t.resource = i.resource AND t.id = i.id)"
-)
+def _among(name: str) -> str:
+    """Whether a hint is one of the ``_pairs`` of that name."""
+    return (
+        f"EXISTS (SELECT FROM unnest(%({name}_tables)s::text[], %({name}_ids)s::text[])"
+        " p (resource, id) WHERE p.resource = i.resource AND p.id = i.id)"
+    )
+
+
+def _pairs(name: str, pairs: Collection[tuple[str, str]]) -> dict[str, list[str]]:
+    ordered = list(pairs)
+    return {f"{name}_tables": [t for t, _ in ordered], f"{name}_ids": [k for _, k in ordered]}
+
+
+_TOLD = f"i.told_at < %(before)s::timestamptz AND NOT {_among('tried')}"
 _DUE = f"i.not_before <= now() OR ({_TOLD})"
 
 
