@@ -16,6 +16,7 @@ from connector.sync.resource_pass import Pass
 from connector.sync.writing.writer import Writer
 from connector.warehouse.merge import deletions
 from connector.warehouse.merge.deletions import Candidate, Verdict
+from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.state import candidates
 
 SAMPLE = 5  # answers of earlier runs that each run checks; one that is wrong discredits all
@@ -25,11 +26,17 @@ BY_ID = (candidates.GONE, candidates.ARCHIVED, candidates.MERGED)
 
 
 async def confirm(
-    work: Pass, owners: Collection[str], began_at: datetime, ids: Collection[str] | None = None
+    work: Pass,
+    owners: Collection[str],
+    began_at: datetime,
+    ids: Collection[str] | None = None,
+    *,
+    twice_told: bool = False,
 ) -> Verdict:
     """Decide on the candidates of a table whose rows belong to these owners; of ``ids``, if given.
 
-    ``began_at`` is when the run began.
+    ``began_at`` is when the run began. ``twice_told``: both a notification and a read by id say
+    that they are gone, so no broken reading can be to blame, and the fuse does not count them.
     """
     writer, table = work.writer, work.resource.table
     found = await _candidates(writer, table, owners, ids)
@@ -37,7 +44,8 @@ async def confirm(
         found = await _candidates(writer, table, owners, ids)
     if not found:
         return Verdict()
-    return await writer.do(lambda conn: writer.tracker.decide(conn, table, found))
+    fuse = Fuse(opened=True) if twice_told else None
+    return await writer.do(lambda conn: writer.tracker.decide(conn, table, found, fuse))
 
 
 async def _candidates(

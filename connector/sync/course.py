@@ -94,11 +94,10 @@ class Course:
             await self.writer.do(partial(state.record, run_id=run_id, resource=name, tally=tally))
         return number
 
-    async def decide_on(
-        self, resource: Resource, owners: Sequence[Resource], ids: Sequence[str]
-    ) -> None:
-        """Mark deleted what of these was found to be gone."""
-        await self._decide(resource, owners, ids)
+    async def decide_on(self, resource: Resource, ids: Sequence[str], twice_told: bool) -> None:
+        """Mark deleted what of these was found to be gone; see ``confirm_deletions``."""
+        owners = deletions.owners(resource.table)
+        await self._decide(resource, owners, ids, twice_told=twice_told)
 
     async def again(self, resources: Sequence[Resource], ids: Sequence[str]) -> None:
         """The named objects, each as the one of these resources that it belongs to."""
@@ -179,6 +178,8 @@ class Course:
         resource: Resource,
         owners: Sequence[Resource],
         ids: Sequence[str] | None = None,
+        *,
+        twice_told: bool = False,
     ) -> None:
         """Decide on the candidates of the resource's table that belong to these owners."""
         held: dict[str, str] = {}
@@ -186,7 +187,9 @@ class Course:
         async def step(resource: Resource, tally: Tally) -> None:
             names, began_at = [owner.name for owner in owners], self.passes.began_at
             work = self.passes.of(resource, tally)
-            verdict = await confirm_deletions.confirm(work, names, began_at, ids)
+            verdict = await confirm_deletions.confirm(
+                work, names, began_at, ids, twice_told=twice_told
+            )
             for name, number in verdict.marked.items():
                 await self.steps.count_deleted(resource, BY_NAME.get(name, resource), number)
             held.update({name: verdict.error(resource.table, name) for name in verdict.held})

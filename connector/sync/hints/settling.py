@@ -35,7 +35,6 @@ from connector.sync.resource_pass import BATCH_BYTES, BATCH_OBJECTS, Pass, is_ol
 from connector.sync.steps import STOPS
 from connector.sync.tools.tasks import gather, task_group
 from connector.warehouse import state
-from connector.warehouse.merge import deletions
 from connector.warehouse.state import inbox, reads
 from connector.warehouse.state.inbox import Waiting
 
@@ -50,8 +49,8 @@ SLOW = 20.0  # seconds for which an object is left alone that was not answered b
 LONGEST_ASIDE = 600.0
 LONGEST_PAUSE = 60.0  # seconds for which a table is left alone that cannot be read
 
-Decide = Callable[[Resource, Sequence[Resource], Sequence[str]], Awaitable[None]]
-"""Marks deleted, of these ids, what was found to be gone."""
+Decide = Callable[[Resource, Sequence[str], bool], Awaitable[None]]
+"""Marks deleted, of these ids, what was found to be gone, whether or not that was told as well."""
 
 
 @dataclass
@@ -274,8 +273,10 @@ class Settling:
         if len(whole.failed) >= REFUSED and answered == self.answered:
             raise next(iter(whole.failed.values()))  # it fails for each of many
         await self._postpone(work, whole, by_id)
-        if gone := [*whole.gone, *whole.archived]:
-            await self.decide(work.resource, deletions.owners(work.resource.table), gone)
+        for told in (True, False):
+            gone = [key for key in (*whole.gone, *whole.archived) if by_id[key].gone is told]
+            if gone:
+                await self.decide(work.resource, gone, told)
 
     async def _postpone(self, work: Pass, found: Found, hints: dict[str, Waiting]) -> None:
         """What failed is read again later."""

@@ -173,10 +173,15 @@ class DeletionTracker:
         return len(marked)
 
     def decide(
-        self, conn: sa.Connection, table: Table, found: Sequence[deletions.Candidate]
+        self,
+        conn: sa.Connection,
+        table: Table,
+        found: Sequence[deletions.Candidate],
+        fuse: Fuse | None = None,
     ) -> deletions.Verdict:
-        """Mark these candidates deleted, or as many as the fuse allows."""
-        return deletions.decide(conn, self.loader, table, found, self.fuse, self.run_id, self.lag)
+        """Mark these candidates deleted, or as many as the run's fuse allows, or this one."""
+        fuse = fuse or self.fuse
+        return deletions.decide(conn, self.loader, table, found, fuse, self.run_id, self.lag)
 
     # -- what is there after all -------------------------------------------------------------
 
