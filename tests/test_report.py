@@ -15,10 +15,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from connector.commands.reporting import notification, report
+from connector.commands.reporting.progress import Progress
 from connector.commands.terminal.logs import JsonLines
 from connector.errors import TokenRefusedError
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql.database import conninfo
+from connector.warehouse.state.runs import Tally
 from tests import copied
 from tests.service import environment, served, start
 
@@ -304,3 +306,7 @@ def test_a_log_line_holds_its_traceback_as_json() -> None:
     line = json.loads(JsonLines().format(record))
     assert line["message"] == "it failed: here"
     assert "ValueError: odd" in line["traceback"]
+
+
+def test_rows_of_a_resource_whose_pass_has_not_begun_are_shown_too() -> None:
+    Progress(lines=True).moved("companies", Tally())

@@ -36,7 +36,9 @@ class Progress:
 
     def moved(self, resource: str, tally: Tally) -> None:
         """Rows were committed."""
-        seconds = max(time.monotonic() - self._began[resource], 0.001)
+        # What notifications told is read before the pass over its resource begins, too.
+        began = self._began.setdefault(resource, time.monotonic())
+        seconds = max(time.monotonic() - began, 0.001)
         rate = tally.fetched / seconds
         text = f"{resource}: {tally.fetched:,} read ({rate:,.0f}/s)"
         if tally.expected and rate:

@@ -204,7 +204,6 @@ class Settling:
         steps, name = self.passes.steps, resource.hinted_as
         tally = steps.tally(resource)
         work = self.passes.of(resource, tally, await self.passes.progress(resource))
-        work.changed = lambda: None  # its pass may not have begun
         try:
             with steps.client.budget.spending() as spent:
                 await read(work)
