@@ -31,9 +31,13 @@ MAY_IMPORT = {
     "sync": BASE | {"resources", "intercom", "warehouse"},
     "simulator": BASE,
     "webhooks": BASE | {"resources"},
+    "push": BASE | {"resources", "intercom", "warehouse"},
     "commands": BASE
-    | {"resources", "settings", "intercom", "warehouse", "sync", "webhooks", "simulator", "cli"},
-    "cli": BASE | {"resources", "settings", "intercom", "warehouse", "sync", "commands"},
+    | {
+        *("resources", "settings", "intercom", "warehouse", "sync", "push", "webhooks"),
+        *("simulator", "cli"),
+    },
+    "cli": BASE | {"resources", "settings", "intercom", "warehouse", "sync", "push", "commands"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -150,6 +154,12 @@ SIMULATOR = {
     },
     "transport": {"encoding", "messages", "simulator"},
 }
+PUSH = {
+    "kinds": set(),
+    "outbox": {"kinds"},
+    "planning": {"kinds", "outbox"},
+    "sending": {"kinds", "outbox"},
+}
 COMMANDS = {
     "terminal": set(),
     "connect": set(),
@@ -161,6 +171,7 @@ WITHIN = {
     "intercom": INTERCOM,
     "warehouse": WAREHOUSE,
     "simulator": SIMULATOR,
+    "push": PUSH,
     "commands": COMMANDS,
 }
 # A workspace fills itself: it imports the generators, which import it, when it is asked to.
@@ -238,7 +249,7 @@ def test_only_the_client_the_notification_and_the_simulators_transport_import_ht
 
 def test_only_the_warehouse_its_writer_and_commands_speak_sql():
     rooms = {name.split("/")[0] for name in _importers("psycopg", "sqlalchemy", "alembic")}
-    assert rooms <= {"warehouse", "sync", "commands", "cli"}
+    assert rooms <= {"warehouse", "sync", "push", "commands", "cli"}
 
 
 # They give columns their defaults, with which the migrations are compared.

@@ -360,6 +360,103 @@ TOPICS = helper_table(
 )
 
 
+OUTBOX = helper_table(
+    "outbox",
+    "Wishes: what is to be written to Intercom, and what became of it. Companies insert kind, op,"
+    " the object and body, push does the rest. All instants are by the database's clock.",
+    sa.Column(
+        "id", sa.BigInteger(), sa.Identity(always=False), primary_key=True, comment="Its number"
+    ),
+    sa.Column("kind", sa.Text(), nullable=False, comment="contacts, companies, events or tags"),
+    sa.Column(
+        "op",
+        sa.Text(),
+        nullable=False,
+        comment="upsert, update, create, archive or delete; events are created",
+    ),
+    plain("role", sa.Text(), "Of a contact: user or lead; body may name it as well"),
+    plain("object_id", sa.Text(), "Intercom's id of the object, once it is known"),
+    plain("external_id", sa.Text(), "The customer's own id of the contact or company"),
+    plain("email", sa.Text(), "Email of the contact, where external_id names nobody"),
+    plain("body", JSONB(), "The fields to write, by the API's own names"),
+    plain("before", JSONB(), "What the mirror held in those fields when it was planned"),
+    plain("model", sa.Text(), "The model it came from; null where it was inserted"),
+    sa.Column(
+        "state",
+        sa.Text(),
+        nullable=False,
+        server_default=sa.text("'waiting'"),
+        comment="waiting, sending, sent, done, failed or unknown",
+    ),
+    plain("job_id", sa.Text(), "The bulk job that carries it"),
+    plain("task_id", sa.Text(), "The task of that job"),
+    sa.Column(
+        "attempts",
+        sa.Integer(),
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="How often it was sent",
+    ),
+    plain("not_before", INSTANT, "Not sent or looked up before"),
+    plain("error_code", sa.Text(), "Why it failed or is tried again, as one word"),
+    plain("error", sa.Text(), "Why, in Intercom's own words where it gave any"),
+    sa.Column(
+        "created_at",
+        INSTANT,
+        nullable=False,
+        server_default=sa.func.now(),
+        comment="When it was wished",
+    ),
+    plain("sent_at", INSTANT, "When it was last sent"),
+    plain("done_at", INSTANT, "When it ended, well or not"),
+    plain("confirmed_as_of", INSTANT, "Intercom's updated_at of the object as it was read back"),
+    sa.CheckConstraint("kind IN ('contacts', 'companies', 'events', 'tags')", "outbox_kind"),
+    sa.CheckConstraint(
+        "op IN ('upsert', 'update', 'create', 'archive', 'delete')", "outbox_op"
+    ),
+    sa.CheckConstraint(
+        "state IN ('waiting', 'sending', 'sent', 'done', 'failed', 'unknown')", "outbox_state"
+    ),
+    sa.Index(
+        "ix_outbox_unfinished",
+        "kind",
+        "state",
+        "id",
+        postgresql_where=sa.text("state IN ('waiting', 'sending', 'sent', 'unknown')"),
+    ),
+    sa.Index("ix_outbox_object", "kind", "object_id"),
+    sa.Index("ix_outbox_external_id", "kind", "external_id"),
+    sa.Index("ix_outbox_email", "kind", sa.text("lower(email)")),
+)
+
+PUSH_JOBS = helper_table(
+    "push_jobs",
+    "Bulk jobs that push began. All instants are by the database's clock.",
+    key_column("job_id", "Intercom's id of the job"),
+    sa.Column("kind", sa.Text(), nullable=False, comment="contacts or companies"),
+    sa.Column(
+        "state",
+        sa.Text(),
+        nullable=False,
+        comment="pending, running, completed, completed_with_errors, or vanished",
+    ),
+    sa.Column("tasks", sa.Integer(), nullable=False, comment="How many tasks it has"),
+    sa.Column("items", sa.BigInteger(), nullable=False, comment="How many items they have"),
+    sa.Column("created_at", INSTANT, nullable=False, comment="When it was begun"),
+    plain("asked_at", INSTANT, "When it was last asked for"),
+    plain("ended_at", INSTANT, "When it was seen to have ended"),
+)
+
+PUSHED = helper_table(
+    "push_digests",
+    "What was last pushed of each field of an object, as digests: so that a change made at"
+    " Intercom since is known.",
+    key_column("kind", "contacts or companies"),
+    key_column("object_id", "Intercom's id of the object"),
+    sa.Column("digests", JSONB(), nullable=False, comment="Digest of the value, by field"),
+)
+
+
 def add_state_tables(meta: sa.MetaData) -> None:
     """Copy the state tables into ``meta``."""
     for table in _meta.sorted_tables:
