@@ -28,10 +28,11 @@ MAY_IMPORT = {
     "settings": BASE | {"resources", "sources"},
     "intercom": BASE | {"resources", "settings"},
     "warehouse": BASE | {"resources"},
-    "sync": BASE | {"resources", "intercom", "warehouse"},
+    "tools": set(),
+    "sync": BASE | {"resources", "tools", "intercom", "warehouse"},
     "simulator": BASE,
     "webhooks": BASE | {"resources"},
-    "push": BASE | {"resources", "intercom", "warehouse"},
+    "push": BASE | {"resources", "tools", "intercom", "warehouse"},
     "commands": BASE
     | {
         *("resources", "settings", "intercom", "warehouse", "sync", "push", "webhooks"),

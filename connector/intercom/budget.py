@@ -103,9 +103,15 @@ class Budget:
         self._shared_until = 0
         self._foreign = 0
         self._opened = 0
+        self._told: tuple[int, int] | None = None
         self._use = WindowUse(0.0)
         self._window = -1
         self._open(-1)
+
+    @property
+    def consumed(self) -> tuple[int, int] | None:
+        """The window, and how much of it the newest reply said was consumed, by whomever."""
+        return self._told if self._told and self._told[0] == self._window else None
 
     # Asking for leave
 
@@ -251,6 +257,7 @@ class Budget:
             return
         self._reset = max(self._reset, reset or 0.0)
         if remaining is not None:
+            self._told = (self._window, limit - remaining)
             self._count_others(ticket, limit - remaining)
 
     def _count_others(self, ticket: Ticket, consumed: int) -> None:

@@ -22,7 +22,7 @@ from connector.intercom.refusals import MANY
 from connector.jsontext import decode
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
-from connector.sync.tools.coalesce import Coalescer
+from connector.tools.coalesce import Coalescer
 from connector.sync.writing.effects import Effect, Postpone
 from connector.sync.writing.submission import Submission, pending_key, together
 from connector.warehouse import followers, state
