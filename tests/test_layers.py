@@ -170,6 +170,7 @@ COMMANDS = {
     "connect": set(),
     "reporting": {"terminal"},
     "serving": {"terminal", "reporting", "connect"},
+    "pushing": {"terminal", "reporting", "connect"},
 }
 WITHIN = {
     "resources": RESOURCES,

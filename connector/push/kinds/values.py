@@ -67,7 +67,7 @@ def same(kind: Type, wished: Any, shown: Any) -> bool:
         case Type.INSTANT:
             return _seconds(wished) == _seconds(shown)
         case Type.INTEGER | Type.NUMBER | Type.FLAG:
-            return _number(wished) == _number(shown)
+            return bool(_number(wished) == _number(shown))
         case _:
             return _same_text(str(wished), str(shown))
 
@@ -81,7 +81,7 @@ def same_attribute(wished: Any, shown: Any) -> bool:
     if isinstance(wished, bool) or isinstance(shown, bool):
         return wished is shown
     if isinstance(wished, int | float) and isinstance(shown, int | float):
-        return wished == shown
+        return bool(wished == shown)
     return _same_instant(wished, shown) or bool(wished == shown)
 
 

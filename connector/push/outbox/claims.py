@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from connector.push.outbox.identities import DUE
-from connector.push.outbox.wish import Wish, columns, none_other, select
+from connector.push.outbox.wish import UNFINISHED, Wish, columns, none_other, select
 from connector.warehouse.sql.execute import execute, fetch, names_of, scalar
 from connector.warehouse.sql.names import literal
 
@@ -80,9 +80,7 @@ class Terms:
 def _free(conn: sa.Connection, kind: str) -> str:
     """Nothing else for the object is under way, and nothing older waits."""
     if kind == "events":
-        return none_other(
-            conn, "'contacts'", "u.state IN ('waiting', 'sending', 'sent', 'unknown')"
-        )
+        return none_other(conn, "'contacts'", f"u.state IN {UNFINISHED}")
     if kind == "tags":
         return "true"
     older = f"({UNDER_WAY} OR (u.state = 'waiting' AND u.id < o.id))"

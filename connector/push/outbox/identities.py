@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from connector.push.kinds import COMPANIES, CONTACTS, EVENTS, KINDS
+from connector.push.kinds import COMPANIES, CONTACTS, EVENTS
+from connector.push.outbox import malformed
 from connector.push.outbox.wish import none_other
 from connector.warehouse.sql.execute import execute, names_of
 from connector.warehouse.sql.names import literal, quote
@@ -25,66 +26,12 @@ def resolve(conn: sa.Connection) -> None:
 
     What waits behind another wish for the same object is left alone.
     """
-    refuse_malformed(conn)
+    malformed.refuse(conn)
     _follow_merges(conn)
     for kind in (CONTACTS, EVENTS):
         _find_contacts(conn, kind.name)
     _find_companies(conn)
     _fail_by_op(conn)
-
-
-def _fail(conn: sa.Connection, where: str, code: str, error: str) -> None:
-    """End waiting wishes; ``error`` is SQL."""
-    execute(
-        conn,
-        f"UPDATE {names_of(conn)('outbox')} o SET state = 'failed', error_code = {literal(code)},"
-        f" error = {error}, done_at = clock_timestamp() WHERE o.state = 'waiting' AND {where}",
-    )
-
-
-def refuse_malformed(conn: sa.Connection) -> None:
-    """End what names no object, what cannot be done with its kind, and bodies of no use."""
-    for kind in KINDS.values():
-        of_kind = f"o.kind = {literal(kind.name)}"
-        ops = ", ".join(map(literal, kind.ops))
-        told = literal(f"{kind.name} take {', '.join(kind.ops)}, not ")
-        _fail(conn, f"{of_kind} AND o.op NOT IN ({ops})", "malformed", f"{told} || o.op")
-    _fail(
-        conn,
-        "jsonb_typeof(o.body) <> 'object'",
-        "malformed",
-        "'body must be a JSON object, and is of type ' || jsonb_typeof(o.body)",
-    )
-    needs = "o.op NOT IN ('archive', 'delete') AND coalesce(o.body, '{}') = '{}'"
-    _fail(conn, needs + " AND o.kind = 'events'", "malformed", "'body names no event_name'")
-    _fail(
-        conn,
-        "o.kind = 'contacts' AND coalesce(o.body ->> 'role', o.role, 'user')"
-        " NOT IN ('user', 'lead')",
-        "malformed",
-        "'role must be user or lead, not ' || coalesce(o.body ->> 'role', o.role)",
-    )
-    keyless = (
-        "o.object_id IS NULL AND nullif(o.external_id, '') IS NULL AND nullif(o.email, '') IS NULL"
-    )
-    needs_key = "NOT (o.kind = 'contacts' AND o.op IN ('upsert', 'create') AND coalesce("
-    needs_key += "o.body ->> 'external_id', o.body ->> 'email', CASE WHEN coalesce("
-    needs_key += "o.body ->> 'role', o.role) = 'lead' THEN 'lead' END) IS NOT NULL)"
-    _fail(
-        conn,
-        f"o.kind <> 'tags' AND {keyless} AND {needs_key}",
-        "malformed",
-        "'names no object: object_id, external_id and email are empty'",
-    )
-    execute(  # what only the body names names the object as well
-        conn,
-        f"UPDATE {names_of(conn)('outbox')} o SET"
-        " external_id = coalesce(nullif(o.external_id, ''), o.body ->> 'external_id'),"
-        " email = coalesce(nullif(o.email, ''), o.body ->> 'email')"
-        " WHERE o.state = 'waiting' AND o.kind = 'contacts' AND o.object_id IS NULL"
-        " AND nullif(o.external_id, '') IS NULL"
-        " AND (o.body ? 'external_id' OR o.body ? 'email' OR o.email = '')",
-    )
 
 
 def _follow_merges(conn: sa.Connection) -> None:
@@ -211,14 +158,14 @@ def _fail_by_op(conn: sa.Connection) -> None:
     """End what is to be created and exists, and what is to be changed and does not."""
     free = none_other(conn, "o.kind", IN_FLIGHT + " AND u.id < o.id")
     earlier = none_other(conn, "o.kind", "u.state = 'waiting' AND u.id < o.id")
-    _fail(
+    malformed.fail(
         conn,
         "o.kind IN ('contacts', 'companies') AND o.op = 'create' AND o.object_id IS NOT NULL"
         f" AND o.attempts = 0 AND {free}",
         "exists",
         "'it exists already: ' || o.object_id",
     )
-    _fail(
+    malformed.fail(
         conn,
         "o.kind IN ('contacts', 'companies') AND o.op IN ('update', 'archive', 'delete')"
         f" AND o.object_id IS NULL AND {DUE} AND {free} AND {earlier}",

@@ -41,7 +41,7 @@ def open_jobs(conn: sa.Connection) -> list[tuple[str, str]]:
 
 
 def asked(conn: sa.Connection, job_id: str, state: str, ended: bool, failed: Sequence[str]) -> None:
-    """A job was asked for; wishes of tasks that ended with errors, and of no known task, bear it."""
+    """A job was asked for; wishes bear it where their task ended with errors, or is not known."""
     names = names_of(conn)
     execute(
         conn,

@@ -1,7 +1,7 @@
 """Several waiting wishes for one object become one: the newest has the last word, field by field.
 
-What only an older one names is kept. A wish to create, archive or delete is no part of another,
-but an archived or deleted object needs no change before: those end with it.
+What only an older one names is kept. A wish to create is no part of an older one, for it wishes
+one more. An archived or deleted object needs no change before: those end with it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _join(conn: sa.Connection, wishes: list[Wish]) -> None:
     last, body = wishes[0], wishes[0].body
     replaced = list[tuple[int, int]]()
     for one in wishes[1:]:
-        if last.op in CHANGES and one.op in CHANGES:
+        if last.op in CHANGES and one.op in ("upsert", "update"):
             replaced.append((last.id, one.id))
             body = merged(body, one.body)
         elif last.op in CHANGES and one.op in ENDS and last.object_id:

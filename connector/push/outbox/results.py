@@ -55,14 +55,16 @@ def record(conn: sa.Connection, results: Sequence[Result], delay: float) -> None
     execute(
         conn,
         f"UPDATE {names_of(conn)('outbox')} o SET state = r.state, error_code = r.code,"
-        " attempts = o.attempts - r.untaken, error = r.error, object_id = coalesce(r.object_id, o.object_id),"
+        " attempts = o.attempts - r.untaken, error = r.error,"
+        " object_id = coalesce(r.object_id, o.object_id),"
         " job_id = CASE WHEN r.state = 'waiting' THEN NULL ELSE coalesce(r.job_id, o.job_id) END,"
         " task_id = CASE WHEN r.state = 'waiting' THEN NULL ELSE coalesce(r.task_id, o.task_id)"
         " END, confirmed_as_of = coalesce(to_timestamp(r.as_of), o.confirmed_as_of),"
         " not_before = clock_timestamp() + make_interval(secs => r.after),"
         " done_at = CASE WHEN r.state IN ('done', 'failed') THEN clock_timestamp() END"
         " FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (id bigint, state text, code text,"
-        " error text, object_id text, job_id text, task_id text, as_of bigint, after float8, untaken int)"
+        " error text, object_id text, job_id text, task_id text, as_of bigint, after float8,"
+        " untaken int)"
         " WHERE o.id = r.id",
         {"rows": encode([_row(one) for one in results]).decode()},
     )

@@ -1,7 +1,7 @@
 """Which ids names stand for: tags by name, companies by the customer's own id.
 
-Asks the mirror first; a tag or company that it does not know is created at Intercom, which does
-nothing where it exists already.
+All tags are read once, in one request, for the mirror may be a night old. Companies are looked up
+in the mirror. What does not exist is created, which does nothing where it does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from connector.errors import NotFoundError
 from connector.intercom.client import Client
 from connector.intercom.writes import object_of, write
 from connector.push.outbox.store import Store
@@ -32,13 +33,18 @@ class Directory:
         """The ids of tags by their names, in any case; those that exist, or all."""
         wanted = list(names)
         async with self._turn:
-            if self._tags is None:
-                self._tags = await self._store.do(_tags)
+            if wanted and self._tags is None:
+                self._tags = await self._listed()
+            known = self._tags if self._tags is not None else {}
             for name in wanted:
-                if create and name.lower() not in self._tags:
+                if create and name.lower() not in known:
                     made = object_of(await write(self._client, "POST", "/tags", {"name": name}))
-                    self._tags[name.lower()] = str(made.get("id"))
-            return {n: self._tags[n.lower()] for n in wanted if n.lower() in self._tags}
+                    known[name.lower()] = str(made.get("id"))
+            return {n: known[n.lower()] for n in wanted if n.lower() in known}
+
+    async def _listed(self) -> dict[str, str]:
+        found = object_of(await self._client.request("GET", "/tags")).get("data") or ()
+        return {str(one.get("name")).lower(): str(one.get("id")) for one in found}
 
     async def company(self, company_id: str, name: str | None) -> str:
         """The id of a company, which is created, or named, as is wished."""
@@ -52,15 +58,19 @@ class Directory:
             return known
 
     async def known_company(self, company_id: str) -> str | None:
-        """The id of a company that the mirror knows."""
-        return self._companies.get(company_id) or await self._store.do(
-            partial(_company, company_id, None)
-        )
-
-
-def _tags(conn: sa.Connection) -> dict[str, str]:
-    query = f"SELECT lower(name), id FROM {names_of(conn)('tags')} WHERE {living()}"
-    return dict(fetch(conn, query))
+        """The id of a company that the mirror or Intercom knows."""
+        known = self._companies.get(company_id)
+        known = known or await self._store.do(partial(_company, company_id, None))
+        if known is None:
+            try:
+                reply = await self._client.request(
+                    "GET", "/companies", params={"company_id": company_id}
+                )
+            except NotFoundError:
+                return None
+            known = str(object_of(reply).get("id"))
+        self._companies[company_id] = known
+        return known
 
 
 def _company(company_id: str, name: str | None, conn: sa.Connection) -> str | None:

@@ -7,6 +7,7 @@ once, and a lost reply makes the wish unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from connector.errors import (
@@ -36,7 +37,10 @@ MOST_ATTEMPTS = 8
 
 
 async def send(sending: Sending, wish: Wish) -> Result:
-    """Carry out one wish. Raises TokenRefusedError and NotPermittedError: no other would fare better."""
+    """Carry out one wish.
+
+    Raises TokenRefusedError and NotPermittedError: no other wish would fare better.
+    """
     try:
         return await _HOW[wish.kind](sending, wish)
     except TokenRefusedError:
@@ -200,10 +204,8 @@ async def _set_lists(sending: Sending, wish: Wish, key: str) -> None:
 
 
 async def _ignoring_absence(sending: Sending, path: str) -> None:
-    try:
+    with suppress(NotFoundError):  # what is to be taken off is not there
         await sending.write("DELETE", path)
-    except NotFoundError:
-        pass  # what is to be taken off is not there
 
 
 # -- companies, tags, events -----------------------------------------------------------------

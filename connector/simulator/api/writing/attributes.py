@@ -29,7 +29,9 @@ def create_attribute(call: Call, entry: Entry) -> Response:
     if kind not in _TYPES:
         raise invalid("Data Type isn't an option")
     _check_free(call, name, model)
-    fields: Record = {key: body[key] for key in ("description", "messenger_writable") if key in body}
+    fields: Record = {
+        key: body[key] for key in ("description", "messenger_writable") if key in body
+    }
     if kind == "options":
         fields["options"] = _options(body)
     full_name = call.simulator.control.create_data_attribute(model, name, kind)
