@@ -97,12 +97,12 @@ async def test_a_lead_whose_email_becomes_a_users_is_converted(pusher):
     await pusher.harness.sync()
     one = pusher.contact(key)
     wish = pusher.wish(
-        "contacts", "upsert", {"role": "user", "name": "U"}, external_id="u-1", email=one["email"]
+        "contacts", "upsert", {"role": "user", "name": "U"}, external_id="conv-1", email=one["email"]
     )
     await pusher.push()
     assert pusher.row(wish)["state"] == "done", pusher.row(wish)
     now = pusher.contact(one["id"])
-    assert (now["role"], now["external_id"], now["name"]) == ("user", "u-1", "U")
+    assert (now["role"], now["external_id"], now["name"]) == ("user", "conv-1", "U")
 
 
 async def test_of_several_leads_none_is_guessed(pusher):
