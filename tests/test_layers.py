@@ -138,15 +138,19 @@ SIMULATOR = {
     "webhooks": {"encoding", "records"},
     "changes": {"encoding", "times", "records", "generation", "faults", "webhooks"},
     "search": {"encoding", "messages", "records"},
+    "writes": {"encoding", "messages", "records"},
     "requests": {"encoding", "messages", "records", "faults"},
     "api": {
         *("encoding", "times", "messages", "records", "generation", "faults", "search"),
-        "requests",
+        *("requests", "writes"),
     },
     "truth": {"encoding", "records", "api"},
-    "control": {"records", "changes", "faults", "requests", "api", "truth", "webhooks"},
+    "control": {
+        *("records", "changes", "faults", "requests", "api", "truth", "webhooks", "writes"),
+    },
     "simulator": {
         *("encoding", "messages", "records", "faults", "requests", "webhooks", "api", "control"),
+        "writes",
     },
     "transport": {"encoding", "messages", "simulator"},
 }

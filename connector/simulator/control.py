@@ -20,12 +20,13 @@ from connector.simulator.faults.shortage import Cut
 from connector.simulator.records.workspace import SHELVES
 from connector.simulator.requests.gate import Denial
 from connector.simulator.webhooks.hub import WebhookControls
+from connector.simulator.writes.controls import WriteControls
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
 
 
-class Control(Living, WebhookControls):
+class Control(Living, WebhookControls, WriteControls):
     """The switchboard of one simulator."""
 
     def __init__(self, simulator: Simulator) -> None:
@@ -189,6 +190,7 @@ class Control(Living, WebhookControls):
     def allow_all(self) -> None:
         """Give every scope back."""
         self.simulator.gate.denials.clear()
+        self.simulator.gate.withheld.clear()
 
     def limit(self, n: int | None) -> None:
         """Set the number of requests in each 10-second window; None is no limit."""

@@ -34,11 +34,13 @@ from connector.simulator.requests.call import Call, MalformedBodyError, not_foun
 from connector.simulator.requests.gate import Gate
 from connector.simulator.requests.stats import Stats
 from connector.simulator.webhooks.hub import Webhooks
+from connector.simulator.writes.hub import Writes
 
 _JSON = "application/json; charset=utf-8"
 # Signed addresses live for half an hour.
 _SIGNATURE_LIFE = 1800
 _KEPT_SELECTIONS = 64
+_DONE = frozenset({200, 202})
 
 
 class Simulator:
@@ -109,6 +111,7 @@ class Simulator:
         self.stats = Stats()
         self.scroll: Scroll | None = None
         self.webhooks = Webhooks(self)
+        self.writes = Writes(self)
         self.control = Control(self)
         self._moment: float | None = None
         self._random = Random(workspace.seed)
@@ -158,7 +161,7 @@ class Simulator:
             response = self._instead(rule, request_id)
         else:
             response = self._answer(request, now, request_id)
-            if rule is None and response.status == 200:
+            if rule is None and response.status in _DONE:
                 rule = self.faults.pick(request, response.body)
             if rule is not None and rule.is_instead:
                 response = self._instead(rule, request_id)
