@@ -98,6 +98,19 @@ WRITES: tuple[tuple[str, str, str, Any], ...] = (
         "/contacts/{user}/companies",
         {"id": "{company}"},
     ),
+    ("post", "/contacts/{contact_id}/notes", "/contacts/{user}/notes", {"body": "Hello"}),
+    (
+        "post",
+        "/contacts/{contact_id}/subscriptions",
+        "/contacts/{user}/subscriptions",
+        {"id": "135", "consent_type": "opt_out"},
+    ),
+    (
+        "delete",
+        "/contacts/{contact_id}/subscriptions/{subscription_id}",
+        "/contacts/{user}/subscriptions/135",
+        None,
+    ),
     (
         "delete",
         "/contacts/{contact_id}/companies/{company_id}",
