@@ -210,3 +210,23 @@ def test_a_note_whose_reply_was_lost_is_there_twice_if_it_is_sent_again(writer):
 def test_settings_are_shown_when_one_is_set(writer):
     assert writer.control.writing(job_delay=7)["job_delay"] == 7
     assert writer.control.writing()["bulk_size"] == 100
+
+
+def test_who_has_what_is_known_however_it_changed(writer):
+    space, identities = writer.space, writer.simulator.writes.identities
+    identities.users("email", "nobody@example.com")
+    for number in range(60):
+        writer.control.live(10, seed=number)
+        writer.control.advance(1)
+        kept = [gone.item for gone in space.gone.get("contacts", {}).values() if gone.item]
+        known: dict[tuple[str, str, bool], set[str]] = {}
+        for item in [*space.contacts.current.values(), *kept]:
+            record = decode(item.body)
+            for name in ("email", "external_id"):
+                if item.group == "user" and record[name] is not None:
+                    key = name, record[name], item.id not in space.contacts.current
+                    known.setdefault(key, set()).add(item.id)
+        for (name, value, archived), ids in known.items():
+            assert set(identities.users(name, value, archived=archived)) == ids
+        for item in space.companies.current.values():
+            assert identities.company(decode(item.body)["company_id"]) == item.id

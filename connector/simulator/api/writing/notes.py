@@ -1,4 +1,4 @@
-"""Writes notes about contacts, and what contacts want to hear of; notes have no key of their own."""
+"""Writes notes about contacts, which have no key of their own, and what contacts subscribe to."""
 
 from __future__ import annotations
 

@@ -54,6 +54,7 @@ class Queue:
 
     def vanish(self) -> None:
         """No job that there is can be found any more, and none does what it has not done."""
+        self._last_start = self._last_end = 0.0
         for job in self.jobs.values():
             job.vanished = True
             for task in job.tasks:
