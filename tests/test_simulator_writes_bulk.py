@@ -76,6 +76,12 @@ def test_a_create_never_updates(writer):
     assert writer.get("contacts", id)["name"] == "Ada"
 
 
+def test_the_same_user_twice_in_one_request_is_created_once(writer):
+    job = create(writer, {"external_id": "x-1"}, {"external_id": "x-1"})
+    writer.done()
+    assert writer.fates(job) == ["done", "failed"]
+
+
 def test_the_same_lead_twice_is_two_leads(writer):
     lead = {"role": "lead", "email": "lead@example.com"}
     create(writer, lead, lead)

@@ -253,6 +253,20 @@ def test_a_missing_contact_and_a_missing_tag_are_404_each_in_its_words(writer):
     assert writer.refused("DELETE", f"/contacts/{id}/tags/1")[0] == 404
 
 
+def test_subscriptions_are_chosen_and_taken_back(writer):
+    id = writer.user(external_id="x-1")
+    path = f"/contacts/{id}/subscriptions"
+    for _ in range(2):
+        assert writer.ok("POST", path, {"id": "136", "consent_type": "opt_in"})["id"] == "136"
+    writer.ok("POST", path, {"id": "135", "consent_type": "opt_out"})
+    assert [one["id"] for one in writer.stable.get(path)["data"]] == ["135", "136"]
+    for type in ("135", "136"):
+        writer.ok("DELETE", f"{path}/{type}")
+    assert writer.stable.get(path)["data"] == []
+    assert writer.refused("POST", path, {"id": "1", "consent_type": "opt_in"})[0] == 404
+    assert writer.refused("POST", path, {"id": "135"})[0] == 400
+
+
 def test_companies_are_attached_by_intercoms_id(writer):
     id, company = writer.user(external_id="x-1"), writer.company()
     path = f"/contacts/{id}/companies"

@@ -8,20 +8,22 @@ from connector.simulator import serve
 from connector.simulator.encoding import decode
 from tests.writing import NOW, Writer, error
 
+LOST = ("reset", "stall", "empty", "cut", "garbage", "content_type", "late_status")
+
 
 @pytest.fixture
 def writer() -> Writer:
     return Writer()
 
 
-@pytest.mark.parametrize("kind", ["reset", "stall", "empty", "cut", "garbage", "content_type"])
+@pytest.mark.parametrize("kind", LOST)
 def test_a_reply_can_be_lost_after_the_write(writer, kind):
     lead = {"role": "lead", "email": "lead@example.com"}
     for path in ("/contacts", "/contacts/bulk"):
         writer.control.fail({"path": f"^{path}$"}, kind=kind)
         body = lead if path == "/contacts" else {"contacts": [lead]}
-        writer.preview.ask("POST", path, body)
-        writer.preview.ask("POST", path, body)
+        for _ in range(2):
+            writer.preview.ask("POST", path, body)
     writer.done()
     assert writer.counted("created") == 4
     assert [entry["items"] for entry in writer.control.writes()] == [1] * 4
@@ -186,3 +188,45 @@ def test_errors_have_the_envelope_of_all_errors(writer):
     response = writer.preview.ask("PUT", "/contacts/bulk", {})
     assert error(response)[0] == 422
     assert decode(response.body)["request_id"]
+
+
+def test_a_write_can_be_said_to_have_failed_though_it_was_done(writer):
+    writer.control.fail({"method": "POST", "path": "^/contacts$"}, kind="late_status", status=504)
+    assert writer.refused("POST", "/contacts", {"external_id": "x-1"})[0] == 504
+    assert writer.refused("POST", "/contacts", {"external_id": "x-1"})[0] == 409
+
+
+def test_a_note_whose_reply_was_lost_is_there_twice_if_it_is_sent_again(writer):
+    id = writer.user(external_id="x-1")
+    writer.control.fail({"path": "/notes$"}, kind="reset")
+    for _ in range(2):
+        writer.ask("POST", f"/contacts/{id}/notes", {"body": "<p>called</p>"})
+    assert [note["body"] for note in writer.stable.get(f"/contacts/{id}/notes")["data"]] == [
+        "<p>called</p>"
+    ] * 2
+    assert writer.refused("POST", f"/contacts/{id}/notes", {"body": "x", "admin_id": 1})[0] == 404
+
+
+def test_settings_are_shown_when_one_is_set(writer):
+    assert writer.control.writing(job_delay=7)["job_delay"] == 7
+    assert writer.control.writing()["bulk_size"] == 100
+
+
+def test_who_has_what_is_known_however_it_changed(writer):
+    space, identities = writer.space, writer.simulator.writes.identities
+    identities.users("email", "nobody@example.com")
+    for number in range(60):
+        writer.control.live(10, seed=number)
+        writer.control.advance(1)
+        kept = [gone.item for gone in space.gone.get("contacts", {}).values() if gone.item]
+        known: dict[tuple[str, str, bool], set[str]] = {}
+        for item in [*space.contacts.current.values(), *kept]:
+            record = decode(item.body)
+            for name in ("email", "external_id"):
+                if item.group == "user" and record[name] is not None:
+                    key = name, record[name], item.id not in space.contacts.current
+                    known.setdefault(key, set()).add(item.id)
+        for (name, value, archived), ids in known.items():
+            assert set(identities.users(name, value, archived=archived)) == ids
+        for item in space.companies.current.values():
+            assert identities.company(decode(item.body)["company_id"]) == item.id

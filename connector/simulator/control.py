@@ -82,7 +82,8 @@ class Control(Living, WebhookControls, WriteControls):
         with a quotation mark in it is looked for as it stands.
 
         Instead of an answer, nothing being done: status, html, scroll_network, refuse.
-        After the request was carried out: empty, cut, reset, stall, delay, content_type, garbage.
+        After the request was carried out: empty, cut, reset, stall, delay, content_type, garbage,
+        and late_status, which says that it failed though it did not.
         `times` None is for ever; `after` lets so many matching requests pass first.
         """
         if kind not in KINDS:

@@ -166,7 +166,7 @@ class Simulator:
             if rule is not None and rule.is_instead:
                 response = self._instead(rule, request_id)
             elif rule is not None:
-                response = rule.spoil(response)
+                response = rule.spoil(response, request_id)
         response.headers.update(self.gate.date(now))
         response.headers["X-Request-Id"] = request_id
         response = self.false.distort(request, response)

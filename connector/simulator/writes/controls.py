@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from connector.simulator.writes.refusals import Refused
@@ -18,8 +19,8 @@ class WriteControls:
 
     simulator: Simulator
 
-    def writing(self, **settings: Any) -> None:
-        """Set how writes behave: any of the settings of `Writing`; others stay as they are.
+    def writing(self, **settings: Any) -> dict[str, Any]:
+        """Set how writes behave: any of the settings of `Writing`; others stay. Returns them all.
 
         `job_delay`, `task_order` (in_order, shuffled), `close_after`, `keep_jobs`, `vanish`,
         `tag_delay`, `archive_delay`, `bulk_size`, `bulk_post` (create, update), `item_cost`,
@@ -30,6 +31,7 @@ class WriteControls:
         writes.settings = writes.settings.changed(**settings)
         if writes.settings.vanish:
             writes.queue.vanish()
+        return asdict(writes.settings)
 
     def refuse_items(
         self,

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from connector.simulator.writes.associations import Associations
-from connector.simulator.writes.bulk import Bulk
+from connector.simulator.writes.bulk.items import Bulk
+from connector.simulator.writes.bulk.queue import Queue
 from connector.simulator.writes.companies import CompanyWrites
 from connector.simulator.writes.contacts import ContactWrites
 from connector.simulator.writes.identities import Identities
 from connector.simulator.writes.log import Log
-from connector.simulator.writes.queue import Queue
 from connector.simulator.writes.refusals import Refusals
 from connector.simulator.writes.settings import Writing
 

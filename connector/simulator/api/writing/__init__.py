@@ -3,10 +3,19 @@
 They read what is asked and answer in Intercom's shapes. What a write does stands in ``writes``.
 """
 
-from connector.simulator.api.writing import attributes, bulk, companies, contacts, events, tags
+from connector.simulator.api.writing import (
+    attributes,
+    bulk,
+    companies,
+    contacts,
+    events,
+    notes,
+    tags,
+)
 
 ROUTES = [
     *contacts.ROUTES,
+    *notes.ROUTES,
     *companies.ROUTES,
     *tags.ROUTES,
     *events.ROUTES,

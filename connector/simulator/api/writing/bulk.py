@@ -10,8 +10,8 @@ from connector.simulator.messages import Response
 from connector.simulator.records.workspace import Record
 from connector.simulator.requests.call import LINK_HOST, Call, not_found, wrong_version
 from connector.simulator.requests.routing import Handler, Route
-from connector.simulator.writes.bulk import items_of
-from connector.simulator.writes.jobs import Job
+from connector.simulator.writes.bulk.items import items_of
+from connector.simulator.writes.bulk.jobs import Job
 from connector.simulator.writes.log import Entry
 
 
