@@ -1,98 +1,102 @@
-"""A mirror that is loaded, an outbox, and a push between them, in one process without sockets."""
+"""A mirror filled by SQL, and plans made against it."""
 
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from typing import Any
 
-from connector.push.outbox.claims import Terms
-from connector.push.outbox.store import Store
-from connector.push.sending import run as sending
-from connector.push.sending.context import Options, Tally
-from connector.simulator import Workspace
-from connector.warehouse.sql.database import Database
-from tests.harness import NOW, Harness
+from connector.push.kinds import KINDS
+from connector.push.planning import Asked, Plan, make
+from connector.warehouse.sql.names import literal
+from tests.warehouse import Warehouse
+
+READ = "2026-06-01T00:00:00Z"  # when the mirror's rows were read, and last changed
 
 
-class Pusher:
-    """``wish`` puts a row into the outbox, ``push`` sends what waits; ``row`` looks at one."""
-
-    def __init__(self, harness: Harness) -> None:
-        self.harness, self.control = harness, harness.control
-        self.said: list[str] = []
-
-    def wish(self, kind: str, op: str, body: Any = None, **columns: Any) -> int:
-        """The number of a new wish."""
-        columns |= {"kind": kind, "op": op, "body": None if body is None else json.dumps(body)}
-        names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
-        [row] = self.harness.query(
-            f"INSERT INTO outbox ({names}) VALUES ({marks}) RETURNING id", *columns.values()
-        )
-        return row["id"]
-
-    def row(self, wish: int) -> dict[str, Any]:
-        [row] = self.harness.query("SELECT * FROM outbox WHERE id = %s", wish)
-        return row
-
-    def states(self) -> dict[str, int]:
-        rows = self.harness.query("SELECT state, count(*) AS n FROM outbox GROUP BY 1")
-        return {row["state"]: row["n"] for row in rows}
-
-    def age(self, seconds: float) -> None:
-        """Let what was sent, and what is put off, be so much older by the database's clock."""
-        self.harness.pass_time(seconds)
-        self.harness.query(
-            "UPDATE outbox SET sent_at = sent_at - make_interval(secs => %s),"
-            " not_before = not_before - make_interval(secs => %s)",
-            seconds,
-            seconds,
-        )
-
-    async def pause(self, seconds: float) -> None:
-        """What a push does instead of sleeping: time passes for Intercom and for the database."""
-        self.age(seconds)
-
-    @asynccontextmanager
-    async def opened(self, **options: Any) -> Any:
-        database = Database(self.harness.database_url, self.harness.schema)
-        try:
-            async with self.harness.client() as client:
-                yield sending.make(
-                    client, Store(database), Options(**options), self.said.append, self.pause
-                )
-        finally:
-            database.close()
-
-    async def push(self, deletes: bool = False, **options: Any) -> Tally:
-        options.setdefault("terms", Terms(deletes=deletes))
-        async with self.opened(**options) as push:
-            return await push.run()
-
-    def contact(self, key: str) -> dict[str, Any]:
-        """A contact as it is at Intercom."""
-        return self.control.truth_one("contacts", key)
-
-    def by(self, **fields: Any) -> list[dict[str, Any]]:
-        """The living contacts at Intercom with these values."""
-        return [
-            one
-            for one in self.control.truth("contacts")
-            if all(one.get(name) == value for name, value in fields.items())
-        ]
-
-    def done(self, did: str) -> int:
-        """How many objects this was done to, by all requests together."""
-        effects = [one for entry in self.control.writes() for one in entry["effects"]]
-        return sum(effect["did"] == did for effect in effects)
+def value(one: Any) -> str:
+    """A value as it stands in SQL."""
+    if one is None:
+        return "NULL"
+    if isinstance(one, dict | list):
+        return literal(json.dumps(one)) + "::jsonb"
+    return str(one).lower() if isinstance(one, bool) else literal(str(one))
 
 
-async def loaded(harness: Harness, contacts: int = 120, **options: Any) -> Pusher:
-    """A pusher over a mirror that has been loaded."""
-    workspace = Workspace.generate(
-        3, contacts=contacts, companies=12, conversations=2, now=int(NOW)
+def insert(warehouse: Warehouse, table: str, **columns: Any) -> None:
+    """One row, behind the connector's back."""
+    names = ", ".join(f'"{name}"' for name in columns)
+    values = ", ".join(map(value, columns.values()))
+    warehouse.execute(f"INSERT INTO {table} ({names}) VALUES ({values})")
+
+
+def contact(warehouse: Warehouse, id: str, **columns: Any) -> None:
+    """A living contact as the mirror has it."""
+    given = {"role": "user", "updated_at": READ, "_read_at": READ, **columns}
+    insert(warehouse, "contacts", id=id, **given)
+
+
+def company(warehouse: Warehouse, id: str, **columns: Any) -> None:
+    """A living company as the mirror has it."""
+    insert(warehouse, "companies", id=id, **{"updated_at": READ, "_read_at": READ, **columns})
+
+
+def tag(warehouse: Warehouse, id: str, name: str, *contacts: str) -> None:
+    """A tag on these contacts."""
+    insert(warehouse, "tags", id=id, name=name)
+    for one in contacts:
+        insert(warehouse, "contact_tags", contact_id=one, tag_id=id)
+
+
+def attribute(
+    warehouse: Warehouse, name: str, data_type: str = "string", column: str = "", **more: Any
+) -> None:
+    """A custom attribute of contacts, and its column of the views."""
+    model = more.pop("model", "contact")
+    full = f"custom_attributes.{name}"
+    row = {"model": model, "full_name": full, "name": name, "data_type": data_type}
+    insert(warehouse, "data_attributes", key=more.pop("key", f"{model}.{name}"), **row, **more)
+    store(warehouse, name, data_type, column, model=model)
+
+
+def store(
+    warehouse: Warehouse, name: str, data_type: str, column: str = "", model: str = "contact"
+) -> None:
+    """The column of the views alone."""
+    insert(
+        warehouse,
+        "custom_columns",
+        model=model,
+        full_name=f"custom_attributes.{name}",
+        name=name,
+        data_type=data_type,
+        column_name=column or f"custom_{name}",
     )
-    harness.simulate(workspace, **options)
-    outcome = await harness.sync(full=True)
-    assert outcome.exit_code == 0, outcome.error
-    return Pusher(harness)
+
+
+def wish(warehouse: Warehouse, body: Any, **columns: Any) -> None:
+    """A row of the outbox."""
+    given = {"kind": "contacts", "op": "upsert", "body": body, **columns}
+    insert(warehouse, "outbox", **given)
+
+
+def plan(
+    warehouse: Warehouse,
+    model: str,
+    kind: str = "contacts",
+    excluded: Collection[str] = (),
+    **asked: Any,
+) -> Plan:
+    """The plan of a model, carried out; of any size unless it is asked otherwise."""
+    given = Asked(KINDS[kind], model, **{"yes": True, **asked})
+    return warehouse.database.write(lambda conn: make(conn, given, excluded))
+
+
+def outbox(warehouse: Warehouse, where: str = "true") -> list[dict[str, Any]]:
+    """The outbox in its order."""
+    return warehouse.query(f"SELECT * FROM outbox WHERE {where} ORDER BY id")
+
+
+def bodies(warehouse: Warehouse) -> list[Any]:
+    """The bodies of the outbox in their order."""
+    return [row["body"] for row in outbox(warehouse)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.errors import TokenRefusedError
-from tests.pushing import Pusher, loaded
+from tests.pusher import Pusher, loaded
 
 
 @pytest.fixture

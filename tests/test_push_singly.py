@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pushing import Pusher, loaded
+from tests.pusher import Pusher, loaded
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ from connector.push.outbox import claims, reports
 from connector.push.outbox.claims import Terms
 from connector.push.outbox.reports import Reason
 from connector.push.outbox.store import Store
-from connector.push.planning import make
-from connector.push.planning.asked import Asked, Plan
+from connector.push.planning import Asked, Plan, make
 from connector.push.sending import run as sending
 from connector.push.sending.context import Options
 from connector.settings import Settings
@@ -161,7 +160,7 @@ def _plan(settings: Settings, arguments: argparse.Namespace, database: Database)
     )
     excluded = database.read(lambda conn: pinning.names(conn))
     found = database.write(partial(make, asked=asked, excluded=excluded))
-    told.plan(found, asked, as_json=arguments.json)
+    told.plan(found, as_json=arguments.json)
     return found
 
 

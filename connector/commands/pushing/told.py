@@ -7,17 +7,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from connector.commands.terminal.logs import say
-from connector.push.planning.asked import Asked, Plan
-from connector.push.planning.preview import lines
+from connector.push.planning import Plan, preview
 
 if TYPE_CHECKING:
     from connector.commands.pushing.push import Outcome
 
 
-def plan(found: Plan, asked: Asked, *, as_json: bool) -> None:
+def plan(found: Plan, *, as_json: bool) -> None:
     """What a model comes to; with --json it is part of the object at the end."""
     if not as_json:
-        for line in lines(found, asked):
+        for line in preview.lines(found):
             print(line)
 
 
@@ -30,7 +29,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "overdue": [],
         "states": outcome.states,
         "reasons": [asdict(one) for one in outcome.reasons],
-        "plan": asdict(outcome.plan) if outcome.plan else None,
+        "plan": preview.as_json(outcome.plan) if outcome.plan else None,
         "writes": outcome.writes,
         "reads": outcome.reads,
     }
