@@ -59,7 +59,12 @@ class Pusher:
         try:
             async with self.harness.client() as client:
                 yield sending.make(
-                    client, Store(database), Options(**options), self.said.append, self.pause
+                    client,
+                    Store(database),
+                    Options(**options),
+                    self.said.append,
+                    self.pause,
+                    lambda: self.harness.now,
                 )
         finally:
             database.close()

@@ -96,9 +96,8 @@ async def test_a_lead_whose_email_becomes_a_users_is_converted(pusher):
     pusher.harness.pass_time(600)
     await pusher.harness.sync()
     one = pusher.contact(key)
-    wish = pusher.wish(
-        "contacts", "upsert", {"role": "user", "name": "U"}, external_id="conv-1", email=one["email"]
-    )
+    body = {"role": "user", "name": "U"}
+    wish = pusher.wish("contacts", "upsert", body, external_id="conv-1", email=one["email"])
     await pusher.push()
     assert pusher.row(wish)["state"] == "done", pusher.row(wish)
     now = pusher.contact(one["id"])

@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
+
 from connector.commands.connect import open_client, open_database, privacy
 from connector.commands.pushing import told
 from connector.commands.reporting.report import Ending, reported
@@ -77,14 +79,14 @@ def _check(arguments: argparse.Namespace) -> None:
 def _status(settings: Settings, arguments: argparse.Namespace) -> int:
     with open_database(settings, say=say) as database:
         database.wait()
-        found = database.read(lambda conn: _newest(conn, database.schema) and reports.facts(conn))
+        found = database.read(lambda conn: _facts(conn, database.schema))
     told.status(found, as_json=arguments.json)
     return 1 if found and (found["failed"] or found["unknown"]) else 0
 
 
-def _newest(conn: Any, schema: str) -> bool:
+def _facts(conn: sa.Connection, schema: str) -> dict[str, Any] | None:
     migrate.require_newest(conn, schema)
-    return True
+    return reports.facts(conn)
 
 
 def _push(settings: Settings, arguments: argparse.Namespace, ending: Ending) -> int:

@@ -8,7 +8,6 @@ bulk says only that something failed, the single endpoint says why.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,7 +37,7 @@ class Confirming:
     """What of the outbox is sent and is to be read back."""
 
     sending: Sending
-    _probe_at: float = 0.0
+    _probe_at: float = float("-inf")
     _pause: float = PROBES[0]
 
     async def look(self, ended: Sequence[str]) -> int:
@@ -50,13 +49,13 @@ class Confirming:
             return await self._trust(due)
         if len(due) <= FEW:
             return await self._by_id(due)
-        if time.monotonic() < self._probe_at or not await self._is_shown(ended):
+        if self.sending.clock() < self._probe_at or not await self._is_shown(ended):
             return 0
         return await self._all(ended)
 
     def seconds_to_next(self) -> float:
         """In how many seconds another look is worth it, where something is sent."""
-        return min(max(self._probe_at - time.monotonic(), 0.5), 2.0)
+        return min(max(self._probe_at - self.sending.clock(), 0.5), 2.0)
 
     async def _due(self, ended: Sequence[str], most: int, after: int = 0) -> list[Wish]:
         return await self.sending.store.do(
@@ -126,7 +125,7 @@ class Confirming:
             f"what was sent last is not shown by Intercom's search yet; asking again in"
             f" {self._pause:.0f} s"
         )
-        self._probe_at = time.monotonic() + self._pause
+        self._probe_at = self.sending.clock() + self._pause
         self._pause = min(self._pause * 1.5, PROBES[1])
         return False
 

@@ -51,7 +51,7 @@ class Tally:
 
 @dataclass
 class Sending:
-    """One push at work."""
+    """One push at work; ``clock`` in seconds, whatever they are counted from."""
 
     client: Client
     store: Store
@@ -59,6 +59,7 @@ class Sending:
     directory: Directory
     say: Callable[[str], None]
     sleep: Callable[[float], Awaitable[object]]
+    clock: Callable[[], float]
     tally: Tally = field(default_factory=Tally)
 
     async def record(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,8 +19,8 @@ _PATHS = {endpoint.key: endpoint.job for endpoint in ENDPOINTS.values()}
 @dataclass
 class _Followed:
     kind: str
+    due: float
     pause: float = SOON
-    due: float = field(default_factory=lambda: time.monotonic() + SOON)
     ended: bool = False
 
 
@@ -40,15 +39,17 @@ class Following:
     async def look(self) -> None:
         """Ask for the jobs whose time has come."""
         found = dict(await self.sending.store.do(jobs.open_jobs))
-        self.jobs = {key: self.jobs.get(key) or _Followed(kind) for key, kind in found.items()}
-        now = time.monotonic()
+        now = self.sending.clock()
+        self.jobs = {
+            key: self.jobs.get(key) or _Followed(kind, now + SOON) for key, kind in found.items()
+        }
         due = [key for key, one in self.jobs.items() if not one.ended and one.due <= now]
         await gather(*map(self._ask, due))
 
     def seconds_to_next(self) -> float | None:
         """In how many seconds a job is to be asked for; None where none is."""
         due = [one.due for one in self.jobs.values() if not one.ended]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        return max(0.0, min(due) - self.sending.clock()) if due else None
 
     async def _ask(self, key: str) -> None:
         one, store = self.jobs[key], self.sending.store
@@ -73,5 +74,5 @@ class Following:
         self._later(one)
 
     def _later(self, one: _Followed) -> None:
-        one.due = time.monotonic() + one.pause
+        one.due = self.sending.clock() + one.pause
         one.pause = min(one.pause * 2, LATEST)

@@ -99,6 +99,7 @@ class Bulk:
     size: int = SIZE
     closed: dict[str, str] = field(default_factory=dict)
     _tried: set[str] = field(default_factory=set)
+    _taken: set[str] = field(default_factory=set)
 
     async def send(self, name: str, group: Group) -> int:
         """Send a group of wishes by its bulk request; how many were claimed for it."""
@@ -200,8 +201,8 @@ class Bulk:
             for start in range(0, len(wishes), size):
                 job = await self._request(name, wishes[start : start + size], job)
             return job
-        if "identified by" in error.message or error.code in ("missing_field", "field_not_found"):
-            self._close(name, f"bulk means something else today ({error}): all is sent singly")
+        if name not in self._taken:  # nothing has been, so far: this may be no matter of an item
+            self._close(name, f"what bulk takes is something else today ({error}): singly, then")
             await self._untaken(wishes)
             return None
         if len(wishes) == 1:
@@ -230,6 +231,7 @@ class Bulk:
 
     async def _note(self, name: str, wishes: Sequence[Wish], job: Job) -> None:
         """What was accepted is sent, by this task of this job."""
+        self._taken.add(name)
         kind = wishes[0].kind
         task = _task(job, len(wishes))
         results = [Result(wish, "sent", task=(job.id, task)) for wish in wishes]

@@ -40,7 +40,7 @@ class Push:
     bulk: Bulk = field(init=False)
     following: Following = field(init=False)
     confirming: Confirming = field(init=False)
-    _told_at: float = 0.0
+    _told_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         self.bulk = Bulk(self.sending)
@@ -80,9 +80,9 @@ class Push:
         return max(min(pauses), 0.05)
 
     def _tell(self, left: Unfinished) -> None:
-        if time.monotonic() - self._told_at < TELL_EVERY:
+        if self.sending.clock() - self._told_at < TELL_EVERY:
             return
-        self._told_at = time.monotonic()
+        self._told_at = self.sending.clock()
         running = sum(not one.ended for one in self.following.jobs.values())
         jobs = f"{running} bulk jobs run" if running else "Intercom's index may be late"
         self.sending.say(f"{left.sent:,} wishes are sent and not read back yet: {jobs}")
@@ -149,7 +149,8 @@ def make(
     options: Options,
     say: Callable[[str], None],
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Push:
     """A push that is ready to run."""
     directory = Directory(client, store)
-    return Push(Sending(client, store, options, directory, say, sleep))
+    return Push(Sending(client, store, options, directory, say, sleep, clock))
