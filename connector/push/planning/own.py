@@ -28,9 +28,9 @@ def overlay(conn: sa.Connection, names: Names, model: Model) -> None:
     """
     execute(conn, f"DROP TABLE IF EXISTS {HITS}, {SENT}")
     execute(conn, f"CREATE TEMP TABLE {HITS} ON COMMIT DROP AS {_hits(names, model)}")
-    execute(conn, f"ANALYZE {HITS}")
+    execute(conn, f"ANALYZE {HITS} (n)")
     execute(conn, f"CREATE TEMP TABLE {SENT} ON COMMIT DROP AS {_sent()}")
-    execute(conn, f"ANALYZE {SENT}")
+    execute(conn, f"ANALYZE {SENT} (n)")
 
 
 def is_any(conn: sa.Connection) -> bool:

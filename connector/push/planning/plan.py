@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from connector.push.kinds import EVENTS, Kind
 from connector.push.planning.asked import Asked, Plan
-from connector.push.planning.compare import OUTCOME, compare
+from connector.push.planning.compare import OUTCOME, UNCHANGED, compare
 from connector.push.planning.events import plan_events
 from connector.push.planning.lists import compare_lists
 from connector.push.planning.match import ROWS, match
@@ -51,7 +51,8 @@ def _decided(conn: sa.Connection, names: Names, asked: Asked, model: Model, rows
     beyond = _beyond(conn, asked.limit)
     counts, drifted = _counts(conn, beyond)
     creates, updates = counts.pop("create", 0), counts.pop("update", 0)
-    unchanged = counts.pop("unchanged", 0)
+    counts.pop(UNCHANGED, None)  # those alone of which something else is to be said
+    unchanged = rows - creates - updates - sum(counts.values())
     fuse = None if asked.yes else _fuse(conn, names, asked.kind, creates + updates)
     reported = 0
     if not (asked.dry_run or fuse):

@@ -81,7 +81,10 @@ def to_json(given: Given, value: str) -> str:
 
 def differs(given: Given, wished: str, current: str) -> str:
     """Whether two values are not the same to Intercom; never null."""
-    one = f"{_one_form(given, wished)} IS DISTINCT FROM {_one_form(given, current)}"
+    one = f"{wished} IS DISTINCT FROM {current}"
+    forms = _one_form(given, wished), _one_form(given, current)
+    if forms != (wished, current):
+        one += f" AND {forms[0]} IS DISTINCT FROM {forms[1]}"
     if given.escaped:
         one += f" AND {wished} IS DISTINCT FROM {once_unescaped_sql(current)}"
     return f"({one})"
@@ -100,7 +103,8 @@ def _one_form(given: Given, value: str) -> str:
         return f"lower(btrim({value}))"
     if given.type is Type.PHONE:
         plus = f"CASE WHEN left(btrim({value}), 1) = '+' THEN '+' ELSE '' END"
-        return f"({plus} || regexp_replace({value}, '[^0-9]', '', 'g'))"
+        others = f"translate({value}, '0123456789', '')"
+        return f"({plus} || translate({value}, {others}, ''))"
     if given.is_owner:
         return f"nullif({value}, '0')"
     return f"split_part({value}, '?', 1)" if given.address else value
