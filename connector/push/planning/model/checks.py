@@ -19,6 +19,7 @@ from connector.warehouse.values.instants import FIRST_SECOND, MILLISECONDS_FROM
 
 _EXAMPLES, _SHOWN, _METADATA = 3, 4, 10
 _LARGEST_MONEY = 2**31 - 1
+_NESTED = 'strict $.* ? (@.type() == "object" || @.type() == "array")'
 _ROWS = "min(n) AS first, max(n) AS last, count(*) AS rows"  # of a group
 Check = tuple[str, str]  # a condition that no row may meet, and what is wrong with such rows
 
@@ -102,7 +103,7 @@ def _of_events(model: Model) -> Iterator[Check]:
             f"CASE WHEN {is_object} THEN {keys} > {_METADATA} END",
             f"a metadata with over {_METADATA} keys, which is all that Intercom takes",
         )
-        nested = f'jsonb_path_exists({c}, \'$.* ? (@.type() == "object" || @.type() == "array")\')'
+        nested = f"jsonb_path_exists({c}, '{_NESTED}')"
         yield (
             f"CASE WHEN {is_object} THEN {nested} END",
             "a metadata with objects or lists in it; Intercom takes single values",
