@@ -45,8 +45,9 @@ FILL = f"""
         'tier ' || n % 5 AS custom_plan_tier, n % 90 AS custom_seats,
         to_timestamp({_RENEWS}) AS custom_renews_at
     FROM generate_series(1, {{0}}) n;
-    CREATE VIEW public.new_ones AS SELECT external_id + {{0}} AS external_id, 'new ' || email AS email,
-        name, phone, signed_up_at, custom_plan_tier, custom_seats, custom_renews_at
+    CREATE VIEW public.new_ones AS
+    SELECT external_id + {{0}} AS external_id, 'new-' || email AS email, name, phone, signed_up_at,
+        custom_plan_tier, custom_seats, custom_renews_at
     FROM public.model;
     ANALYZE"""
 RUNS = (

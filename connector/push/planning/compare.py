@@ -166,7 +166,7 @@ class _Comparison:
         return f"CASE WHEN {needed} THEN {' || '.join(parts)} END"
 
     def _before(self) -> str:
-        fields = self._object(self._is_written, lambda g: values.to_json(g, f"r.{g.shown}"))
+        fields = self._object(self._is_written, lambda g: values.shown_json(g, f"r.{g.shown}"))
         parts = [fields, *(self._list(name, "before") for name in self.lists)]
         if self.model.kind is CONTACTS:
             parts.append(
@@ -178,7 +178,7 @@ class _Comparison:
     def _drift(self) -> str:
         any_of = " OR ".join(f"f.f{given.position}" for given in self.model.fields) or "false"
         wish = self._object(self._drifts, lambda g: values.to_json(g, f"r.{g.stage}"))
-        now = self._object(self._drifts, lambda g: values.to_json(g, f"u.u{g.position}"))
+        now = self._object(self._drifts, lambda g: values.shown_json(g, f"u.u{g.position}"))
         return (
             f"CASE WHEN {any_of} THEN {wish} END AS drift,"
             f" CASE WHEN {any_of} THEN {now} END AS drift_before"

@@ -13,6 +13,7 @@ from connector.warehouse.views.casts import typed
 
 BOOL, INT8, INT2, INT4, FLOAT4, FLOAT8, NUMERIC = 16, 20, 21, 23, 700, 701, 1700
 DATE, TIMESTAMP, TIMESTAMPTZ = 1082, 1114, 1184
+NUMBER = "'^-?[0-9]{1,30}([.][0-9]{1,30})?$'"
 _TEXT, _NUMBER = "::pg_catalog.text", "::pg_catalog.numeric"
 
 
@@ -25,7 +26,7 @@ def staged(given: Given, value: str) -> str:
         return f"{value}::pg_catalog.{given.kept}"
     if given.type is Type.INSTANT and given.oid in (DATE, TIMESTAMP, TIMESTAMPTZ):
         seconds = f"pg_catalog.floor(EXTRACT(epoch FROM {value}))::pg_catalog.int8{_TEXT}"
-        return f"CASE WHEN pg_catalog.isfinite({value}) THEN {seconds} ELSE 'Infinity' END"
+        return f"CASE WHEN NOT pg_catalog.isfinite({value}) THEN 'Infinity' ELSE {seconds} END"
     if given.oid in (FLOAT4, FLOAT8, NUMERIC):
         return f"pg_catalog.trim_scale({value}{_TEXT}{_NUMBER}){_TEXT}"
     if given.type is Type.EMAIL:
@@ -53,9 +54,8 @@ def from_json(given: Given, value: str) -> str:
     if given.type is Type.INSTANT:
         return f"floor(extract(epoch FROM {typed(value, 'date')}))::bigint::text"
     if given.type in (Type.INTEGER, Type.NUMBER):
-        number = "'^-?[0-9]{1,30}([.][0-9]{1,30})?$'"
         return (
-            f"CASE WHEN jsonb_typeof({value}) = 'number' OR {text} ~ {number}"
+            f"CASE WHEN jsonb_typeof({value}) = 'number' OR {text} ~ {NUMBER}"
             f" THEN trim_scale({text}::numeric)::text ELSE {text} END"
         )
     return f"nullif({text}, '0')" if given.is_owner else text
@@ -74,6 +74,21 @@ def to_json(given: Given, value: str) -> str:
             " END"
         )
     return f"to_jsonb({value})"
+
+
+def shown_json(given: Given, value: str) -> str:
+    """What an object holds, as in a body; a custom attribute may hold what its type forbids."""
+    fits = {
+        Type.INTEGER: f"{value} ~ {NUMBER}",
+        Type.NUMBER: f"{value} ~ {NUMBER}",
+        Type.FLAG: f"{value} IN ('true', 'false')",
+    }
+    if given.custom and given.type in fits:
+        return (
+            f"CASE WHEN {value} IS NULL OR {fits[given.type]} THEN {to_json(given, value)}"
+            f" ELSE to_jsonb({value}) END"
+        )
+    return to_json(given, value)
 
 
 # -- compared -----------------------------------------------------------------------------------
