@@ -14,7 +14,7 @@ from connector.push.planning.model.columns import Given, Model
 from connector.push.planning.model.stage import STAGE
 from connector.push.planning.values import from_column, from_json
 from connector.resources.resource import Table
-from connector.warehouse.sql.execute import execute
+from connector.warehouse.sql.execute import execute, scalar
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.sql.rows import living
 from connector.warehouse.views import identities
@@ -32,8 +32,8 @@ def match(conn: sa.Connection, names: Names, model: Model) -> None:
     execute(conn, f"DROP TABLE IF EXISTS {FOUND}, {ROWS}")
     columns = "n bigint, object_id text, unclear boolean, used text"
     execute(conn, f"CREATE TEMP TABLE {FOUND} ({columns}) ON COMMIT DROP")
-    for number, given in enumerate(model.keys):
-        _look(conn, names, model, given, is_first=number == 0)
+    for given in model.keys:
+        _look(conn, names, model, given)
     execute(
         conn, f"CREATE TEMP TABLE {ROWS} ON COMMIT DROP AS {_rows(names, model, model.kind.table)}"
     )
@@ -43,19 +43,22 @@ def match(conn: sa.Connection, names: Names, model: Model) -> None:
 # -- which object -------------------------------------------------------------------------------
 
 
-def _look(conn: sa.Connection, names: Names, model: Model, given: Given, *, is_first: bool) -> None:
+def _look(conn: sa.Connection, names: Names, model: Model, given: Given) -> None:
     """Find by one key the objects of rows that earlier keys did not find: mirror, then outbox."""
-    for number, query in enumerate((_mirrored, _sent)):
+    for query in (_mirrored, _sent):
+        rows, found = (scalar(conn, f"SELECT count(*) FROM {of}") for of in (STAGE, FOUND))
+        if rows == found:
+            return
         still = f"s.{given.stage} IS NOT NULL"
-        if not is_first or number:
+        if found:
             still += f" AND NOT EXISTS (SELECT FROM {FOUND} f WHERE f.n = s.n)"
         if (first := model.get("id")) and given is not first:
             still += f" AND s.{first.stage} IS NULL"
-        found = query(names, model, given)
         execute(
             conn,
             f"INSERT INTO {FOUND} SELECT s.n, CASE WHEN NOT s.unclear THEN s.id END, s.unclear,"
-            f" {literal(given.name)} FROM ({found} WHERE {still} GROUP BY s.n) s",
+            f" {literal(given.name)} FROM ({query(names, model, given)} WHERE {still}"
+            " GROUP BY s.n) s",
         )
         execute(conn, f"ANALYZE {FOUND} (n)")
 

@@ -23,6 +23,7 @@ from connector.warehouse.sql.names import Names
 from connector.warehouse.sql.rows import living
 
 FUSE_SHARE, FUSE_LEAST = 10, 20  # per cent of all objects, and rows that always pass
+_SETTINGS = "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"  # whole tables are joined
 ENDLESS = 2**62  # a row number beyond all
 
 
@@ -34,7 +35,7 @@ def make(conn: sa.Connection, asked: Asked, excluded: Collection[str] = ()) -> P
     transaction that may write, also in a dry run: temporary tables.
     """
     names = names_of(conn)
-    execute(conn, "SET LOCAL jit = off")
+    execute(conn, _SETTINGS)
     model = stage(conn, asked, excluded)
     rows = check_rows(conn, asked, model)
     if asked.kind is EVENTS:

@@ -52,7 +52,8 @@ def from_json(given: Given, value: str) -> str:
     """What a custom attribute of the mirror or a body holds, a jsonb expression."""
     text = f"({value} #>> '{{}}')"
     if given.type is Type.INSTANT:
-        return f"floor(extract(epoch FROM {typed(value, 'date')}))::bigint::text"
+        seconds = f"floor(extract(epoch FROM {typed(value, 'date')}))::bigint::text"
+        return f"CASE WHEN {text} ~ '^[1-9][0-9]{{0,9}}$' THEN {text} ELSE {seconds} END"
     if given.type in (Type.INTEGER, Type.NUMBER):
         return (
             f"CASE WHEN jsonb_typeof({value}) = 'number' OR {text} ~ {NUMBER}"
