@@ -29,6 +29,7 @@ from connector.commands.connect import (
     privacy,
     warn_of_exclusions,
 )
+from connector.commands.pushing import options as pushing
 from connector.commands.reporting import live
 from connector.commands.reporting.progress import (
     Progress,
@@ -169,6 +170,12 @@ def _serve(arguments: argparse.Namespace) -> int:
         return serve.receive(settings)
     arguments.name = "sync"  # what its passes are
     return serve.run(settings, _options(settings, arguments), arguments)
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from connector.commands.pushing import push
+
+    return push.run(_settings(arguments), arguments)
 
 
 def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
@@ -368,6 +375,10 @@ def parser() -> argparse.ArgumentParser:
     )
     _metrics_option(served)
     served.set_defaults(only=None, lift_exclusions=False, allow_deletes=None)
+    pushed = _add(commands, "push", "write to Intercom what the outbox wishes", _push)
+    pushing.add_options(pushed)
+    _metrics_option(pushed)
+    _json_option(pushed)
     simulate.add_options(_add(commands, "simulate", "run the bundled simulator", _simulate))
     demo.add_options(_add(commands, "demo", "the whole thing, no account needed", _demo))
     return top

@@ -167,11 +167,13 @@ class RetryExhaustedError(IntercomError):
     """A temporary failure outlasted its retries.
 
     ``attempts`` requests were made; ``retry_after`` is what Intercom asked for, in seconds.
+    ``unsent``: no connection was made, so that Intercom cannot have done what was asked.
     """
 
     hint = "temporary: try again later"
     attempts = 1
     retry_after = 0.0
+    unsent = False
 
 
 class ReplyTooLargeError(RetryExhaustedError):

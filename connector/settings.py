@@ -59,6 +59,9 @@ class Settings:
     client_secrets: tuple[str, ...] = field(default=(), repr=False)  # sign notifications
     listen: tuple[str, int] = ("127.0.0.1", 8088)
     live_delay: float = 2.0  # seconds that a notification waits for others of the same object
+    write_token: str = field(default="", repr=False)  # of push alone; the other one where unset
+    index_lag: float = 300.0  # seconds after which Intercom's search shows every change
+    push_keep_days: int = 30  # for so long the bodies of wishes that were done are kept
     sync_every: float = 3600.0  # seconds between two passes of a process that goes on; 0: none
     file_hosts: tuple[str, ...] = ()  # whose signed addresses are compared without their query
 
@@ -71,6 +74,10 @@ class Settings:
                 " Postgres server"
             )
         return self.home
+
+    def require_write_token(self) -> str:
+        """The token that writes, or SettingsError if neither it nor the other one is set."""
+        return self.write_token or self.require_token()
 
     def require_token(self) -> str:
         """The token, or SettingsError if none is set."""
@@ -122,6 +129,9 @@ def load(
         client_secrets=_secrets(source),
         listen=_listen(source.text("CONNECTOR_LISTEN", "127.0.0.1:8088")),
         live_delay=_seconds("CONNECTOR_LIVE_DELAY", source.text("CONNECTOR_LIVE_DELAY", "2")),
+        write_token=source.text("INTERCOM_WRITE_TOKEN"),
+        index_lag=_seconds("CONNECTOR_INDEX_LAG", source.text("CONNECTOR_INDEX_LAG", "300")),
+        push_keep_days=source.number("CONNECTOR_PUSH_KEEP_DAYS", 30, most=CENTURY),
         sync_every=duration("CONNECTOR_SYNC_EVERY", source.text("CONNECTOR_SYNC_EVERY", "1h")),
         file_hosts=_file_hosts(source),
     )

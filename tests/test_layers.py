@@ -28,10 +28,11 @@ MAY_IMPORT = {
     "settings": BASE | {"resources", "sources"},
     "intercom": BASE | {"resources", "settings"},
     "warehouse": BASE | {"resources"},
-    "sync": BASE | {"resources", "intercom", "warehouse"},
+    "tools": set(),
+    "sync": BASE | {"resources", "tools", "intercom", "warehouse"},
     "simulator": BASE,
     "webhooks": BASE | {"resources"},
-    "push": BASE | {"resources", "intercom", "warehouse"},
+    "push": BASE | {"resources", "tools", "intercom", "warehouse"},
     "commands": BASE
     | {
         *("resources", "settings", "intercom", "warehouse", "sync", "push", "webhooks"),
@@ -142,15 +143,19 @@ SIMULATOR = {
     "webhooks": {"encoding", "records"},
     "changes": {"encoding", "times", "records", "generation", "faults", "webhooks"},
     "search": {"encoding", "messages", "records"},
+    "writes": {"encoding", "messages", "records"},
     "requests": {"encoding", "messages", "records", "faults"},
     "api": {
         *("encoding", "times", "messages", "records", "generation", "faults", "search"),
-        "requests",
+        *("requests", "writes"),
     },
     "truth": {"encoding", "records", "api"},
-    "control": {"records", "changes", "faults", "requests", "api", "truth", "webhooks"},
+    "control": {
+        *("records", "changes", "faults", "requests", "api", "truth", "webhooks", "writes"),
+    },
     "simulator": {
         *("encoding", "messages", "records", "faults", "requests", "webhooks", "api", "control"),
+        "writes",
     },
     "transport": {"encoding", "messages", "simulator"},
 }
@@ -165,6 +170,7 @@ COMMANDS = {
     "connect": set(),
     "reporting": {"terminal"},
     "serving": {"terminal", "reporting", "connect"},
+    "pushing": {"terminal", "reporting", "connect"},
 }
 WITHIN = {
     "resources": RESOURCES,

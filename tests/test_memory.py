@@ -12,7 +12,7 @@ import pytest
 from connector.intercom.memory import Memory, Share, listing
 from connector.simulator import Workspace
 from connector.simulator.faults.bulk import Swell
-from connector.sync.tools.ids import Ids
+from connector.tools.ids import Ids
 from tests.harness import NOW, Harness
 from tests.truth import differences
 

@@ -10,10 +10,10 @@ import pytest
 
 from connector.resources import RESOURCES
 from connector.sync.planning import neighbours
-from connector.sync.tools.coalesce import Coalescer
-from connector.sync.tools.prefetch import concurrently
-from connector.sync.tools.priority import PrioritySemaphore
-from connector.sync.tools.tasks import task_group
+from connector.tools.coalesce import Coalescer
+from connector.tools.prefetch import concurrently
+from connector.tools.priority import PrioritySemaphore
+from connector.tools.tasks import task_group
 
 
 async def numbers(count: int) -> AsyncIterator[int]:

@@ -85,6 +85,64 @@ ENDPOINTS = (
 )
 # The description gives the summary's schema to GET /events; the list's own schema exists apart.
 BY_SCHEMA = (("data_event_list", "/events?type=user&intercom_user_id={events}"),)
+# What is written, in this order, each to the thing named: the operation, the address, the body.
+WRITES: tuple[tuple[str, str, str, Any], ...] = (
+    ("post", "/contacts", "/contacts", {"email": "joebloggs@intercom.io"}),
+    ("post", "/contacts", "/contacts", {"role": "lead", "phone": "+353871234567"}),
+    ("put", "/contacts/{contact_id}", "/contacts/{user}", {"name": "joe bloggs"}),
+    ("post", "/contacts/{contact_id}/tags", "/contacts/{user}/tags", {"id": "{tag}"}),
+    ("delete", "/contacts/{contact_id}/tags/{tag_id}", "/contacts/{user}/tags/{tag}", None),
+    (
+        "post",
+        "/contacts/{contact_id}/companies",
+        "/contacts/{user}/companies",
+        {"id": "{company}"},
+    ),
+    ("post", "/contacts/{contact_id}/notes", "/contacts/{user}/notes", {"body": "Hello"}),
+    (
+        "post",
+        "/contacts/{contact_id}/subscriptions",
+        "/contacts/{user}/subscriptions",
+        {"id": "135", "consent_type": "opt_out"},
+    ),
+    (
+        "delete",
+        "/contacts/{contact_id}/subscriptions/{subscription_id}",
+        "/contacts/{user}/subscriptions/135",
+        None,
+    ),
+    (
+        "delete",
+        "/contacts/{contact_id}/companies/{company_id}",
+        "/contacts/{user}/companies/{company}",
+        None,
+    ),
+    ("post", "/contacts/{contact_id}/archive", "/contacts/{user}/archive", None),
+    ("post", "/contacts/{contact_id}/unarchive", "/contacts/{user}/unarchive", None),
+    (
+        "post",
+        "/contacts/merge",
+        "/contacts/merge",
+        {"from": "{lead}", "into": "{user}", "skip_duplicate_validation": True},
+    ),
+    ("delete", "/contacts/{contact_id}", "/contacts/{user}", None),
+    ("post", "/companies", "/companies", {"company_id": "remote", "name": "my company"}),
+    ("put", "/companies/{company_id}", "/companies/{company}", {"name": "company2"}),
+    ("post", "/tags", "/tags", {"name": "test", "companies": [{"id": "{company}"}]}),
+    ("delete", "/companies/{company_id}", "/companies/{company}", None),
+    (
+        "post",
+        "/data_attributes",
+        "/data_attributes",
+        {"name": "Mithril Shirt", "model": "company", "data_type": "string"},
+    ),
+)
+# Bulk operations are Preview's; each is asked with one item.
+BULK = tuple(
+    (method, f"/{kind}/bulk{rest}", kind)
+    for kind in ("contacts", "companies")
+    for method, rest in (("post", ""), ("put", ""), ("post", "/delete"), ("get", "/{id}"))
+)
 KEPT = (
     "type", "nullable", "enum", "format", "properties", "items", "required", "oneOf", "anyOf",
     "allOf", "additionalProperties", "$ref",
@@ -204,14 +262,14 @@ def description() -> Path | None:
 
 def trimmed(path: Path) -> dict[str, Any]:
     """The schemas of the endpoints above, and all they refer to, without texts."""
-    import yaml
-
-    whole = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    known = whole["components"]["schemas"]
+    whole, preview = _loaded(path), _loaded(path.with_name("intercom-preview.yaml"))
+    known = {**preview["components"]["schemas"], **whole["components"]["schemas"]}
     responses: dict[str, Any] = {}
-    for method, place, _ in ENDPOINTS:
-        content = whole["paths"][place][method]["responses"]["200"]["content"]
-        responses[f"{method} {place}"] = _slim(content["application/json"]["schema"])
+    for method, place, *_ in (*ENDPOINTS, *WRITES):
+        responses[f"{method} {place}"] = _answer(whole, method, place, "200")
+    for method, place, _ in BULK:
+        status = "200" if method == "get" else "202"
+        responses[f"{method} {place}"] = _answer(preview, method, place, status)
     schemas: dict[str, Any] = {}
     wanted = [*_references(responses), "error", *(name for name, _ in BY_SCHEMA)]
     while wanted:
@@ -220,6 +278,17 @@ def trimmed(path: Path) -> dict[str, Any]:
             schemas[name] = _slim(known[name])
             wanted += _references(schemas[name])
     return {"responses": responses, "schemas": dict(sorted(schemas.items()))}
+
+
+def _loaded(path: Path) -> Any:
+    import yaml
+
+    return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _answer(whole: Any, method: str, place: str, status: str) -> Any:
+    content = whole["paths"][place][method]["responses"][status]["content"]
+    return _slim(content["application/json"]["schema"])
 
 
 def _slim(schema: Any) -> Any:
@@ -368,6 +437,35 @@ def answers(simulator: Simulator, request: Any, place: str) -> Iterator[Any]:
         yield _whole(caller, "GET", path.replace(f"{{{kind}}}", id), None, **filled)
 
 
+def written(simulator: Simulator) -> Iterator[tuple[str, Any]]:
+    """What is said of each write, and of bulk jobs before and after they end."""
+    caller, control = Caller(simulator), simulator.control
+    named = {
+        "user": control.create_contact("user", external_id="70"),
+        "lead": control.create_contact("lead"),
+        "company": control.create_company("company1"),
+        "tag": control.create_tag("Manual tag"),
+    }
+    for method, place, path, body in WRITES:
+        body = json.loads(_filled(json.dumps(body), named))
+        yield f"{method} {place}", _whole(caller, method.upper(), _filled(path, named), body)
+    preview, jobs = Caller(simulator, "Preview"), dict[str, str]()
+    for method, place, kind in BULK:
+        if method == "get":
+            control.advance(60)
+        body = {kind: [{"id": named["user"]}], "job": {"id": jobs.get(kind)}}
+        path = place.replace("{id}", jobs.get(kind, ""))
+        answer = json.loads(preview.ask(method.upper(), path, body).body)
+        jobs[kind] = answer["id"]
+        yield f"{method} {place}", answer
+
+
+def _filled(text: str, named: dict[str, str]) -> str:
+    for name, id in named.items():
+        text = text.replace(f"{{{name}}}", id)
+    return text
+
+
 def _ids(simulator: Simulator, kind: str) -> list[str]:
     space = simulator.workspace
     if kind == "events":
@@ -404,6 +502,9 @@ def found(document) -> dict[Problem, str]:
         for value in answers(simulator, request, place):
             for problem in checker.problems(schema, value, f"{method} {place}"):
                 problems.setdefault(problem, place)
+    for operation, value in written(simulator):
+        for problem in checker.problems(document["responses"][operation], value, operation):
+            problems.setdefault(problem, operation)
     for name, request in BY_SCHEMA:
         reference = {"$ref": f"#/components/schemas/{name}"}
         for value in answers(simulator, request, ""):

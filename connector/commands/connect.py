@@ -21,15 +21,19 @@ from connector.warehouse.values.signatures import Signatures
 logger = logging.getLogger(__name__)
 
 
-def open_client(settings: Settings) -> Client:
-    """A client for the configured workspace; SettingsError for what cannot work."""
+def open_client(settings: Settings, *, writes: bool = False) -> Client:
+    """A client for the configured workspace; SettingsError for what cannot work.
+
+    ``writes``: with the token that writes, where there is one, leaving half of the budget to
+    others where others spend too.
+    """
     clock = Clock()
     return Client(
-        token=settings.require_token(),
+        token=settings.require_write_token() if writes else settings.require_token(),
         base_url=settings.base_url,
         version=settings.version,
         clock=clock,
-        budget=Budget(clock=clock, cap_per_minute=settings.requests_per_minute),
+        budget=Budget(clock=clock, cap_per_minute=settings.requests_per_minute, yields=writes),
         concurrency=settings.concurrency,
         ca_bundle=settings.ca_bundle,
         allow_http=settings.allow_http,

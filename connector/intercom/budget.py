@@ -34,6 +34,8 @@ AHEAD = 20.0
 """Reset times lie no further ahead; others are of a clock that nobody knows."""
 UNTRIED = 4
 """The first windows of a run, -1 among them, begin warily."""
+MET = 20
+"""Requests in one window that others sent, so that they count as others at work."""
 SLACK = 6
 """So many windows the estimate may go back without the clock having been set."""
 
@@ -80,8 +82,10 @@ class Budget:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
         cap_per_minute: int | None = None,
+        yields: bool = False,
     ) -> None:
         self.clock = clock or Clock()
+        self._yields = yields
         self.cap_per_minute = cap_per_minute
         self.limit: int | None = None
         self.requests = 0
@@ -103,9 +107,16 @@ class Budget:
         self._shared_until = 0
         self._foreign = 0
         self._opened = 0
+        self._told: tuple[int, int] | None = None
+        self._met_until = 0  # the window until which others are expected, who were met
         self._use = WindowUse(0.0)
         self._window = -1
         self._open(-1)
+
+    @property
+    def consumed(self) -> tuple[int, int] | None:
+        """The window, and how much of it the newest reply said was consumed, by whomever."""
+        return self._told if self._told and self._told[0] == self._window else None
 
     # Asking for leave
 
@@ -185,7 +196,13 @@ class Budget:
 
     def _spent(self) -> bool:
         used_up = self.limit is not None and self._used + self._foreign >= self.limit
-        return used_up or self._use.sent >= self._cap()
+        return used_up or self._use.sent >= self._cap() or self._has_had_its_share()
+
+    def _has_had_its_share(self) -> bool:
+        """Who yields leaves half of each window to others, while there are any."""
+        if not self._yields or self.limit is None or self._window >= self._met_until:
+            return False
+        return self._use.sent >= self.limit // 2
 
     def _cap(self) -> float:
         # The cap per minute over six windows, its remainder spread: 100 is 16, 17, 17, 16, 17, 17.
@@ -251,6 +268,7 @@ class Budget:
             return
         self._reset = max(self._reset, reset or 0.0)
         if remaining is not None:
+            self._told = (self._window, limit - remaining)
             self._count_others(ticket, limit - remaining)
 
     def _count_others(self, ticket: Ticket, consumed: int) -> None:
@@ -261,6 +279,8 @@ class Budget:
             self._newest = ticket.place
             others = max(others, consumed - ticket.place)
         self._foreign = max(self._foreign, others)
+        if self._foreign >= MET:
+            self._met_until = self._window + REMEMBERED
 
     def _uncarry(self, ticket: Ticket) -> None:
         if self._carried and ticket.window == self._carried_from:

@@ -32,6 +32,7 @@ ENCODINGS = {"Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"}
 
 # httpx-aiohttp lets some of aiohttp's own errors through; OSError covers TimeoutError.
 _LOST = (httpx.TransportError, httpx.DecodingError, aiohttp.ClientError, OSError)
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, aiohttp.ClientConnectorError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,9 @@ class Wire:
             async with asyncio.timeout(self._timeouts.attempt) as patience:
                 return await self._read(request, _Room(share, most, patience))
         except _LOST as error:
-            raise RetryExhaustedError(_describe(error)) from error
+            failure = RetryExhaustedError(_describe(error))
+            failure.unsent = isinstance(error, _UNSENT)
+            raise failure from error
 
     async def _read(self, request: httpx.Request, room: "_Room") -> Response:
         sent = self._local()

@@ -3,9 +3,9 @@
 Knows nothing of the connector that reads from it. Read ``simulator`` for the way of one request and
 ``control`` for all that a test may do; then the rooms. ``records`` is what a workspace holds,
 ``generation`` fills it, ``changes`` happen to it and ``webhooks`` tell of them. ``requests`` lets a
-request in and finds its handler, ``api`` answers, ``search`` runs what is searched for, ``faults``
-spoils answers on purpose, ``transport`` brings requests here and notifications out. ``truth`` says
-what a client should have stored.
+request in and finds its handler, ``api`` answers, ``search`` runs what is searched for, ``writes``
+is what becomes of what is written, ``faults`` spoils answers on purpose, ``transport`` brings
+requests here and notifications out. ``truth`` says what a client should have stored.
 """
 
 from connector.simulator.control import Control

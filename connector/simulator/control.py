@@ -20,12 +20,13 @@ from connector.simulator.faults.shortage import Cut
 from connector.simulator.records.workspace import SHELVES
 from connector.simulator.requests.gate import Denial
 from connector.simulator.webhooks.hub import WebhookControls
+from connector.simulator.writes.controls import WriteControls
 
 if TYPE_CHECKING:
     from connector.simulator.simulator import Simulator
 
 
-class Control(Living, WebhookControls):
+class Control(Living, WebhookControls, WriteControls):
     """The switchboard of one simulator."""
 
     def __init__(self, simulator: Simulator) -> None:
@@ -81,7 +82,8 @@ class Control(Living, WebhookControls):
         with a quotation mark in it is looked for as it stands.
 
         Instead of an answer, nothing being done: status, html, scroll_network, refuse.
-        After the request was carried out: empty, cut, reset, stall, delay, content_type, garbage.
+        After the request was carried out: empty, cut, reset, stall, delay, content_type, garbage,
+        and late_status, which says that it failed though it did not.
         `times` None is for ever; `after` lets so many matching requests pass first.
         """
         if kind not in KINDS:
@@ -189,6 +191,7 @@ class Control(Living, WebhookControls):
     def allow_all(self) -> None:
         """Give every scope back."""
         self.simulator.gate.denials.clear()
+        self.simulator.gate.withheld.clear()
 
     def limit(self, n: int | None) -> None:
         """Set the number of requests in each 10-second window; None is no limit."""

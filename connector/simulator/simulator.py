@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from random import Random
 from typing import Any, Literal
@@ -33,11 +34,13 @@ from connector.simulator.requests.call import Call, MalformedBodyError, not_foun
 from connector.simulator.requests.gate import Gate
 from connector.simulator.requests.stats import Stats
 from connector.simulator.webhooks.hub import Webhooks
+from connector.simulator.writes.hub import Writes
 
 _JSON = "application/json; charset=utf-8"
 # Signed addresses live for half an hour.
 _SIGNATURE_LIFE = 1800
 _KEPT_SELECTIONS = 64
+_DONE = frozenset({200, 202})
 
 
 class Simulator:
@@ -108,7 +111,9 @@ class Simulator:
         self.stats = Stats()
         self.scroll: Scroll | None = None
         self.webhooks = Webhooks(self)
+        self.writes = Writes(self)
         self.control = Control(self)
+        self._moment: float | None = None
         self._random = Random(workspace.seed)
         self._requests = 0
         self._signatures = 0
@@ -116,7 +121,20 @@ class Simulator:
 
     def now(self) -> float:
         """The simulator's present: the injected clock plus what was advanced."""
-        return self.clock() + self.offset
+        return self.clock() + self.offset if self._moment is None else self._moment
+
+    @contextmanager
+    def at(self, moment: float) -> Iterator[None]:
+        """Let it be an earlier time, for what was due then and is done only now."""
+        before, self._moment = self._moment, moment
+        try:
+            yield
+        finally:
+            self._moment = before
+
+    def settle(self) -> None:
+        """Do what should have happened by now."""
+        self.workspace.catch_up(self.now())
 
     def visible_at(self) -> float:
         """When a change made now will be seen in lists."""
@@ -132,6 +150,7 @@ class Simulator:
 
     def _respond(self, request: Request) -> Response:
         now = self.now()
+        self.settle()
         self.gate.choose()
         self._requests += 1
         request_id = str(UUID(int=(self._requests * 0x9E3779B97F4A7C15F39CC0605CEDC834) % 2**128))
@@ -142,12 +161,12 @@ class Simulator:
             response = self._instead(rule, request_id)
         else:
             response = self._answer(request, now, request_id)
-            if rule is None and response.status == 200:
+            if rule is None and response.status in _DONE:
                 rule = self.faults.pick(request, response.body)
             if rule is not None and rule.is_instead:
                 response = self._instead(rule, request_id)
             elif rule is not None:
-                response = rule.spoil(response)
+                response = rule.spoil(response, request_id)
         response.headers.update(self.gate.date(now))
         response.headers["X-Request-Id"] = request_id
         response = self.false.distort(request, response)

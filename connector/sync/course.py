@@ -22,8 +22,8 @@ from connector.sync.outcome import Outcome, Reporter
 from connector.sync.passes import Passes
 from connector.sync.planning import limits, neighbours, schedule
 from connector.sync.steps import Steps
-from connector.sync.tools.tasks import gather
 from connector.sync.writing.writer import Writer
+from connector.tools.tasks import gather
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.reports.completeness import measure

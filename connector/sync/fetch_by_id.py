@@ -33,8 +33,8 @@ from connector.intercom.retry import QUICK
 from connector.jsontext import decode, escaped, head, is_complete
 from connector.resources.lists import Record, incomplete_links, may_be_cut
 from connector.resources.resource import Complete, Link, Resource, Table
-from connector.sync.tools.prefetch import batched, concurrently
-from connector.sync.tools.tasks import gather
+from connector.tools.prefetch import batched, concurrently
+from connector.tools.tasks import gather
 
 AT_ONCE = 50  # objects that one reader reads at the same time
 

@@ -32,10 +32,10 @@ from connector.sync.fetch_by_id import read_complete_lists
 from connector.sync.filter_unchanged import Filtered, filter_unchanged
 from connector.sync.guards.control import MOST, Control
 from connector.sync.guards.embedded_lists import ListSample
-from connector.sync.tools.prefetch import batched
 from connector.sync.writing.effects import Advance, Effect, NoteOmitted, Postpone, Settle
 from connector.sync.writing.submission import Submission, pending_key
 from connector.sync.writing.writer import INDEX_LAG, Writer
+from connector.tools.prefetch import batched
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.state import candidates

@@ -52,6 +52,8 @@ class Ending:
 
     outcome: Outcome | None = None
     error: BaseException | None = None
+    told: dict[str, Any] | None = None
+    """What is said of it instead of an outcome, where it was no sync."""
 
 
 @contextmanager
@@ -65,8 +67,10 @@ def reported(arguments: argparse.Namespace) -> Iterator[Ending]:
         raise
     finally:
         where = reporting(schema=arguments.schema)
-        report = run_report(arguments.name, where.schema, began, ending.outcome, ending.error)
-        if arguments.json and ending.outcome is None:
+        report = run_report(
+            arguments.name, where.schema, began, ending.outcome, ending.error, ending.told
+        )
+        if arguments.json and ending.outcome is None and ending.told is None:
             print(json.dumps(report, default=str))
         deliver(where, arguments.metrics_file, report)
 
@@ -87,10 +91,16 @@ def run_report(
     began: float,
     outcome: Outcome | None,
     error: BaseException | None,
+    of_its_own: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What is said of a run, however it ended; ``outcome`` is None if it stopped."""
+    """What is said of a run, however it ended; ``outcome`` is None if it stopped.
+
+    ``of_its_own``: what is said of what is no sync.
+    """
     told: dict[str, Any] = {"resources": {}, "overdue": [], "run_id": None}
-    if outcome:
+    if of_its_own is not None:
+        told |= of_its_own
+    elif outcome:
         told = outcome_as_json(outcome)
     elif isinstance(error, ConnectorError):
         told |= {"exit_code": error.exit_code, "error": str(error)}

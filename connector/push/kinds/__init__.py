@@ -6,7 +6,7 @@ Knows neither HTTP nor SQL. ``field`` is the vocabulary; ``KINDS`` are the kinds
 from connector.push.kinds.companies import COMPANIES
 from connector.push.kinds.contacts import CONTACTS
 from connector.push.kinds.events import EVENTS
-from connector.push.kinds.field import Field, Kind, Key, Type
+from connector.push.kinds.field import Field, Key, Kind, Type
 from connector.push.kinds.tags import TAGS
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (CONTACTS, COMPANIES, EVENTS, TAGS)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from connector.push.kinds import COMPANIES, Kind
-from connector.push.planning.digest import once_unescaped_sql
+from connector.push.kinds.digest import once_unescaped_sql
 from connector.push.planning.match import ROWS
 from connector.push.planning.model.columns import Model
 from connector.push.planning.own import HITS, NEWEST

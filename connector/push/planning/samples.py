@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.push.kinds.digest import CUSTOM
 from connector.push.planning.asked import Asked, Sample
 from connector.push.planning.compare import OUTCOME
-from connector.push.planning.digest import CUSTOM
 from connector.push.planning.match import ROWS
 from connector.push.planning.model.columns import Model
 from connector.warehouse.sql.execute import fetch

@@ -7,7 +7,7 @@ seconds, flags as true and false. So the model, the mirror and own wishes compar
 from __future__ import annotations
 
 from connector.push.kinds import Type
-from connector.push.planning.digest import digest_sql, once_unescaped_sql, unescaped_sql
+from connector.push.kinds.digest import digest_sql, once_unescaped_sql, unescaped_sql
 from connector.push.planning.model.columns import Given
 from connector.warehouse.views.casts import typed
 

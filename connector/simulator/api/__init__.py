@@ -2,6 +2,7 @@
 
 A list that does nothing but list is an entry of PLAIN in ``records/plain.py``. A family with a
 behaviour of its own is a module here with ROUTES, its records in the workspace, and a generator.
+What writes stands in ``writing``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from connector.simulator.api import (
     tickets,
 )
 from connector.simulator.api.pages import routes
+from connector.simulator.api.writing import ROUTES as WRITES
 from connector.simulator.records.plain import PLAIN
 from connector.simulator.requests.routing import Router
 
@@ -37,5 +39,6 @@ ROUTER = Router(
         *content.ROUTES,
         *operations.ROUTES,
         *routes(PLAIN),
+        *WRITES,
     ]
 )

@@ -49,12 +49,16 @@ class Changes:
         self._space.shelf(kind).drop(id, shown_at)
 
     def _bury(self, kind: str, id: str, how: str, target: str | None = None) -> Item:
-        item = self._item(kind, id)
+        item = (self._archived(kind, id) if how == "deleted" else None) or self._item(kind, id)
         self._drop(kind, id)
         kept = item if how == "archived" else None
         since = self._space.returned.pop(id, None)
         self._space.bury(Gone(kind, id, how, self._now, target, kept, item.group, since))
         return item
+
+    def _archived(self, kind: str, id: str) -> Item | None:
+        gone = self._space.gone.get(kind, {}).get(id)
+        return gone.item if gone is not None else None
 
     def _retie(self, change: Callable[[Ties], Ties]) -> None:
         """Change what hangs on contacts in silence, archived ones included."""

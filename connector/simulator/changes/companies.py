@@ -33,6 +33,7 @@ class CompanyChanges(Changes):
 
     def create_company(self, name: str, company_id: str | None = None, **fields: Any) -> str:
         """A company without users: by id only, until somebody belongs to it. Returns its id."""
+        self.simulator.settle()
         key = company_id or f"customer-new-{self._space.next_number('company_key')}"
         record = new_company(self._space, self._now, name, key)
         record.update(fields)
@@ -62,7 +63,7 @@ class CompanyChanges(Changes):
         return True
 
     def tag_company(self, company: str, tag: str) -> None:
-        """Attach a tag; moves updated_at."""
+        """Attach a tag; moves updated_at. Tagging twice is nothing."""
         self._tags(company, add=tag)
 
     def untag_company(self, company: str, tag: str) -> None:
@@ -79,7 +80,10 @@ class CompanyChanges(Changes):
 
     def _tags(self, company: str, add: str | None = None, remove: str | None = None) -> None:
         record = decode(self._item("companies", company).body)
-        tags = [tag for tag in record["tags"]["tags"] if tag["id"] not in (add, remove)]
+        known = {tag["id"] for tag in record["tags"]["tags"]}
+        if add in known or (remove is not None and remove not in known):
+            return
+        tags = [tag for tag in record["tags"]["tags"] if tag["id"] != remove]
         if add is not None:
             tags.append(tag_reference(self._space, add))
         record["tags"]["tags"] = tags

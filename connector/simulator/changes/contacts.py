@@ -6,11 +6,9 @@ from typing import Any
 
 from connector.simulator.changes.base import Changes
 from connector.simulator.changes.companies import move_user_count
-from connector.simulator.encoding import decode, encode, render
-from connector.simulator.generation.events import unique
+from connector.simulator.encoding import decode, encode
 from connector.simulator.records.contact import contact_item, new_contact, note, note_id
 from connector.simulator.records.shelf import Item
-from connector.simulator.records.thread import contact_reference
 from connector.simulator.records.workspace import NO_TIES, Applied, Event, Record, Ties
 from connector.simulator.webhooks import items
 
@@ -20,6 +18,7 @@ class ContactChanges(Changes):
 
     def create_contact(self, role: str = "lead", **fields: Any) -> str:
         """A new contact; lists show it after the lag. Returns its id."""
+        self.simulator.settle()
         record = new_contact(self._space, self._now, role)
         if role == "lead":
             record["external_id"] = f"{self._now:08x}-0000-4000-8000-{record['id'][-12:]}"
@@ -35,10 +34,16 @@ class ContactChanges(Changes):
         return sum(self.tag_contact(contact, tag, admin) for contact in contacts)
 
     def update_contact(self, id: str, **fields: Any) -> bool:
-        """Set fields; the same values again change nothing, not even updated_at."""
+        """Set fields; the same values again change nothing, not even updated_at.
+
+        With the role `user` a lead becomes one, and has no external_id but a given one.
+        """
         item = self._item("contacts", id)
         record = decode(item.body)
         before = encode(record)
+        converts = item.group == "lead" and fields.get("role") == "user"
+        if converts:
+            record["external_id"] = None
         _write(record, fields)
         if encode(record) == before:
             return False
@@ -46,6 +51,8 @@ class ContactChanges(Changes):
             self._touch(record)
         changed = contact_item(record, item.owned)
         self._put("contacts", changed)
+        if converts:
+            self._activity("contact.role_updated", changed, record)
         self._tell_edit(item, changed)
         return True
 
@@ -131,57 +138,8 @@ class ContactChanges(Changes):
         self._tie(item, item.owned._replace(segments=tuple(segments)), bump=False)
 
     def convert_lead(self, id: str) -> None:
-        """A lead becomes a user."""
-        item = self._item("contacts", id)
-        record = decode(item.body)
-        record.update(role="user", updated_at=self._now)
-        changed = contact_item(record, item.owned)
-        self._put("contacts", changed)
-        self._activity("contact.role_updated", changed, record)
-        self._tell("contact.lead.signed_up", items.contact, changed)
-
-    def merge_contacts(self, source_id: str, target_id: str, by_hand: bool = False) -> None:
-        """Merge a lead into a user: the lead is gone from every list, by id it is 410 or 404.
-
-        The API merges leads only; teammates, `by_hand`, may merge users as well.
-        """
-        source, target = self._item("contacts", source_id), self._item("contacts", target_id)
-        if target.group != "user" or (source.group != "lead" and not by_hand):
-            raise ValueError("only a lead can be merged, and only into a user")
-        if source_id == target_id:
-            raise ValueError("a contact cannot be merged into itself")
-        record = decode(target.body)
-        self._touch(record)
-        for name in ("email", "email_domain", "phone", "name"):
-            record[name] = record[name] or decode(source.body)[name]
-        merge = {
-            "type": "merge_history",
-            "source_contact_id": source_id,
-            "source_contact_role": source.group,
-            "merged_at": self._now,
-        }
-        ties = _joined(target.owned, source.owned)
-        inherited = source.owned.merges if self.simulator.merges_inherited else ()
-        merges = (*target.owned.merges, *inherited, encode(merge))
-        survivor = contact_item(record, ties._replace(merges=merges))
-        self._bury("contacts", source_id, "merged", target_id)
-        self._put("contacts", survivor)
-        events = self._space.events
-        if source_id in events:
-            events[target_id] = unique([*events.get(target_id, []), *events.pop(source_id)])
-        self._recount(source.owned, target.owned)
-        self._note_subscriptions(target_id)
-        self._activity(
-            "contact.merged",
-            survivor,
-            record,
-            merge_source_id=source_id,
-            merge_target_id=target_id,
-        )
-        if self.simulator.merges_move:
-            self._move_threads(source_id, survivor)
-        # Nothing in it names the contact that is gone.
-        self._tell("contact.merged", items.contact, survivor)
+        """A lead becomes a user; the external_id that Intercom gave it is gone."""
+        self.update_contact(id, role="user")
 
     def archive_contact(self, id: str) -> None:
         """Archive: gone from lists, still there by id; the activity feed says nothing."""
@@ -207,7 +165,7 @@ class ContactChanges(Changes):
             self._note_event(id, event, silent=not bump)
 
     def delete_contact(self, id: str) -> None:
-        """Delete for good."""
+        """Delete for good, also what is archived."""
         item = self._bury("contacts", id, "deleted")
         self._space.events.pop(id, None)
         for company in item.owned.companies:
@@ -254,19 +212,6 @@ class ContactChanges(Changes):
         now = self.simulator.now()
         self.simulator.journal.note("contact_subscriptions", contact, now, silent=True)
 
-    def _move_threads(self, source_id: str, survivor: Item) -> None:
-        mark = encode(source_id)
-        for kind in ("conversations", "tickets"):
-            for item in list(self._space.shelf(kind).current.values()):
-                body = _succeeded(item.body, source_id, survivor) if mark in item.body else b""
-                if body and body != item.body:
-                    self._put(kind, item.with_body(body))
-
-    def _recount(self, source: Ties, target: Ties) -> None:
-        for company in source.companies:
-            if company in target.companies:
-                move_user_count(self, company, -1)
-
 
 def _write(record: Record, fields: dict[str, Any]) -> None:
     for name, value in fields.items():
@@ -276,23 +221,3 @@ def _write(record: Record, fields: dict[str, Any]) -> None:
             record[name] = value
     if "email" in fields and "email_domain" not in fields:
         record["email_domain"] = str(fields["email"]).partition("@")[2] or None
-
-
-def _succeeded(body: bytes, source_id: str, survivor: Item) -> bytes:
-    # The survivor takes the place of the contact; if it is there already, that place is gone.
-    record = decode(body)
-    contacts = record["contacts"]["contacts"]
-    kept = [one for one in contacts if one["id"] not in (source_id, survivor.id)]
-    record["contacts"]["contacts"] = [*kept, contact_reference(survivor)]
-    return render(record) if len(kept) != len(contacts) else body
-
-
-def _joined(target: Ties, source: Ties) -> Ties:
-    tags = {tag.id: tag for tag in (*source.tags, *target.tags)}
-    return target._replace(
-        tags=tuple(tags.values()),
-        companies=tuple(dict.fromkeys((*target.companies, *source.companies))),
-        notes=(*target.notes, *source.notes),
-        opted_out=tuple(dict.fromkeys((*target.opted_out, *source.opted_out))),
-        opted_in=tuple(dict.fromkeys((*target.opted_in, *source.opted_in))),
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.simulator.changes.contacts import ContactChanges
+from connector.simulator.changes.merges import MergeChanges
 from connector.simulator.encoding import decode, render
 from connector.simulator.generation.events import place
 from connector.simulator.records.contact import contact_item
@@ -15,7 +15,7 @@ from connector.simulator.webhooks import items
 _KEYS = 10
 
 
-class EventChanges(ContactChanges):
+class EventChanges(MergeChanges):
     """Events. On merge they follow their contact, on deletion they go with it."""
 
     def track_event(

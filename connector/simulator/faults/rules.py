@@ -11,7 +11,9 @@ from connector.simulator.messages import HTML_NOT_FOUND, Fault, Request, Respons
 # Faults that come instead of an answer: the request had no effect.
 _INSTEAD = frozenset({"status", "html", "scroll_network", "refuse"})
 # Faults of the way back: the request was carried out, its answer is spoilt or lost.
-_AFTERWARDS = frozenset({"empty", "cut", "reset", "stall", "delay", "content_type", "garbage"})
+_AFTERWARDS = frozenset(
+    {"empty", "cut", "reset", "stall", "delay", "content_type", "garbage", "late_status"}
+)
 KINDS = _INSTEAD | _AFTERWARDS
 _MESSAGES = {
     429: ("rate_limit_exceeded", "Exceeded rate limit"),
@@ -67,8 +69,10 @@ class Rule:
         headers = {"Content-Type": "application/json; charset=utf-8", **(self.headers or {})}
         return Response(status, body, headers)
 
-    def spoil(self, response: Response) -> Response:
+    def spoil(self, response: Response, request_id: str) -> Response:
         """The real answer, spoilt on its way back."""
+        if self.kind == "late_status":
+            return self.answer(request_id)
         if self.kind == "empty":
             response.body = b""
         elif self.kind == "content_type":

@@ -90,6 +90,7 @@ class Shelf:
         self._sequence = 0
         self._applied: dict[str, int] = {}
         self._omitted: dict[str, float] = {}
+        self._watched: list[set[str]] = []
         self.generation = 0
 
     def __len__(self) -> int:
@@ -109,6 +110,12 @@ class Shelf:
         item = self.current.pop(id, None)
         self._wait(visible_at, id, None)
         return item
+
+    def watch(self) -> set[str]:
+        """A set that gets the id of all that is put or dropped from now on; empty it at will."""
+        changed: set[str] = set()
+        self._watched.append(changed)
+        return changed
 
     def listed(self) -> Iterator[Item]:
         """Every record the index shows, in no particular order."""
@@ -152,6 +159,8 @@ class Shelf:
         self._apply({id: item for id, (_, item) in latest.items()})
 
     def _wait(self, visible_at: float, id: str, item: Item | None) -> None:
+        for changed in self._watched:
+            changed.add(id)
         heapq.heappush(self._waiting, (visible_at, self._sequence, id, item))
         self._sequence += 1
 

@@ -176,6 +176,7 @@ class Workspace:
     deleted_conversations: list[Record] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     _jobs: list[tuple[float, int, Callable[[int], None]]] = field(default_factory=list)
+    _busy: bool = False
 
     @classmethod
     def generate(
@@ -259,11 +260,21 @@ class Workspace:
         """Do something at a time: Intercom counts a company's users asynchronously."""
         heapq.heappush(self._jobs, (at, self.next_number("job"), job))
 
+    def catch_up(self, now: float) -> None:
+        """Do what is due, in the order of its time; nothing begins before the last has ended."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._jobs and self._jobs[0][0] <= now:
+                at, _, job = heapq.heappop(self._jobs)
+                job(int(at))
+        finally:
+            self._busy = False
+
     def settle(self, now: float) -> None:
         """Do what is due, then let the indexes catch up."""
-        while self._jobs and self._jobs[0][0] <= now:
-            at, _, job = heapq.heappop(self._jobs)
-            job(int(at))
+        self.catch_up(now)
         self.contacts.settle(now)
         self.companies.settle(now)
         self.conversations.settle(now)

@@ -48,6 +48,8 @@ class Gate:
     app_version: str
     revoked: bool = False
     denials: list[Denial] = field(default_factory=list)
+    # Scopes of writing that the token lacks, each with the status that says so.
+    withheld: dict[str, int] = field(default_factory=dict)
     # What the clocks of the front ends are ahead by, in seconds; None sends no Date.
     clocks: Sequence[float | None] = (0.0,)
     ahead: float | None = 0.0
@@ -106,6 +108,14 @@ class Gate:
         for denial in self.denials:
             if denial.path.search(request.path):
                 raise denial.error()
+
+    def require(self, scope: str) -> None:
+        """401 or 403 where the token may read but not write."""
+        status = self.withheld.get(scope)
+        if status is not None:
+            message = f"You do not have the required scope ({scope}) to access this resource"
+            code = "token_unauthorized" if status == 401 else "forbidden"
+            raise ApiError(status, code, message)
 
     def choose(self) -> None:
         """Let one of the front ends answer the request that comes now."""

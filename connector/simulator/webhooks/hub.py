@@ -62,6 +62,7 @@ class Webhooks:
 
     def due(self, most: int | None = None) -> list[Attempt]:
         """What is to be posted now, over all subscriptions, but no more than `most`."""
+        self._simulator.settle()
         found: list[Attempt] = []
         for subscription in self.subscriptions:
             left = None if most is None else most - len(found)
@@ -81,6 +82,7 @@ class Webhooks:
 
     def next_due_at(self) -> float | None:
         """When something is due next, by the simulator's clock; None if nothing waits."""
+        self._simulator.settle()
         times = [at for one in self.subscriptions if (at := one.next_due_at()) is not None]
         return min(times, default=None)
 

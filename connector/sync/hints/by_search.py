@@ -20,8 +20,8 @@ from connector.resources.readings import Search
 from connector.resources.resource import Link, Resource
 from connector.sync.hints.effects import SettleHints
 from connector.sync.resource_pass import Pass, is_older
-from connector.sync.tools.tasks import gather
 from connector.sync.writing.writer import INDEX_LAG
+from connector.tools.tasks import gather
 from connector.warehouse.state import inbox
 from connector.warehouse.state.inbox import Waiting
 

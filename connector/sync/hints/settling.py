@@ -33,7 +33,7 @@ from connector.sync.readings.dispatch import run_pass
 from connector.sync.readings.per_contact import read_contacts
 from connector.sync.resource_pass import BATCH_BYTES, BATCH_OBJECTS, Pass, is_older
 from connector.sync.steps import STOPS
-from connector.sync.tools.tasks import gather, task_group
+from connector.tools.tasks import gather, task_group
 from connector.warehouse import state
 from connector.warehouse.state import inbox, reads
 from connector.warehouse.state.inbox import Waiting

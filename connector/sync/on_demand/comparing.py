@@ -26,8 +26,8 @@ from connector.sync.readings.lists import catalogue_style, snapshot_pages
 from connector.sync.readings.members import read_members
 from connector.sync.readings.per_contact import Read, as_records, read_one
 from connector.sync.resource_pass import BATCH_RECORDS, release, size
-from connector.sync.tools.prefetch import concurrently
 from connector.sync.writing.writer import INDEX_LAG
+from connector.tools.prefetch import concurrently
 from connector.warehouse.encode import keys
 from connector.warehouse.encode.encoder import encode
 from connector.warehouse.encode.exclusions import Exclusions

@@ -20,10 +20,10 @@ from connector.resources.lists import Record
 from connector.resources.readings import Activities, Deletions
 from connector.sync.planning import plan
 from connector.sync.resource_pass import Pass
-from connector.sync.tools.prefetch import prefetch
 from connector.sync.writing.effects import Advance, Claim, Settle
 from connector.sync.writing.submission import pending_key
 from connector.sync.writing.writer import INDEX_LAG
+from connector.tools.prefetch import prefetch
 from connector.warehouse.values.instants import instant
 
 logger = logging.getLogger(__name__)

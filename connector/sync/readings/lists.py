@@ -29,9 +29,9 @@ from connector.resources.readings import Catalogue, FullScan, Log, Part, Snapsho
 from connector.sync.readings.ask_omitted import ask
 from connector.sync.readings.holes import doubt, keep_gaps
 from connector.sync.resource_pass import Pass
-from connector.sync.tools.ids import Ids
-from connector.sync.tools.prefetch import prefetch
 from connector.sync.writing.effects import MarkAbsent
+from connector.tools.ids import Ids
+from connector.tools.prefetch import prefetch
 
 logger = logging.getLogger(__name__)
 

@@ -29,9 +29,9 @@ from connector.sync.guards.counting import leaves_out
 from connector.sync.planning import plan
 from connector.sync.readings.in_turn import began_at_of, holding
 from connector.sync.resource_pass import Pass
-from connector.sync.tools.ids import Ids
-from connector.sync.tools.prefetch import concurrently, prefetch
 from connector.sync.writing.effects import Effect, NoteRead, Postpone
+from connector.tools.ids import Ids
+from connector.tools.prefetch import concurrently, prefetch
 from connector.warehouse import state
 from connector.warehouse.state import reads
 

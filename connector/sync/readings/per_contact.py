@@ -48,9 +48,9 @@ from connector.resources.readings import PerContact
 from connector.sync.fetch_by_id import AT_ONCE
 from connector.sync.readings.in_turn import Lack, began_at_of, holding
 from connector.sync.resource_pass import BATCH_BYTES, Pass
-from connector.sync.tools.prefetch import batched, concurrently
 from connector.sync.writing.effects import NoteRead, Postpone, Queue
 from connector.sync.writing.writer import Writer
+from connector.tools.prefetch import batched, concurrently
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.state import candidates, reads

@@ -28,8 +28,8 @@ from connector.sync.readings import contradictions
 from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.holes import keep, read_around
 from connector.sync.resource_pass import Pass, announced, release
-from connector.sync.tools.prefetch import prefetch
 from connector.sync.writing.writer import INDEX_LAG
+from connector.tools.prefetch import prefetch
 from connector.warehouse import state
 from connector.warehouse.merge.stored_rows import Known
 from connector.warehouse.values.instants import instant

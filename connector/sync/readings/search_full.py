@@ -37,11 +37,11 @@ from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.contradictions import listed
 from connector.sync.readings.holes import is_object, keep, read_around
 from connector.sync.resource_pass import Pass, announced, release
-from connector.sync.tools.ids import Ids
-from connector.sync.tools.priority import PrioritySemaphore
-from connector.sync.tools.tasks import task_group
 from connector.sync.writing.effects import Effect, FinishPartition
 from connector.sync.writing.writer import INDEX_LAG
+from connector.tools.ids import Ids
+from connector.tools.priority import PrioritySemaphore
+from connector.tools.tasks import task_group
 from connector.warehouse import state
 from connector.warehouse.state.partitions import Span
 from connector.warehouse.values.instants import instant

@@ -22,9 +22,9 @@ from connector.intercom.refusals import MANY
 from connector.jsontext import decode
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
-from connector.sync.tools.coalesce import Coalescer
 from connector.sync.writing.effects import Effect, Postpone
 from connector.sync.writing.submission import Submission, pending_key, together
+from connector.tools.coalesce import Coalescer
 from connector.warehouse import followers, state
 from connector.warehouse.changes import follow
 from connector.warehouse.encode.encoder import encode_list, row_keys

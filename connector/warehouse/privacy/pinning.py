@@ -56,6 +56,12 @@ class Difference:
         return "; ".join(filter(None, told))
 
 
+def names(conn: sa.Connection) -> list[str]:
+    """The fields that are kept out of the schema now, or that hashes stand for."""
+    query = sa.select(EXCLUSIONS.c.name).where(EXCLUSIONS.c.manner != cleaning.LIFTED)
+    return sorted(conn.execute(query).scalars())
+
+
 def admit(
     conn: sa.Connection, schema: str, exclusions: Exclusions, *, whole: bool, lifts: bool = False
 ) -> None:

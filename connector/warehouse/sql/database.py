@@ -236,15 +236,15 @@ class Database:
 
     # -- the lock ----------------------------------------------------------------------------
 
-    def lock(self, patience: float = 0.0) -> None:
-        """Hold this schema's lock until ``unlock`` or ``close``.
+    def lock(self, patience: float = 0.0, of: str = "") -> None:
+        """Hold this schema's lock until ``unlock`` or ``close``; ``of`` names another one.
 
         AlreadyRunningError if another run holds it, after so many seconds still.
         """
         conn = self._locker = self._connect(PATIENCE_AT_START, DatabaseUnreachableError)
         deadline = self._clock() + patience
         try:
-            while not (got := self._try_to_lock(conn)) and self._clock() < deadline:
+            while not (got := self._try_to_lock(conn, of)) and self._clock() < deadline:
                 if self.stopped.wait(GLANCE):
                     break
         except psycopg.Error as failure:
@@ -256,12 +256,12 @@ class Database:
         if not got:
             self.unlock()
             raise AlreadyRunningError(
-                f"another sync of schema {self.schema} is running; wait for it to end"
+                f"another {of or 'sync'} of schema {self.schema} is running; wait for it to end"
             )
 
-    def _try_to_lock(self, conn: sa.Connection) -> bool:
+    def _try_to_lock(self, conn: sa.Connection, of: str) -> bool:
         query = f"SELECT pg_try_advisory_xact_lock({_KEY})"
-        return bool(scalar(conn, query, _lock_key(self.schema)))
+        return bool(scalar(conn, query, _lock_key(self.schema, of)))
 
     def unlock(self) -> None:
         """Release the lock."""
@@ -274,8 +274,8 @@ class Database:
 _KEY = "hashtextextended(%(lock)s, 0)"
 
 
-def _lock_key(schema: str) -> dict[str, str]:
-    return {"lock": f"intercom-warehouse:{schema}"}
+def _lock_key(schema: str, of: str = "") -> dict[str, str]:
+    return {"lock": f"intercom-warehouse{of and '-'}{of}:{schema}"}
 
 
 def is_locked(conn: sa.Connection, schema: str) -> bool:

@@ -411,9 +411,7 @@ OUTBOX = helper_table(
     plain("done_at", INSTANT, "When it ended, well or not"),
     plain("confirmed_as_of", INSTANT, "Intercom's updated_at of the object as it was read back"),
     sa.CheckConstraint("kind IN ('contacts', 'companies', 'events', 'tags')", "outbox_kind"),
-    sa.CheckConstraint(
-        "op IN ('upsert', 'update', 'create', 'archive', 'delete')", "outbox_op"
-    ),
+    sa.CheckConstraint("op IN ('upsert', 'update', 'create', 'archive', 'delete')", "outbox_op"),
     sa.CheckConstraint(
         "state IN ('waiting', 'sending', 'sent', 'done', 'failed', 'unknown')", "outbox_state"
     ),

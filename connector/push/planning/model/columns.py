@@ -11,8 +11,8 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from connector.push.kinds import EVENTS, TAGS, Field, Key, Kind, Type
+from connector.push.kinds.digest import CUSTOM, is_address
 from connector.push.planning.asked import Asked
-from connector.push.planning.digest import CUSTOM, is_address
 from connector.warehouse.sql.describe import Described
 from connector.warehouse.sql.execute import fetch
 from connector.warehouse.views import custom_columns

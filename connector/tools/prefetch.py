@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
-from connector.sync.tools.tasks import gather
+from connector.tools.tasks import gather
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -14,7 +14,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from connector.push.kinds import Kind, Type
+from connector.push.kinds.field import Kind, Type
 from connector.resources.resource import Kind as ColumnKind
 
 CUSTOM = "custom_attributes."

@@ -1,0 +1,186 @@
+"""``push``: puts a model's differences into the outbox, sends what waits, follows it to its end."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from connector.commands.connect import open_client, open_database, privacy
+from connector.commands.pushing import told
+from connector.commands.reporting.report import Ending, reported
+from connector.commands.terminal.logs import say
+from connector.commands.terminal.waiting import until_signalled
+from connector.errors import SettingsError
+from connector.intercom.client import Client
+from connector.push.kinds import KINDS
+from connector.push.outbox import claims, reports
+from connector.push.outbox.claims import Terms
+from connector.push.outbox.reports import Reason
+from connector.push.outbox.store import Store
+from connector.push.planning import Asked, Plan, make
+from connector.push.sending import run as sending
+from connector.push.sending.context import Options
+from connector.settings import Settings
+from connector.sync import tenure
+from connector.sync.options import Options as SyncOptions
+from connector.warehouse import migrate
+from connector.warehouse.privacy import pinning
+from connector.warehouse.sql.database import PATIENCE_FOR_LOCK, Database
+
+LOCK = "push"
+MOST_DELETES = 1_000  # that wait and need no --yes
+
+
+@dataclass
+class Outcome:
+    """How a push ended: wishes that it touched by state, why some failed, what was planned."""
+
+    states: dict[str, int] = field(default_factory=dict)
+    reasons: Sequence[Reason] = ()
+    plan: Plan | None = None
+    writes: int = 0
+    reads: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all that was touched is done, or on its way; a plan that was held back is 2."""
+        if self.plan and self.plan.fuse and not self.plan.dry_run:
+            return SettingsError.exit_code
+        return 1 if self.states.get("failed") or self.states.get("unknown") else 0
+
+
+def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Do what is asked; the exit code."""
+    _check(arguments)
+    if arguments.status:
+        return _status(settings, arguments)
+    with reported(arguments) as ending:
+        return _push(settings, arguments, ending)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if bool(arguments.kind) != bool(arguments.model_from):
+        raise SettingsError(
+            "give both what is pushed and from where: push contacts --from TABLE_VIEW_OR_QUERY;"
+            " or neither, to send what waits in the outbox"
+        )
+    if arguments.dry_run and not arguments.kind:
+        raise SettingsError("--dry-run shows what a model would change: name it with --from")
+    if arguments.model is not None and not (arguments.retry or arguments.status):
+        raise SettingsError("--model names which wishes to --retry: give both")
+
+
+def _status(settings: Settings, arguments: argparse.Namespace) -> int:
+    with open_database(settings, say=say) as database:
+        database.wait()
+        found = database.read(lambda conn: _newest(conn, database.schema) and reports.facts(conn))
+    told.status(found, as_json=arguments.json)
+    return 1 if found and (found["failed"] or found["unknown"]) else 0
+
+
+def _newest(conn: Any, schema: str) -> bool:
+    migrate.require_newest(conn, schema)
+    return True
+
+
+def _push(settings: Settings, arguments: argparse.Namespace, ending: Ending) -> int:
+    settings.require_write_token()
+    with open_database(settings, say=say) as database:
+
+        async def work() -> Outcome:
+            async with open_client(settings, writes=True) as client:
+                return await _at_work(settings, arguments, client, database)
+
+        outcome = until_signalled(work(), database)
+        ending.told = told.as_json(outcome) | {"outbox": database.read(reports.facts)}
+    told.outcome(outcome, ending.told, as_json=arguments.json)
+    return outcome.exit_code
+
+
+async def _at_work(
+    settings: Settings, arguments: argparse.Namespace, client: Client, database: Database
+) -> Outcome:
+    database.wait()
+    workspace = await tenure.opened_by(client)
+    outcome = Outcome()
+    tenure.take_over(database, workspace, _sync_options(settings))
+    if not arguments.dry_run:
+        database.lock(of=LOCK)
+    began = database.read(reports.now)
+    if arguments.kind:
+        outcome.plan = _plan(settings, arguments, database)
+        if arguments.dry_run or outcome.plan.fuse:
+            return outcome
+    if arguments.retry:
+        database.write(lambda conn: reports.retry(conn, arguments.model))
+    terms = Terms(deletes=arguments.allow_deletes)
+    _refuse_many_deletes(database, arguments)
+    options = _options(settings, arguments, terms)
+    store = Store(database)
+    push = sending.make(client, store, options, say)
+    try:
+        await push.run()
+    finally:
+        outcome.writes, outcome.reads = push.sending.tally.writes, push.sending.tally.reads
+    await store.do(partial(reports.drop_old_bodies, days=settings.push_keep_days))
+    return _ended(outcome, database, began)
+
+
+def _ended(outcome: Outcome, database: Database, began: datetime) -> Outcome:
+    outcome.states = database.read(lambda conn: reports.states(conn, began))
+    outcome.reasons = database.read(lambda conn: reports.reasons(conn, began))
+    return outcome
+
+
+def _sync_options(settings: Settings) -> SyncOptions:
+    """How a schema that is not up to date is taken over; no sync."""
+    return SyncOptions(
+        command="push",
+        auto_migrate=settings.auto_migrate,
+        privacy=privacy(settings),
+        partial=True,
+        lock_patience=PATIENCE_FOR_LOCK,
+    )
+
+
+def _plan(settings: Settings, arguments: argparse.Namespace, database: Database) -> Plan:
+    asked = Asked(
+        KINDS[arguments.kind],
+        arguments.model_from,
+        mode=arguments.mode,
+        nulls=arguments.nulls,
+        on_drift=arguments.on_drift,
+        limit=arguments.limit,
+        yes=arguments.yes,
+        dry_run=arguments.dry_run,
+    )
+    excluded = database.read(lambda conn: pinning.names(conn))
+    found = database.write(partial(make, asked=asked, excluded=excluded))
+    told.plan(found, as_json=arguments.json)
+    return found
+
+
+def _refuse_many_deletes(database: Database, arguments: argparse.Namespace) -> None:
+    number = database.read(claims.waiting_deletes) if arguments.allow_deletes else 0
+    if number > MOST_DELETES and not arguments.yes:
+        raise SettingsError(
+            f"{number:,} wishes would delete something for ever, more than {MOST_DELETES:,}:"
+            " nothing was sent; look at SELECT * FROM outbox WHERE op = 'delete', and give --yes"
+            " if that is what you want"
+        )
+
+
+def _options(settings: Settings, arguments: argparse.Namespace, terms: Terms) -> Options:
+    return Options(
+        terms=terms,
+        trust=arguments.trust,
+        wait=not arguments.no_wait,
+        unarchive=arguments.unarchive,
+        create_missing=arguments.create_missing,
+        index_lag=settings.index_lag,
+        hint_delay=settings.live_delay,
+    )

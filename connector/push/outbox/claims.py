@@ -1,0 +1,195 @@
+"""Takes what is due to be sent, so that each object has one wish under way at a time.
+
+Intercom promises no order across requests: two changes of one contact must not be in flight
+together. An event waits for its contact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from connector.push.outbox.identities import DUE
+from connector.push.outbox.wish import UNFINISHED, Wish, columns, none_other, select
+from connector.warehouse.sql.execute import execute, fetch, names_of, scalar
+from connector.warehouse.sql.names import literal
+
+UNEQUAL = "unequal"
+"""Why a wish is sent once more, singly: it was carried by a bulk request and is not there."""
+UNDER_WAY = "u.state IN ('sending', 'sent', 'unknown')"
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is claimed together: of which kind, and what can go by which bulk request."""
+
+    kind: str
+    where: str
+
+
+# What a bulk request does not carry it passes over in silence. A role that the contact has is no
+# change of it. A lead is created singly: it has no uniqueness at Intercom.
+_ROLE_IS = (
+    "(NOT o.body ? 'role' OR EXISTS (SELECT FROM {contacts} c WHERE c.id = o.object_id"
+    " AND c.role = o.body ->> 'role'))"
+)
+_TWICE = f"o.error_code IS DISTINCT FROM {literal(UNEQUAL)}"
+
+
+def bulk_groups(conn: sa.Connection) -> dict[str, Group]:
+    """What bulk requests can carry, by which of them."""
+    contacts = names_of(conn)("contacts")
+    changed = (
+        f"{_TWICE} AND o.op IN ('upsert', 'update') AND o.object_id IS NOT NULL"
+        f" AND NOT o.body ?| ARRAY['signed_up_at', 'last_seen_at']"
+        f" AND {_ROLE_IS.format(contacts=contacts)}"
+    )
+    created = (
+        f"{_TWICE} AND o.op IN ('upsert', 'create') AND o.object_id IS NULL AND o.attempts < 3"
+        " AND coalesce(o.body ->> 'role', o.role, 'user') = 'user'"
+    )
+    company = f"{_TWICE} AND o.op IN ('upsert', 'create') AND o.external_id IS NOT NULL"
+    company += " AND NOT coalesce(o.body, '{}') ? 'tags'"
+    return {
+        "update": Group("contacts", changed),
+        "create": Group("contacts", created),
+        "companies": Group("companies", company),
+        "delete": Group("contacts", f"{_TWICE} AND o.op = 'delete' AND o.object_id IS NOT NULL"),
+    }
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What may be claimed: deletes, and only what was sent before (as ``serve`` does)."""
+
+    deletes: bool = False
+    only_begun: bool = False
+
+    @property
+    def where(self) -> str:
+        found = f"o.state = 'waiting' AND {DUE}"
+        if not self.deletes:
+            found += " AND (o.op <> 'delete' OR o.attempts > 0)"
+        if self.only_begun:
+            found += " AND o.attempts > 0"
+        return found
+
+
+def _free(conn: sa.Connection, kind: str) -> str:
+    """Nothing else for the object is under way, and nothing older waits."""
+    if kind == "events":
+        return none_other(conn, "'contacts'", f"u.state IN {UNFINISHED}")
+    if kind == "tags":
+        return "true"
+    older = f"({UNDER_WAY} OR (u.state = 'waiting' AND u.id < o.id))"
+    return none_other(conn, literal(kind), older)
+
+
+def count(conn: sa.Connection, group: Group, terms: Terms) -> int:
+    """How many wishes of a group are due."""
+    found: int = scalar(
+        conn,
+        f"SELECT count(*) FROM {names_of(conn)('outbox')} o WHERE {terms.where}"
+        f" AND o.kind = {literal(group.kind)} AND {group.where} AND {_free(conn, group.kind)}",
+    )
+    return found
+
+
+def claim(conn: sa.Connection, group: Group, terms: Terms, most: int) -> list[Wish]:
+    """The first wishes of a group that are due, which are being sent from now on.
+
+    Of several for one object only the oldest: a statement sees none of its own claims.
+    """
+    outbox = names_of(conn)("outbox")
+    rows = fetch(
+        conn,
+        f"WITH due AS (SELECT o.id FROM {outbox} o WHERE {terms.where}"
+        f" AND o.kind = {literal(group.kind)} AND {group.where} AND {_free(conn, group.kind)}"
+        f" ORDER BY o.id LIMIT {most})"
+        f" UPDATE {outbox} o SET state = 'sending', attempts = o.attempts + 1,"
+        " sent_at = clock_timestamp(), not_before = NULL FROM due WHERE due.id = o.id"
+        f" RETURNING {columns()}",
+    )
+    return sorted((Wish(*row) for row in rows), key=lambda one: one.id)
+
+
+def waiting_deletes(conn: sa.Connection) -> int:
+    """How many wishes wait to delete something."""
+    where = "o.state = 'waiting' AND o.op = 'delete'"
+    found: int = scalar(conn, f"SELECT count(*) FROM {names_of(conn)('outbox')} o WHERE {where}")
+    return found
+
+
+def recover(conn: sa.Connection) -> int:
+    """What was being sent when a push ended: what is safe waits again, what is not is unknown.
+
+    Creating a lead is not: Intercom takes a second one. How many there were.
+    """
+    unsafe = (
+        "(o.kind = 'contacts' AND o.object_id IS NULL AND o.op IN ('upsert', 'create')"
+        " AND coalesce(o.body ->> 'role', o.role, 'user') = 'lead')"
+    )
+    return execute(
+        conn,
+        f"UPDATE {names_of(conn)('outbox')} o SET"
+        f" state = CASE WHEN {unsafe} THEN 'unknown' ELSE 'waiting' END,"
+        f" error_code = CASE WHEN {unsafe} THEN 'lost_reply' ELSE o.error_code END,"
+        f" error = CASE WHEN {unsafe} THEN 'the push ended before the reply came; it is looked up"
+        " once Intercom''s search shows it' ELSE o.error END"
+        " WHERE o.state = 'sending'",
+    ).rowcount
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """How many wishes are in which state, and of those that wait how many may be sent now."""
+
+    waiting: int
+    due: int
+    sending: int
+    sent: int
+    unknown: int
+
+
+def unfinished(conn: sa.Connection, terms: Terms) -> Unfinished:
+    """What is not ended."""
+    (row,) = fetch(
+        conn,
+        "SELECT count(*) FILTER (WHERE o.state = 'waiting'),"
+        f" count(*) FILTER (WHERE {terms.where}),"
+        " count(*) FILTER (WHERE o.state = 'sending'), count(*) FILTER (WHERE o.state = 'sent'),"
+        " count(*) FILTER (WHERE o.state = 'unknown')"
+        f" FROM {names_of(conn)('outbox')} o WHERE o.state <> 'done' AND o.state <> 'failed'",
+    )
+    return Unfinished(*row)
+
+
+def sent(conn: sa.Connection, jobs: Sequence[str], most: int, after: int = 0) -> list[Wish]:
+    """What was sent and is to be read back now: singly, or by one of these jobs that ended."""
+    where = (
+        "o.state = 'sent' AND o.id > %(after)s AND (o.job_id IS NULL OR o.job_id = ANY(%(jobs)s))"
+        f" AND {DUE}"
+    )
+    return select(conn, where, {"jobs": list(jobs), "after": after}, most)
+
+
+def latest_sent(conn: sa.Connection, kind: str, jobs: Sequence[str], most: int) -> list[Wish]:
+    """The wishes of a kind that jobs carried and that were sent last."""
+    outbox = names_of(conn)("outbox")
+    where = (
+        f"o.id IN (SELECT s.id FROM {outbox} s WHERE s.state = 'sent' AND s.kind = %(kind)s"
+        " AND s.object_id IS NOT NULL AND (s.job_id IS NULL OR s.job_id = ANY(%(jobs)s))"
+        f" ORDER BY s.sent_at DESC LIMIT {most})"
+    )
+    return select(conn, where, {"kind": kind, "jobs": list(jobs)})
+
+
+def unknown(conn: sa.Connection, older_than: float) -> list[Wish]:
+    """What may have been created, sent longer ago than so many seconds."""
+    where = (
+        "o.state = 'unknown' AND o.sent_at <= clock_timestamp() - make_interval(secs => %(s)s)"
+        f" AND {DUE}"
+    )
+    return select(conn, where, {"s": float(older_than)})

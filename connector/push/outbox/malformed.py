@@ -1,0 +1,105 @@
+"""Ends what can be no wish: what names no object, what no kind takes, bodies of another form."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from connector.push.kinds import KINDS
+from connector.warehouse.sql.execute import execute, names_of
+from connector.warehouse.sql.names import literal
+
+_IS_OBJECT = "jsonb_typeof({value}) = 'object'"
+_TEXTS = (
+    "({value} -> '{name}' IS NULL OR CASE jsonb_typeof({value} -> '{name}') WHEN 'array' THEN"
+    " NOT EXISTS (SELECT FROM jsonb_array_elements({value} -> '{name}') e"
+    " WHERE jsonb_typeof(e) <> 'string') ELSE false END)"
+)
+_TAGS = (
+    f"CASE WHEN {_IS_OBJECT} THEN {_TEXTS.replace('{name}', 'add')}"
+    f" AND {_TEXTS.replace('{name}', 'remove')} ELSE false END"
+)
+_COMPANIES = (
+    "CASE jsonb_typeof({value}) WHEN 'array' THEN NOT EXISTS (SELECT"
+    " FROM jsonb_array_elements({value}) e WHERE NOT (jsonb_typeof(e) = 'object'"
+    " AND e ? 'company_id')) ELSE false END"
+)
+FORMS = {
+    "custom_attributes": (_IS_OBJECT, "an object"),
+    "metadata": (_IS_OBJECT, "an object"),
+    "tags": (_TAGS, 'an object with lists of names, as {"add": ["VIP"], "remove": ["old"]}'),
+    "companies": (_COMPANIES, 'a list of objects with company_id, as [{"company_id": "c1"}]'),
+}
+"""What of a body must have a form: the condition on its value, and the form in words."""
+
+_ROLE = "coalesce(o.body ->> 'role', o.role, 'user')"
+_NO_KEY = (
+    "o.object_id IS NULL AND nullif(o.external_id, '') IS NULL AND nullif(o.email, '') IS NULL"
+)
+# A contact that is created may be named by its body alone, a lead by nothing.
+_MAY_BE_NEW = (
+    "o.kind = 'contacts' AND o.op IN ('upsert', 'create') AND (o.body ?| ARRAY['external_id',"
+    f" 'email'] OR {_ROLE} = 'lead')"
+)
+
+
+def refuse(conn: sa.Connection) -> None:
+    """End what can be no wish, each with what is wrong; keys that only a body names are set."""
+    _fail_forms(conn)
+    for kind in KINDS.values():
+        ops = ", ".join(map(literal, kind.ops))
+        told = literal(f"{kind.name} take {', '.join(kind.ops)}, not ")
+        of_kind = f"o.kind = {literal(kind.name)} AND o.op NOT IN ({ops})"
+        _malformed(conn, of_kind, f"{told} || o.op")
+    _malformed(
+        conn,
+        "o.kind = 'events' AND NOT coalesce(o.body, '{}') ? 'event_name'",
+        "'body names no event_name'",
+    )
+    _malformed(
+        conn,
+        f"o.kind = 'contacts' AND {_ROLE} NOT IN ('user', 'lead')",
+        f"'role must be user or lead, not ' || {_ROLE}",
+    )
+    _malformed(
+        conn,
+        f"o.kind <> 'tags' AND {_NO_KEY} AND NOT ({_MAY_BE_NEW})",
+        "'names no object: object_id, external_id and email are empty'",
+    )
+    _take_keys_of_bodies(conn)
+
+
+def _fail_forms(conn: sa.Connection) -> None:
+    _malformed(
+        conn,
+        "jsonb_typeof(o.body) NOT IN ('object', 'null')",
+        "'body must be a JSON object, and is of type ' || jsonb_typeof(o.body)",
+    )
+    for name, (condition, form) in FORMS.items():
+        value = f"(o.body -> {literal(name)})"
+        wrong = f"{value} IS NOT NULL AND NOT ({condition.replace('{value}', value)})"
+        _malformed(conn, wrong, literal(f"{name} must be {form}"))
+
+
+def _take_keys_of_bodies(conn: sa.Connection) -> None:
+    """What only the body names names the object as well."""
+    execute(
+        conn,
+        f"UPDATE {names_of(conn)('outbox')} o SET"
+        " external_id = coalesce(nullif(o.external_id, ''), o.body ->> 'external_id'),"
+        " email = coalesce(nullif(o.email, ''), o.body ->> 'email')"
+        f" WHERE o.state = 'waiting' AND o.kind = 'contacts' AND {_NO_KEY}"
+        " AND (o.body ?| ARRAY['external_id', 'email'] OR o.email = '' OR o.external_id = '')",
+    )
+
+
+def _malformed(conn: sa.Connection, where: str, error: str) -> None:
+    fail(conn, where, "malformed", error)
+
+
+def fail(conn: sa.Connection, where: str, code: str, error: str) -> None:
+    """End waiting wishes; ``error`` is SQL."""
+    execute(
+        conn,
+        f"UPDATE {names_of(conn)('outbox')} o SET state = 'failed', error_code = {literal(code)},"
+        f" error = {error}, done_at = clock_timestamp() WHERE o.state = 'waiting' AND ({where})",
+    )

@@ -1,0 +1,90 @@
+"""What all parts of sending share: the client, the outbox, what is asked, what was done."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.intercom.client import Client
+from connector.intercom.responses import Reply
+from connector.intercom.writes import write
+from connector.push.outbox import results
+from connector.push.outbox.claims import Terms
+from connector.push.outbox.results import Result
+from connector.push.outbox.store import Store
+from connector.push.sending.directory import Directory
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of a push.
+
+    ``index_lag``: seconds after which Intercom's search and lists show a change. ``trust``: what
+    was accepted is done, unread. ``wait``: whether jobs are followed to their end.
+    """
+
+    terms: Terms = field(default_factory=Terms)
+    trust: bool = False
+    wait: bool = True
+    unarchive: bool = False
+    create_missing: bool = False
+    index_lag: float = 300.0
+    hint_delay: float = 2.0
+
+
+@dataclass
+class Tally:
+    """What a push did: wishes by state, requests by kind."""
+
+    touched: set[int] = field(default_factory=set)
+    states: Counter[str] = field(default_factory=Counter)
+    writes: int = 0
+    reads: int = 0
+
+
+@dataclass
+class Sending:
+    """One push at work."""
+
+    client: Client
+    store: Store
+    options: Options
+    directory: Directory
+    say: Callable[[str], None]
+    sleep: Callable[[float], Awaitable[object]]
+    tally: Tally = field(default_factory=Tally)
+
+    async def record(
+        self, found: Sequence[Result], also: Callable[[sa.Connection], object] | None = None
+    ) -> None:
+        """Note what became of wishes, and what else commits with it."""
+
+        def note(conn: sa.Connection) -> None:
+            if also:
+                also(conn)
+            results.record(conn, found, self.options.hint_delay)
+
+        if not found:
+            return
+        await self.store.do(note)
+        self.tally.touched.update(one.wish.id for one in found)
+        self.tally.states.update(one.state for one in found)
+
+    async def write(
+        self, method: str, path: str, body: Any = None, *, repeat: bool = True
+    ) -> Reply:
+        """Send a write, counted; raises like ``writes.write``."""
+        self.tally.writes += 1
+        return await write(self.client, method, path, body, repeat=repeat)
+
+    async def read(self, path: str, **params: Any) -> Reply:
+        """Read one object or list, counted; raises like ``Client.request``."""
+        self.tally.reads += 1
+        return await self.client.request("GET", path, params=params)

@@ -1,0 +1,77 @@
+"""Asks for the bulk jobs that carry wishes, less and less often, until they end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import partial
+
+from connector.errors import BadAnswerError, NotFoundError, RetryExhaustedError
+from connector.intercom import writes
+from connector.push.outbox import jobs
+from connector.push.sending.context import Sending, logger
+from connector.push.sending.in_bulk import ENDPOINTS
+from connector.tools.tasks import gather
+
+SOON, LATEST = 1.0, 30.0  # seconds between two looks at a job
+_PATHS = {endpoint.key: endpoint.job for endpoint in ENDPOINTS.values()}
+
+
+@dataclass
+class _Followed:
+    kind: str
+    pause: float = SOON
+    due: float = field(default_factory=lambda: time.monotonic() + SOON)
+    ended: bool = False
+
+
+@dataclass
+class Following:
+    """The jobs of this schema that carry wishes which are not ended."""
+
+    sending: Sending
+    jobs: dict[str, _Followed] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> list[str]:
+        """The jobs of which nothing more is to be expected."""
+        return [key for key, one in self.jobs.items() if one.ended]
+
+    async def look(self) -> None:
+        """Ask for the jobs whose time has come."""
+        found = dict(await self.sending.store.do(jobs.open_jobs))
+        self.jobs = {key: self.jobs.get(key) or _Followed(kind) for key, kind in found.items()}
+        now = time.monotonic()
+        due = [key for key, one in self.jobs.items() if not one.ended and one.due <= now]
+        await gather(*map(self._ask, due))
+
+    def seconds_to_next(self) -> float | None:
+        """In how many seconds a job is to be asked for; None where none is."""
+        due = [one.due for one in self.jobs.values() if not one.ended]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    async def _ask(self, key: str) -> None:
+        one, store = self.jobs[key], self.sending.store
+        self.sending.tally.reads += 1
+        try:
+            job = await writes.job(self.sending.client, _PATHS[one.kind].format(key))
+        except NotFoundError:
+            one.ended = True
+            logger.warning("Intercom knows job %s no more: what it carried is read back", key)
+            await store.do(partial(jobs.vanished, job_id=key))
+            return
+        except (RetryExhaustedError, BadAnswerError) as error:
+            logger.warning("job %s: %s", key, error)
+            self._later(one)
+            return
+        one.ended = job.has_ended
+        failed = [task.id for task in job.tasks if task.has_ended and task.state != "completed"]
+        failed = failed or (["?"] if job.has_ended and job.state != "completed" else [])
+        await store.do(
+            partial(jobs.asked, job_id=key, state=job.state, ended=one.ended, failed=failed)
+        )
+        self._later(one)
+
+    def _later(self, one: _Followed) -> None:
+        one.due = time.monotonic() + one.pause
+        one.pause = min(one.pause * 2, LATEST)
