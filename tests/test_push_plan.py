@@ -12,8 +12,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from connector.push.kinds import COMPANIES, CONTACTS, KINDS, Type
+from connector.push.kinds.digest import digest, digest_sql
 from connector.push.planning import Asked, Plan, Sample, make
-from connector.push.planning.digest import digest, digest_sql
 from connector.push.planning.model import Given
 from connector.push.planning.preview import as_json, lines
 from connector.push.planning.values import digested
@@ -348,6 +348,7 @@ DONE = [
     ({"confirmed_as_of": "2026-06-01T00:00:00Z"}, False),
     ({"sent_at": "2026-05-31T23:56:00Z"}, True),
     ({"sent_at": "2026-05-31T23:54:00Z"}, False),
+    ({"error_code": "replaced"}, False),
 ]
 
 

@@ -61,9 +61,10 @@ def _of(column: str) -> str:
 
 
 def _not_mirrored() -> str:
-    """What is done and the mirror, as it is, cannot show."""
+    """What is done and the mirror, as it is, cannot show; what was never sent ended otherwise."""
     return (
-        "o.state = 'done' AND CASE WHEN NOT r.is_shown THEN true"
+        "o.state = 'done' AND coalesce(o.confirmed_as_of, o.sent_at) IS NOT NULL"
+        " AND CASE WHEN NOT r.is_shown THEN true"
         " WHEN o.confirmed_as_of IS NOT NULL"
         " THEN coalesce(r.at_updated_at < o.confirmed_as_of, true)"
         f" ELSE coalesce(r.at_read_at < o.sent_at + {SEEN_AFTER}, true) END"
