@@ -55,7 +55,7 @@ def attribute(
     model = more.pop("model", "contact")
     full = f"custom_attributes.{name}"
     row = {"model": model, "full_name": full, "name": name, "data_type": data_type}
-    insert(warehouse, "data_attributes", key=more.pop("key", f"{model}.{name}"), **row, **more)
+    insert(warehouse, "data_attributes", custom=True, **row, **more)
     store(warehouse, name, data_type, column, model=model)
 
 

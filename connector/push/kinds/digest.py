@@ -1,9 +1,9 @@
 """The digest of a pushed value, in Python and in SQL: the one definition.
 
-It is made of the value's canonical JSON text: strings quoted, numbers without needless zeros, no
-exponent. What Intercom shows in another way than it was sent is brought to one form before: emails
-to lower case, phones to their digits, texts without HTML's escapes, addresses without their query.
-Custom attributes are taken as they are.
+It is made of the value's text: strings in quotation marks, numbers without needless zeros and
+exponent, flags and null as in JSON. What Intercom shows in another way than it was sent is brought
+to one form before: emails to lower case, phones to their digits, texts without HTML's escapes,
+addresses without their query. Custom attributes are taken as they are.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ def _canonical(value: Any) -> str:
         number = number.rstrip("0").rstrip(".") if "." in number else number
         return "0" if number == "-0" else number
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return f'"{value}"'
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def digest_sql(of: Type, one_form: str) -> str:
     """The same of a value of that type, which is in its one form, as text; NULL has a digest."""
     plain = of in NUMBERS or of is Type.FLAG
-    text = one_form if plain else f"to_json({one_form})::text"
+    text = one_form if plain else f"'\"' || {one_form} || '\"'"
     return f"left(md5(coalesce({text}, 'null')), {LENGTH})"
 
 
@@ -95,4 +95,5 @@ def _replaced(text: str, inner: str, *last: tuple[str, str]) -> str:
     for escape, char in (*ESCAPES, *last):
         quoted = char.replace("'", "''")
         inner = f"replace({inner}, '{escape}', '{quoted}')"
-    return f"CASE WHEN strpos({text}, '&') > 0 THEN {inner} ELSE {text} END"
+    escaped = f"strpos({text}, '&') > 0 AND strpos({text}, ';') > 0"
+    return f"CASE WHEN {escaped} THEN {inner} ELSE {text} END"

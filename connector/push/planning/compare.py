@@ -18,13 +18,14 @@ from connector.warehouse.sql.names import Names, literal
 
 OUTCOME = "pg_temp._push_outcome"
 NOTHING = "'{}'::jsonb"
+UNCHANGED = "unchanged"
 MOST = 40  # entries that one call can build: PostgreSQL passes 100 arguments
 
 
 def compare(
     conn: sa.Connection, names: Names, asked: Asked, model: Model, lists: Mapping[str, str]
 ) -> None:
-    """Fill ``OUTCOME``: of each row its ``state`` and what is to be written.
+    """Fill ``OUTCOME``: of each row of which there is anything to say its ``state``, and what.
 
     The states are create, update, unchanged, and why a row is skipped. ``body`` and ``before`` are
     for the outbox, ``drift`` and ``drift_before`` fields that changed at Intercom since they were
@@ -33,7 +34,7 @@ def compare(
     comparison = _Comparison(asked, model, lists, overlaid=is_any(conn))
     execute(conn, f"DROP TABLE IF EXISTS {OUTCOME}")
     execute(conn, f"CREATE TEMP TABLE {OUTCOME} ON COMMIT DROP AS {comparison.statement(names)}")
-    execute(conn, f"ANALYZE {OUTCOME}")
+    execute(conn, f"ANALYZE {OUTCOME} (n, state)")
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,15 @@ class _Comparison:
             f" LEFT JOIN {of} l_{name} ON l_{name}.n = r.n" for name, of in self.lists.items()
         )
         return (
-            f"SELECT x.n, x.object_id, {self._state()} AS state, x.body, x.before, x.drift,"
-            " x.drift_before, CASE WHEN x.pushed @> x.equal OR x.equal = '{}' THEN NULL"
-            f" ELSE x.equal END AS digests FROM (SELECT r.n, r.object_id, r.used, r.unclear,"
-            f" {self._exists()} AS there, {self._differs()} AS differs, p.digests AS pushed,"
-            f" {self._body()} AS body, {self._before()} AS before, {self._drift()},"
-            f" {self._equal()} AS equal FROM {ROWS} r{sent}{lists}"
+            "SELECT * FROM (SELECT x.n, x.object_id,"
+            f" {self._state()} AS state, x.body, x.before, x.drift, x.drift_before, x.digests"
+            f" FROM (SELECT r.n, r.object_id, r.used, {self._exists()} AS there,"
+            f" {self._differs()} AS differs, {self._body()} AS body, {self._before()} AS before,"
+            f" {self._drift()}, {self._equal()} AS digests FROM {ROWS} r{sent}{lists}"
             f" LEFT JOIN {names('push_digests')} p ON p.kind = {kind} AND p.object_id = r.object_id"
             f"{self._columns('u', self._current)}{self._columns('d', self._is_other)}"
-            f"{self._columns('f', self._has_drifted)} OFFSET 0) x"
+            f"{self._columns('f', self._has_drifted)} OFFSET 0) x) x"
+            f" WHERE x.state <> '{UNCHANGED}' OR x.drift IS NOT NULL OR x.digests IS NOT NULL"
         )
 
     def _columns(self, alias: str, of: Callable[[Given], str]) -> str:
@@ -148,7 +149,7 @@ class _Comparison:
             "CASE WHEN x.used = 'id' AND x.object_id IS NULL THEN 'unknown id'"
             f" WHEN NOT x.there AND {mode} = 'update' THEN 'not found'"
             f" WHEN x.there AND {mode} = 'create' THEN 'exists'"
-            " WHEN NOT x.there THEN 'create' WHEN x.differs THEN 'update' ELSE 'unchanged' END"
+            f" WHEN NOT x.there THEN 'create' WHEN x.differs THEN 'update' ELSE '{UNCHANGED}' END"
         )
 
     def _body(self) -> str:
@@ -165,7 +166,7 @@ class _Comparison:
         return f"CASE WHEN {needed} THEN {' || '.join(parts)} END"
 
     def _before(self) -> str:
-        fields = self._object(self._is_written, lambda g: values.to_json(g, f"r.{g.shown}"))
+        fields = self._object(self._is_written, lambda g: values.shown_json(g, f"r.{g.shown}"))
         parts = [fields, *(self._list(name, "before") for name in self.lists)]
         if self.model.kind is CONTACTS:
             parts.append(
@@ -177,7 +178,7 @@ class _Comparison:
     def _drift(self) -> str:
         any_of = " OR ".join(f"f.f{given.position}" for given in self.model.fields) or "false"
         wish = self._object(self._drifts, lambda g: values.to_json(g, f"r.{g.stage}"))
-        now = self._object(self._drifts, lambda g: values.to_json(g, f"u.u{g.position}"))
+        now = self._object(self._drifts, lambda g: values.shown_json(g, f"u.u{g.position}"))
         return (
             f"CASE WHEN {any_of} THEN {wish} END AS drift,"
             f" CASE WHEN {any_of} THEN {now} END AS drift_before"
@@ -219,17 +220,20 @@ class _Comparison:
         return f"({' || '.join(parts)})" if parts else NOTHING
 
     def _equal(self) -> str:
-        """The digests of what the mirror holds as the model wishes it."""
-        entries = [
-            f"{literal(g.field)}, CASE WHEN {self._is_wished(g)} AND NOT d.d{g.position}"
-            f" AND NOT {self._sent(g)} THEN {values.digested(g, f'r.{g.stage}')} END"
-            for g in self.model.fields
-            if g.custom or g.path != "role"
-        ]
-        if not entries:
-            return NOTHING
+        """The digests of what the mirror holds as the model wishes it, where others are stored."""
+        fields = [g for g in self.model.fields if g.custom or g.path != "role"]
+        if self.asked.dry_run or not fields:
+            return "NULL::jsonb"
+        kept = {literal(g.field): self._kept(g) for g in fields}
+        others = " OR ".join(f"{new} <> coalesce(p.digests ->> {f}, '')" for f, new in kept.items())
+        entries = [f"{name}, {new}" for name, new in kept.items()]
         made = " || ".join(
             f"jsonb_build_object({', '.join(entries[at : at + MOST])})"
             for at in range(0, len(entries), MOST)
         )
-        return f"CASE WHEN r.is_shown THEN jsonb_strip_nulls({made}) ELSE {NOTHING} END"
+        return f"CASE WHEN r.is_shown AND ({others}) THEN jsonb_strip_nulls({made}) END"
+
+    def _kept(self, given: Given) -> str:
+        """The digest of a field that is equal, not by own wishes; else NULL."""
+        equal = f"{self._is_wished(given)} AND NOT d.d{given.position} AND NOT {self._sent(given)}"
+        return f"CASE WHEN {equal} THEN {values.digested(given, f'r.{given.stage}')} END"

@@ -30,7 +30,7 @@ def compare_lists(conn: sa.Connection, names: Names, model: Model) -> dict[str, 
         )
         made["companies"] = COMPANIES_OF
     for table in made.values():
-        execute(conn, f"ANALYZE {table}")
+        execute(conn, f"ANALYZE {table} (n)")
     return made
 
 

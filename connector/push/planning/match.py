@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from connector.push.kinds import CONTACTS, Kind, Type
+from connector.push.kinds import CONTACTS, Type
 from connector.push.planning.model.columns import Given, Model
 from connector.push.planning.model.stage import STAGE
 from connector.push.planning.values import from_column, from_json
 from connector.resources.resource import Table
-from connector.warehouse.sql.execute import execute
+from connector.warehouse.sql.execute import execute, scalar
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.sql.rows import living
 from connector.warehouse.views import identities
@@ -30,101 +30,87 @@ def match(conn: sa.Connection, names: Names, model: Model) -> None:
     """
     assert model.kind.table
     execute(conn, f"DROP TABLE IF EXISTS {FOUND}, {ROWS}")
-    execute(conn, f"CREATE TEMP TABLE {FOUND} ON COMMIT DROP AS {_found(names, model)}")
-    execute(conn, f"ANALYZE {FOUND}")
+    columns = "n bigint, object_id text, unclear boolean, used text"
+    execute(conn, f"CREATE TEMP TABLE {FOUND} ({columns}) ON COMMIT DROP")
+    for given in model.keys:
+        _look(conn, names, model, given)
     execute(
         conn, f"CREATE TEMP TABLE {ROWS} ON COMMIT DROP AS {_rows(names, model, model.kind.table)}"
     )
-    execute(conn, f"ANALYZE {ROWS}")
+    execute(conn, f"ANALYZE {ROWS} (n, object_id)")
 
 
 # -- which object -------------------------------------------------------------------------------
 
 
-def _found(names: Names, model: Model) -> str:
-    """Each row's number with the object's id, whether it is unclear, and the key that found it.
-
-    A key is looked for where those before it found nothing.
-    """
-    joins, ids, unclear, used = "", list[str](), ["false"], ""
-    before: list[str] = []
-    for number, given in enumerate(model.keys):
-        mirror, own = f"a{number}", f"o{number}"
-        still = "".join(f" AND {one} IS NULL" for one in before)
-        value = f"s.{given.stage}"
-        value = f"lower({value})" if given.type is Type.EMAIL else value
-        joins += f" LEFT JOIN ({_mirrored(names, model.kind, given)}) {mirror}"
-        joins += f" ON {mirror}.key = {value}{still}"
-        joins += f" LEFT JOIN ({_sent(names, model.kind, given)}) {own}"
-        joins += f" ON {own}.key = {value} AND {mirror}.id IS NULL{still}"
-        doubt = f"{mirror}.many > 1{_doubt(model, given, mirror)}"
-        ids += [f"CASE WHEN NOT ({doubt}) THEN {mirror}.id END", f"{own}.id"]
-        unclear.append(f"coalesce({doubt}, false)")
-        found = f"coalesce({mirror}.id, {own}.id)"
-        used += f" WHEN {found} IS NOT NULL THEN {literal(given.name)}"
-        before = [f"s.{given.stage}"] if given.name == "id" else [*before, found]
-    used += "".join(f" WHEN s.{g.stage} IS NOT NULL THEN {literal(g.name)}" for g in model.keys)
-    return (
-        f"SELECT s.n, coalesce({', '.join(ids)}) AS object_id, {' OR '.join(unclear)} AS unclear,"
-        f" CASE{used} END AS used FROM {STAGE} s{joins}"
-    )
+def _look(conn: sa.Connection, names: Names, model: Model, given: Given) -> None:
+    """Find by one key the objects of rows that earlier keys did not find: mirror, then outbox."""
+    for query in (_mirrored, _sent):
+        rows, found = (scalar(conn, f"SELECT count(*) FROM {of}") for of in (STAGE, FOUND))
+        if rows == found:
+            return
+        still = f"s.{given.stage} IS NOT NULL"
+        if found:
+            still += f" AND NOT EXISTS (SELECT FROM {FOUND} f WHERE f.n = s.n)"
+        if (first := model.get("id")) and given is not first:
+            still += f" AND s.{first.stage} IS NULL"
+        execute(
+            conn,
+            f"INSERT INTO {FOUND} SELECT s.n, CASE WHEN NOT s.unclear THEN s.id END, s.unclear,"
+            f" {literal(given.name)} FROM ({query(names, model, given)} WHERE {still}"
+            " GROUP BY s.n) s",
+        )
+        execute(conn, f"ANALYZE {FOUND} (n)")
 
 
-def _doubt(model: Model, given: Given, row: str) -> str:
-    """More for which an email does not name the object: it is the user of another external_id."""
-    own = model.get("external_id")
-    return (
-        f" OR ({row}.named AND s.{own.stage} IS NOT NULL)" if own and given.name == "email" else ""
-    )
-
-
-def _mirrored(names: Names, kind: Kind, given: Given) -> str:
-    """Living objects by that key: key, id, how many, and whether named by another key too."""
+def _mirrored(names: Names, model: Model, given: Given) -> str:
+    """Rows and living objects by that key: n, the id, whether several could be meant."""
+    kind = model.kind
     assert given.key
     assert kind.table
-    table = names(kind.table.name)
-    if given.name == "id":
-        return _by_id(names, kind)
-    column = f"c.{quote(given.key.column)}"
+    table, value = names(kind.table.name), f"s.{given.stage}"
     if given.type is Type.EMAIL:
-        users, leads = (f"FILTER (WHERE c.role = '{role}')" for role in ("user", "lead"))
+        return _by_email(table, model, value)
+    if given.name == "id" and kind is CONTACTS:
         return (
-            f"SELECT lower(btrim({column})) AS key, coalesce(min(c.id) {users}, min(c.id) {leads})"
-            f" AS id, coalesce(nullif(count(*) {users}, 0), count(*) {leads}) AS many,"
-            " bool_or(c.role = 'user' AND c.external_id IS NOT NULL) AS named"
-            f" FROM {table} c WHERE {living('c')} AND {column} IS NOT NULL GROUP BY 1"
+            f"SELECT s.n, min(c.id) AS id, false AS unclear FROM {STAGE} s"
+            f" JOIN {identities.everyone(names)} ON i.contact_id = {value}"
+            f" JOIN {table} c ON c.id = i.current_contact_id AND {living('c')}"
         )
     users = " AND c.role = 'user'" if kind is CONTACTS else ""
     return (
-        f"SELECT {column} AS key, min(c.id) AS id, count(*) AS many, true AS named FROM {table} c"
-        f" WHERE {living('c')}{users} AND {column} IS NOT NULL GROUP BY 1"
+        f"SELECT s.n, min(c.id) AS id, count(*) > 1 AS unclear FROM {STAGE} s JOIN {table} c"
+        f" ON c.{quote(given.key.column)} = {value} AND {living('c')}{users}"
     )
 
 
-def _by_id(names: Names, kind: Kind) -> str:
-    assert kind.table
-    table = names(kind.table.name)
-    if kind is CONTACTS:
-        return (
-            f"SELECT i.contact_id AS key, c.id, 1 AS many, true AS named"
-            f" FROM {identities.everyone(names)}"
-            f" JOIN {table} c ON c.id = i.current_contact_id WHERE {living('c')}"
-        )
-    return f"SELECT c.id AS key, c.id, 1 AS many, true AS named FROM {table} c WHERE {living('c')}"
-
-
-def _sent(names: Names, kind: Kind, given: Given) -> str:
-    """Objects by that key that the outbox made or met, and of which the mirror knows nothing."""
-    assert given.key
-    assert kind.table
-    column = f"o.{given.key.outbox}"
-    column = f"lower(btrim({column}))" if given.type is Type.EMAIL else column
+def _by_email(table: str, model: Model, value: str) -> str:
+    """Users before leads; the user of another external_id than the model's is not clear."""
+    users, leads = (f"FILTER (WHERE c.role = '{role}')" for role in ("user", "lead"))
+    own = model.get("external_id")
+    another = f"s.{own.stage} IS NOT NULL AND c.role = 'user'" if own else "false"
     return (
-        f"SELECT DISTINCT ON (1) {column} AS key, o.object_id AS id FROM {names('outbox')} o"
-        f" WHERE o.kind = {literal(kind.name)} AND o.object_id IS NOT NULL AND o.state <> 'failed'"
-        f" AND o.op NOT IN ('archive', 'delete') AND {column} IS NOT NULL AND NOT EXISTS ("
-        f"SELECT FROM {names(kind.table.name)} c WHERE c.id = o.object_id AND NOT c._placeholder)"
-        " ORDER BY 1, o.id DESC"
+        f"SELECT s.n, coalesce(min(c.id) {users}, min(c.id) {leads}) AS id,"
+        f" coalesce(nullif(count(*) {users}, 0), count(*) {leads}) > 1"
+        f" OR bool_or({another} AND c.external_id IS NOT NULL) AS unclear FROM {STAGE} s"
+        f" JOIN {table} c ON lower(btrim(c.email)) = lower({value}) AND {living('c')}"
+    )
+
+
+def _sent(names: Names, model: Model, given: Given) -> str:
+    """The same of objects that the outbox made or met and of which the mirror knows nothing."""
+    assert given.key
+    assert model.kind.table
+    column, value = f"o.{given.key.outbox}", f"s.{given.stage}"
+    if given.type is Type.EMAIL:
+        column, value = f"lower({column})", f"lower({value})"
+    return (
+        "SELECT s.n, (array_agg(o.object_id ORDER BY o.id DESC))[1] AS id, false AS unclear"
+        f" FROM {STAGE} s JOIN {names('outbox')} o ON {column} = {value}"
+        f" AND o.kind = {literal(model.kind.name)} AND o.object_id IS NOT NULL"
+        " AND o.state <> 'failed' AND o.op NOT IN ('archive', 'delete')"
+        f" AND NOT EXISTS (SELECT FROM {names(model.kind.table.name)} c"
+        " WHERE c.id = o.object_id AND NOT c._placeholder)"
     )
 
 
@@ -136,13 +122,20 @@ def _rows(names: Names, model: Model, table: Table) -> str:
     own = "CASE WHEN m.role = 'user' THEN m.external_id END" if person else "m.company_id"
     shown = "".join(f", {_shown(model, given)} AS {given.shown}" for given in model.fields)
     return (
-        "SELECT s.*, f.object_id, f.unclear, f.used, m.id IS NOT NULL AS is_shown,"
+        "SELECT s.*, f.object_id, coalesce(f.unclear, false) AS unclear,"
+        f" coalesce(f.used, {_named(model)}) AS used, m.id IS NOT NULL AS is_shown,"
         f" {'m.role' if person else 'NULL::text'} AS at_role, {own} AS at_external_id,"
         f" {'m.email' if person else 'NULL::text'} AS at_email, m.updated_at AS at_updated_at,"
-        f" m._read_at AS at_read_at{shown} FROM {STAGE} s JOIN {FOUND} f ON f.n = s.n"
+        f" m._read_at AS at_read_at{shown} FROM {STAGE} s LEFT JOIN {FOUND} f ON f.n = s.n"
         f" LEFT JOIN {names(table.name)} m ON m.id = f.object_id AND {living('m')}"
         f"{_custom(model, table)}"
     )
+
+
+def _named(model: Model) -> str:
+    """The key that names an object which is not known."""
+    cases = (f"WHEN s.{given.stage} IS NOT NULL THEN {literal(given.name)}" for given in model.keys)
+    return f"CASE {' '.join(cases)} END"
 
 
 def _custom(model: Model, table: Table) -> str:

@@ -28,9 +28,9 @@ def overlay(conn: sa.Connection, names: Names, model: Model) -> None:
     """
     execute(conn, f"DROP TABLE IF EXISTS {HITS}, {SENT}")
     execute(conn, f"CREATE TEMP TABLE {HITS} ON COMMIT DROP AS {_hits(names, model)}")
-    execute(conn, f"ANALYZE {HITS}")
+    execute(conn, f"ANALYZE {HITS} (n)")
     execute(conn, f"CREATE TEMP TABLE {SENT} ON COMMIT DROP AS {_sent()}")
-    execute(conn, f"ANALYZE {SENT}")
+    execute(conn, f"ANALYZE {SENT} (n)")
 
 
 def is_any(conn: sa.Connection) -> bool:
@@ -61,9 +61,10 @@ def _of(column: str) -> str:
 
 
 def _not_mirrored() -> str:
-    """What is done and the mirror, as it is, cannot show."""
+    """What is done and the mirror, as it is, cannot show; what was never sent ended otherwise."""
     return (
-        "o.state = 'done' AND CASE WHEN NOT r.is_shown THEN true"
+        "o.state = 'done' AND coalesce(o.confirmed_as_of, o.sent_at) IS NOT NULL"
+        " AND CASE WHEN NOT r.is_shown THEN true"
         " WHEN o.confirmed_as_of IS NOT NULL"
         " THEN coalesce(r.at_updated_at < o.confirmed_as_of, true)"
         f" ELSE coalesce(r.at_read_at < o.sent_at + {SEEN_AFTER}, true) END"

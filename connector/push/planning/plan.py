@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from connector.push.kinds import EVENTS, Kind
 from connector.push.planning.asked import Asked, Plan
-from connector.push.planning.compare import OUTCOME, compare
+from connector.push.planning.compare import OUTCOME, UNCHANGED, compare
 from connector.push.planning.events import plan_events
 from connector.push.planning.lists import compare_lists
 from connector.push.planning.match import ROWS, match
@@ -23,6 +23,7 @@ from connector.warehouse.sql.names import Names
 from connector.warehouse.sql.rows import living
 
 FUSE_SHARE, FUSE_LEAST = 10, 20  # per cent of all objects, and rows that always pass
+_SETTINGS = "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"  # whole tables are joined
 ENDLESS = 2**62  # a row number beyond all
 
 
@@ -34,7 +35,7 @@ def make(conn: sa.Connection, asked: Asked, excluded: Collection[str] = ()) -> P
     transaction that may write, also in a dry run: temporary tables.
     """
     names = names_of(conn)
-    execute(conn, "SET LOCAL jit = off")
+    execute(conn, _SETTINGS)
     model = stage(conn, asked, excluded)
     rows = check_rows(conn, asked, model)
     if asked.kind is EVENTS:
@@ -51,7 +52,8 @@ def _decided(conn: sa.Connection, names: Names, asked: Asked, model: Model, rows
     beyond = _beyond(conn, asked.limit)
     counts, drifted = _counts(conn, beyond)
     creates, updates = counts.pop("create", 0), counts.pop("update", 0)
-    unchanged = counts.pop("unchanged", 0)
+    counts.pop(UNCHANGED, None)  # those alone of which something else is to be said
+    unchanged = rows - creates - updates - sum(counts.values())
     fuse = None if asked.yes else _fuse(conn, names, asked.kind, creates + updates)
     reported = 0
     if not (asked.dry_run or fuse):

@@ -13,6 +13,7 @@ from connector.warehouse.views.casts import typed
 
 BOOL, INT8, INT2, INT4, FLOAT4, FLOAT8, NUMERIC = 16, 20, 21, 23, 700, 701, 1700
 DATE, TIMESTAMP, TIMESTAMPTZ = 1082, 1114, 1184
+NUMBER = "'^-?[0-9]{1,30}([.][0-9]{1,30})?$'"
 _TEXT, _NUMBER = "::pg_catalog.text", "::pg_catalog.numeric"
 
 
@@ -25,7 +26,7 @@ def staged(given: Given, value: str) -> str:
         return f"{value}::pg_catalog.{given.kept}"
     if given.type is Type.INSTANT and given.oid in (DATE, TIMESTAMP, TIMESTAMPTZ):
         seconds = f"pg_catalog.floor(EXTRACT(epoch FROM {value}))::pg_catalog.int8{_TEXT}"
-        return f"CASE WHEN pg_catalog.isfinite({value}) THEN {seconds} ELSE 'Infinity' END"
+        return f"CASE WHEN NOT pg_catalog.isfinite({value}) THEN 'Infinity' ELSE {seconds} END"
     if given.oid in (FLOAT4, FLOAT8, NUMERIC):
         return f"pg_catalog.trim_scale({value}{_TEXT}{_NUMBER}){_TEXT}"
     if given.type is Type.EMAIL:
@@ -51,11 +52,11 @@ def from_json(given: Given, value: str) -> str:
     """What a custom attribute of the mirror or a body holds, a jsonb expression."""
     text = f"({value} #>> '{{}}')"
     if given.type is Type.INSTANT:
-        return f"floor(extract(epoch FROM {typed(value, 'date')}))::bigint::text"
+        seconds = f"floor(extract(epoch FROM {typed(value, 'date')}))::bigint::text"
+        return f"CASE WHEN {text} ~ '^[1-9][0-9]{{0,9}}$' THEN {text} ELSE {seconds} END"
     if given.type in (Type.INTEGER, Type.NUMBER):
-        number = "'^-?[0-9]{1,30}([.][0-9]{1,30})?$'"
         return (
-            f"CASE WHEN jsonb_typeof({value}) = 'number' OR {text} ~ {number}"
+            f"CASE WHEN jsonb_typeof({value}) = 'number' OR {text} ~ {NUMBER}"
             f" THEN trim_scale({text}::numeric)::text ELSE {text} END"
         )
     return f"nullif({text}, '0')" if given.is_owner else text
@@ -76,12 +77,30 @@ def to_json(given: Given, value: str) -> str:
     return f"to_jsonb({value})"
 
 
+def shown_json(given: Given, value: str) -> str:
+    """What an object holds, as in a body; a custom attribute may hold what its type forbids."""
+    fits = {
+        Type.INTEGER: f"{value} ~ {NUMBER}",
+        Type.NUMBER: f"{value} ~ {NUMBER}",
+        Type.FLAG: f"{value} IN ('true', 'false')",
+    }
+    if given.custom and given.type in fits:
+        return (
+            f"CASE WHEN {value} IS NULL OR {fits[given.type]} THEN {to_json(given, value)}"
+            f" ELSE to_jsonb({value}) END"
+        )
+    return to_json(given, value)
+
+
 # -- compared -----------------------------------------------------------------------------------
 
 
 def differs(given: Given, wished: str, current: str) -> str:
     """Whether two values are not the same to Intercom; never null."""
-    one = f"{_one_form(given, wished)} IS DISTINCT FROM {_one_form(given, current)}"
+    one = f"{wished} IS DISTINCT FROM {current}"
+    forms = _one_form(given, wished), _one_form(given, current)
+    if forms != (wished, current):
+        one += f" AND {forms[0]} IS DISTINCT FROM {forms[1]}"
     if given.escaped:
         one += f" AND {wished} IS DISTINCT FROM {once_unescaped_sql(current)}"
     return f"({one})"
@@ -100,7 +119,8 @@ def _one_form(given: Given, value: str) -> str:
         return f"lower(btrim({value}))"
     if given.type is Type.PHONE:
         plus = f"CASE WHEN left(btrim({value}), 1) = '+' THEN '+' ELSE '' END"
-        return f"({plus} || regexp_replace({value}, '[^0-9]', '', 'g'))"
+        others = f"translate({value}, '0123456789', '')"
+        return f"({plus} || translate({value}, {others}, ''))"
     if given.is_owner:
         return f"nullif({value}, '0')"
     return f"split_part({value}, '?', 1)" if given.address else value

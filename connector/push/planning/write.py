@@ -96,7 +96,7 @@ def _write_digests(conn: sa.Connection, names: Names, model: Model) -> None:
         conn,
         f"INSERT INTO {names('push_digests')} AS p (kind, object_id, digests)"
         f" SELECT {literal(model.kind.name)}, x.object_id, x.digests FROM {OUTCOME} x"
-        " WHERE x.digests IS NOT NULL ON CONFLICT (kind, object_id)"
+        " WHERE x.digests IS NOT NULL ORDER BY x.object_id ON CONFLICT (kind, object_id)"
         " DO UPDATE SET digests = p.digests || excluded.digests",
     )
 

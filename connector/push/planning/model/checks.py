@@ -19,6 +19,8 @@ from connector.warehouse.values.instants import FIRST_SECOND, MILLISECONDS_FROM
 
 _EXAMPLES, _SHOWN, _METADATA = 3, 4, 10
 _LARGEST_MONEY = 2**31 - 1
+_NESTED = 'strict $.* ? (@.type() == "object" || @.type() == "array")'
+_ROWS = "min(n) AS first, max(n) AS last, count(*) AS rows"  # of a group
 Check = tuple[str, str]  # a condition that no row may meet, and what is wrong with such rows
 
 
@@ -101,7 +103,7 @@ def _of_events(model: Model) -> Iterator[Check]:
             f"CASE WHEN {is_object} THEN {keys} > {_METADATA} END",
             f"a metadata with over {_METADATA} keys, which is all that Intercom takes",
         )
-        nested = f'jsonb_path_exists({c}, \'$.* ? (@.type() == "object" || @.type() == "array")\')'
+        nested = f"jsonb_path_exists({c}, '{_NESTED}')"
         yield (
             f"CASE WHEN {is_object} THEN {nested} END",
             "a metadata with objects or lists in it; Intercom takes single values",
@@ -146,31 +148,30 @@ def key_of(model: Model) -> str:
 
 def _check_unique(conn: sa.Connection, asked: Asked, model: Model) -> None:
     query = (
-        f"SELECT key, ns, count(*) OVER () FROM (SELECT {key_of(model)} AS key,"
-        f" array_agg(n ORDER BY n) AS ns FROM {STAGE} GROUP BY 1 HAVING count(*) > 1) k"
-        f" ORDER BY ns[1] LIMIT {_EXAMPLES}"
+        f"SELECT *, count(*) OVER () FROM (SELECT {key_of(model)}, {_ROWS} FROM {STAGE}"
+        f" GROUP BY 1 HAVING count(*) > 1) k ORDER BY first LIMIT {_EXAMPLES}"
     )
     found = fetch(conn, query)
     if found:
-        told = [f"{model.keys[int(k[0])].name} {k[1:]!r} in {_numbers(ns)}" for k, ns, _ in found]
-        many = "1 key is" if found[0][2] == 1 else f"{found[0][2]:,} keys are"
+        told = [f"{model.keys[int(k[0])].name} {k[1:]!r} in {_numbers(*r)}" for k, *r, _ in found]
+        many = "1 key is" if found[0][-1] == 1 else f"{found[0][-1]:,} keys are"
         raise asked.wrong(f"{many} there more than once: {'; '.join(told)}")
 
 
 def check_objects(conn: sa.Connection, asked: Asked, table: str) -> None:
     """SettingsError where two rows of that table, by their own keys, name one object."""
     query = (
-        f"SELECT object_id, ns, count(*) OVER () FROM (SELECT object_id, array_agg(n ORDER BY n) ns"
-        f" FROM {table} WHERE object_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1) k"
-        f" ORDER BY ns[1] LIMIT {_EXAMPLES}"
+        f"SELECT *, count(*) OVER () FROM (SELECT object_id, {_ROWS} FROM {table}"
+        f" WHERE object_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1) k"
+        f" ORDER BY first LIMIT {_EXAMPLES}"
     )
     found = fetch(conn, query)
     if found:
-        told = [f"{_numbers(ns)} both name {object_id}" for object_id, ns, _ in found]
-        many = "1 object is" if found[0][2] == 1 else f"{found[0][2]:,} objects are"
+        told = [f"{_numbers(*rest)} name {object_id}" for object_id, *rest, _ in found]
+        many = "1 object is" if found[0][-1] == 1 else f"{found[0][-1]:,} objects are"
         raise asked.wrong(f"{many} named by several rows: {'; '.join(told)}")
 
 
-def _numbers(ns: list[int]) -> str:
-    told = ", ".join(map(str, ns[:_SHOWN]))
-    return f"rows {told}" + (f" and {len(ns) - _SHOWN:,} more" if len(ns) > _SHOWN else "")
+def _numbers(first: int, last: int, number: int) -> str:
+    between = f", and {number - 2:,} between them" if number > 2 else ""
+    return f"rows {first} and {last}{between}"
