@@ -370,10 +370,10 @@ def test_no_answer_of_200_outlives_its_hint_in_a_hundred_kills(harness: Harness)
 # -- memory ----------------------------------------------------------------------------------
 
 
-def memory(it: Process) -> float:
-    """MB that the process holds now."""
+def memory(it: Process, what: str = "VmRSS") -> float:
+    """MB that the process holds now; VmHWM: that it held at most."""
     status = Path(f"/proc/{it.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+    return int(re.search(rf"{what}:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
 
 
 def test_memory_is_bounded_whatever_is_sent(warehouse):
@@ -395,6 +395,32 @@ def test_memory_is_bounded_whatever_is_sent(warehouse):
         assert memory(it) - before < 130
         for one in forged:
             one.close()
+        assert it.end(signal.SIGTERM) == 0
+
+
+LARGE = 15_000_000
+SMALL = b'{"a":1,"b":[]},'
+
+
+@pytest.mark.parametrize("odd", [b"", b"NaN,"])
+def test_large_bodies_of_small_objects_cost_little_more_than_their_size(warehouse, odd):
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells the memory of a process there")
+    whole = body(parts=[])
+    sent = whole.replace(b"[]", b"[" + odd + SMALL * (LARGE // len(SMALL)) + b"0]")
+    with receiving(warehouse) as it:
+        sender = it.sender
+        sender.post()
+        before, answers = memory(it), list[int]()
+        sending = [
+            threading.Thread(target=lambda: answers.append(sender.post(sent))) for _ in range(3)
+        ]
+        for thread in sending:
+            thread.start()
+        for thread in sending:
+            thread.join()
+        assert 200 in answers
+        assert memory(it, "VmHWM") - before < (250 if odd else 110)
         assert it.end(signal.SIGTERM) == 0
 
 
