@@ -112,6 +112,8 @@ def test_a_change_is_a_row_soon_after_and_the_commands_tell_of_it(
         until(lambda: living.harness.rows("contacts")[key]["name"] == "Live")
         until(lambda: living.health()["backlog"] == 0)
         assert living.health()["status"] == "ok"
+        until(lambda: 'received{schema="' in metrics.read_text())  # long before the next pass
+        assert "intercom_warehouse_run_success" in metrics.read_text()
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
     told = json.loads(living.run("status", "--json").stdout)

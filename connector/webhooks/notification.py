@@ -2,7 +2,7 @@
 
 Nothing of its content is kept. Where an object stands in a notification differs from topic to
 topic and is documented for few of them, so it is looked for by what resources say their objects
-are called (``Resource.notified``), never by the name of a topic. Only the fields that this needs are
+are called (``Resource.notified``), never by the name of a topic. Only fields that this needs are
 decoded: a body may be large, and as objects it would be twenty times as large.
 """
 

@@ -18,6 +18,7 @@ from connector.commands.connect import open_client, open_database
 from connector.commands.reporting.live import facts
 from connector.commands.reporting.progress import Progress, name_failures
 from connector.commands.reporting.report import deliver, run_report
+from connector.commands.serving import figures
 from connector.commands.serving.keeping import Keeping
 from connector.commands.serving.receiver import Receiver, require_inbox
 from connector.commands.terminal.interruption import Interruption, TerminatedError
@@ -69,7 +70,8 @@ def run(settings: Settings, options: Options, arguments: argparse.Namespace) -> 
                 receiver.came = keeping.wake
                 receiver.recovered = keeping.repair
                 receiver.trouble = lambda: keeping.trouble
-                with receiver.running(*settings.listen) as port:
+                moving = figures.moving(database, arguments.metrics_file)
+                with receiver.running(*settings.listen) as port, moving:
                     _listening(settings, port)
                     await keeping.forever()
 
@@ -86,7 +88,8 @@ def keep(settings: Settings, options: Options, arguments: argparse.Namespace, ev
         async def work() -> None:
             async with open_client(settings) as client:
                 live.keeping = await _keeping(client, database, options, arguments, every)
-                await live.keeping.forever(pass_first=True)
+                with figures.moving(database, arguments.metrics_file):
+                    await live.keeping.forever(pass_first=True)
 
         until_signalled(work(), database, live.stopping, PATIENCE)
     return 0
