@@ -162,7 +162,7 @@ def test_the_live_mirror_lives_in_this_house(harness: Harness, home: Applied) ->
             for one in harness.control.truth("contacts")[:10]:
                 harness.control.update_contact(one["id"], name=f"Told {number}")
             assert set(deliver(simulator, sender)) == {200}
-            eventually(lambda: harness.query("SELECT FROM sync_inbox") == [], 30)
+            eventually(lambda: harness.query("SELECT id FROM sync_inbox") == [], 30)
             assert differences(harness) == []
         assert sender.health()[1]["trouble"] is None
         assert it.end(signal.SIGTERM) == 0
