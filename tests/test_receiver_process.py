@@ -10,6 +10,7 @@ import random
 import re
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,6 +159,26 @@ def test_a_token_that_is_refused_ends_it_with_3(warehouse):
 
 
 # -- how it ends -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_it_ends_also_while_it_begins(warehouse, number, code):
+    for tenths in range(1, 16, 2):
+        with receiving(warehouse) as it:
+            time.sleep(0.05 + tenths / 10)
+            assert it.end(number) == code, f"after {tenths / 10} s: {it.said()}"
+            assert "Traceback" not in it.said()
+
+
+def test_health_notices_by_itself_that_the_database_is_away(server: Server, own: str) -> None:
+    for fate, within in ((stopped, 2.0), (frozen, 5.0)):
+        with serving(server.url, own, ONLY) as it:
+            sender = it.sender
+            assert sender.health()[0] == 200
+            with fate(server):
+                eventually(lambda sender=sender: sender.health()[0] == 503, within)
+            eventually(lambda sender=sender: sender.health()[0] == 200)
+            assert it.end(signal.SIGTERM) == 0
 
 
 class Load(threading.Thread):
