@@ -20,7 +20,7 @@ from tests.receiving import SECRET, Sender, eventually, serving
 from tests.service import served
 from tests.truth import differences
 
-REPAIRED_WITHIN = 60.0  # seconds after the database is back
+REPAIRED_WITHIN = 60.0  # seconds after the database is back, with a pass every ten
 
 
 class Deliverer(threading.Thread):
@@ -59,19 +59,18 @@ class Deliverer(threading.Thread):
             self.join(30)
 
 
-@pytest.mark.parametrize(
-    ("dropped", "away"), [(2.0, 3.0), pytest.param(600.0, 300.0, marks=pytest.mark.chaos)]
-)
+@pytest.mark.chaos
+@pytest.mark.parametrize(("dropped", "away"), [(2.0, 3.0), (600.0, 300.0)])
 def test_after_lost_notifications_and_a_lost_database_nothing_is_missing(
     server: Server, fresh_schema: str, dropped: float, away: float
 ) -> None:
     harness = Harness(server.url, fresh_schema)
-    simulator = Simulator(small_workspace(9))
+    simulator = Simulator(small_workspace(9), index_lag=2.0)
     harness.simulator, harness.control = simulator, simulator.control
     simulator.webhooks.subscribe(SECRET)
     with (
         served(simulator) as url,
-        serving(server.url, fresh_schema, intercom=url, CONNECTOR_LOOKBACK="900") as it,
+        serving(server.url, fresh_schema, intercom=url, CONNECTOR_SYNC_EVERY="10s") as it,
     ):
         sender = it.sender
         eventually(lambda: sender.health()[1]["last_sync_at"], 60)
@@ -89,9 +88,9 @@ def test_after_lost_notifications_and_a_lost_database_nothing_is_missing(
             assert deliverer.answers[200] <= good + 1  # one that was answered as it stopped
             assert deliverer.answers[503]
             server.start()
-            back = time.monotonic()
             eventually(lambda: sender.health()[0] == 200)
-        eventually(lambda: _settled(harness), REPAIRED_WITHIN - (time.monotonic() - back))
+        # What no search shows yet is brought by the pass after, not by the first.
+        eventually(lambda: _settled(harness), REPAIRED_WITHIN)
         assert differences(harness, began=time.time(), after_full=False) == []
         [row] = harness.query("SELECT sum(received)::int AS n FROM sync_topics")
         assert row["n"] >= deliverer.answers[200]
