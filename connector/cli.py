@@ -39,7 +39,7 @@ from connector.commands.reporting.progress import (
 )
 from connector.commands.reporting.report import reported
 from connector.commands.terminal import logs, streams
-from connector.commands.terminal.interruption import Interruption
+from connector.commands.terminal.interruption import Interruption, until_ended
 from connector.commands.terminal.logs import say
 from connector.commands.terminal.parsing import Parser, number
 from connector.commands.terminal.waiting import until_signalled
@@ -157,19 +157,23 @@ def _options(settings: Settings, arguments: argparse.Namespace) -> Options:
 
 def _keep(settings: Settings, arguments: argparse.Namespace, every: float) -> int:
     """``sync --every``: the loop of ``serve``, without a listener."""
-    from connector.commands.serving import serve  # only where it is wanted: no sync pays for it
+    with until_ended():
+        from connector.commands.serving import serve  # only where it is wanted: no sync pays for it
 
-    return serve.keep(settings, _options(settings, arguments), arguments, every)
+        return serve.keep(settings, _options(settings, arguments), arguments, every)
+    return 0
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from connector.commands.serving import serve
+    with until_ended():
+        from connector.commands.serving import serve
 
-    settings = _settings(arguments)
-    if arguments.receive_only:
-        return serve.receive(settings)
-    arguments.name = "sync"  # what its passes are
-    return serve.run(settings, _options(settings, arguments), arguments)
+        settings = _settings(arguments)
+        if arguments.receive_only:
+            return serve.receive(settings)
+        arguments.name = "sync"  # what its passes are
+        return serve.run(settings, _options(settings, arguments), arguments)
+    return 0
 
 
 def _push(arguments: argparse.Namespace) -> int:

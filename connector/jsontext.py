@@ -40,6 +40,7 @@ class Head(msgspec.Struct):
     updated_at: Any = None
 
 
+Buffer = bytes | bytearray | memoryview | msgspec.Raw
 _fast = msgspec.json.Decoder()
 _head = msgspec.json.Decoder(Head)
 _skim = msgspec.json.Decoder(msgspec.Raw)
@@ -98,6 +99,39 @@ def _splitter(
     return msgspec.json.Decoder(shape)
 
 
+def fields(text: Buffer, names: tuple[str, ...]) -> dict[str, Buffer]:
+    """The texts of these fields of an object, undecoded; ValueError if it is no JSON object.
+
+    What else stands in it costs no memory, however much it is. In a text that only the patient
+    decoder reads, objects within it keep the same fields, and lists are left out.
+    """
+    try:
+        return _outliner(names).decode(text)
+    except _REFUSALS:
+        found = _decode_patiently(bytes(text), keep=_keeper(frozenset(names)))
+    if not isinstance(found, dict):
+        raise ValueError("the text is no object")
+    try:
+        return {name: escaped(value) for name, value in found.items()}
+    except RecursionError as error:
+        raise ValueError("JSON nested too deeply") from error
+
+
+def _keeper(names: frozenset[str]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    empty = dict[str, Any]()  # one for all of the many that hold none of these fields
+
+    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {k: v for k, v in pairs if k in names and not isinstance(v, list)} or empty
+
+    return keep
+
+
+@cache
+def _outliner(names: tuple[str, ...]) -> msgspec.json.Decoder[dict[str, Buffer]]:
+    shape = TypedDict("shape", dict.fromkeys(names, msgspec.Raw), total=False)  # type: ignore[misc]
+    return msgspec.json.Decoder(shape)
+
+
 def _split_patiently(
     value: Any, keys: Sequence[str], others: Sequence[str]
 ) -> tuple[dict[str, Any] | None, list[bytes] | None]:
@@ -132,10 +166,15 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _decode_patiently(body: bytes, parse_float: Callable[[str], Any] | None = None) -> Any:
+def _decode_patiently(
+    body: bytes,
+    parse_float: Callable[[str], Any] | None = None,
+    keep: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
     text = body.decode("utf-8-sig", "surrogateescape")
+    numbers: dict[str, Any] = {"parse_int": _integer, "parse_float": parse_float or _float}
     try:
-        return json.loads(text, strict=False, parse_int=_integer, parse_float=parse_float or _float)
+        return json.loads(text, strict=False, object_pairs_hook=keep, **numbers)
     except RecursionError as error:
         raise ValueError("JSON nested too deeply") from error
 

@@ -24,6 +24,7 @@ UNDISTURBED = {
     "datestyle": "ISO",
     "statement_timeout": "0",
     "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
 }
 NOW = 1_780_000_000.0  # where tests begin; the clock moves only when they say so

@@ -77,6 +77,13 @@ HOUSES = (
         environment={"PGOPTIONS": "-c statement_timeout=1000 -c lock_timeout=300"},
     ),
     House(
+        "very hasty environment",
+        environment={
+            "PGOPTIONS": "-c statement_timeout=300 -c lock_timeout=300"
+            " -c idle_in_transaction_session_timeout=300"
+        },
+    ),
+    House(
         "others' functions first",
         role={"search_path": "others, pg_catalog"},
         before="CREATE SCHEMA others; GRANT USAGE ON SCHEMA others TO PUBLIC;"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,8 +24,11 @@ from connector.warehouse.sql.database import Database, conninfo
 from tests import houses, older
 from tests.harness import NOW, Harness
 from tests.houses import Applied, House, applied
+from tests.life import Life, small_workspace
 from tests.postgres import PGBOUNCER, pooled
+from tests.receiving import SECRET, Sender, eventually, receiving, serving
 from tests.service import environment, served, start
+from tests.test_live import Mirror
 from tests.test_year import night_by_night
 from tests.truth import differences
 
@@ -97,6 +101,71 @@ async def test_nights_are_right_in_this_house(harness: Harness, home: Applied) -
 @pytest.mark.parametrize("home", houses.parameters(), indirect=True)
 async def test_two_months_are_right_in_this_house(harness: Harness) -> None:
     await night_by_night(harness, nights=61)
+
+
+# -- what is told is right in every house ----------------------------------------------------
+
+
+def deliver(simulator: Simulator, sender: Sender) -> list[int]:
+    """Send what is due, as Intercom does; the answers."""
+    answers: list[int] = []
+
+    def post(headers: dict[str, str], body: bytes) -> int:
+        named = {name.replace("-", "_"): value for name, value in headers.items()}
+        answers.append(sender.ask("POST", body, **named).status)
+        return answers[-1]
+
+    simulator.webhooks.deliver(post)
+    return answers
+
+
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("home", houses.parameters(), indirect=True)
+async def test_what_is_told_is_right_in_this_house(harness: Harness, home: Applied) -> None:
+    mirror = Mirror(harness, SECRET, index_lag=60.0, user_count_delay=0.0)
+    migrates = home.house.owns
+    assert (await harness.sync()).exit_code == 0
+    life = Life(harness, seed=3)
+    with receiving(mirror.database, delay=0.0) as sender:
+        for _ in range(2):
+            for _ in range(10):
+                life.change(life.changes)
+                harness.pass_time(20)
+            assert set(deliver(mirror.simulator, sender)) == {200}
+            harness.pass_time(90)  # events are shown late
+            mirror.hurry()
+            outcome = await mirror.settle(auto_migrate=migrates)
+            assert outcome.exit_code == 0, outcome.error
+        assert sender.health()[0] == 200
+    assert all(row["gone"] for row in mirror.waiting())  # archived, and back again
+    mirror.database.close()
+    harness.pass_time(1_800)
+    assert (await harness.sync(full_pass_requests=0)).exit_code == 0
+    assert differences(harness, began=harness.began, after_full=False) == []
+
+
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("home", houses.parameters(), indirect=True)
+def test_the_live_mirror_lives_in_this_house(harness: Harness, home: Applied) -> None:
+    simulator = harness.simulate(small_workspace(5))
+    simulator.webhooks.subscribe(SECRET)
+    settings = {"CONNECTOR_LIVE_DELAY": "0.1", "CONNECTOR_SYNC_EVERY": "0"}
+    if not home.house.owns:
+        settings["CONNECTOR_AUTO_MIGRATE"] = "false"
+    with (
+        served(simulator) as url,
+        serving(home.url, home.schema, intercom=url, **settings) as it,
+    ):
+        sender = it.sender
+        eventually(lambda: sender.health()[1]["last_sync_at"], 60)
+        for number in range(3):
+            for one in harness.control.truth("contacts")[:10]:
+                harness.control.update_contact(one["id"], name=f"Told {number}")
+            assert set(deliver(simulator, sender)) == {200}
+            eventually(lambda: harness.query("SELECT id FROM sync_inbox") == [], 30)
+            assert differences(harness) == []
+        assert sender.health()[1]["trouble"] is None
+        assert it.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize("home", houses.parameters(), indirect=True)

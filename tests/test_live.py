@@ -32,10 +32,10 @@ SECRET = "client-secret"
 class Mirror:
     """A warehouse that hears of its workspace, and reads what it was told of."""
 
-    def __init__(self, harness: Harness, **options: Any) -> None:
+    def __init__(self, harness: Harness, secret: str = SECRET, **options: Any) -> None:
         self.harness = harness
         self.simulator: Simulator = harness.simulate(small_workspace(7), **options)
-        self.simulator.webhooks.subscribe(SECRET)
+        self.simulator.webhooks.subscribe(secret)
         self.database = Database(harness.database_url, harness.schema)
         self.kept, self.delay = Kept(), 0.0
         self.hinted = set[tuple[str, str]]()

@@ -10,6 +10,7 @@ import random
 import re
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,6 +159,26 @@ def test_a_token_that_is_refused_ends_it_with_3(warehouse):
 
 
 # -- how it ends -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_it_ends_also_while_it_begins(warehouse, number, code):
+    for tenths in range(1, 16, 2):
+        with receiving(warehouse) as it:
+            time.sleep(0.05 + tenths / 10)
+            assert it.end(number) == code, f"after {tenths / 10} s: {it.said()}"
+            assert "Traceback" not in it.said()
+
+
+def test_health_notices_by_itself_that_the_database_is_away(server: Server, own: str) -> None:
+    for fate, within in ((stopped, 2.0), (frozen, 5.0)):
+        with serving(server.url, own, ONLY) as it:
+            sender = it.sender
+            assert sender.health()[0] == 200
+            with fate(server):
+                eventually(lambda sender=sender: sender.health()[0] == 503, within)
+            eventually(lambda sender=sender: sender.health()[0] == 200)
+            assert it.end(signal.SIGTERM) == 0
 
 
 class Load(threading.Thread):
@@ -370,10 +391,10 @@ def test_no_answer_of_200_outlives_its_hint_in_a_hundred_kills(harness: Harness)
 # -- memory ----------------------------------------------------------------------------------
 
 
-def memory(it: Process) -> float:
-    """MB that the process holds now."""
+def memory(it: Process, what: str = "VmRSS") -> float:
+    """MB that the process holds now; VmHWM: that it held at most."""
     status = Path(f"/proc/{it.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+    return int(re.search(rf"{what}:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
 
 
 def test_memory_is_bounded_whatever_is_sent(warehouse):
@@ -395,6 +416,32 @@ def test_memory_is_bounded_whatever_is_sent(warehouse):
         assert memory(it) - before < 130
         for one in forged:
             one.close()
+        assert it.end(signal.SIGTERM) == 0
+
+
+LARGE = 15_000_000
+SMALL = b'{"a":1,"b":[]},'
+
+
+@pytest.mark.parametrize("odd", [b"", b"NaN,"])
+def test_large_bodies_of_small_objects_cost_little_more_than_their_size(warehouse, odd):
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells the memory of a process there")
+    whole = body(parts=[])
+    sent = whole.replace(b"[]", b"[" + odd + SMALL * (LARGE // len(SMALL)) + b"0]")
+    with receiving(warehouse) as it:
+        sender = it.sender
+        sender.post()
+        before, answers = memory(it), list[int]()
+        sending = [
+            threading.Thread(target=lambda: answers.append(sender.post(sent))) for _ in range(3)
+        ]
+        for thread in sending:
+            thread.start()
+        for thread in sending:
+            thread.join()
+        assert 200 in answers
+        assert memory(it, "VmHWM") - before < (250 if odd else 110)
         assert it.end(signal.SIGTERM) == 0
 
 

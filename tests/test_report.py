@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,24 @@ def test_metrics_replace_whatever_stood_there(tmp_path: Path, before: bytes) -> 
     assert "last_success" not in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_waits_moves_in_the_metrics_beside_the_last_run(tmp_path: Path) -> None:
+    file, now = tmp_path / "sync.prom", datetime.now(UTC)
+    live = {"backlog": 3, "oldest_seconds": None, "last_notification_at": now, "unseen_topics": []}
+    report.write_live(file, "s", live | {"received": {"a": 1}})
+    assert 'inbox_backlog{schema="s"} 3.0' in file.read_text()
+    report.write_metrics(file, report.run_report("sync", "s", 0.0, None, TokenRefusedError("no")))
+    ran = file.read_text()
+    report.write_live(file, "s", live | {"received": {"a": 1, "b": 2}})
+    report.write_live(file, "s", live | {"backlog": 5, "received": {"a": 2, "b": 2}})
+    assert file.read_text().startswith(ran)
+    assert file.read_text().count("inbox_backlog{") == 1
+    assert 'inbox_backlog{schema="s"} 5.0' in file.read_text()
+    assert report.last_success(file, "s") is None
+    written = file.stat().st_mtime_ns
+    report.write_live(file, "s", live | {"backlog": 5, "received": {"a": 2, "b": 2}})
+    assert file.stat().st_mtime_ns == written
 
 
 def test_a_fault_of_our_own_and_an_interruption_are_told_apart() -> None:

@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 
 from connector.commands.demo_live import free_port
+from connector.resources.hint import Hint
 from connector.simulator import Simulator
+from connector.warehouse.sql.database import Database
+from connector.warehouse.state import inbox
 from tests.harness import Harness
 from tests.life import small_workspace
 from tests.service import environment, served, start
@@ -112,6 +115,8 @@ def test_a_change_is_a_row_soon_after_and_the_commands_tell_of_it(
         until(lambda: living.harness.rows("contacts")[key]["name"] == "Live")
         until(lambda: living.health()["backlog"] == 0)
         assert living.health()["status"] == "ok"
+        until(lambda: 'received{schema="' in metrics.read_text())  # long before the next pass
+        assert "intercom_warehouse_run_success" in metrics.read_text()
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
     told = json.loads(living.run("status", "--json").stdout)
@@ -188,3 +193,21 @@ def test_without_a_listener_a_pass_comes_every_so_often(living: Living) -> None:
         refused = living.run(*words)
         assert refused.returncode == 2
         assert "Traceback" not in refused.stderr
+
+
+def test_what_a_receiver_keeps_and_nobody_reads_here_goes_soon(living: Living) -> None:
+    database = Database(living.harness.database_url, living.harness.schema)
+    living.environ["CONNECTOR_RESOURCES"] = "all,-articles"
+    with living.process("sync", "--every", "1h", "--json") as process:
+        assert process.stdout
+        assert json.loads(process.stdout.readline())["exit_code"] == 0
+        told = [Hint("articles", "1"), Hint("contacts", living.a_user())]
+        database.write(lambda conn: inbox.tell(conn, told, 0.0))
+        until(lambda: living.harness.query("SELECT id FROM sync_inbox") == [])
+    with living.process("sync", "--every", "1h", "--only", "users,leads", "--json") as process:
+        assert process.stdout
+        assert json.loads(process.stdout.readline())["exit_code"] == 0
+        database.write(lambda conn: inbox.tell(conn, told, 0.0))
+        rows = "SELECT resource FROM sync_inbox"  # others may read the rest
+        until(lambda: living.harness.query(rows) == [{"resource": "articles"}])
+    database.close()

@@ -395,3 +395,11 @@ def test_any_body_is_read_or_is_a_value_error(body: bytes) -> None:
 def test_nothing_of_the_content_is_kept() -> None:
     body = json.dumps({"topic": "contact.user.updated", "data": {"item": contact(name="Ada")}})
     assert "Ada" not in repr(read(body.encode()))
+
+
+@pytest.mark.parametrize("odd", ["", '"\\ud800"', "NaN", '"a\nb"', "9" * 5_000])
+def test_what_is_odd_somewhere_changes_nothing_of_what_is_told(odd: str) -> None:
+    inner = json.dumps({"contact": contact(), "conversation": {"model": {"id": 215}}, "id": "7"})
+    rest = f', "parts": [1, {{"type": "contact", "id": {odd}}}]' if odd else ""
+    body = f'{{"topic": "t", "app_id": "a", "data": {{"item": {inner[:-1]}{rest}}}}}}}'
+    assert read(body.encode()) == Notification("t", "a", (HINT, Hint("conversations", "215")))

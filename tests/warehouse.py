@@ -21,6 +21,7 @@ from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.merge.loader import Loader, Merged
 from connector.warehouse.migrate import migrate
 from connector.warehouse.sql.database import Database, conninfo
+from tests.harness import UNDISTURBED
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)  # where the tests' time begins
 BY_TABLE: dict[str, Table] = {table.name: table for table in TABLES}
@@ -50,7 +51,8 @@ class Warehouse:
         self._reader = psycopg.connect(
             conninfo(database_url), autocommit=True, row_factory=dict_row
         )
-        self._reader.execute("SET timezone = 'UTC'")
+        for name, value in UNDISTURBED.items():
+            self._reader.execute(f"SET {name} = '{value}'")
         quoted = schema.replace('"', '""')
         self._reader.execute(f'SET search_path = "{quoted}"')
 

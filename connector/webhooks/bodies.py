@@ -25,7 +25,7 @@ class Bodies:
     def __init__(self) -> None:
         self._reading: dict[asyncio.Timeout, int] = {}  # how much there is of each, oldest first
 
-    async def read(self, content: StreamReader) -> bytes:
+    async def read(self, content: StreamReader) -> bytearray:
         """The whole body; OverflowError, TimeoutError or CrowdedError where there is none."""
         async with asyncio.timeout(SECONDS_FOR_BODY) as limit:
             self._reading[limit] = 0
@@ -38,14 +38,14 @@ class Bodies:
             finally:
                 self._reading.pop(limit, None)
 
-    async def _read(self, content: StreamReader, limit: asyncio.Timeout) -> bytes:
+    async def _read(self, content: StreamReader, limit: asyncio.Timeout) -> bytearray:
         body = bytearray()
         async for piece in content.iter_any():
             body += piece
             if len(body) > MOST_BYTES:
                 raise OverflowError
             self._grown(limit, len(body))
-        return bytes(body)
+        return body  # not copied: it may be large
 
     def _grown(self, limit: asyncio.Timeout, size: int) -> None:
         if limit not in self._reading:

@@ -2,7 +2,8 @@
 
 Nothing of its content is kept. Where an object stands in a notification differs from topic to
 topic and is documented for few of them, so it is looked for by what resources say their objects
-are called (``Resource.notified``), never by the name of a topic.
+are called (``Resource.notified``), never by the name of a topic. Only fields that this needs are
+decoded: a body may be large, and as objects it would be twenty times as large.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
-from connector.jsontext import decode
+from connector.jsontext import Buffer, decode, fields
 from connector.resources import RESOURCES
 from connector.resources.hint import WHOLE_LIST, Hint
 from connector.resources.resource import Notified
@@ -21,9 +22,11 @@ from connector.resources.resource import Notified
 LONGEST_ID = 200
 LARGEST_ID = 2**63  # of those that are sent as numbers
 LONGEST_TIME = 40
+LONGEST_TEXT = 10_000  # of a value, as it is sent: each character may be escaped
 SECONDS_UNTIL = 10**11  # what lies later is no time of an object
 MILLISECONDS_FROM = 10**12
 UNNAMED = "(no topic)"
+GONE = ("deleted", "archived")  # fields that say so
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,14 @@ class Notification:
     hints: tuple[Hint, ...] = ()
 
 
-def read(body: bytes) -> Notification:
+def read(body: Buffer) -> Notification:
     """What the body tells; ValueError if it is no JSON object."""
-    envelope = decode(body)
-    if not isinstance(envelope, dict):
-        raise ValueError("a notification is a JSON object")
-    topic, app_id = envelope.get("topic"), envelope.get("app_id")
+    envelope = fields(body, _NAMES)
+    topic, app_id = _value(envelope.get("topic")), _value(envelope.get("app_id"))
     topic = topic if _is_name(topic) else UNNAMED
-    data = envelope.get("data")
-    item = data.get("item") if isinstance(data, dict) else None
-    hints = tuple(dict.fromkeys(_hints(topic, item))) if isinstance(item, dict) else ()
+    data = _fields(envelope.get("data"))
+    item = _fields(data.get("item")) if data else None
+    hints = tuple(dict.fromkeys(_hints(topic, item))) if item is not None else ()
     return Notification(topic, app_id if isinstance(app_id, str) else None, hints)
 
 
@@ -57,9 +58,21 @@ _KINDS: Mapping[str, tuple[str, Notified]] = {
 }
 
 
-def _hints(topic: str, item: Mapping[str, Any]) -> Iterator[Hint]:
+_PATHS = {path for _, notified in _KINDS.values() for path in (*notified.keys, notified.at, *GONE)}
+_NAMES = tuple(
+    sorted(
+        {"topic", "app_id", "data", "item", "type", *_KINDS}
+        | {name for path in _PATHS for name in path.split(".")}
+    )
+)
+"""All that is looked at, on whatever level."""
+
+Found = Mapping[str, Buffer]
+
+
+def _hints(topic: str, item: Found) -> Iterator[Hint]:
     """The item itself where it says what it is; else what it wraps; else what the topic says."""
-    kind = item.get("type")
+    kind = _value(item.get("type"))
     own = _hint(kind, item, topic)
     if own:
         yield own
@@ -72,15 +85,17 @@ def _hints(topic: str, item: Mapping[str, Any]) -> Iterator[Hint]:
             yield guessed
 
 
-def _wrapped(name: str, item: Mapping[str, Any], topic: str) -> Hint | None:
+def _wrapped(name: str, item: Found, topic: str) -> Hint | None:
     """The object under a key; what is merely mentioned, such as a tag or an admin, is none."""
-    value = item[name]
-    if not isinstance(value, dict) or name not in _KINDS or _KINDS[name][1].whole_list:
+    if name not in _KINDS or _KINDS[name][1].whole_list:
+        return None
+    value = _fields(item[name])
+    if value is None:
         return None
     return _hint(name, item if _KINDS[name][1].beside else value, topic)
 
 
-def _hint(kind: Any, found: Mapping[str, Any], topic: str) -> Hint | None:
+def _hint(kind: Any, found: Found, topic: str) -> Hint | None:
     if not isinstance(kind, str) or kind not in _KINDS:
         return None
     table, notified = _KINDS[kind]
@@ -90,16 +105,31 @@ def _hint(kind: Any, found: Mapping[str, Any], topic: str) -> Hint | None:
     id = next((one for one in ids if one is not None), None)
     if id is None:
         return None
-    gone = any(found.get(name) is True for name in ("deleted", "archived"))
+    gone = any(_value(found.get(name)) is True for name in GONE)
     gone = gone or topic == f"{kind}.deleted"  # an article tells it by its topic alone
     return Hint(table, id, _seconds(_at(found, notified.at)), gone)
 
 
-def _at(found: Mapping[str, Any], path: str) -> Any:
-    value: Any = found
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+def _at(found: Found, path: str) -> Any:
+    *outer, last = path.split(".")
+    for name in outer:
+        found = _fields(found.get(name)) or {}
+    return _value(found.get(last))
+
+
+def _fields(text: Buffer | None) -> Found | None:
+    """The texts of an object's fields; None if it is none."""
+    try:
+        return None if text is None else fields(text, _NAMES)
+    except ValueError:
+        return None
+
+
+def _value(text: Buffer | None) -> Any:
+    """What a short text means; what is longer can be no id, time or name."""
+    if text is None or memoryview(text).nbytes > LONGEST_TEXT:
+        return None
+    return decode(bytes(text))
 
 
 # A word alone would be another path of the API: /companies/scroll.

@@ -111,7 +111,7 @@ class Server:
         except (ValueError, RecursionError):
             raise RefusedError(400, "not a JSON object") from None
 
-    async def _read(self, request: web.BaseRequest) -> bytes:
+    async def _read(self, request: web.BaseRequest) -> bytearray:
         if (request.content_length or 0) > bodies.MOST_BYTES:
             raise RefusedError(413, "too large", unread=True)
         if request.headers.get("Expect", "").lower() == "100-continue":

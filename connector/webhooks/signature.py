@@ -14,7 +14,7 @@ HEADER = "X-Hub-Signature"
 _PREFIX = "sha1="
 
 
-def is_signed(body: bytes, signature: str | None, secrets: Sequence[bytes]) -> bool:
+def is_signed(body: bytes | bytearray, signature: str | None, secrets: Sequence[bytes]) -> bool:
     """Whether the signature is that of these bytes by one of the secrets; in constant time."""
     if not signature or not signature.startswith(_PREFIX):
         return False
@@ -23,5 +23,5 @@ def is_signed(body: bytes, signature: str | None, secrets: Sequence[bytes]) -> b
     return any(matches)
 
 
-def _digest(body: bytes, secret: bytes) -> bytes:
+def _digest(body: bytes | bytearray, secret: bytes) -> bytes:
     return hmac.digest(secret, body, "sha1").hex().encode()

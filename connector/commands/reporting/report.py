@@ -10,7 +10,9 @@ import argparse
 import json
 import logging
 import os
+import re
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +30,7 @@ from connector.settings import Reporting, reporting
 from connector.sync.outcome import Outcome
 
 logger = logging.getLogger(__name__)
+_writing = threading.Lock()  # what is written into the file beside what stays in it
 
 INTERRUPTED, FAULT = 130, 1  # exit codes of what is no error of the connector's own making
 PREFIX = "intercom_warehouse_"
@@ -123,8 +126,39 @@ def write_metrics(path: Path, report: dict[str, Any]) -> None:
 
     When the last run succeeded stays in it while runs fail.
     """
+    with _writing:
+        _replace(path, metrics(report, last_success(path, report["schema"])))
+
+
+def write_live(path: Path, schema: str, live: dict[str, Any]) -> None:
+    """Write what waits into the file; the figures of the last run stay in it as they are."""
+    registry = CollectorRegistry()
+    _add_live(registry, schema, live)
+    names = {family.name for family in registry.collect()}
+    with _writing:
+        before = _figures(path)
+        kept = [line for line in before.splitlines() if _NAME.match(line)[1] not in names]  # type: ignore[index]
+        text = "".join(f"{line}\n" for line in kept) + generate_latest(registry).decode()
+        if text != before:
+            _replace(path, text)
+
+
+_NAME = re.compile(r"(?:# (?:HELP|TYPE) )?([^ {]*)")
+
+
+def _figures(path: Path) -> str:
+    """What stands in the file; nothing if there is none, or it is none of ours."""
     try:
-        text = metrics(report, last_success(path, report["schema"]))
+        text = path.read_text(encoding="utf-8")
+        list(text_string_to_metric_families(text))
+    except (OSError, ValueError, KeyError, IndexError):
+        return ""
+    return text
+
+
+def _replace(path: Path, text: str) -> None:
+    """The file as a whole; that it cannot be written is a warning."""
+    try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -141,11 +175,7 @@ def write_metrics(path: Path, report: dict[str, Any]) -> None:
 
 def last_success(path: Path, schema: str) -> float | None:
     """When a run of that schema last succeeded, by the metrics file; None if it does not say."""
-    try:
-        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, IndexError):  # none yet, or none of ours
-        return None
-    for family in families:
+    for family in text_string_to_metric_families(_figures(path)):
         for sample in family.samples:
             if sample.name == LAST_SUCCESS and sample.labels.get("schema") == schema:
                 return float(sample.value)

@@ -81,6 +81,8 @@ class Keeping:
         self._loop = asyncio.get_running_loop()
         selection = Selection(self.options.only, self.options.left_out)
         self.tables = list(readers(r for r in RESOURCES if selection.takes(r)))
+        left_out = [name for name in readers(RESOURCES) if name not in self.tables]
+        self._dropped = left_out if self.options.drops_foreign_hints else []
 
     # -- from other threads, and from a signal's handler -------------------------------------
 
@@ -156,6 +158,7 @@ class Keeping:
         try:
             names = [name for name in self.tables if self.kept.pauses.is_over(name)]
             seconds = self.database.read(lambda conn: inbox.seconds_to_next(conn, names))
+            self._drop_foreign()
             if seconds is None or seconds > 0:
                 await self._wait(min(GLANCE, seconds or GLANCE))
                 return
@@ -169,6 +172,12 @@ class Keeping:
             self._pause = min(2 * self._pause or 1.0, LONGEST_PAUSE)
             refused = isinstance(error, TokenRefusedError)
             await self._rest(TOKEN_PAUSE if refused else self._pause)
+
+    def _drop_foreign(self) -> None:
+        """What was told of tables that nobody reads here goes: a receiver may not know of that."""
+        names = self._dropped
+        if names and self.database.read(lambda conn: inbox.seconds_to_next(conn, names)) == 0.0:
+            self.database.write(lambda conn: inbox.drop(conn, names))
 
     async def _burst(self) -> None:
         kept, options = self.kept, replace(self.options, command="serve", partial=True)

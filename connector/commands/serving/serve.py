@@ -6,11 +6,9 @@ import argparse
 import asyncio
 import json
 import logging
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,9 +16,9 @@ from connector.commands.connect import open_client, open_database
 from connector.commands.reporting.live import facts
 from connector.commands.reporting.progress import Progress, name_failures
 from connector.commands.reporting.report import deliver, run_report
+from connector.commands.serving import figures
 from connector.commands.serving.keeping import Keeping
 from connector.commands.serving.receiver import Receiver, require_inbox
-from connector.commands.terminal.interruption import Interruption, TerminatedError
 from connector.commands.terminal.logs import say
 from connector.commands.terminal.waiting import until_signalled
 from connector.errors import ConnectorError, SettingsError
@@ -56,7 +54,7 @@ def run(settings: Settings, options: Options, arguments: argparse.Namespace) -> 
     """Receive notifications and keep in step; 0 where SIGTERM ended it."""
     secrets = _secrets(settings)
     settings.require_token()
-    with _until_ended(), open_database(settings, say=say) as database:
+    with open_database(settings, say=say) as database:
         receiver = Receiver(database, secrets, settings.live_delay)
         live = _Live(receiver=receiver)
 
@@ -69,7 +67,8 @@ def run(settings: Settings, options: Options, arguments: argparse.Namespace) -> 
                 receiver.came = keeping.wake
                 receiver.recovered = keeping.repair
                 receiver.trouble = lambda: keeping.trouble
-                with receiver.running(*settings.listen) as port:
+                moving = figures.moving(database, arguments.metrics_file)
+                with receiver.running(*settings.listen) as port, moving:
                     _listening(settings, port)
                     await keeping.forever()
 
@@ -80,13 +79,14 @@ def run(settings: Settings, options: Options, arguments: argparse.Namespace) -> 
 def keep(settings: Settings, options: Options, arguments: argparse.Namespace, every: float) -> int:
     """The same without a listener: a pass every so many seconds; 0 where SIGTERM ended it."""
     settings.require_token()
-    with _until_ended(), open_database(settings, say=say) as database:
+    with open_database(settings, say=say) as database:
         live = _Live()
 
         async def work() -> None:
             async with open_client(settings) as client:
                 live.keeping = await _keeping(client, database, options, arguments, every)
-                await live.keeping.forever(pass_first=True)
+                with figures.moving(database, arguments.metrics_file):
+                    await live.keeping.forever(pass_first=True)
 
         until_signalled(work(), database, live.stopping, PATIENCE)
     return 0
@@ -95,7 +95,7 @@ def keep(settings: Settings, options: Options, arguments: argparse.Namespace, ev
 def receive(settings: Settings) -> int:
     """Only receive notifications, as a role with few rights; 0 where SIGTERM ended it."""
     secrets = _secrets(settings)
-    with _until_ended(), open_database(settings, say=say) as database:
+    with open_database(settings, say=say) as database:
         database.wait()
         require_inbox(database)
         receiver = Receiver(
@@ -113,20 +113,6 @@ def receive(settings: Settings) -> int:
 
         until_signalled(work(), database, live.stopping, PATIENCE)
     return 0
-
-
-@contextmanager
-def _until_ended() -> Iterator[None]:
-    """What is done until SIGTERM ends it has ended well then, even if it has only begun."""
-    with Interruption() as interruption:
-        try:
-            yield
-        except TerminatedError:
-            pass
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            if interruption.number != signal.SIGTERM:
-                raise
-    logger.info("ended; what was committed is safe")
 
 
 def _secrets(settings: Settings) -> tuple[str, ...]:

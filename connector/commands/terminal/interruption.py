@@ -5,13 +5,18 @@ It knows signals and that a database can be waited for, nothing of what the comm
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
 from connector.warehouse.sql.database import Database
+
+logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 4.0  # seconds for a transaction to end by itself, before its statement is cancelled
@@ -58,3 +63,17 @@ class Interruption:
         if self.stop is None:
             raise KeyboardInterrupt
         self.stop()
+
+
+@contextmanager
+def until_ended() -> Iterator[None]:
+    """What is done until SIGTERM ends it has ended well then, even if it has only begun."""
+    with Interruption() as interruption:
+        try:
+            yield
+        except TerminatedError:
+            pass
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            if interruption.number != signal.SIGTERM:
+                raise
+    logger.info("ended; what was committed is safe")

@@ -1,0 +1,49 @@
+"""The metrics file of a process that goes on moves also between its passes, and during one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connector.commands.reporting.live import facts
+from connector.commands.reporting.report import write_live
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.session import READS
+
+logger = logging.getLogger(__name__)
+
+EVERY = 5.0  # seconds
+
+
+@contextmanager
+def moving(database: Database, path: Path | None) -> Iterator[None]:
+    """Meanwhile the figures of what waits are written anew every few seconds, if they changed.
+
+    In a thread and by a connection of its own, which nothing else waits for.
+    """
+    if path is None:
+        yield
+        return
+    looks = database.another()
+    threading.Thread(target=_move, args=(looks, path), name="figures", daemon=True).start()
+    try:
+        yield
+    finally:
+        looks.stopped.set()
+
+
+def _move(looks: Database, path: Path) -> None:
+    while not looks.stopped.wait(EVERY):
+        try:
+            with looks.transaction(READS) as conn:
+                found = facts(conn)
+        except Exception as failure:  # the loop says what is the matter with the database
+            logger.debug("no figures: %s", type(failure).__name__)
+            looks.close()
+            continue
+        if found:
+            write_live(path, looks.schema, found)
+    looks.close()
