@@ -135,7 +135,7 @@ async def test_items_that_cost_budget_are_noticed_and_sent_singly(harness, caplo
 
 
 async def test_jobs_that_take_their_time_end_out_of_order_and_close_early(pusher):
-    pusher.control.writing(job_delay=3_600, close_after=0, task_order="shuffled")
+    pusher.control.writing(job_delay=600, close_after=0, task_order="shuffled")
     wishes = rename(pusher)
     await pusher.push()
     names_are_right(pusher, wishes)

@@ -175,6 +175,18 @@ def sent(conn: sa.Connection, jobs: Sequence[str], most: int, after: int = 0) ->
     return select(conn, where, {"jobs": list(jobs), "after": after}, most)
 
 
+def next_reading(conn: sa.Connection, jobs: Sequence[str]) -> float | None:
+    """In how many seconds something is to be read back that is carried by no running job."""
+    found = scalar(
+        conn,
+        "SELECT extract(epoch FROM min(coalesce(o.not_before, now())) - clock_timestamp())::float8"
+        f" FROM {names_of(conn)('outbox')} o WHERE o.state = 'sent'"
+        " AND (o.job_id IS NULL OR o.job_id = ANY(%(jobs)s))",
+        {"jobs": list(jobs)},
+    )
+    return None if found is None else max(0.0, found)
+
+
 def latest_sent(conn: sa.Connection, kind: str, jobs: Sequence[str], most: int) -> list[Wish]:
     """The wishes of a kind that jobs carried and that were sent last."""
     outbox = names_of(conn)("outbox")

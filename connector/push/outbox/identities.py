@@ -83,7 +83,7 @@ _FOUND = """
             FROM {made} AND d.email IS NOT NULL
         ) f USING (email) GROUP BY w.id),
     judged AS (
-        SELECT w.id, w.op, CASE
+        SELECT w.id, w.op, w.role, x.ids IS NOT NULL AS by_external_id, CASE
             WHEN cardinality(x.ids) = 1 AND e.users IS NOT NULL
                 AND NOT x.ids[1] = ANY (e.users) THEN 'conflict'
             WHEN x.ids IS NOT NULL THEN CASE WHEN cardinality(x.ids) = 1 THEN 'found'
@@ -115,6 +115,11 @@ def _find_contacts(conn: sa.Connection, kind: str) -> None:
         f" AND NOT EXISTS (SELECT FROM {outbox} l WHERE l.kind = 'contacts' AND l.state = 'done'"
         " AND l.object_id = d.object_id AND l.op IN ('archive', 'delete') AND l.id > d.id)"
     )
+    # A contact that was found by its email gets the external id, and a lead that has one is a user.
+    named = (
+        "j.verdict = 'found' AND NOT j.by_external_id AND o.external_id IS NOT NULL"
+        " AND j.role = 'user' AND o.kind = 'contacts' AND o.op IN ('upsert', 'update')"
+    )
     found = _FOUND.format(
         candidates=_CANDIDATES.format(
             outbox=outbox,
@@ -130,6 +135,8 @@ def _find_contacts(conn: sa.Connection, kind: str) -> None:
         conn,
         f"{found} UPDATE {outbox} o SET"
         " object_id = CASE WHEN j.verdict = 'found' THEN j.ids[1] END,"
+        f" body = CASE WHEN {named} THEN coalesce(o.body, '{{}}') || jsonb_build_object("
+        "'external_id', o.external_id, 'role', j.role) ELSE o.body END,"
         " state = CASE WHEN j.verdict IN ('conflict', 'ambiguous') THEN 'failed' ELSE o.state END,"
         " error_code = CASE WHEN j.verdict IN ('conflict', 'ambiguous') THEN j.verdict"
         " ELSE o.error_code END,"

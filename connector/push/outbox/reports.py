@@ -105,10 +105,10 @@ def drop_old_bodies(conn: sa.Connection, days: int) -> int:
     return execute(
         conn,
         f"UPDATE {names_of(conn)('outbox')} o SET before = NULL, body = CASE WHEN kind = 'events'"
-        " THEN jsonb_strip_nulls(jsonb_build_object('event_name', body -> 'event_name',"
-        " 'created_at', body -> 'created_at')) END"
+        " THEN jsonb_build_object('event_name', body -> 'event_name', 'created_at',"
+        " body -> 'created_at', 'metadata', NULL) END"
         " WHERE o.state = 'done' AND o.done_at < now() - make_interval(days => %(days)s)"
         " AND (o.before IS NOT NULL OR o.body IS NOT NULL AND (o.kind <> 'events'"
-        " OR o.body ? 'metadata'))",
+        " OR o.body -> 'metadata' <> 'null'))",
         {"days": days},
     ).rowcount

@@ -122,7 +122,7 @@ def _held(names: Names) -> str:
         " o.body ->> 'event_name' AS event_name,"
         f" CASE WHEN {number} ~ '^-?[0-9]{{1,15}}([.][0-9]+)?$' THEN floor(({number})::numeric)"
         " END::bigint AS second, coalesce(o.body -> 'metadata', '{}') AS metadata,"
-        " o.state = 'done' AND NOT o.body ? 'metadata' AS is_emptied,"
+        " o.body -> 'metadata' = 'null' IS TRUE AS is_emptied,"
         f" o.state = 'failed' AS has_failed FROM {names('outbox')} o"
         " WHERE o.kind = 'events' AND jsonb_typeof(o.body) = 'object'"
     )

@@ -53,9 +53,11 @@ class Confirming:
             return 0
         return await self._all(ended)
 
-    def seconds_to_next(self) -> float:
-        """In how many seconds another look is worth it, where something is sent."""
-        return min(max(self._probe_at - self.sending.clock(), 0.5), 2.0)
+    async def seconds_to_next(self, ended: Sequence[str]) -> float | None:
+        """In how many seconds another look is worth it; None while jobs carry all that is sent."""
+        found = await self.sending.store.do(partial(claims.next_reading, jobs=list(ended)))
+        probe = self._probe_at - self.sending.clock()
+        return None if found is None else max(found, min(probe, PROBES[1]))
 
     async def _due(self, ended: Sequence[str], most: int, after: int = 0) -> list[Wish]:
         return await self.sending.store.do(

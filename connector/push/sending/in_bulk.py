@@ -37,6 +37,7 @@ WORTH_IT = 100  # wishes
 SIZE = 100  # items of a request, until Intercom says otherwise
 SECONDS = 8.0  # in which all requests should have been sent
 LANES = (4, 40)  # at least and at most
+EACH = 10  # requests of a lane at least: each has a job that must be asked for
 COSTLY = 0.5  # of a request for each item: then singles are as good
 WEIGHED = 3  # requests of which the cost is measured: others may spend meanwhile
 CLAIMED = 4_000  # wishes at once
@@ -111,30 +112,33 @@ class Bulk:
         if due < WORTH_IT:
             return 0
         queue = _Queue(self.sending, group)
-        latency = await self._first(name, queue) if name not in self._tried else 0.0
+        job, latency = (None, 0.0)
+        if name not in self._tried:
+            job, latency = await self._first(name, queue)
         left = ceil((due - queue.taken) / self.size)
-        lanes = min(max(ceil(latency * left / SECONDS), LANES[0]), LANES[1], max(left, 1))
+        lanes = max(ceil(latency * left / SECONDS), LANES[0])
+        lanes = max(1, min(lanes, LANES[1], left // EACH))
 
-        async def lane() -> None:
-            job: str | None = None
+        async def lane(job: str | None) -> None:
             while name not in self.closed and (wishes := await queue.take(self.size)):
                 job = await self._request(name, wishes, job)
 
-        await gather(*(lane() for _ in range(lanes)))
+        await gather(lane(job), *(lane(None) for _ in range(lanes - 1)))
         await self._untaken(await queue.rest())
         return queue.taken
 
-    async def _first(self, name: str, queue: _Queue) -> float:
-        """The first requests of their kind, each alone; how many seconds the last one took."""
+    async def _first(self, name: str, queue: _Queue) -> tuple[str | None, float]:
+        """The first requests of their kind, each alone; their job, and how long the last took."""
         self._tried.add(name)
         budget, costs, took = self.sending.client.budget, list[float](), 0.0
+        job: str | None = None
         for _ in range(WEIGHED):
             wishes = await queue.take(self.size)
             if not wishes or name in self.closed:
                 await self._untaken(wishes)
                 break
             before, began = budget.consumed, time.monotonic()
-            await self._request(name, wishes, None)
+            job = await self._request(name, wishes, job)
             took, after = time.monotonic() - began, budget.consumed
             if before and after and before[0] == after[0]:
                 costs.append((after[1] - before[1]) / len(wishes))
@@ -144,7 +148,7 @@ class Bulk:
                 f"each item of a bulk request costs {min(costs):.1f} requests of the budget: what"
                 " is left is sent singly, which costs no more",
             )
-        return took
+        return job, took
 
     def _close(self, name: str, why: str) -> None:
         if name not in self.closed:

@@ -11,7 +11,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from connector.intercom.client import Client
-from connector.push.outbox import claims, identities, joining
+from connector.push.outbox import claims, identities, joining, same_second
 from connector.push.outbox.claims import Group, Unfinished
 from connector.push.outbox.results import Result
 from connector.push.outbox.store import Store
@@ -75,9 +75,9 @@ class Push:
         if not left.sent:
             return None
         self._tell(left)
-        due = self.following.seconds_to_next()
-        pauses = [one for one in (due, self.confirming.seconds_to_next()) if one is not None]
-        return max(min(pauses), 0.05)
+        reading = await self.confirming.seconds_to_next(self.following.ended)
+        pauses = [one for one in (self.following.seconds_to_next(), reading) if one is not None]
+        return max(min(pauses, default=1.0), 0.05)
 
     def _tell(self, left: Unfinished) -> None:
         if self.sending.clock() - self._told_at < TELL_EVERY:
@@ -90,6 +90,9 @@ class Push:
     async def _send_due(self) -> int:
         """Send what is due, kind by kind; how many wishes that were."""
         store = self.sending.store
+        left = await store.do(partial(claims.unfinished, terms=self.sending.options.terms))
+        if not left.due:
+            return 0
         await store.do(_prepare)
         groups = await store.do(claims.bulk_groups)
         total = 0
@@ -140,7 +143,7 @@ def _prepare(conn: sa.Connection) -> None:
     """What waits gets its objects; of several wishes for one becomes one."""
     identities.resolve(conn)
     joining.join(conn)
-    identities.resolve(conn)
+    same_second.judge(conn)
 
 
 def make(

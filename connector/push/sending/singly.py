@@ -34,6 +34,7 @@ PAUSES = (60.0, 600.0, 3600.0)
 AGAIN_AFTER = 60.0  # seconds, where Intercom did not answer
 READ_AFTER = 1.0  # seconds until what is not as wished is read again
 MOST_ATTEMPTS = 8
+LONGEST = 7_200.0  # seconds before this attempt in which an earlier one was made
 
 
 async def send(sending: Sending, wish: Wish) -> Result:
@@ -99,8 +100,11 @@ async def _end(sending: Sending, wish: Wish) -> Result:
     return Result(wish, "done", object_id=wish.object_id, hinted=True, gone=True)
 
 
-async def _update(sending: Sending, wish: Wish, key: str, also: str | None = None) -> Result:
-    fields = _fields(wish)
+async def _update(
+    sending: Sending, wish: Wish, key: str, named: Mapping[str, Any] | None = None
+) -> Result:
+    """Change a contact, which gets the key that it is ``named`` by, if it has not got it."""
+    fields = {**(named or {}), **_fields(wish)}
     record: dict[str, Any] = {}
     if fields or not _lists(wish):
         try:
@@ -159,22 +163,22 @@ async def _existing(sending: Sending, wish: Wish, found: Conflict, error: Interc
         if not sending.options.unarchive:
             return Result(wish, "failed", "archived", error.message)
         await sending.write("POST", f"/contacts/{found.id}/unarchive", {})
-    elif wish.op == "create" and wish.attempts <= 1 and wish.error_code is None:
+    elif wish.op == "create" and not await _is_ours(sending, wish, found.id):
         return Result(wish, "failed", "exists", error.message, object_id=found.id)
-    if other := await _disagrees(sending, wish, found.id):
-        return Result(wish, "failed", "conflict", other)
-    return await _update(sending, wish, found.id)
-
-
-async def _disagrees(sending: Sending, wish: Wish, key: str) -> str | None:
-    """Whether the contact that bears the email is another one than external_id names."""
     if not wish.external_id:
-        return None
-    record = object_of(await sending.read(f"/contacts/{key}"))
-    theirs = record.get("external_id")
-    if record.get("role") != "user" or theirs in (None, "", wish.external_id):
-        return None
-    return f"the email belongs to another contact, id {key}, whose external_id is {theirs}"
+        return await _update(sending, wish, found.id)
+    theirs = object_of(await sending.read(f"/contacts/{found.id}")).get("external_id")
+    if theirs not in (None, "", wish.external_id):
+        told = f"the email belongs to another contact, id {found.id}, external_id {theirs}"
+        return Result(wish, "failed", "conflict", told)
+    return await _update(sending, wish, found.id, {"external_id": wish.external_id})
+
+
+async def _is_ours(sending: Sending, wish: Wish, key: str) -> bool:
+    """Whether an earlier attempt of this wish may have made it: its reply was lost."""
+    created = object_of(await sending.read(f"/contacts/{key}")).get("created_at")
+    began = sending.client.clock.likely_now().timestamp() - (wish.age or 0.0)
+    return wish.attempts > 1 and isinstance(created, int | float) and created >= began - LONGEST
 
 
 def _fields(wish: Wish) -> dict[str, Any]:
