@@ -53,6 +53,7 @@ async def test_a_user_that_somebody_else_created_meanwhile_is_found_by_the_409(p
 async def test_create_fails_where_there_is_one(pusher):
     one = user(pusher)
     pusher.control.create_contact("user", external_id="x-9")
+    pusher.harness.pass_time(60)
     known = pusher.wish("contacts", "create", {"name": "A"}, external_id=one["external_id"])
     unknown = pusher.wish("contacts", "create", {"name": "B"}, external_id="x-9")
     await pusher.push()

@@ -21,8 +21,8 @@ from connector.push.outbox.jobs import VANISHED, WITH_ERRORS
 from connector.push.outbox.results import Result
 from connector.push.outbox.wish import Wish
 from connector.push.sending.context import Sending
+from connector.push.sending.judging import flat, judged
 from connector.push.sending.searches import SIZE, find
-from connector.push.sending.singly import flat, judged
 from connector.tools.tasks import gather
 
 FEW = 500  # wishes, each read by id

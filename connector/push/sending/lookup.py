@@ -17,8 +17,8 @@ from connector.push.outbox import claims
 from connector.push.outbox.results import Result
 from connector.push.outbox.wish import Wish
 from connector.push.sending.context import Sending
+from connector.push.sending.judging import judged
 from connector.push.sending.searches import records
-from connector.push.sending.singly import judged
 from connector.warehouse.sql.execute import names_of, scalars
 
 SKEW = 120.0  # seconds by which two clocks may differ
