@@ -1,0 +1,113 @@
+"""What it costs to write back: a hundred contacts in each request against one request each.
+
+``python -m bench.push [CONTACTS [SINGLES [LATENCY]]]`` loads a workspace of 100,000 contacts
+from a simulator that allows 1,667 requests in ten seconds, changes an attribute of every contact by
+a model, and pushes it by the command line. In the same run a plain sender (asyncio, fifty requests
+at a time, the same limit, no mirror) writes as many of them as SINGLES says, one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import httpx
+import psycopg
+
+from bench.growth import workspace
+from bench.runs import RATE_LIMIT, Served, postgres, simulated, sync
+from tests.service import environment
+
+SCHEMA = "push"
+MODEL = f"SELECT id, 'Pushed ' || id AS name FROM {SCHEMA}.contacts_live"
+AT_ONCE = 50
+
+
+def main(contacts: int, singles: int, latency: float) -> None:
+    """A line for each way."""
+    print("| | contacts | write requests | seconds of writing | other requests | seconds in all |")
+    print("|---" * 6 + "|", flush=True)
+    space = workspace(contacts)
+    with postgres() as database, simulated(space, latency=latency, rate_limit=RATE_LIMIT) as server:
+        sync(server.url, database, SCHEMA, "--only", "tags,companies,leads,users")
+        with psycopg.connect(database) as conn:
+            found = conn.execute(f"SELECT id FROM {SCHEMA}.contacts ORDER BY id LIMIT {singles}")
+            one_by_one(server, [key for (key,) in found])
+        for name in ("push", "the same model again"):
+            line(name, contacts, *push(server, database))
+
+
+def push(server: Served, database: str) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
+    """A push of the model: its report, the write requests it made, and its seconds."""
+    before, began = len(server.control("writes")), time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "connector", "push", "contacts", "--from", MODEL, "--yes", "--json"],
+        env=environment(server.url, database, SCHEMA),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - began
+    if done.returncode:
+        raise SystemExit(f"push ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return json.loads(done.stdout), server.control("writes")[before:], seconds
+
+
+def line(
+    name: str,
+    contacts: int,
+    report: dict[str, Any],
+    written: list[dict[str, Any]],
+    seconds: float,
+) -> None:
+    """One push as a row of the table."""
+    times = [one["at"] for one in written]
+    writing = max(times) - min(times) if times else 0.0
+    print(
+        f"| {name} | {contacts:,} | {len(written):,} | {writing:.1f} | {report['reads']:,} |"
+        f" {seconds:.0f} |",
+        flush=True,
+    )
+
+
+def one_by_one(server: Served, ids: list[str]) -> None:
+    """A plain sender: a request for each contact, and after a 429 a pause."""
+    waiting, requests = list(ids), 0
+
+    async def sender(client: httpx.AsyncClient) -> None:
+        nonlocal requests
+        while waiting:
+            key = waiting.pop()
+            while True:
+                requests += 1
+                reply = await client.put(f"/contacts/{key}", json={"name": f"Single {key}"})
+                if reply.status_code != 429:
+                    break
+                await asyncio.sleep(1.0)
+
+    async def all_of_them() -> None:
+        headers = {"authorization": "Bearer sim-token", "intercom-version": "2.16"}
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:
+            await asyncio.gather(*(sender(client) for _ in range(AT_ONCE)))
+
+    began = time.monotonic()
+    asyncio.run(all_of_them())
+    seconds = time.monotonic() - began
+    print(
+        f"| one by one | {len(ids):,} | {requests:,} | {seconds:.1f} | 0 | {seconds:.0f} |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    main(
+        int(given[0]) if given else 100_000,
+        int(given[1]) if len(given) > 1 else 5_000,
+        float(given[2]) if len(given) > 2 else 0.05,
+    )
