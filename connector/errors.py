@@ -20,6 +20,7 @@
     └── IntercomError                1  one resource fails, the others go on (unless said otherwise)
         ├── TokenRefusedError        3  stop: the token opens nothing
         ├── NotPermittedError           fail this resource: a scope or the plan is missing
+        │   └── WritingNotPermittedError  3  stop: the token may read, but not write
         ├── RetryExhaustedError         try later: everything temporary, after bounded retries
         │   └── ReplyTooLargeError      ask for fewer records: so many do not fit into memory
         ├── NotFoundError               skip this object: Intercom itself says it does not exist
@@ -161,6 +162,16 @@ class NotPermittedError(IntercomError):
     """The token is alive but may not do this: a scope is missing, or the plan lacks it."""
 
     hint = "give the app this permission in Intercom's Developer Hub, or leave the resource out"
+
+
+class WritingNotPermittedError(NotPermittedError):
+    """The token is alive but may not write what was to be written."""
+
+    exit_code = 3
+    hint = (
+        "give the app of INTERCOM_WRITE_TOKEN this permission in Intercom's Developer Hub: users"
+        " and companies, tags and events have permissions of their own to write"
+    )
 
 
 class RetryExhaustedError(IntercomError):

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.errors import BadAnswerError, BadRequestError, IntercomError, NotPermittedError
+from connector.errors import (
+    BadAnswerError,
+    BadRequestError,
+    IntercomError,
+    NotPermittedError,
+    WritingNotPermittedError,
+)
 from connector.intercom.client import Client
 from connector.intercom.responses import Reply
 from connector.intercom.retry import ONCE
@@ -66,13 +72,25 @@ async def write(
     repeat: bool = True,
     version: str | None = None,
 ) -> Reply:
-    """Send a write; raises like ``Client.request``.
+    """Send a write; raises like ``Client.request``, and WritingNotPermittedError.
 
     ``repeat``: whether it may be sent again when no reply came. A 429 was not processed and is
     repeated in any case.
     """
     retry = None if repeat else ONCE
-    return await client.request(method, path, json=body, version=version, retry=retry)
+    try:
+        return await client.request(method, path, json=body, version=version, retry=retry)
+    except NotPermittedError as error:
+        if is_of_the_body(error) or is_closed_job(error):
+            raise
+        raise WritingNotPermittedError(
+            error.message,
+            method=method,
+            path=path,
+            status=error.status,
+            code=error.code,
+            request_id=error.request_id,
+        ) from error
 
 
 def object_of(reply: Reply) -> dict[str, Any]:

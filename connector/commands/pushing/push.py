@@ -29,7 +29,7 @@ from connector.push.sending.context import Options
 from connector.settings import Settings
 from connector.sync import tenure
 from connector.sync.options import Options as SyncOptions
-from connector.warehouse import migrate
+from connector.warehouse import migrate, state
 from connector.warehouse.privacy import pinning
 from connector.warehouse.sql.database import PATIENCE_FOR_LOCK, Database
 
@@ -120,6 +120,7 @@ async def _at_work(
     if arguments.retry:
         database.write(lambda conn: reports.retry(conn, arguments.model))
     terms = Terms(deletes=arguments.allow_deletes)
+    database.read(_refuse_unmirrored)
     _refuse_many_deletes(database, arguments)
     options = _options(settings, arguments, terms)
     store = Store(database)
@@ -164,6 +165,16 @@ def _plan(settings: Settings, arguments: argparse.Namespace, database: Database)
     found = database.write(partial(make, asked=asked, excluded=excluded))
     told.plan(found, as_json=arguments.json)
     return found
+
+
+def _refuse_unmirrored(conn: sa.Connection) -> None:
+    """Leads are told apart by the mirror alone: one that was never read would be made again."""
+    unread = state.progress(conn, "leads").last_success_at is None
+    if unread and claims.may_create_leads(conn):
+        raise SettingsError(
+            "wishes would create leads, and the mirror has never read the leads that there are:"
+            " run 'intercom-warehouse sync' first, with leads among its resources"
+        )
 
 
 def _refuse_many_deletes(database: Database, arguments: argparse.Namespace) -> None:

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from connector.commands.terminal.logs import say
 from connector.push.planning import Plan, preview
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def outcome(found: Outcome, told: dict[str, Any], *, as_json: bool) -> None:
     counts = ", ".join(f"{number:,} {state}" for state, number in found.states.items() if number)
     print(f"{counts or 'nothing to send'}; {found.writes:,} writes, {found.reads:,} reads")
     for line in _reasons(told["reasons"]):
-        say(line)
+        print(line)
 
 
 def status(found: dict[str, Any] | None, *, as_json: bool) -> None:

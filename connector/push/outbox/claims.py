@@ -115,6 +115,13 @@ def claim(conn: sa.Connection, group: Group, terms: Terms, most: int) -> list[Wi
     return sorted((Wish(*row) for row in rows), key=lambda one: one.id)
 
 
+def may_create_leads(conn: sa.Connection) -> bool:
+    """Whether a wish waits that creates a lead, as far as the mirror and the outbox know."""
+    where = f"o.state = 'waiting' AND {_IS_NEW_LEAD}"
+    query = f"SELECT EXISTS (SELECT FROM {names_of(conn)('outbox')} o WHERE {where})"
+    return bool(scalar(conn, query))
+
+
 def waiting_deletes(conn: sa.Connection) -> int:
     """How many wishes wait to delete something."""
     where = "o.state = 'waiting' AND o.op = 'delete'"
@@ -122,22 +129,27 @@ def waiting_deletes(conn: sa.Connection) -> int:
     return found
 
 
+_IS_NEW_LEAD = (
+    "(o.kind = 'contacts' AND o.object_id IS NULL AND o.op IN ('upsert', 'create')"
+    " AND coalesce(o.body ->> 'role', o.role, 'user') = 'lead')"
+)
+
+
 def recover(conn: sa.Connection) -> int:
     """What was being sent when a push ended: what is safe waits again, what is not is unknown.
 
     Creating a lead is not: Intercom takes a second one. How many there were.
     """
-    unsafe = (
-        "(o.kind = 'contacts' AND o.object_id IS NULL AND o.op IN ('upsert', 'create')"
-        " AND coalesce(o.body ->> 'role', o.role, 'user') = 'lead')"
-    )
+    unsafe = _IS_NEW_LEAD
     return execute(
         conn,
         f"UPDATE {names_of(conn)('outbox')} o SET"
         f" state = CASE WHEN {unsafe} THEN 'unknown' ELSE 'waiting' END,"
         f" error_code = CASE WHEN {unsafe} THEN 'lost_reply' ELSE o.error_code END,"
         f" error = CASE WHEN {unsafe} THEN 'the push ended before the reply came; it is looked up"
-        " once Intercom''s search shows it' ELSE o.error END"
+        " once Intercom''s search shows it' ELSE o.error END,"
+        # Of an event attempts count answers: how often Intercom did not know its contact.
+        " attempts = o.attempts - CASE WHEN o.kind = 'events' THEN 1 ELSE 0 END"
         " WHERE o.state = 'sending'",
     ).rowcount
 

@@ -69,7 +69,8 @@ def record(conn: sa.Connection, results: Sequence[Result], delay: float) -> None
         {"rows": encode([_row(one) for one in results]).decode()},
     )
     note(conn, [(r.wish.kind, _object(r), r.values) for r in results if r.values and _object(r)])
-    inbox.tell(conn, list(_hints(results)), delay)
+    if hints := list(_hints(results)):
+        inbox.tell(conn, hints, delay)
 
 
 def _row(one: Result) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from connector.tools.tasks import gather
 FEW = 500  # wishes, each read by id
 SIDE_BY_SIDE = 8  # searches
 AT_ONCE = 40  # reads by id
-PROBES = (3.0, 20.0)  # seconds between two looks whether the index shows what was sent
+PROBES = (5.0, 20.0)  # seconds between two looks whether the index shows what was sent
 MOST_ATTEMPTS = 3  # of a bulk request whose jobs vanish
 
 
@@ -128,7 +128,7 @@ class Confirming:
             f" {self._pause:.0f} s"
         )
         self._probe_at = self.sending.clock() + self._pause
-        self._pause = min(self._pause * 1.5, PROBES[1])
+        self._pause = min(self._pause * 2, PROBES[1])
         return False
 
     async def _all(self, ended: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from connector.push.sending.context import Sending, logger
 from connector.push.sending.in_bulk import ENDPOINTS
 from connector.tools.tasks import gather
 
-SOON, LATEST = 1.0, 30.0  # seconds between two looks at a job
+SOON, LATEST = 2.0, 30.0  # seconds between two looks at a job
 _PATHS = {endpoint.key: endpoint.job for endpoint in ENDPOINTS.values()}
 
 

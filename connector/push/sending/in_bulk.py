@@ -40,7 +40,7 @@ LANES = (4, 40)  # at least and at most
 EACH = 10  # requests of a lane at least: each has a job that must be asked for
 COSTLY = 0.5  # of a request for each item: then singles are as good
 WEIGHED = 3  # requests of which the cost is measured: others may spend meanwhile
-CLAIMED = 4_000  # wishes at once
+CLAIMED = 20_000  # wishes at once
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,137 @@
+"""The command line of push: what it is asked, what it says, how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connector.simulator import Simulator, Workspace
+from tests.harness import Harness
+from tests.pusher import Pusher
+from tests.service import environment, served, start
+
+MODEL = "SELECT id, upper(name) AS name FROM {}.users WHERE name IS NOT NULL ORDER BY id LIMIT 15"
+
+
+class Line:
+    """A loaded mirror, and the command line in front of it."""
+
+    def __init__(self, harness: Harness, environ: dict[str, str]) -> None:
+        self.pusher, self.environ = Pusher(harness), environ
+        self.model = MODEL.format(harness.schema)
+
+    def run(self, *words: str, **settings: str) -> tuple[int, str, str]:
+        process = start(self.environ | settings, *words)
+        out, errors = process.communicate(timeout=120)
+        return process.returncode, out, errors
+
+    def push(self, *words: str, **settings: str) -> tuple[int, str, str]:
+        return self.run("push", *words, **settings)
+
+
+@pytest.fixture
+def line(harness: Harness) -> Iterator[Line]:
+    space = Workspace.generate(13, contacts=200, companies=10, conversations=0)
+    harness.simulator = Simulator(space, rate_limit=None, index_lag=1)
+    harness.control = harness.simulator.control
+    with served(harness.simulator) as url:
+        environ = environment(url, harness.database_url, harness.schema, CONNECTOR_INDEX_LAG="3")
+        done = Line(harness, environ)
+        code, _, errors = done.run("sync", "--only", "tags,companies,leads,users,data_attributes")
+        assert code == 0, errors
+        yield done
+
+
+def test_a_model_is_shown_pushed_and_pushed_again(line):
+    code, out, errors = line.push("contacts", "--from", line.model, "--dry-run")
+    assert code == 0, errors
+    assert "15 to update" in out
+    assert line.pusher.states() == {}
+    code, out, errors = line.push("contacts", "--from", line.model, "--json")
+    assert code == 0, errors
+    report = json.loads(out)
+    assert report["states"]["done"] == 15
+    assert report["plan"]["updates"] == 15
+    code, out, _ = line.push("contacts", "--from", line.model, "--json")
+    assert (code, json.loads(out)["writes"]) == (0, 0)
+    named = line.pusher.harness.query("SELECT object_id, body FROM outbox")
+    assert all(line.pusher.contact(r["object_id"])["name"] == r["body"]["name"] for r in named)
+
+
+def test_a_plan_that_touches_too_much_sends_nothing(line):
+    everyone = line.model.replace("LIMIT 15", "")
+    code, out, _ = line.push("contacts", "--from", everyone)
+    assert code == 2
+    assert "--yes" in out
+    assert line.pusher.states() == {}
+    code, out, errors = line.push("contacts", "--from", everyone, "--limit", "10")
+    assert code == 0, errors
+    assert line.pusher.states() == {"done": 10}
+
+
+def test_a_wrong_model_is_said_and_nothing_is_sent(line):
+    for template, words in [
+        ("SELECT id, nme FROM (SELECT id, name AS nme FROM {}.users) x", "nme"),
+        ("SELECT id, 1 AS name FROM {}.users", "name"),
+        ("no.such_table", "no.such_table"),
+    ]:
+        code, out, errors = line.push(
+            "contacts", "--from", template.format(line.pusher.harness.schema)
+        )
+        assert code == 2
+        assert words in errors
+        assert "Traceback" not in errors + out
+    assert not line.pusher.control.writes()
+
+
+def test_failed_wishes_are_said_shown_and_tried_again(line):
+    one = line.pusher.harness.query("SELECT id FROM contacts WHERE role = 'user'")[0]["id"]
+    line.pusher.control.refuse_items(ids=[one], message="No, says Intercom")
+    wish = line.pusher.wish("contacts", "update", {"name": "Again"}, object_id=one)
+    code, out, errors = line.push()
+    assert code == 1
+    assert "1 failed" in out
+    assert "No, says Intercom" in out
+    code, out, _ = line.push("--status")
+    assert code == 1
+    assert "1 failed" in out
+    line.pusher.control.accept_items()
+    code, out, errors = line.push("--retry")
+    assert code == 0, errors
+    assert line.pusher.row(wish)["state"] == "done"
+    code, out, _ = line.push("--status", "--json")
+    assert (code, json.loads(out)["done"]) == (0, 1)
+
+
+def test_a_token_that_may_not_write_ends_with_what_is_missing(line):
+    wish = line.pusher.wish("contacts", "upsert", {"name": "A"}, external_id="new-1")
+    line.pusher.control.withhold()
+    code, _, errors = line.push()
+    assert code == 3
+    assert "INTERCOM_WRITE_TOKEN" in errors
+    assert line.pusher.row(wish)["state"] == "waiting"
+    line.pusher.control.allow_all()
+    assert line.push()[0] == 0
+
+
+def test_push_uses_the_token_that_writes_and_no_secret_is_shown(line):
+    line.pusher.wish("contacts", "upsert", {"name": "A"}, external_id="new-1")
+    secret = "a-token-that-opens-nothing-at-all"
+    code, out, errors = line.push(INTERCOM_WRITE_TOKEN=secret)
+    assert code == 3
+    assert secret not in out + errors
+    assert line.push(INTERCOM_WRITE_TOKEN="sim-token", INTERCOM_ACCESS_TOKEN=secret)[0] == 0
+
+
+def test_what_is_asked_together_must_go_together(line, tmp_path: Path):
+    for words in (["contacts"], ["--dry-run"], ["--from", "x"], ["--model", "x"]):
+        code, _, errors = line.push(*words)
+        assert code == 2
+        assert errors
+    metrics = tmp_path / "push.prom"
+    code, out, errors = line.push("--metrics-file", str(metrics))
+    assert (code, metrics.exists()) == (0, True), errors
+    assert "nothing to send" in out
