@@ -58,6 +58,18 @@ async def test_where_no_connection_was_made_nothing_can_have_happened(pusher):
     assert pusher.row(wish)["state"] == "done"
 
 
+async def test_a_wish_for_a_lead_that_is_a_user_changes_the_user(pusher):
+    user = next(c for c in pusher.control.truth("contacts") if c["role"] == "user" and c["email"])
+    body = {"role": "lead", "name": "Known"}
+    wish = pusher.wish("contacts", "upsert", body, email=user["email"])
+    await pusher.push()
+    assert (pusher.row(wish)["state"], pusher.row(wish)["object_id"]) == ("done", user["id"])
+    assert (pusher.contact(user["id"])["role"], pusher.contact(user["id"])["name"]) == (
+        "user",
+        "Known",
+    )
+
+
 async def test_a_429_was_not_processed(pusher):
     pusher.control.fail({"method": "POST", "path": "/contacts$"}, status=429)
     wish = pusher.wish("contacts", "create", LEAD)

@@ -94,8 +94,11 @@ def _same_text(wished: str, shown: str) -> bool:
 
 
 def _same_instant(wished: Any, shown: Any) -> bool:
+    """Whether both name one second; digits alone, as a text, are a number and no time."""
+    if any(isinstance(v, bool) or (isinstance(v, str) and v.isdecimal()) for v in (wished, shown)):
+        return False
     at = _seconds(wished)
-    return at is not None and not isinstance(wished, bool) and at == _seconds(shown)
+    return at is not None and at == _seconds(shown)
 
 
 def _digits(value: Any) -> str:

@@ -49,6 +49,8 @@ async def _update(
 ) -> Result:
     """Change a contact, which gets the key that it is ``named`` by, if it has not got it."""
     fields = {**(named or {}), **fields_of(wish)}
+    if fields.get("role") == "lead":  # who is a user never goes back, and who is a lead is one
+        del fields["role"]
     record: dict[str, Any] = {}
     if fields or not _lists(wish):
         try:

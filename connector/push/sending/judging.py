@@ -24,13 +24,18 @@ async def judged(
     """Done where the object is shown as wished, else to be read again."""
     stamp = record.get("updated_at")
     as_of = int(stamp) if isinstance(stamp, int | float) else None
-    wrong: list[Any] = list(differences(KINDS[wish.kind], wish.body, record))
+    wrong: list[Any] = list(differences(KINDS[wish.kind], _lasting(wish.body), record))
     if lists:
         wrong += await unlisted(sending, wish, record)
     if wrong and not sending.options.trust:
         told = "; ".join(map(str, wrong))
         return Result(wish, "sent", UNEQUAL, told, object_id=key, after=READ_AFTER, hinted=True)
     return Result(wish, "done", object_id=key, as_of=as_of, hinted=True, values=flat(wish.body))
+
+
+def _lasting(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without a lead's role: who is a user by now never goes back to being one."""
+    return {n: v for n, v in body.items() if (n, v) != ("role", "lead")}
 
 
 def flat(body: Mapping[str, Any]) -> dict[str, Any]:
