@@ -19,7 +19,7 @@ from connector.commands.terminal.waiting import until_signalled
 from connector.errors import SettingsError
 from connector.intercom.client import Client
 from connector.push.kinds import KINDS
-from connector.push.outbox import claims, reports
+from connector.push.outbox import LOCK, claims, reports
 from connector.push.outbox.claims import Terms
 from connector.push.outbox.reports import Reason
 from connector.push.outbox.store import Store
@@ -33,7 +33,6 @@ from connector.warehouse import migrate, state
 from connector.warehouse.privacy import pinning
 from connector.warehouse.sql.database import PATIENCE_FOR_LOCK, Database
 
-LOCK = "push"
 MOST_DELETES = 1_000  # that wait and need no --yes
 
 
@@ -111,7 +110,7 @@ async def _at_work(
     outcome = Outcome()
     tenure.take_over(database, workspace, _sync_options(settings))
     if not arguments.dry_run:
-        database.lock(of=LOCK)
+        database.lock(PATIENCE_FOR_LOCK, of=LOCK)  # serve has it for a few seconds at a time
     began = database.read(reports.now)
     if arguments.kind:
         outcome.plan = _plan(settings, arguments, database)

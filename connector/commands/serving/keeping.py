@@ -21,6 +21,7 @@ from connector.errors import (
     ConnectorError,
     DatabaseError,
     IntercomError,
+    NotPermittedError,
     SettingsError,
     TokenRefusedError,
 )
@@ -188,7 +189,7 @@ class Keeping:
         finally:
             self.database.unlock()
         if kept.error or not kept.pauses.until:
-            self.trouble = _in_short(kept.error) if kept.error else _held(kept.outcome)
+            self.trouble = in_short(kept.error) if kept.error else _held(kept.outcome)
         self._pause = 0.0
         await self._rest(BREATH if kept.number else NOTHING_DONE)
 
@@ -196,15 +197,15 @@ class Keeping:
         """Wait so long, or for a hint, or until a pass is due."""
         if self._next_pass is not None:
             seconds = max(0.0, min(seconds, self._next_pass - time.monotonic()))
-        await _within(self._woken, seconds)
+        await within(self._woken, seconds)
 
     async def _rest(self, seconds: float) -> None:
         """Wait so long, whatever comes, unless it is to end."""
-        await _within(self._stopped, seconds)
+        await within(self._stopped, seconds)
 
     def _fails(self, error: Exception, began: float) -> None:
         """Say it, keep it in mind, and report it unless it was reported already."""
-        is_news, self.trouble = self.trouble != _in_short(error), _in_short(error)
+        is_news, self.trouble = self.trouble != in_short(error), in_short(error)
         if not isinstance(error, ConnectorError):
             logger.exception("a fault of intercom-warehouse itself; it is tried again")
         else:
@@ -220,18 +221,20 @@ def _held(outcome: Outcome) -> str | None:
     return "not all went well, see status" if outcome.exit_code else None
 
 
-def _in_short(error: Exception) -> str:
+def in_short(error: Exception) -> str:
     """What anybody may know of it: no host, user or path."""
     if isinstance(error, TokenRefusedError):
         return "Intercom refuses the token"
     if isinstance(error, DatabaseError):
         return "the database cannot be used"
+    if isinstance(error, NotPermittedError):
+        return "the token may not do that, see the log"
     if isinstance(error, SettingsError):
         return "the settings are refused, see the log"
     return "Intercom cannot be read" if isinstance(error, IntercomError) else "a fault, see the log"
 
 
-async def _within(event: asyncio.Event, seconds: float) -> None:
+async def within(event: asyncio.Event, seconds: float) -> None:
     """Return when it is set, at the latest after so many seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

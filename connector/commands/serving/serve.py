@@ -18,6 +18,7 @@ from connector.commands.reporting.progress import Progress, name_failures
 from connector.commands.reporting.report import deliver, run_report
 from connector.commands.serving import figures
 from connector.commands.serving.keeping import Keeping
+from connector.commands.serving.pushes import Pushes
 from connector.commands.serving.receiver import Receiver, require_inbox
 from connector.commands.terminal.logs import say
 from connector.commands.terminal.waiting import until_signalled
@@ -42,11 +43,14 @@ class _Live:
 
     keeping: Keeping | None = None
     receiver: Receiver | None = None
+    pushes: Pushes | None = None
 
     def stopping(self) -> float:
         """Take nothing more; how many seconds what is under way may take to end."""
         if self.receiver:
             self.receiver.stop()
+        if self.pushes:
+            self.pushes.stop()
         return self.keeping.stop() if self.keeping else 0.0
 
 
@@ -66,11 +70,13 @@ def run(settings: Settings, options: Options, arguments: argparse.Namespace) -> 
                 receiver.tables = keeping.tables
                 receiver.came = keeping.wake
                 receiver.recovered = keeping.repair
-                receiver.trouble = lambda: keeping.trouble
+                pushes = live.pushes = Pushes(settings, database.another())
+                receiver.trouble = lambda: keeping.trouble or pushes.trouble
                 moving = figures.moving(database, arguments.metrics_file)
                 with receiver.running(*settings.listen) as port, moving:
                     _listening(settings, port)
-                    await keeping.forever()
+                    async with pushes.followed():
+                        await keeping.forever()
 
         until_signalled(work(), database, live.stopping, PATIENCE)
     return 0

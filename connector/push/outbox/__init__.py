@@ -10,3 +10,6 @@
 ``identities`` finds out which object a wish means; ``claims`` takes what is due to be sent;
 ``results`` notes what became of it; ``store`` runs all that in few transactions.
 """
+
+LOCK = "push"
+"""The name of the lock that whoever sends what is wished of a schema holds meanwhile."""

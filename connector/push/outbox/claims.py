@@ -19,6 +19,11 @@ from connector.warehouse.sql.names import literal
 UNEQUAL = "unequal"
 """Why a wish is sent once more, singly: it was carried by a bulk request and is not there."""
 UNDER_WAY = "u.state IN ('sending', 'sent', 'unknown')"
+_OPEN = f"o.state IN {UNFINISHED}"
+_LOOKED_UP = (
+    "(o.state = 'unknown' AND o.sent_at <= clock_timestamp() - make_interval(secs => %(s)s)"
+    f" AND {DUE})"
+)
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,16 @@ def unfinished(conn: sa.Connection, terms: Terms) -> Unfinished:
     return Unfinished(*row)
 
 
+def is_any_begun(conn: sa.Connection, index_lag: float) -> bool:
+    """Whether anything that was sent before can be followed, looked up or sent again now."""
+    begun = (
+        "o.state IN ('sending', 'sent')"
+        f" OR {Terms(only_begun=True).where} OR {_LOOKED_UP}"
+    )
+    query = f"SELECT EXISTS (SELECT FROM {names_of(conn)('outbox')} o WHERE {_OPEN} AND ({begun}))"
+    return bool(scalar(conn, query, {"s": float(index_lag)}))
+
+
 def sent(conn: sa.Connection, jobs: Sequence[str], most: int, after: int = 0) -> list[Wish]:
     """What was sent and is to be read back now: singly, or by one of these jobs that ended."""
     where = (
@@ -212,8 +227,4 @@ def latest_sent(conn: sa.Connection, kind: str, jobs: Sequence[str], most: int) 
 
 def unknown(conn: sa.Connection, older_than: float) -> list[Wish]:
     """What may have been created, sent longer ago than so many seconds."""
-    where = (
-        "o.state = 'unknown' AND o.sent_at <= clock_timestamp() - make_interval(secs => %(s)s)"
-        f" AND {DUE}"
-    )
-    return select(conn, where, {"s": float(older_than)})
+    return select(conn, _LOOKED_UP, {"s": float(older_than)})

@@ -134,7 +134,9 @@ class Confirming:
     async def _all(self, ended: Sequence[str]) -> int:
         """Look for everything once, in the order in which it was wished."""
         decided, after = 0, 0
-        while due := await self._due(ended, SIZE * SIDE_BY_SIDE, after):
+        while not self.sending.is_over and (
+            due := await self._due(ended, SIZE * SIDE_BY_SIDE, after)
+        ):
             after = due[-1].id
             contacts = [one for one in due if one.kind == "contacts"]
             cut = [contacts[n : n + SIZE] for n in range(0, len(contacts), SIZE)]

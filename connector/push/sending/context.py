@@ -35,6 +35,7 @@ class Options:
     wait: bool = True
     unarchive: bool = False
     create_missing: bool = False
+    claimed: int = 500  # wishes that are claimed together, to be sent singly
     index_lag: float = 300.0
     hint_delay: float = 2.0
 
@@ -51,7 +52,10 @@ class Tally:
 
 @dataclass
 class Sending:
-    """One push at work; ``clock`` in seconds, whatever they are counted from."""
+    """One push at work; ``clock`` in seconds, whatever they are counted from.
+
+    ``until``: when to begin nothing more, by that clock, because others wait for the lock.
+    """
 
     client: Client
     store: Store
@@ -61,6 +65,12 @@ class Sending:
     sleep: Callable[[float], Awaitable[object]]
     clock: Callable[[], float]
     tally: Tally = field(default_factory=Tally)
+    until: float = float("inf")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self.clock() >= self.until
 
     async def record(
         self, found: Sequence[Result], also: Callable[[sa.Connection], object] | None = None

@@ -120,12 +120,15 @@ class Bulk:
         lanes = max(1, min(lanes, LANES[1], left // EACH))
 
         async def lane(job: str | None) -> None:
-            while name not in self.closed and (wishes := await queue.take(self.size)):
+            while self._may_go_on(name) and (wishes := await queue.take(self.size)):
                 job = await self._request(name, wishes, job)
 
         await gather(lane(job), *(lane(None) for _ in range(lanes - 1)))
         await self._untaken(await queue.rest())
         return queue.taken
+
+    def _may_go_on(self, name: str) -> bool:
+        return name not in self.closed and not self.sending.is_over
 
     async def _first(self, name: str, queue: _Queue) -> tuple[str | None, float]:
         """The first requests of their kind, each alone; their job, and how long the last took."""

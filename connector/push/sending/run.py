@@ -27,7 +27,6 @@ from connector.tools.tasks import gather
 KINDS = ("tags", "companies", "contacts", "events")
 """In the order in which they are sent: what others may refer to comes first."""
 AT_ONCE = 50  # wishes that are sent singly at the same time
-CLAIMED = 500  # of them
 EVERYTHING = "true"
 TELL_EVERY = 30.0  # seconds
 
@@ -104,9 +103,10 @@ class Push:
         return total
 
     async def _singly(self, group: Group) -> int:
-        claim = partial(claims.claim, group=group, terms=self.sending.options.terms, most=CLAIMED)
+        sending, options = self.sending, self.sending.options
+        claim = partial(claims.claim, group=group, terms=options.terms, most=options.claimed)
         total = 0
-        while wishes := await self.sending.store.do(claim):
+        while not sending.is_over and (wishes := await sending.store.do(claim)):
             total += len(wishes)
             await self._send(wishes)
         return total
