@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from connector.push.outbox import LOCK
 from connector.simulator import Simulator, Workspace
+from connector.warehouse.sql.database import Database
 from tests.harness import Harness
 from tests.pusher import Pusher
 from tests.service import environment, served, start
@@ -131,7 +133,14 @@ def test_two_pushes_at_once_take_turns(harness: Harness, database_url: str, sche
         time.sleep(3.0)
         second = start(environ, "push")
         _, errors = second.communicate(timeout=60)
-        assert second.returncode == 4, errors
-        assert "another push" in errors
+        assert second.returncode == 0, errors
         assert first.wait(60) == 0
-    assert pusher.states() == {"done": 120}
+        assert pusher.states() == {"done": 120}
+        assert len([one for one in pusher.control.writes() if one["path"] == "/contacts/bulk"]) == 2
+        holder = Database(database_url, schema)
+        holder.lock(of=LOCK)
+        third = start(environ, "push")
+        _, errors = third.communicate(timeout=60)
+        holder.close()
+        assert third.returncode == 4, errors
+        assert "another push" in errors
