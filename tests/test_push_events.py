@@ -33,16 +33,17 @@ async def test_an_event_of_a_known_user_is_done_with_its_202(pusher):
     assert (hint["resource"], hint["id"]) == ("events", one["id"])
 
 
-async def test_events_wished_before_their_users_arrive_once(pusher):
-    numbers = list(range(40))
+@pytest.mark.parametrize("wished", [40, pytest.param(10_000, marks=pytest.mark.chaos)])
+async def test_events_wished_before_their_users_arrive_once(pusher, wished):
+    numbers = list(range(wished))
     random.Random(3).shuffle(numbers)
     for number in numbers:
         pusher.wish("events", "create", event(at=AT + number), external_id=f"e-{number}")
     for number in numbers:
         pusher.wish("contacts", "upsert", {"name": "E"}, external_id=f"e-{number}")
     await pusher.push()
-    assert pusher.states() == {"done": 80}
-    assert sorted(one["created_at"] for one in sent(pusher)) == [AT + n for n in range(40)]
+    assert pusher.states() == {"done": 2 * wished}
+    assert sorted(one["created_at"] for one in sent(pusher)) == [AT + n for n in range(wished)]
 
 
 async def test_an_event_of_nobody_is_tried_again_later_and_then_fails(pusher):
