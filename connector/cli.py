@@ -30,7 +30,7 @@ from connector.commands.connect import (
     warn_of_exclusions,
 )
 from connector.commands.pushing import options as pushing
-from connector.commands.reporting import live
+from connector.commands.reporting import live, wishes
 from connector.commands.reporting.progress import (
     Progress,
     name_failures,
@@ -123,6 +123,7 @@ def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
             outcome = until_signalled(run(), database)
             with suppress(ConnectorError):  # the run has ended well or not, whatever comes now
                 outcome.live = database.read(live.facts)
+                outcome.outbox = database.read(wishes.counts)
         finally:
             progress.clear()
     _print(outcome, arguments)

@@ -94,7 +94,7 @@ def test_failed_wishes_are_said_shown_and_tried_again(line):
     code, out, errors = line.push()
     assert code == 1
     assert "1 failed" in out
-    assert "No, says Intercom" in out
+    assert "No, says Intercom" in errors
     code, out, _ = line.push("--status")
     assert code == 1
     assert "1 failed" in out

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,6 +39,9 @@ class Pushed(Living):
     def row(self, wish: int) -> dict[str, Any]:
         [row] = self.harness.query("SELECT * FROM outbox WHERE id = %s", wish)
         return row
+
+    def is_done(self, wish: int) -> bool:
+        return bool(self.row(wish)["state"] == "done")
 
     def began(self, wish: int, state: str, **columns: Any) -> None:
         """A push has sent it, an hour ago."""
@@ -106,7 +110,7 @@ async def test_what_was_being_sent_what_is_tried_again_and_unknown_leads(pushed:
     )
     async with pushed.following():
         for one in (killed, again, lead):
-            await pushed.until(lambda one=one: pushed.row(one)["state"] == "done")
+            await pushed.until(partial(pushed.is_done, one))
     assert pushed.control.truth_one("contacts", key)["name"] == "Killed"
     assert pushed.row(ahead)["state"] == "waiting"
     assert pushed.row(early)["state"] == "unknown"
@@ -179,7 +183,7 @@ async def test_a_token_that_may_not_write_is_said_and_what_was_sent_is_read(push
     pushed.began(again, "waiting")
     async with pushed.following() as pushes:
         await pushed.until(lambda: pushes.trouble)
-        assert pushes.trouble.endswith("the token may not do that, see the log")
+        assert "the token may not do that, see the log" in str(pushes.trouble)
         await pushed.until(lambda: pushed.row(sent)["state"] == "done")
     assert (pushed.row(again)["state"], pushed.row(again)["attempts"]) == ("waiting", 1)
 

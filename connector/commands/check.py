@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.commands.connect import exclusions_differ, open_client, open_database, privacy
-from connector.commands.reporting import live
+from connector.commands.pushing import permissions
+from connector.commands.reporting import live, wishes
 from connector.errors import (
     ConnectorError,
     DatabaseRefusedError,
@@ -17,6 +18,7 @@ from connector.errors import (
     NotPermittedError,
     SettingsError,
     TokenRefusedError,
+    WrongWorkspaceError,
 )
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
@@ -68,7 +70,8 @@ async def run(settings: Settings, *, as_json: bool) -> int:
     found = _warehouse(settings, workspace)
     # What was readable before decides whether being refused a scope is a failure.
     lines += [_scope(settings, scope, found.read_before) for scope in scopes]
-    return report(lines + found.lines, as_json=as_json)
+    writes = await _writes(settings, workspace, found) if workspace else []
+    return report(lines + found.lines + writes, as_json=as_json)
 
 
 def report(lines: Sequence[Line], *, as_json: bool) -> int:
@@ -210,6 +213,29 @@ def _yesterday(client: Client) -> int:
     return int(client.clock.likely_now().timestamp()) - 86_400
 
 
+# -- writes ----------------------------------------------------------------------------------
+
+
+async def _writes(settings: Settings, workspace: Workspace, found: Found) -> list[Line]:
+    """What the token that writes may do, where anybody means to write."""
+    if not settings.write_token and not found.has_wishes:
+        return []
+    try:
+        async with open_client(settings, writes=True) as client:
+            lines = []
+            if settings.write_token:
+                same = await permissions.check_workspace(client, workspace)
+                lines.append(Line("write token", True, same))
+            for probe in permissions.PROBES:
+                told = await permissions.look(client, probe)
+                lines.append(Line(f"writing {probe.what}", True, told))
+            return lines
+    except WrongWorkspaceError as error:
+        return [Line.of("write token", error)]
+    except ConnectorError as error:  # who only reads is none the worse for it
+        return [Line("write token", True, f"WARNING: push cannot use it: {error}")]
+
+
 # -- the warehouse ---------------------------------------------------------------------------
 
 
@@ -219,6 +245,7 @@ class Found:
 
     lines: list[Line] = field(default_factory=list)
     read_before: Collection[str] = ()
+    has_wishes: bool = False
 
 
 def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
@@ -239,6 +266,8 @@ def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
             found.lines += database.read(lambda conn: _extra(conn, database))
             found.lines += database.read(lambda conn: _facts(conn, database))
             found.lines += database.read(lambda conn: _live(conn, database, settings))
+            outbox = database.read(lambda conn: _outbox(conn, database))
+            found.lines, found.has_wishes = found.lines + outbox, bool(outbox)
             found.read_before = database.read(lambda conn: _read_before(conn, database))
     except ConnectorError as error:
         found.lines.append(Line.of("database", error))
@@ -309,6 +338,17 @@ def _live(conn: Any, database: Database, settings: Settings) -> list[Line]:
         return []
     text = "WARNING: INTERCOM_CLIENT_SECRET is set, and no notification ever came"
     return [Line("notifications", True, text)]
+
+
+def _outbox(conn: Any, database: Database) -> list[Line]:
+    """What became of wishes, for information; nothing where none was ever made."""
+    if version.present(conn, database.schema) != migrate.newest():
+        return []
+    found = wishes.facts(conn)
+    if not found:
+        return []
+    wrong = "WARNING: " if found["failed"] or found["unknown"] else ""
+    return [Line("outbox", True, wrong + "; ".join(wishes.sentences(found)))]
 
 
 def _extra(conn: Any, database: Database) -> list[Line]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.commands.reporting import live
+from connector.commands.reporting import live, wishes
 from connector.intercom.facts import BY_ID
 from connector.resources import RESOURCES
 from connector.resources.readings import Deletions
@@ -60,6 +60,7 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
         "pending": [vars(entry) for entry in waiting],
         "facts": [vars(one) for one in state.refuted(conn) if one.fact in BY_ID],
         "live": live.facts(conn),
+        "outbox": wishes.facts(conn),
         "runs": runs,
         "fine": bool(runs) and runs[0]["status"] in ("succeeded", "running"),
         "advice": _advice(runs),
@@ -136,6 +137,8 @@ def _print(facts: dict[str, Any]) -> None:
     for entry in facts.get("pending", []):
         print(f"pending: {entry['resource']} {entry['id']}: {entry['reason']}")
     for sentence in live.sentences(facts["live"]) if facts.get("live") else ():
+        print(sentence)
+    for sentence in wishes.sentences(facts["outbox"]) if facts.get("outbox") else ():
         print(sentence)
     for run_ in facts.get("runs", []):
         started = f"{run_['started_at']:%Y-%m-%d %H:%M:%S %Z}"

@@ -41,6 +41,7 @@ class Outcome:
     missing: list[str] = field(default_factory=list)  # asked for by id, and nobody knows them
     refuted: list[Refutation] = field(default_factory=list)  # facts of Intercom that were false
     live: dict[str, Any] | None = None  # what notifications told, where any came
+    outbox: dict[str, Any] | None = None  # what became of wishes, where any was made
 
     @property
     def exit_code(self) -> int:

@@ -97,8 +97,9 @@ def _push(settings: Settings, arguments: argparse.Namespace, ending: Ending) -> 
                 return await _at_work(settings, arguments, client, database)
 
         outcome = until_signalled(work(), database)
-        ending.told = told.as_json(outcome) | {"outbox": database.read(reports.facts)}
-    told.outcome(outcome, ending.told, as_json=arguments.json)
+        found = told.as_json(outcome) | {"outbox": database.read(reports.facts)}
+        ending.told = told.report(found)
+    told.outcome(outcome, found, as_json=arguments.json)
     return outcome.exit_code
 
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from connector.commands.reporting.wishes import reasons, sentences
+from connector.commands.terminal.logs import warn
 from connector.push.planning import Plan, preview
 
 if TYPE_CHECKING:
@@ -40,7 +42,22 @@ def _error(outcome: Outcome) -> str | None:
     failed, unknown = outcome.states.get("failed", 0), outcome.states.get("unknown", 0)
     if not failed and not unknown:
         return None
-    return f"{failed:,} wishes failed, {unknown:,} are unknown"
+    why = ", ".join(f"{one.code} ({one.wishes:,})" for one in outcome.reasons)
+    return f"{failed:,} wishes failed, {unknown:,} are unknown: {why}"
+
+
+def report(told: dict[str, Any]) -> dict[str, Any]:
+    """What may leave of it: no sample of a plan, and no words that may quote what was wished."""
+    plan, outbox = told["plan"], told["outbox"]
+    return told | {
+        "reasons": _codes(told["reasons"]),
+        "plan": plan and {name: value for name, value in plan.items() if name != "samples"},
+        "outbox": outbox and outbox | {"reasons": _codes(outbox["reasons"])},
+    }
+
+
+def _codes(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in one.items() if k != "error"} for one in reasons]
 
 
 def outcome(found: Outcome, told: dict[str, Any], *, as_json: bool) -> None:
@@ -52,8 +69,8 @@ def outcome(found: Outcome, told: dict[str, Any], *, as_json: bool) -> None:
         return
     counts = ", ".join(f"{number:,} {state}" for state, number in found.states.items() if number)
     print(f"{counts or 'nothing to send'}; {found.writes:,} writes, {found.reads:,} reads")
-    for line in _reasons(told["reasons"]):
-        print(line)
+    for line in reasons(told["reasons"]):
+        warn(line)
 
 
 def status(found: dict[str, Any] | None, *, as_json: bool) -> None:
@@ -61,27 +78,5 @@ def status(found: dict[str, Any] | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, default=str))
         return
-    for line in sentences(found):
+    for line in sentences(found) if found else ["outbox: nothing was ever wished"]:
         print(line)
-
-
-def sentences(found: dict[str, Any] | None) -> list[str]:
-    """What the outbox holds, in words."""
-    if not found:
-        return ["outbox: nothing was ever wished"]
-    counted = ("waiting", "sending", "sent", "unknown", "failed", "done")
-    counts = ", ".join(f"{found[state]:,} {state}" for state in counted if found[state])
-    first = f"outbox: {counts}"
-    if found["oldest_seconds"] is not None:
-        first += f"; the oldest that is not ended is {found['oldest_seconds']:,.0f} s old"
-    if found["jobs"]:
-        first += f"; {found['jobs']:,} bulk jobs run"
-    return [first, *_reasons(found["reasons"])]
-
-
-def _reasons(found: list[dict[str, Any]]) -> list[str]:
-    return [
-        f"{one['wishes']:,} {one['state']} with {one['code']}, such as outbox.id"
-        f" {one['example']}: {one['error']}"
-        for one in found
-    ]

@@ -90,6 +90,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
         },
         "missing": outcome.missing,
         **({"live": outcome.live} if outcome.live else {}),
+        **({"outbox": outcome.outbox} if outcome.outbox else {}),
         "facts": [
             {"fact": one.fact.id, "seen": one.detail, "times": one.times, "news": one.is_news}
             for one in outcome.refuted

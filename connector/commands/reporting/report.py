@@ -23,6 +23,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from connector.commands.reporting import wishes
 from connector.commands.reporting.notification import TRIES, notify
 from connector.commands.reporting.progress import outcome_as_json
 from connector.errors import ConnectorError
@@ -85,7 +86,16 @@ def deliver(where: Reporting, metrics_file: Path | None, report: dict[str, Any])
     if where.notify_url:
         # Who stopped it is waiting for it to end.
         tries = 1 if report["exit_code"] == INTERRUPTED else TRIES
-        notify(where.notify_url, report, ca_bundle=where.ca_bundle, tries=tries)
+        sent = report | {"error": _without_emails(report["error"])}
+        notify(where.notify_url, sent, ca_bundle=where.ca_bundle, tries=tries)
+
+
+_EMAIL = re.compile(r"[^\s'\"<>()/:,;]+@[^\s'\"<>()/:,;]+")
+
+
+def _without_emails(error: str | None) -> str | None:
+    """What is wrong may quote the key of a row."""
+    return error and _EMAIL.sub("(an email)", error)
 
 
 def run_report(
@@ -130,10 +140,13 @@ def write_metrics(path: Path, report: dict[str, Any]) -> None:
         _replace(path, metrics(report, last_success(path, report["schema"])))
 
 
-def write_live(path: Path, schema: str, live: dict[str, Any]) -> None:
+def write_live(
+    path: Path, schema: str, live: dict[str, Any] | None, outbox: dict[str, Any] | None = None
+) -> None:
     """Write what waits into the file; the figures of the last run stay in it as they are."""
     registry = CollectorRegistry()
     _add_live(registry, schema, live)
+    _add_outbox(registry, schema, outbox)
     names = {family.name for family in registry.collect()}
     with _writing:
         before = _figures(path)
@@ -201,12 +214,20 @@ def metrics(report: dict[str, Any], succeeded_before: float | None = None) -> st
         if value is not None:
             Gauge(PREFIX + name, sentence, ["schema"], registry=registry).labels(schema).set(value)
     _add_live(registry, schema, report.get("live"))
+    _add_outbox(registry, schema, report.get("outbox"))
     for figure, sentence in FIGURES.items():
         name, labels = f"{PREFIX}resource_{figure}", ["schema", "resource"]
         gauge = Gauge(name, f"{sentence}, in the last run", labels, registry=registry)
         for resource, tally in report["resources"].items():
             gauge.labels(schema, resource).set(tally[figure])
     return generate_latest(registry).decode()
+
+
+def _add_outbox(registry: CollectorRegistry, schema: str, outbox: dict[str, Any] | None) -> None:
+    """What became of wishes, where any was ever made."""
+    for name, value in wishes.figures(outbox).items() if outbox else ():
+        gauge = Gauge(PREFIX + name, wishes.FIGURES[name], ["schema"], registry=registry)
+        gauge.labels(schema).set(value)
 
 
 def _add_live(registry: CollectorRegistry, schema: str, live: dict[str, Any] | None) -> None:

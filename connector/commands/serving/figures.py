@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from connector.commands.reporting import wishes
 from connector.commands.reporting.live import facts
 from connector.commands.reporting.report import write_live
 from connector.warehouse.sql.database import Database
@@ -16,6 +18,7 @@ from connector.warehouse.sql.session import READS
 logger = logging.getLogger(__name__)
 
 EVERY = 5.0  # seconds
+WISHES_EVERY = 60.0  # seconds: counting them takes a moment where there are millions
 
 
 @contextmanager
@@ -36,14 +39,17 @@ def moving(database: Database, path: Path | None) -> Iterator[None]:
 
 
 def _move(looks: Database, path: Path) -> None:
+    outbox, counted_at = None, float("-inf")
     while not looks.stopped.wait(EVERY):
         try:
             with looks.transaction(READS) as conn:
                 found = facts(conn)
+                if time.monotonic() - counted_at >= WISHES_EVERY:
+                    outbox, counted_at = wishes.counts(conn), time.monotonic()
         except Exception as failure:  # the loop says what is the matter with the database
             logger.debug("no figures: %s", type(failure).__name__)
             looks.close()
             continue
-        if found:
-            write_live(path, looks.schema, found)
+        if found or outbox:
+            write_live(path, looks.schema, found, outbox)
     looks.close()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from connector.commands.connect import open_client, open_database
+from connector.commands.reporting import wishes
 from connector.commands.reporting.live import facts
 from connector.commands.reporting.progress import Progress, name_failures
 from connector.commands.reporting.report import deliver, run_report
@@ -154,6 +155,7 @@ async def _keeping(
         if outcome:
             with suppress(ConnectorError):
                 outcome.live = database.read(facts)
+                outcome.outbox = database.read(wishes.counts)
         where = reporting(schema=arguments.schema)
         report = run_report(options.command, where.schema, began, outcome, error)
         if arguments.json:

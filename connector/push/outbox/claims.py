@@ -185,10 +185,7 @@ def unfinished(conn: sa.Connection, terms: Terms) -> Unfinished:
 
 def is_any_begun(conn: sa.Connection, index_lag: float) -> bool:
     """Whether anything that was sent before can be followed, looked up or sent again now."""
-    begun = (
-        "o.state IN ('sending', 'sent')"
-        f" OR {Terms(only_begun=True).where} OR {_LOOKED_UP}"
-    )
+    begun = f"o.state IN ('sending', 'sent') OR {Terms(only_begun=True).where} OR {_LOOKED_UP}"
     query = f"SELECT EXISTS (SELECT FROM {names_of(conn)('outbox')} o WHERE {_OPEN} AND ({begun}))"
     return bool(scalar(conn, query, {"s": float(index_lag)}))
 

@@ -52,7 +52,13 @@ def reasons(conn: sa.Connection, since: datetime | None = None) -> list[Reason]:
 
 
 def facts(conn: sa.Connection) -> dict[str, Any] | None:
-    """What ``status`` and the metrics tell; None where nothing was ever wished."""
+    """What ``status`` tells; None where nothing was ever wished."""
+    found = counts(conn)
+    return found and found | {"reasons": [asdict(one) for one in reasons(conn)]}
+
+
+def counts(conn: sa.Connection) -> dict[str, Any] | None:
+    """The same in numbers alone, with nothing of what was wished."""
     found = states(conn)
     if not any(found.values()):
         return None
@@ -65,7 +71,6 @@ def facts(conn: sa.Connection) -> dict[str, Any] | None:
     return found | {
         "oldest_seconds": row[0],
         "jobs": row[1],
-        "reasons": [asdict(one) for one in reasons(conn)],
     }
 
 

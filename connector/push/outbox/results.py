@@ -18,7 +18,9 @@ from connector.push.kinds import KINDS
 from connector.push.outbox.digests import note
 from connector.push.outbox.wish import Wish
 from connector.resources.hint import WHOLE_LIST, Hint
+from connector.warehouse.privacy import wishes
 from connector.warehouse.sql.execute import execute, names_of
+from connector.warehouse.sql.names import literal
 from connector.warehouse.state import inbox
 
 LONGEST_ERROR = 1_000  # characters
@@ -65,12 +67,16 @@ def record(conn: sa.Connection, results: Sequence[Result], delay: float) -> None
         " FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (id bigint, state text, code text,"
         " error text, object_id text, job_id text, task_id text, as_of bigint, after float8,"
         " untaken int)"
-        " WHERE o.id = r.id",
+        f" WHERE o.id = r.id AND o.error_code IS DISTINCT FROM {literal(wishes.FORGOTTEN)}",
         {"rows": encode([_row(one) for one in results]).decode()},
     )
     note(conn, [(r.wish.kind, _object(r), r.values) for r in results if r.values and _object(r)])
     if hints := list(_hints(results)):
         inbox.tell(conn, hints, delay)
+    ended = [one.wish.id for one in results if one.state in ("done", "failed")]
+    wishes.exclude(conn, names_of(conn), ended)
+    forgotten = [one.wish.id for one in results if one.code == wishes.FORGOTTEN]
+    wishes.empty(conn, names_of(conn), forgotten)
 
 
 def _row(one: Result) -> dict[str, Any]:

@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import sqlalchemy as sa
+
 from connector.errors import BadAnswerError, IntercomError, NotFoundError, RetryExhaustedError
 from connector.intercom.writes import Conflict, conflict, object_of
 from connector.push.outbox.results import Result
 from connector.push.outbox.wish import Wish
 from connector.push.sending.context import Sending
 from connector.push.sending.judging import LISTS, fields_of, judged, refused
+from connector.warehouse.privacy.wishes import FORGOTTEN, are_forgotten
+from connector.warehouse.sql.execute import names_of
 
 SKEW = 3.0  # seconds by which our estimate of Intercom's clock may be off
 LONGEST = 7_200.0  # seconds before this attempt in which an earlier one was made
@@ -108,6 +112,8 @@ async def _existing(
         return Result(wish, "failed", "ambiguous", error.message)
     if found.id is None:
         return refused(wish, error)
+    if await _is_forgotten(sending, found.id):
+        return Result(wish, "failed", FORGOTTEN, object_id=found.id)
     if found.archived:
         if not sending.options.unarchive:
             return Result(wish, "failed", "archived", error.message)
@@ -121,6 +127,13 @@ async def _existing(
         told = f"the email belongs to another contact, id {found.id}, external_id {theirs}"
         return Result(wish, "failed", "conflict", told)
     return await _update(sending, wish, found.id, {"external_id": wish.external_id})
+
+
+async def _is_forgotten(sending: Sending, key: str) -> bool:
+    def look(conn: sa.Connection) -> bool:
+        return key in are_forgotten(conn, names_of(conn), [key])
+
+    return await sending.store.do(look)
 
 
 async def _is_ours(sending: Sending, wish: Wish, key: str, began: float) -> bool:

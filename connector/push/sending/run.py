@@ -23,6 +23,8 @@ from connector.push.sending.directory import Directory
 from connector.push.sending.following import Following
 from connector.push.sending.in_bulk import Bulk
 from connector.tools.tasks import gather
+from connector.warehouse.privacy.wishes import end_forgotten, exclude
+from connector.warehouse.sql.execute import names_of
 
 KINDS = ("tags", "companies", "contacts", "events")
 """In the order in which they are sent: what others may refer to comes first."""
@@ -56,6 +58,7 @@ class Push:
         while True:
             pause = await self.step()
             if pause is None:
+                await self.sending.store.do(_exclude)
                 return self.sending.tally
             await self.sending.sleep(pause)
 
@@ -140,10 +143,16 @@ class Push:
 
 
 def _prepare(conn: sa.Connection) -> None:
-    """What waits gets its objects; of several wishes for one becomes one."""
+    """What waits gets its objects, unless they are forgotten; of several wishes becomes one."""
     identities.resolve(conn)
+    end_forgotten(conn, names_of(conn))
     joining.join(conn)
     same_second.judge(conn)
+
+
+def _exclude(conn: sa.Connection) -> None:
+    """Also what ended unsent, or without being recorded one by one."""
+    exclude(conn, names_of(conn))
 
 
 def make(

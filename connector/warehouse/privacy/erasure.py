@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from connector.resources.resource import Table
 from connector.warehouse.changes import Changes
-from connector.warehouse.privacy import forgotten_rows
+from connector.warehouse.privacy import forgotten_rows, wishes
 from connector.warehouse.privacy.forgotten_rows import DELETED, FORGOTTEN, MERGED, MERGES
 from connector.warehouse.privacy.personal import Personal, personal, stored_about
 from connector.warehouse.privacy.revival import look_again
@@ -59,6 +59,7 @@ def forget(
     )
     if reason != MERGED:
         forgotten_rows.note_stored(conn, names, keys)
+        wishes.forget(conn, names, keys)
     for part in personal():
         if part.is_person or reason != MERGED:
             changes.add_erased(part.table.name, _empty_stored(conn, names, part, keys, run_id))

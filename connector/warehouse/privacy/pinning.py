@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from connector.errors import SettingsError
 from connector.warehouse.encode.exclusions import Exclusions
-from connector.warehouse.privacy import cleaning
+from connector.warehouse.privacy import cleaning, wishes
 from connector.warehouse.schema import version
-from connector.warehouse.sql.execute import scalars
+from connector.warehouse.sql.execute import names_of, scalars
 from connector.warehouse.sql.names import Names
 from connector.warehouse.state import mapping
 from connector.warehouse.state.tables import EXCLUSIONS, WORKSPACE
@@ -126,6 +126,8 @@ def apply(conn: sa.Connection, exclusions: Exclusions, *, pins: bool) -> None:
     changed = cleaning.begin(conn, exclusions)
     tables = {name.partition(".")[0] for name in changed}
     mapping.invalidate(conn, mapping.filled_by(tables))
+    if changed:
+        wishes.exclude(conn, names_of(conn))
     if pins:
         at = WORKSPACE.c.exclusions_pinned_at
         new = sa.true() if changed else at.is_(None)
