@@ -154,9 +154,6 @@ async def test_a_push_needs_no_more_than_its_role_may(house: House) -> None:
     house.ask("push", f"{WISH} VALUES ('contacts', 'delete', 'brand-new', NULL)")
     outcome = await house.push("--retry", "--allow-deletes")
     assert outcome.states["done"] == 1
-    assert (await house.harness.sync()).exit_code == 0
-    tiers = "SELECT count(*) FROM wishing.users WHERE custom_plan_tier = 'gold'"
-    assert house.ask("analyst", tiers)[0][0] > 20
 
 
 async def test_the_role_that_pushes_changes_no_mirrored_row(house: House) -> None:
