@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
+
+import pytest
 
 from connector.push.outbox.claims import Terms
 from connector.push.outbox.store import Store
@@ -101,3 +104,10 @@ async def loaded(harness: Harness, contacts: int = 120, **options: Any) -> Pushe
     outcome = await harness.sync(full=True)
     assert outcome.exit_code == 0, outcome.error
     return Pusher(harness)
+
+
+def patient(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pushes of the command wait as a ``Pusher`` does: time passes instead."""
+    pause = Pusher(harness).pause
+    made = partial(sending.make, sleep=pause, clock=lambda: harness.now)
+    monkeypatch.setattr(sending, "make", made)

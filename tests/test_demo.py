@@ -51,15 +51,19 @@ def test_the_demo_syncs_twice_and_leaves_nothing_behind(place: Path) -> None:
     process = _demo(place, DATABASE_URL="postgresql://nowhere.invalid/", HTTP_PROXY="http://x:1")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
-    assert len(re.findall(r"^users +succeeded", output, re.MULTILINE)) == 2
+    assert len(re.findall(r"^users +succeeded", output, re.MULTILINE)) == 3
     second = output.split("The second sync")[1]
     assert re.search(r"^admins +succeeded +\d+ +\d+ +0 +0", second, re.MULTILINE)
     for told in (
         "Open conversations by team",
         "Newest conversation parts",
         "schema intercom: fine",
+        "-> \"platinum\"",
+        "has plan_tier 'platinum' now",
     ):
         assert told in output
+    mirrored = output.split("plan_tier in the mirror")[1]
+    assert len(re.findall(r"^ \S+ +\| platinum$", mirrored, re.MULTILINE)) == 2
     assert "Traceback" not in output
     _assert_nothing_is_left(place, output)
 

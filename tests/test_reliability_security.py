@@ -229,7 +229,7 @@ def roles(server: Server) -> Iterator[str]:
         server.tool("psql", "-q", "-v", f"schema={schema}", f"--dbname={server.url}", "-f", ROLES)
     yield schema
     server.execute(f"DROP SCHEMA {schema} CASCADE")
-    for role in ("owner", "sync", "analyst"):
+    for role in ("owner", "sync", "analyst", "push", "wishes"):
         server.execute(f"DROP OWNED BY {schema}_{role}; DROP ROLE {schema}_{role}")
 
 

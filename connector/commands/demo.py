@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from connector import settings as settings_module
-from connector.commands import demo_live, demo_tables
+from connector.commands import demo_live, demo_push, demo_tables
 from connector.commands.terminal.interruption import heeded
 from connector.errors import ConnectorError
 from connector.warehouse.sql import embedded
@@ -107,6 +107,12 @@ def _play(stage: Stage) -> int:
     demo_tables.show(stage.database, _say)
     _title("Live: Intercom tells of each change, and serve reads it at once.")
     _show_live(stage)
+    _title("Write back: what a table of yours says of users, pushed to Intercom.")
+    code = demo_push.show(
+        stage.database, partial(_control, stage), partial(_command, stage), _say
+    )
+    if code:
+        return code
     _title("What the connector says of it.")
     return _command(stage, "status")
 

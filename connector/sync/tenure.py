@@ -6,6 +6,7 @@ Which workspace the token opens, and whether it is the one that the schema mirro
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import psycopg
 import sqlalchemy as sa
@@ -71,9 +72,17 @@ def check_same(conn: sa.Connection, workspace: Workspace, schema: str) -> Worksp
 # -- how the schema is taken over ------------------------------------------------------------
 
 
-def take_over(database: Database, workspace: Workspace, options: Options) -> None:
-    """Bring the schema up to date and pin it, unless it is; raises like ``check_same``."""
-    rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True))
+def take_over(
+    database: Database,
+    workspace: Workspace,
+    options: Options,
+    of: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Bring the schema up to date and pin it, unless it is; raises like ``check_same``.
+
+    ``of``: see ``rights.Needs``.
+    """
+    rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True, of=of))
 
     def is_ready(conn: sa.Connection) -> bool:
         pinned = check_same(conn, workspace, database.schema)

@@ -5,7 +5,8 @@ What is missing comes back in words, each with the statement that mends it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -52,11 +53,24 @@ class _Relation:
 
 @dataclass(frozen=True)
 class Needs:
-    """What will be done: bring the schema up to date, stage records, write rows."""
+    """What will be done: bring the schema up to date, stage records, write rows.
+
+    ``of``: the rights that are needed by table, where they are not those on all of ours.
+    """
 
     migrates: bool = False
     stages: bool = False
     writes: bool = True
+    of: Mapping[str, Sequence[str]] | None = None
+
+    @property
+    def by_table(self) -> Mapping[str, Sequence[str]]:
+        """The rights that are needed on each table."""
+        if self.of is not None:
+            return self.of
+        rights = WRITES if self.writes else WRITES[:1]
+        every = dict.fromkeys(_metadata().tables, rights)
+        return every | {VERSION_TABLE: WRITES[:1]}  # only migrations write it
 
 
 def require(database: Database, needs: Needs) -> None:
@@ -118,10 +132,10 @@ def _in_schema(conn: sa.Connection, house: House, schema: str, needs: Needs) -> 
             f" GRANT USAGE ON SCHEMA {place} TO {to}"
         )
         return
-    relations = _relations(conn, schema, WRITES if needs.writes else WRITES[:1])
+    relations = _relations(conn, schema, needs.by_table)
     if needs.migrates and not _is_current(conn, schema, relations):
         yield from _to_migrate(house, schema, relations)
-    yield from _to_write(house, schema, relations)
+    yield from _to_write(house, schema, relations, whole=needs.of is None)
 
 
 def _is_current(conn: sa.Connection, schema: str, relations: Sequence[_Relation]) -> bool:
@@ -146,15 +160,25 @@ def _to_migrate(house: House, schema: str, relations: Sequence[_Relation]) -> It
         )
 
 
-def _to_write(house: House, schema: str, relations: Sequence[_Relation]) -> Iterator[str]:
+def _to_write(
+    house: House, schema: str, relations: Sequence[_Relation], *, whole: bool
+) -> Iterator[str]:
     refused = [one for one in relations if one.refused]
-    if refused:
+    if whole:
         rights = [right for right in WRITES if any(right in one.refused for one in refused)]
+        on = f"ALL TABLES IN SCHEMA {quote(schema)}"
+        groups = [(rights, [one.name for one in refused], on)] if refused else []
+    else:
+        groups = [
+            (list(rights), names, ", ".join(f"{quote(schema)}.{quote(name)}" for name in names))
+            for rights in sorted({one.refused for one in refused})
+            if (names := [one.name for one in refused if one.refused == rights])
+        ]
+    for rights, names, on in groups:
         yield (
             f"the role {house.role} lacks the right{'s' if len(rights) > 1 else ''}"
-            f" {', '.join(rights)} on {_some([one.name for one in refused])}:"
-            f" GRANT {', '.join(rights)} ON ALL TABLES IN SCHEMA {quote(schema)}"
-            f" TO {quote(house.role)}"
+            f" {', '.join(rights)} on {_some(names)}:"
+            f" GRANT {', '.join(rights)} ON {on} TO {quote(house.role)}"
         )
     filtered = [one.name for one in relations if one.filtered]
     if filtered:
@@ -170,8 +194,10 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {rest} more tables" if rest > 0 else "")
 
 
-def _relations(conn: sa.Connection, schema: str, rights: Sequence[str]) -> list[_Relation]:
-    """Our tables that there are, and which of these rights the role lacks on each."""
+def _relations(
+    conn: sa.Connection, schema: str, needed: Mapping[str, Sequence[str]]
+) -> list[_Relation]:
+    """The tables that there are, and which of the rights that are needed the role lacks on each."""
     # A policy that lets a role see and write every row hides nothing from it.
     open_policy = """
         SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd = '*'
@@ -183,9 +209,8 @@ def _relations(conn: sa.Connection, schema: str, rights: Sequence[str]) -> list[
                           WHERE x.polrelid = c.oid AND NOT x.polpermissive)"""
     query = (
         "SELECT c.relname, pg_has_role(c.relowner, 'USAGE'),"
-        " ARRAY(SELECT w FROM unnest(%(rights)s::text[]) w"
-        "       WHERE NOT has_table_privilege(c.oid, w)"
-        "         AND (w = 'SELECT' OR c.relname <> %(version)s)),"
+        " ARRAY(SELECT w FROM jsonb_array_elements_text(%(needed)s::jsonb -> c.relname::text) w"
+        "       WHERE NOT has_table_privilege(c.oid, w)),"
         f" row_security_active(c.oid) AND NOT EXISTS ({open_policy})"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = %(schema)s AND c.relname = ANY(%(names)s) AND c.relkind IN ('r', 'p')"
@@ -193,9 +218,8 @@ def _relations(conn: sa.Connection, schema: str, rights: Sequence[str]) -> list[
     )
     values: dict[str, Any] = {
         "schema": schema,
-        "names": [*_metadata().tables, VERSION_TABLE],
-        "rights": list(rights),
-        "version": VERSION_TABLE,  # only migrations write it
+        "names": list(needed),
+        "needed": json.dumps({name: list(rights) for name, rights in needed.items()}),
     }
     rows = fetch(conn, query, values)
     return [_Relation(name, owned, tuple(refused), rls) for name, owned, refused, rls in rows]

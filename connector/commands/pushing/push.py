@@ -24,6 +24,7 @@ from connector.push.outbox.claims import Terms
 from connector.push.outbox.reports import Reason
 from connector.push.outbox.store import Store
 from connector.push.planning import Asked, Plan, make
+from connector.push.rights import RIGHTS
 from connector.push.sending import run as sending
 from connector.push.sending.context import Options
 from connector.settings import Settings
@@ -109,7 +110,7 @@ async def _at_work(
     database.wait()
     workspace = await tenure.opened_by(client)
     outcome = Outcome()
-    tenure.take_over(database, workspace, _sync_options(settings))
+    tenure.take_over(database, workspace, _sync_options(settings), RIGHTS)
     if not arguments.dry_run:
         database.lock(PATIENCE_FOR_LOCK, of=LOCK)  # serve has it for a few seconds at a time
     began = database.read(reports.now)
