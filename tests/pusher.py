@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from psycopg.types.json import Json
 
 from connector.push.outbox.claims import Terms
 from connector.push.outbox.store import Store
@@ -27,7 +28,9 @@ class Pusher:
 
     def wish(self, kind: str, op: str, body: Any = None, **columns: Any) -> int:
         """The number of a new wish."""
-        columns |= {"kind": kind, "op": op, "body": None if body is None else json.dumps(body)}
+        if body is not None and not isinstance(body, Json):
+            body = json.dumps(body)
+        columns |= {"kind": kind, "op": op, "body": body}
         names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
         [row] = self.harness.query(
             f"INSERT INTO outbox ({names}) VALUES ({marks}) RETURNING id", *columns.values()

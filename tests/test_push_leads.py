@@ -106,3 +106,22 @@ async def test_a_refused_token_gives_back_what_was_not_sent(pusher):
     with pytest.raises(TokenRefusedError):
         await pusher.push()
     assert pusher.states() == {"waiting": 5}
+
+
+async def test_what_has_left_when_a_push_must_end_is_waited_for(pusher):
+    wishes = [
+        pusher.wish("contacts", "create", {"role": "lead", "email": f"l{n}@example.com"})
+        for n in range(40)
+    ]
+    pusher.control.when({"method": "POST", "path": "^/contacts$"}, "revoke_token", after=12)
+    with pytest.raises(TokenRefusedError):
+        await pusher.push()
+    assert not pusher.harness.query("SELECT 1 AS one FROM outbox WHERE state = 'sending'")
+    pusher.control.revoke_token(False)
+    for _ in range(3):
+        await pusher.push()
+        pusher.age(301)
+    assert pusher.states() == {"done": 40}
+    made = [one["email"] for one in pusher.control.truth("contacts") if one["role"] == "lead"]
+    assert all(made.count(f"l{n}@example.com") == 1 for n in range(40))
+    assert len(wishes) == 40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from psycopg.types.json import Json
 
 from tests.pusher import Pusher, loaded
 
@@ -240,12 +241,46 @@ async def test_malformed_wishes_end_with_what_is_wrong(pusher):
         pusher.wish("contacts", "upsert", {"custom_attributes": "x"}, external_id="2"),
         pusher.wish("contacts", "upsert", {"tags": ["VIP"]}, external_id="3"),
         pusher.wish("contacts", "upsert", {"companies": {"company_id": "1"}}, external_id="4"),
+        pusher.wish("contacts", "upsert", {"nmae": "misspelled"}, external_id="5"),
+        pusher.wish("contacts", "upsert", {"tags": {"bogus": ["A"]}}, external_id="6"),
+        pusher.wish("contacts", "upsert", {"tags": {"add": [""]}}, external_id="7"),
+        pusher.wish("contacts", "upsert", {"name": "A"}, object_id="../companies/1"),
+        pusher.wish("contacts", "archive", None, object_id="1?x=1"),
+        pusher.wish("events", "create", Json(None), external_id="8"),
     ]
     await pusher.push()
     rows = [pusher.row(wish) for wish in wishes]
     assert {(row["state"], row["error_code"]) for row in rows} == {("failed", "malformed")}
     assert all(row["error"] for row in rows)
     assert not pusher.control.writes()
+
+
+async def test_a_body_of_null_is_an_empty_one(pusher):
+    wish = pusher.wish("contacts", "upsert", Json(None), external_id="null-1")
+    await pusher.push()
+    assert pusher.row(wish)["state"] == "done", pusher.row(wish)
+    assert len(pusher.by(external_id="null-1")) == 1
+
+
+async def test_an_archived_one_that_the_mirror_still_shows_is_found_to_be_archived(pusher):
+    one = user(pusher)
+    pusher.control.archive_contact(one["id"])
+    wish = pusher.wish("contacts", "upsert", {"name": "A"}, external_id=one["external_id"])
+    await pusher.push()
+    assert pusher.row(wish)["error_code"] == "archived", pusher.row(wish)
+    pusher.harness.query("UPDATE outbox SET state = 'waiting', done_at = NULL")
+    await pusher.push(unarchive=True)
+    assert pusher.row(wish)["state"] == "done", pusher.row(wish)
+    assert pusher.contact(one["id"])["name"] == "A"
+
+
+async def test_a_deleted_one_that_the_mirror_still_shows_is_created_again(pusher):
+    one = user(pusher)
+    pusher.control.delete_contact(one["id"])
+    wish = pusher.wish("contacts", "upsert", {"name": "A"}, external_id=one["external_id"])
+    await pusher.push()
+    assert pusher.row(wish)["state"] == "done", pusher.row(wish)
+    assert pusher.row(wish)["object_id"] != one["id"]
 
 
 async def test_companies_are_created_and_changed_by_the_customers_id(pusher):

@@ -108,9 +108,7 @@ def _play(stage: Stage) -> int:
     _title("Live: Intercom tells of each change, and serve reads it at once.")
     _show_live(stage)
     _title("Write back: what a table of yours says of users, pushed to Intercom.")
-    code = demo_push.show(
-        stage.database, partial(_control, stage), partial(_command, stage), _say
-    )
+    code = demo_push.show(stage.database, partial(_control, stage), partial(_command, stage), _say)
     if code:
         return code
     _title("What the connector says of it.")

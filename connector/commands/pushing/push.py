@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -72,6 +71,13 @@ def _check(arguments: argparse.Namespace) -> None:
         )
     if arguments.dry_run and not arguments.kind:
         raise SettingsError("--dry-run shows what a model would change: name it with --from")
+    if not arguments.kind and (
+        arguments.limit is not None
+        or (arguments.mode, arguments.nulls, arguments.on_drift) != ("upsert", "keep", "overwrite")
+    ):
+        raise SettingsError(
+            "--limit, --mode, --nulls and --on-drift are about a model: name it with --from"
+        )
     if arguments.model is not None and not (arguments.retry or arguments.status):
         raise SettingsError("--model names which wishes to --retry: give both")
 
@@ -119,7 +125,8 @@ async def _at_work(
         if arguments.dry_run or outcome.plan.fuse:
             return outcome
     if arguments.retry:
-        database.write(lambda conn: reports.retry(conn, arguments.model))
+        number = database.write(lambda conn: reports.retry(conn, arguments.model))
+        say(f"{number:,} failed wishes wait again")
     terms = Terms(deletes=arguments.allow_deletes)
     database.read(_refuse_unmirrored)
     _refuse_many_deletes(database, arguments)
@@ -131,11 +138,8 @@ async def _at_work(
     finally:
         outcome.writes, outcome.reads = push.sending.tally.writes, push.sending.tally.reads
     await store.do(partial(reports.drop_old_bodies, days=settings.push_keep_days))
-    return _ended(outcome, database, began)
-
-
-def _ended(outcome: Outcome, database: Database, began: datetime) -> Outcome:
-    outcome.states = database.read(lambda conn: reports.states(conn, began))
+    recovered = push.sending.tally.recovered
+    outcome.states = database.read(lambda conn: reports.states(conn, began, recovered))
     outcome.reasons = database.read(lambda conn: reports.reasons(conn, began))
     return outcome
 

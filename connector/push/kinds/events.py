@@ -15,4 +15,5 @@ EVENTS = Kind(
         Field("created_at", Type.INSTANT),
     ),
     ops=("create",),
+    passed=("metadata",),
 )

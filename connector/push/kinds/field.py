@@ -61,6 +61,7 @@ class Kind:
     ``table`` is the mirror's table of such objects, None where a wish is no object's state.
     ``keys`` name the object, ``fields`` can be written, ``custom`` whether custom attributes can.
     ``lists``: whether tags and companies can be put on it. ``ops`` are what can be wished.
+    ``passed`` are what a body may hold besides, which no object shows.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Kind:
     ops: tuple[str, ...]
     custom: bool = False
     lists: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field | None:
         """The field of that name."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from connector.push.outbox.identities import DUE
 from connector.push.outbox.wish import UNFINISHED, Wish, columns, none_other, select
-from connector.warehouse.sql.execute import execute, fetch, names_of, scalar
+from connector.warehouse.sql.execute import fetch, names_of, scalar
 from connector.warehouse.sql.names import literal
 
 UNEQUAL = "unequal"
@@ -140,13 +140,13 @@ _IS_NEW_LEAD = (
 )
 
 
-def recover(conn: sa.Connection) -> int:
+def recover(conn: sa.Connection) -> list[int]:
     """What was being sent when a push ended: what is safe waits again, what is not is unknown.
 
-    Creating a lead is not: Intercom takes a second one. How many there were.
+    Creating a lead is not: Intercom takes a second one. The wishes that are unknown now.
     """
     unsafe = _IS_NEW_LEAD
-    return execute(
+    rows = fetch(
         conn,
         f"UPDATE {names_of(conn)('outbox')} o SET"
         f" state = CASE WHEN {unsafe} THEN 'unknown' ELSE 'waiting' END,"
@@ -155,8 +155,9 @@ def recover(conn: sa.Connection) -> int:
         " once Intercom''s search shows it' ELSE o.error END,"
         # Of an event attempts count answers: how often Intercom did not know its contact.
         " attempts = o.attempts - CASE WHEN o.kind = 'events' THEN 1 ELSE 0 END"
-        " WHERE o.state = 'sending'",
-    ).rowcount
+        " WHERE o.state = 'sending' RETURNING o.id, o.state",
+    )
+    return [number for number, state in rows if state == "unknown"]
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,8 @@ def _find_contacts(conn: sa.Connection, kind: str) -> None:
         conn,
         f"{found} UPDATE {outbox} o SET"
         " object_id = CASE WHEN j.verdict = 'found' THEN j.ids[1] END,"
-        f" body = CASE WHEN {named} THEN coalesce(o.body, '{{}}') || jsonb_build_object("
+        f" body = CASE WHEN {named} THEN coalesce(nullif(o.body, 'null'), '{{}}')"
+        " || jsonb_build_object("
         "'external_id', o.external_id, 'role', j.role) ELSE o.body END,"
         " state = CASE WHEN j.verdict IN ('conflict', 'ambiguous') THEN 'failed' ELSE o.state END,"
         " error_code = CASE WHEN j.verdict IN ('conflict', 'ambiguous') THEN j.verdict"

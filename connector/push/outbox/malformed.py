@@ -12,11 +12,13 @@ _IS_OBJECT = "jsonb_typeof({value}) = 'object'"
 _TEXTS = (
     "({value} -> '{name}' IS NULL OR CASE jsonb_typeof({value} -> '{name}') WHEN 'array' THEN"
     " NOT EXISTS (SELECT FROM jsonb_array_elements({value} -> '{name}') e"
-    " WHERE jsonb_typeof(e) <> 'string') ELSE false END)"
+    " WHERE jsonb_typeof(e) <> 'string' OR e = '\"\"') ELSE false END)"
 )
+_ID = "^[A-Za-z0-9_-]{1,64}$"
 _TAGS = (
     f"CASE WHEN {_IS_OBJECT} THEN {_TEXTS.replace('{name}', 'add')}"
-    f" AND {_TEXTS.replace('{name}', 'remove')} ELSE false END"
+    f" AND {_TEXTS.replace('{name}', 'remove')} AND {{value}} - ARRAY['add', 'remove'] = '{{}}'"
+    " ELSE false END"
 )
 _COMPANIES = (
     "CASE jsonb_typeof({value}) WHEN 'array' THEN NOT EXISTS (SELECT"
@@ -50,6 +52,12 @@ def refuse(conn: sa.Connection) -> None:
         told = literal(f"{kind.name} take {', '.join(kind.ops)}, not ")
         of_kind = f"o.kind = {literal(kind.name)} AND o.op NOT IN ({ops})"
         _malformed(conn, of_kind, f"{told} || o.op")
+    _fail_unknown_fields(conn)
+    _malformed(
+        conn,
+        f"o.object_id !~ {literal(_ID)}",
+        "'object_id must be an id of Intercom''s: letters, digits, - and _'",
+    )
     _malformed(
         conn,
         "o.kind = 'events' AND NOT coalesce(o.body, '{}') ? 'event_name'",
@@ -78,6 +86,22 @@ def _fail_forms(conn: sa.Connection) -> None:
         value = f"(o.body -> {literal(name)})"
         wrong = f"{value} IS NOT NULL AND NOT ({condition.replace('{value}', value)})"
         _malformed(conn, wrong, literal(f"{name} must be {form}"))
+
+
+def _fail_unknown_fields(conn: sa.Connection) -> None:
+    """Intercom passes over what it does not know: a misspelled field would be lost in silence."""
+    for kind in KINDS.values():
+        known = {field.name for field in kind.fields} | {key.name for key in kind.keys}
+        known |= {*kind.lists, *kind.passed} | ({"custom_attributes"} if kind.custom else set())
+        names = ", ".join(map(literal, sorted(known)))
+        unknown = (
+            "(SELECT min(k) FROM jsonb_object_keys(CASE jsonb_typeof(o.body) WHEN 'object' THEN"
+            f" o.body ELSE '{{}}' END) k WHERE k NOT IN ({names}))"
+        )
+        told = literal(f"no field of {kind.name} that can be written: ")
+        _malformed(
+            conn, f"o.kind = {literal(kind.name)} AND {unknown} IS NOT NULL", f"{told} || {unknown}"
+        )
 
 
 def _take_keys_of_bodies(conn: sa.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -25,13 +26,16 @@ class Reason:
     error: str | None
 
 
-def states(conn: sa.Connection, since: datetime | None = None) -> dict[str, int]:
-    """How many wishes are in which state, of those that were sent or ended since."""
-    where = "true" if since is None else "greatest(o.sent_at, o.done_at) >= %(since)s"
+def states(
+    conn: sa.Connection, since: datetime | None = None, also: Sequence[int] = ()
+) -> dict[str, int]:
+    """How many wishes are in which state, of those that were sent or ended since, and of these."""
+    where = "greatest(o.sent_at, o.done_at) >= %(since)s OR o.id = ANY(%(also)s)"
+    where = "true" if since is None else where
     rows = fetch(
         conn,
         f"SELECT o.state, count(*) FROM {names_of(conn)('outbox')} o WHERE {where} GROUP BY 1",
-        {"since": since},
+        {"since": since, "also": list(also)},
     )
     found = dict(rows)
     return {state: found.get(state, 0) for state in STATES}

@@ -74,7 +74,8 @@ def record(conn: sa.Connection, results: Sequence[Result], delay: float) -> None
     if hints := list(_hints(results)):
         inbox.tell(conn, hints, delay)
     ended = [one.wish.id for one in results if one.state in ("done", "failed")]
-    wishes.exclude(conn, names_of(conn), ended)
+    if ended:
+        wishes.exclude(conn, names_of(conn), ended)
     forgotten = [one.wish.id for one in results if one.code == wishes.FORGOTTEN]
     wishes.empty(conn, names_of(conn), forgotten)
 

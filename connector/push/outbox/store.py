@@ -14,6 +14,7 @@ from connector.warehouse.sql.database import Database
 
 T = TypeVar("T")
 MOST = 200  # pieces of work in one transaction
+GRACE = 2.0  # seconds for a transaction to end where nobody waits for it any more
 
 
 @dataclass(eq=False)
@@ -44,4 +45,18 @@ class Store:
             for piece in pieces:
                 piece.result = piece.work(conn)
 
-        await asyncio.to_thread(self.database.write, all_of_them)
+        await self._in_thread(lambda: self.database.write(all_of_them))
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        """A transaction once begun ends, by a rollback at the latest, before its caller does."""
+        running = asyncio.get_running_loop().run_in_executor(None, work)
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            _, unfinished = await asyncio.wait([running], timeout=GRACE)
+            if unfinished:
+                self.database.interrupt()
+                await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()  # nobody else hears of it
+            raise

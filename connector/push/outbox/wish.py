@@ -51,7 +51,9 @@ def columns(row: str = "o") -> str:
     """The columns of a wish, of the outbox's row of that alias."""
     names = [one.name for one in fields(Wish)][:-1]
     found = [
-        f"coalesce({row}.body, '{{}}'::jsonb)" if name == "body" else f"{row}.{name}"
+        f"CASE jsonb_typeof({row}.body) WHEN 'object' THEN {row}.body ELSE '{{}}' END"
+        if name == "body"
+        else f"{row}.{name}"
         for name in names
     ]
     return ", ".join(found) + f", extract(epoch FROM clock_timestamp() - {row}.sent_at)::float8"

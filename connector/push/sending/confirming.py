@@ -73,8 +73,11 @@ class Confirming:
     # -- by id -----------------------------------------------------------------------------
 
     async def _by_id(self, due: Sequence[Wish]) -> int:
-        results = list[Result]()
-        waiting = list(due)
+        named = [one for one in due if one.object_id or one.kind != "contacts"]
+        unnamed = [one for one in due if one not in named]
+        cut = [unnamed[n : n + SIZE] for n in range(0, len(unnamed), SIZE)]
+        await gather(*(self._some(part) for part in cut))
+        results, waiting = list[Result](), named
 
         async def reader() -> None:
             while waiting:
@@ -84,7 +87,7 @@ class Confirming:
                     found, results[:] = results[:], []
                     await self.sending.record(found)
 
-        await gather(*(reader() for _ in range(min(AT_ONCE, len(due)))))
+        await gather(*(reader() for _ in range(min(AT_ONCE, len(named)))))
         await self.sending.record(results)
         return len(due)
 
@@ -102,10 +105,7 @@ class Confirming:
     async def _read(self, wish: Wish) -> Mapping[str, Any] | None:
         if wish.object_id:
             return object_of(await self.sending.read(f"/{wish.kind}/{wish.object_id}"))
-        if wish.kind == "companies":
-            found = await self.sending.read("/companies", company_id=wish.external_id)
-            return object_of(found)
-        return (await find(self.sending, [wish])).get(wish.id)
+        return object_of(await self.sending.read("/companies", company_id=wish.external_id))
 
     # -- by searches -----------------------------------------------------------------------
 
@@ -167,8 +167,8 @@ class Confirming:
         if wish.op in ("archive", "delete"):
             return self._judge_end(wish, record)
         if record is None:
-            if wish.object_id and not searched:
-                return Result(wish, "failed", "not_found", "it is gone", hinted=True)
+            if wish.object_id and not searched:  # archived or gone: sent singly, that is found out
+                return Result(wish, "waiting", UNEQUAL, "it is not there")
             return self._in_vain(wish, wish.error or "it is not there")
         key = str(record.get("id"))
         lists = wish.kind == "contacts"

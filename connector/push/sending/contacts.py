@@ -29,9 +29,24 @@ async def send(sending: Sending, wish: Wish) -> Result:
     """Carry out one wish; raises what Intercom refuses it with."""
     if wish.op in ("archive", "delete"):
         return await end(sending, wish)
-    if wish.object_id:
+    if not wish.object_id:
+        return await _create(sending, wish)
+    try:
         return await _update(sending, wish, wish.object_id)
-    return await _create(sending, wish)
+    except NotFoundError:
+        return await _without_object(sending, wish, wish.object_id)
+
+
+async def _without_object(sending: Sending, wish: Wish, key: str) -> Result:
+    """The contact is archived or gone: its keys tell, for an archived one keeps them occupied."""
+    if sending.options.unarchive:
+        with suppress(NotFoundError):
+            await sending.write("POST", f"/contacts/{key}/unarchive", {})
+            return await _update(sending, wish, key)
+    if wish.op == "upsert" and (wish.external_id or wish.email):
+        return await _create(sending, wish)
+    told = "it is gone; if it was archived, push --unarchive brings it back"
+    return Result(wish, "failed", "not_found", told, hinted=True)
 
 
 async def end(sending: Sending, wish: Wish) -> Result:

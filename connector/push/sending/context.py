@@ -42,10 +42,14 @@ class Options:
 
 @dataclass
 class Tally:
-    """What a push did: wishes by state, requests by kind."""
+    """What a push did: wishes by state, requests by kind.
+
+    ``recovered`` are wishes that a push which was killed left, and that became unknown.
+    """
 
     touched: set[int] = field(default_factory=set)
     states: Counter[str] = field(default_factory=Counter)
+    recovered: list[int] = field(default_factory=list)
     writes: int = 0
     reads: int = 0
 

@@ -119,12 +119,21 @@ class Bulk:
         lanes = max(ceil(latency * left / SECONDS), LANES[0])
         lanes = max(1, min(lanes, LANES[1], left // EACH))
 
+        errors = list[Exception]()
+
         async def lane(job: str | None) -> None:
-            while self._may_go_on(name) and (wishes := await queue.take(self.size)):
-                job = await self._request(name, wishes, job)
+            try:
+                while self._may_go_on(name) and not errors:
+                    if not (wishes := await queue.take(self.size)):
+                        return
+                    job = await self._request(name, wishes, job)
+            except Exception as error:  # requests that have left are waited for
+                errors.append(error)
 
         await gather(lane(job), *(lane(None) for _ in range(lanes - 1)))
         await self._untaken(await queue.rest())
+        if errors:
+            raise errors[0]
         return queue.taken
 
     def _may_go_on(self, name: str) -> bool:

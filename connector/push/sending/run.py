@@ -10,6 +10,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from connector.errors import NotPermittedError, TokenRefusedError
 from connector.intercom.client import Client
 from connector.push.outbox import claims, identities, joining, same_second
 from connector.push.outbox.claims import Group, Unfinished
@@ -54,7 +55,7 @@ class Push:
         Raises TokenRefusedError, NotPermittedError, and what ``Database.write`` raises; what was
         not ended is taken up by the next push.
         """
-        await self.sending.store.do(claims.recover)
+        self.sending.tally.recovered = await self.sending.store.do(claims.recover)
         while True:
             pause = await self.step()
             if pause is None:
@@ -115,25 +116,28 @@ class Push:
         return total
 
     async def _send(self, wishes: Sequence[Wish]) -> None:
-        """Send wishes one by one, many at the same time; what ended is noted as it comes."""
-        waiting = list(reversed(wishes))
-        stopped = asyncio.Event()
+        """Send wishes one by one, many at the same time; what ended is noted as it comes.
+
+        Where one cannot be sent and no other would fare better, the requests that have left are
+        waited for: what became of them must be known. What was not sent waits again.
+        """
+        waiting, errors = list(reversed(wishes)), list[Exception]()
 
         async def sender() -> None:
-            while waiting and not stopped.is_set():
+            while waiting and not errors:
                 wish = waiting.pop()
                 try:
                     await self.sending.record([await singly.send(self.sending, wish)])
-                except BaseException:
-                    stopped.set()
+                except (TokenRefusedError, NotPermittedError) as error:  # so it was not done
                     waiting.append(wish)
-                    raise
+                    errors.append(error)
+                except Exception as error:  # a fault, or no database: it stays as it is noted
+                    errors.append(error)
 
-        try:
-            await gather(*(sender() for _ in range(min(AT_ONCE, len(wishes)))))
-        except Exception:
+        await gather(*(sender() for _ in range(min(AT_ONCE, len(wishes)))))
+        if errors:
             await self._give_back(waiting)
-            raise
+            raise errors[0]
 
     async def _give_back(self, wishes: Sequence[Wish]) -> None:
         """Nothing was done of these: the next push begins with them."""
