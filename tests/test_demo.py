@@ -58,7 +58,7 @@ def test_the_demo_syncs_twice_and_leaves_nothing_behind(place: Path) -> None:
         "Open conversations by team",
         "Newest conversation parts",
         "schema intercom: fine",
-        "-> \"platinum\"",
+        '-> "platinum"',
         "has plan_tier 'platinum' now",
     ):
         assert told in output
