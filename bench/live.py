@@ -26,7 +26,7 @@ from typing import Any
 import psycopg
 
 from bench.runs import RATE_LIMIT, postgres
-from connector.commands.demo_live import free_port
+from connector.commands.demonstration.live import free_port
 from connector.simulator import Simulator, Workspace, send, serve
 from tests import told
 from tests.harness import Harness

@@ -83,10 +83,11 @@ def _blocks(document: Path, kind: str = "") -> list[str]:
 
 OPERATIONS = ROOT / "docs/operations.md"
 LIVE = ROOT / "docs/live.md"
+PUSH = ROOT / "docs/push.md"
 
 
 @pytest.mark.parametrize(
-    "document", [ROOT / "README.md", OPERATIONS, LIVE], ids=lambda path: path.name
+    "document", [ROOT / "README.md", OPERATIONS, LIVE, PUSH], ids=lambda path: path.name
 )
 def test_every_command_line_is_one_that_the_parser_takes(document: Path) -> None:
     lines = [
@@ -242,7 +243,7 @@ def test_every_module_is_in_the_architecture_and_every_named_test_exists() -> No
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     rooms = text.split("```")[1]
     ours = [*(ROOT / "connector").glob("*.py")]
-    for room in ("commands", "intercom", "resources", "sync", "warehouse", "webhooks"):
+    for room in ("commands", "intercom", "push", "resources", "sync", "warehouse", "webhooks"):
         ours += (ROOT / "connector" / room).rglob("*.py")
     for module in ours:
         if module.parent.name != "declarations":

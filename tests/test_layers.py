@@ -171,6 +171,7 @@ COMMANDS = {
     "reporting": {"terminal"},
     "serving": {"terminal", "reporting", "connect"},
     "pushing": {"terminal", "reporting", "connect"},
+    "demonstration": set(),
 }
 WITHIN = {
     "resources": RESOURCES,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from connector.commands.demo_live import free_port
+from connector.commands.demonstration.live import free_port
 from connector.resources.hint import Hint
 from connector.simulator import Simulator
 from connector.warehouse.sql.database import Database

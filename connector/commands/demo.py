@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from connector import settings as settings_module
-from connector.commands import demo_live, demo_push, demo_tables
+from connector.commands.demonstration import live, push, tables
 from connector.commands.terminal.interruption import heeded
 from connector.errors import ConnectorError
 from connector.warehouse.sql import embedded
@@ -80,7 +80,7 @@ def _set(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> Stage:
     directory = stack.enter_context(_folder(keep=arguments.keep))
     size = {name: getattr(arguments, name) for name in ("contacts", "companies", "conversations")}
     _say("Starting a simulated Intercom and a Postgres server of its own ...")
-    port = demo_live.free_port()
+    port = live.free_port()
     intercom = stack.enter_context(_simulator(directory, size, port))
     with _undisturbed():
         server = embedded.start(directory / "postgres")
@@ -104,11 +104,11 @@ def _play(stage: Stage) -> int:
     code = _command(stage, "sync")
     if code:
         return code
-    demo_tables.show(stage.database, _say)
+    tables.show(stage.database, _say)
     _title("Live: Intercom tells of each change, and serve reads it at once.")
     _show_live(stage)
     _title("Write back: what a table of yours says of users, pushed to Intercom.")
-    code = demo_push.show(stage.database, partial(_control, stage), partial(_command, stage), _say)
+    code = push.show(stage.database, partial(_control, stage), partial(_command, stage), _say)
     if code:
         return code
     _title("What the connector says of it.")
@@ -118,13 +118,13 @@ def _play(stage: Stage) -> int:
 def _show_live(stage: Stage) -> None:
     _say("$ intercom-warehouse serve")
     environment = stage.environment | {
-        "INTERCOM_CLIENT_SECRET": demo_live.SECRET,
+        "INTERCOM_CLIENT_SECRET": live.SECRET,
         "CONNECTOR_LISTEN": f"127.0.0.1:{stage.port}",
         "CONNECTOR_LIVE_DELAY": "1",
     }
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with _process("serve", cwd=stage.directory, env=environment, **quiet):
-        demo_live.show(stage.database, stage.port, partial(_control, stage), _say)
+        live.show(stage.database, stage.port, partial(_control, stage), _say)
 
 
 def _next(stage: Stage, *, kept: bool) -> str:
@@ -165,7 +165,7 @@ def _command(stage: Stage, *words: str) -> int:
 def _simulator(directory: Path, size: dict[str, int], port: int) -> Iterator[str]:
     """The address of a simulator in a process of its own, which notifies whoever has the port."""
     words = ["simulate", "--port", "0", "--token", TOKEN, "--rate-limit", str(RATE)]
-    words += ["--webhooks", f"http://127.0.0.1:{port}/", "--secret", demo_live.SECRET]
+    words += ["--webhooks", f"http://127.0.0.1:{port}/", "--secret", live.SECRET]
     for name, count in size.items():
         words += [f"--{name}", str(count)]
     environment = _clean_environment()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from connector.commands.demo_tables import grid
+from connector.commands.demonstration.tables import grid
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute, fetch
 from connector.warehouse.sql.session import READS
