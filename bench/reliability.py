@@ -19,6 +19,7 @@ HEADINGS = {
     "test_refusals.py": "What cannot be read: one record, one object, one list",
     "test_reliability_process.py": "The process",
     "test_kills.py": "The process, in a larger load",
+    "test_push_kills.py": "A push",
     "test_reliability_postgres.py": "Postgres",
     "test_reliability_input.py": "What is read",
     "test_reliability_security.py": "Secrets, names",
