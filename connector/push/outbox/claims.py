@@ -6,14 +6,15 @@ together. An event waits for its contact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from connector.push.outbox.identities import DUE
 from connector.push.outbox.wish import UNFINISHED, Wish, columns, none_other, select
-from connector.warehouse.sql.execute import fetch, names_of, scalar
+from connector.warehouse.sql.execute import execute, fetch, names_of, scalar, scalars
 from connector.warehouse.sql.names import literal
 
 UNEQUAL = "unequal"
@@ -24,6 +25,24 @@ _LOOKED_UP = (
     "(o.state = 'unknown' AND o.sent_at <= clock_timestamp() - make_interval(secs => %(s)s)"
     f" AND {DUE})"
 )
+
+
+T = TypeVar("T")
+MANY = 500  # wishes: with more of them each row is not compared with each
+
+
+def hashed(conn: sa.Connection, work: Callable[[sa.Connection], T], many: bool = True) -> T:
+    """What the work returns, whose joins are hashed where there are many rows.
+
+    Of an outbox that was filled a moment ago PostgreSQL knows nothing: it takes it for empty, and
+    compares each row with each.
+    """
+    if not many:
+        return work(conn)
+    execute(conn, "SET LOCAL enable_nestloop = off")
+    done = work(conn)  # what fails rolls the setting back
+    execute(conn, "SET LOCAL enable_nestloop TO DEFAULT")
+    return done
 
 
 @dataclass(frozen=True)
@@ -94,30 +113,30 @@ def _free(conn: sa.Connection, kind: str) -> str:
 
 def count(conn: sa.Connection, group: Group, terms: Terms) -> int:
     """How many wishes of a group are due."""
-    found: int = scalar(
-        conn,
-        f"SELECT count(*) FROM {names_of(conn)('outbox')} o WHERE {terms.where}"
-        f" AND o.kind = {literal(group.kind)} AND {group.where} AND {_free(conn, group.kind)}",
-    )
+    query = f"SELECT count(*) {_due(conn, group, terms)}"
+    found: int = hashed(conn, lambda conn: scalar(conn, query))
     return found
 
 
 def claim(conn: sa.Connection, group: Group, terms: Terms, most: int) -> list[Wish]:
-    """The first wishes of a group that are due, which are being sent from now on.
-
-    Of several for one object only the oldest: a statement sees none of its own claims.
-    """
-    outbox = names_of(conn)("outbox")
+    """The first wishes of a group that are due, which are being sent from now on."""
+    query = f"SELECT o.id {_due(conn, group, terms)} ORDER BY o.id LIMIT {most}"
+    ids = hashed(conn, lambda conn: scalars(conn, query))
     rows = fetch(
         conn,
-        f"WITH due AS (SELECT o.id FROM {outbox} o WHERE {terms.where}"
-        f" AND o.kind = {literal(group.kind)} AND {group.where} AND {_free(conn, group.kind)}"
-        f" ORDER BY o.id LIMIT {most})"
-        f" UPDATE {outbox} o SET state = 'sending', attempts = o.attempts + 1,"
-        " sent_at = clock_timestamp(), not_before = NULL FROM due WHERE due.id = o.id"
+        f"UPDATE {names_of(conn)('outbox')} o SET state = 'sending', attempts = o.attempts + 1,"
+        " sent_at = clock_timestamp(), not_before = NULL WHERE o.id = ANY(%(ids)s)"
         f" RETURNING {columns()}",
+        {"ids": ids},
     )
     return sorted((Wish(*row) for row in rows), key=lambda one: one.id)
+
+
+def _due(conn: sa.Connection, group: Group, terms: Terms) -> str:
+    return (
+        f"FROM {names_of(conn)('outbox')} o WHERE {terms.where}"
+        f" AND o.kind = {literal(group.kind)} AND {group.where} AND {_free(conn, group.kind)}"
+    )
 
 
 def may_create_leads(conn: sa.Connection) -> bool:

@@ -27,9 +27,19 @@ SAME = (
 def judge(conn: sa.Connection) -> None:
     """End waiting events that the outbox holds already, and those that cannot be beside them."""
     outbox = names_of(conn)("outbox")
-    same_contact = (
-        "(e.object_id = o.object_id OR e.external_id = o.external_id"
-        " OR e.external_id IS NULL AND o.external_id IS NULL AND lower(e.email) = lower(o.email))"
+    # One join for each key: a join by any of them would compare each event with each.
+    pairs = " UNION ALL ".join(
+        f"SELECT o.id, e.id AS other, {SAME.format('e', 'o')} AS same FROM {outbox} o"
+        f" JOIN {outbox} e ON e.kind = 'events' AND {same_contact}"
+        " AND e.body ->> 'event_name' = o.body ->> 'event_name'"
+        f" AND {SECOND.format('e')} = {SECOND.format('o')}"
+        " AND e.id < o.id AND e.state <> 'failed' AND jsonb_typeof(e.body) = 'object'"
+        " WHERE o.kind = 'events' AND o.state = 'waiting' AND o.attempts = 0"
+        for same_contact in (
+            "e.object_id = o.object_id",
+            "e.external_id = o.external_id",
+            "lower(e.email) = lower(o.email) AND e.external_id IS NULL AND o.external_id IS NULL",
+        )
     )
     execute(
         conn,
@@ -37,11 +47,6 @@ def judge(conn: sa.Connection) -> None:
         " state = CASE WHEN f.same THEN 'done' ELSE 'failed' END,"
         f" error_code = CASE WHEN f.same THEN 'replaced' ELSE {literal(SAME_SECOND)} END,"
         f" error = CASE WHEN f.same THEN 'the same event as ' ELSE {literal(_ERROR + ': ')} END"
-        f" || f.other FROM (SELECT o.id, bool_or({SAME.format('e', 'o')}) AS same,"
-        f" min(e.id) AS other FROM {outbox} o JOIN {outbox} e ON e.kind = 'events'"
-        f" AND e.id < o.id AND e.state <> 'failed' AND {same_contact}"
-        " AND e.body ->> 'event_name' = o.body ->> 'event_name'"
-        f" AND {SECOND.format('e')} = {SECOND.format('o')}"
-        " WHERE o.kind = 'events' AND o.state = 'waiting' AND o.attempts = 0"
-        " AND jsonb_typeof(e.body) = 'object' GROUP BY o.id) f WHERE f.id = o.id",
+        " || f.other FROM (SELECT id, bool_or(same) AS same, min(other) AS other"
+        f" FROM ({pairs}) p GROUP BY id) f WHERE f.id = o.id",
     )

@@ -74,14 +74,13 @@ class _Queue:
         """The next wishes, so many at most; none where no more are due."""
         async with self._turn:
             if not self._claimed:
-                self._claimed = await self._sending.store.do(
-                    partial(
-                        claims.claim,
-                        group=self._group,
-                        terms=self._sending.options.terms,
-                        most=CLAIMED,
-                    )
+                claim = partial(
+                    claims.claim,
+                    group=self._group,
+                    terms=self._sending.options.terms,
+                    most=CLAIMED,
                 )
+                self._claimed = await self._sending.store.do(claim)
             taken, self._claimed = self._claimed[:most], self._claimed[most:]
             self.taken += len(taken)
             return taken

@@ -96,7 +96,8 @@ class Push:
         left = await store.do(partial(claims.unfinished, terms=self.sending.options.terms))
         if not left.due:
             return 0
-        await store.do(_prepare)
+        many = left.due > claims.MANY
+        await store.do(partial(claims.hashed, work=_prepare, many=many))
         groups = await store.do(claims.bulk_groups)
         total = 0
         for kind in KINDS:
