@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
 from tests.harness import NOW, Harness
@@ -37,14 +39,15 @@ async def test_every_resource_equals_the_truth_and_stays_unwritten_when_idle(
     assert harness.versions() == before
 
 
+@pytest.mark.parametrize("nights", [3, pytest.param(6, marks=pytest.mark.chaos)])
 async def test_nights_with_changes_everywhere_equal_the_truth_once_swept(
-    harness: Harness,
+    harness: Harness, nights: int
 ) -> None:
     harness.simulate(
         Workspace.generate(33, contacts=200, companies=20, conversations=30, now=int(NOW))
     )
     await harness.sync()
-    for night in range(6):
+    for night in range(nights):
         harness.control.change(fraction=0.05, seed=night, everything=True)
         harness.pass_time(DAY)
         # A sweep of a day reads every contact's events, notes and subscriptions each night.

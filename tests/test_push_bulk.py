@@ -217,6 +217,7 @@ async def test_what_is_trusted_is_not_read(pusher):
     assert tally.reads < 10
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("lag", [0, 90])
 async def test_a_late_index_is_waited_for_with_few_requests(harness, lag):
     pusher = await loaded(harness, contacts=900, index_lag=lag)

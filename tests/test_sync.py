@@ -61,10 +61,11 @@ async def test_a_night_rewrites_only_what_changed(harness: Harness) -> None:
     assert len(set(before["contacts"]) & set(changed["contacts"])) > 0
 
 
-async def test_many_random_nights_equal_the_truth(harness: Harness) -> None:
+@pytest.mark.parametrize("nights", [4, pytest.param(8, marks=pytest.mark.chaos)])
+async def test_many_random_nights_equal_the_truth(harness: Harness, nights: int) -> None:
     harness.simulate(workspace(contacts=300, companies=30, conversations=60), index_lag=(0, 300))
     await harness.sync()
-    for night in range(8):
+    for night in range(nights):
         harness.control.change(fraction=0.05, seed=night)
         harness.pass_time(DAY)
         outcome = await harness.sync()
