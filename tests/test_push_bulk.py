@@ -229,3 +229,17 @@ async def test_a_late_index_is_waited_for_with_few_requests(harness, lag):
     assert pusher.states() == {"done": len(found)}
     assert tally.writes <= len(found) / 100 + 1
     assert tally.reads < 40
+
+
+async def test_many_that_are_never_as_wished_come_to_an_end(harness):
+    pusher = await loaded(harness, contacts=900)
+    found = [one for one in pusher.control.truth("contacts") if one["role"] == "user"][:510]
+    for one in found:
+        body = {"name": "Many", "language_override": "klingon"}
+        pusher.wish("contacts", "update", body, object_id=one["id"])
+    tally = await pusher.push(index_lag=60.0)
+    assert pusher.states() == {"failed": 510}
+    rows = pusher.harness.query("SELECT DISTINCT error_code, error FROM outbox")
+    assert [row["error_code"] for row in rows] == ["not_taken"]
+    assert "klingon" in rows[0]["error"]
+    assert tally.writes <= 6 + 510

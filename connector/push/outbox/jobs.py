@@ -27,17 +27,15 @@ def note(conn: sa.Connection, job_id: str, kind: str, state: str, items: int) ->
     )
 
 
-def open_jobs(conn: sa.Connection) -> list[tuple[str, str]]:
-    """The jobs that carry wishes which are not ended, with their kinds."""
+def open_jobs(conn: sa.Connection) -> dict[str, tuple[str, int]]:
+    """The jobs that carry wishes which are not ended: of which kind, and how many wishes."""
     outbox = names_of(conn)("outbox")
-    return [
-        (job, kind)
-        for job, kind in fetch(
-            conn,
-            f"SELECT DISTINCT o.job_id, o.kind FROM {outbox} o"
-            " WHERE o.state = 'sent' AND o.job_id IS NOT NULL ORDER BY 1",
-        )
-    ]
+    rows = fetch(
+        conn,
+        f"SELECT o.job_id, o.kind, count(*) FROM {outbox} o"
+        " WHERE o.state = 'sent' AND o.job_id IS NOT NULL GROUP BY 1, 2 ORDER BY 1",
+    )
+    return {job: (kind, number) for job, kind, number in rows}
 
 
 def asked(conn: sa.Connection, job_id: str, state: str, ended: bool, failed: Sequence[str]) -> None:

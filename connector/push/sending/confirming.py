@@ -150,14 +150,14 @@ class Confirming:
         shown = await find(self.sending, wishes)
         results = [await self._judge(one, shown.get(one.id), searched=True) for one in wishes]
         good = [one for one in results if one.state == "done"]
-        if 2 * len(good) < len(wishes):  # the index is late for these
-            results = [one if one in good else self._stale(one.wish) for one in results]
+        if 2 * len(good) < len(wishes):  # the index is late for these, unless it is over
+            results = [one if one in good else self._stale(one) for one in results]
         await self.sending.record(results)
 
-    def _stale(self, wish: Wish) -> Result:
-        if (wish.age or 0.0) > self.sending.options.index_lag:
-            return Result(wish, "sent", wish.error_code, wish.error)
-        return replace(self._later(wish, "not shown as wished yet"), code=wish.error_code)
+    def _stale(self, found: Result) -> Result:
+        if (found.wish.age or 0.0) > self.sending.options.index_lag:
+            return found
+        return self._later(found.wish, "not shown as wished yet")
 
     # -- what it comes to ------------------------------------------------------------------
 

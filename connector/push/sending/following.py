@@ -12,7 +12,8 @@ from connector.push.sending.context import Sending, logger
 from connector.push.sending.in_bulk import ENDPOINTS
 from connector.tools.tasks import gather
 
-SOON, LATEST = 2.0, 30.0  # seconds between two looks at a job
+SOON, LATEST = (2.0, 10.0), 30.0  # seconds until a job is looked at first, and between two looks
+A_SECOND = 1_000  # items that a job may be expected to do
 _PATHS = {endpoint.key: endpoint.job for endpoint in ENDPOINTS.values()}
 
 
@@ -20,7 +21,7 @@ _PATHS = {endpoint.key: endpoint.job for endpoint in ENDPOINTS.values()}
 class _Followed:
     kind: str
     due: float
-    pause: float = SOON
+    pause: float
     ended: bool = False
 
 
@@ -38,10 +39,12 @@ class Following:
 
     async def look(self) -> None:
         """Ask for the jobs whose time has come."""
-        found = dict(await self.sending.store.do(jobs.open_jobs))
-        now = self.sending.clock()
+        found = await self.sending.store.do(jobs.open_jobs)
+        now, wishes = self.sending.clock(), sum(number for _, number in found.values())
+        soon = min(max(wishes / A_SECOND, SOON[0]), SOON[1])
         self.jobs = {
-            key: self.jobs.get(key) or _Followed(kind, now + SOON) for key, kind in found.items()
+            key: self.jobs.get(key) or _Followed(kind, now + soon, soon)
+            for key, (kind, _) in found.items()
         }
         due = [key for key, one in self.jobs.items() if not one.ended and one.due <= now]
         await gather(*map(self._ask, due))

@@ -35,7 +35,7 @@ from connector.tools.tasks import gather
 
 WORTH_IT = 100  # wishes
 SIZE = 100  # items of a request, until Intercom says otherwise
-SECONDS = 8.0  # in which all requests should have been sent
+SECONDS = 10.0  # in which all requests should have been sent
 LANES = (4, 40)  # at least and at most
 EACH = 10  # requests of a lane at least: each has a job that must be asked for
 COSTLY = 0.5  # of a request for each item: then singles are as good
