@@ -72,7 +72,8 @@ SELECT format('GRANT %s ON %I.%I TO %I', rights, :'schema', name, :'push')
 FROM (
     SELECT unnest(ARRAY['companies', 'company_tags', 'contact_companies', 'contact_merges',
                         'contact_tags', 'contacts', 'custom_columns', 'data_attributes',
-                        'sync_exclusions', 'sync_version', 'sync_workspace', 'tags']), 'SELECT'
+                        'sync_exclusions', 'sync_forgotten', 'sync_state', 'sync_version',
+                        'sync_workspace', 'tags']), 'SELECT'
     UNION ALL
     SELECT unnest(ARRAY['outbox', 'push_digests', 'push_jobs', 'sync_inbox']),
            'SELECT, INSERT, UPDATE'

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Link, Table
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.tables import BOOKKEEPING, metadata
-from connector.warehouse.state.tables import CUSTOM_COLUMNS
+from connector.warehouse.state.tables import add_state_tables
 from connector.warehouse.views.definitions import IDENTITIES, live, views_of
 
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -179,7 +180,14 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
 
 
 def _is_state(table: sa.Table) -> bool:
-    return table.name.startswith(("sync_", "_")) or table.name == CUSTOM_COLUMNS.name
+    return table.name.startswith("_") or table.name in _state_tables()
+
+
+@cache
+def _state_tables() -> frozenset[str]:
+    meta = sa.MetaData()
+    add_state_tables(meta)
+    return frozenset(meta.tables)
 
 
 def _columns(columns: list[sa.Column[Any]]) -> str:

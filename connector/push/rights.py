@@ -16,6 +16,8 @@ READ = (
     "custom_columns",
     "data_attributes",
     "sync_exclusions",
+    "sync_forgotten",
+    "sync_state",
     "sync_workspace",
     "tags",
 )

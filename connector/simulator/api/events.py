@@ -37,9 +37,13 @@ def list_events(call: Call) -> Response:
 
 
 def who(item: Item) -> Record:
-    """How events name their contact; what the contact lacks is left out."""
+    """How events name their contact; what the contact lacks is left out.
+
+    A lead's external_id is Intercom's own and no user_id: it has events by its id alone.
+    """
     record = decode(item.body)
-    person = {"user_id": record["external_id"], "intercom_user_id": item.id}
+    user_id = record["external_id"] if item.group == "user" else None
+    person = {"user_id": user_id, "intercom_user_id": item.id}
     person["email"] = record["email"]
     return {name: value for name, value in person.items() if value is not None}
 
