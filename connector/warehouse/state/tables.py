@@ -423,8 +423,18 @@ OUTBOX = helper_table(
         postgresql_where=sa.text("state IN ('waiting', 'sending', 'sent', 'unknown')"),
     ),
     sa.Index("ix_outbox_object", "kind", "object_id"),
-    sa.Index("ix_outbox_external_id", "kind", "external_id"),
-    sa.Index("ix_outbox_email", "kind", sa.text("lower(email)")),
+    sa.Index(
+        "ix_outbox_external_id",
+        "kind",
+        "external_id",
+        postgresql_where=sa.text("external_id IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_outbox_email",
+        "kind",
+        sa.text("lower(email)"),
+        postgresql_where=sa.text("email IS NOT NULL"),
+    ),
 )
 
 PUSH_JOBS = helper_table(
