@@ -34,6 +34,12 @@
             └── CursorRefusedError      restart this part: its page token is no longer accepted
 """
 
+from __future__ import annotations
+
+from typing import TypeVar
+
+E = TypeVar("E", bound="IntercomError")
+
 
 class ConnectorError(Exception):
     """Base of everything the connector raises on purpose; ``exit_code`` ends the process."""
@@ -141,6 +147,17 @@ class IntercomError(ConnectorError):
         self.request_id = request_id
         if hint is not None:
             self.hint = hint
+
+    def retold(self, kind: type[E]) -> E:
+        """The same refusal as another kind of error."""
+        return kind(
+            self.message,
+            method=self.method,
+            path=self.path,
+            status=self.status,
+            code=self.code,
+            request_id=self.request_id,
+        )
 
     def __str__(self) -> str:
         where = f"{self.method} {self.path}".strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from psycopg.types.json import Json
 
+from connector.errors import RowRefusedError
 from tests.pusher import Pusher, loaded
 
 
@@ -229,6 +230,50 @@ async def test_a_newer_wish_waits_behind_one_that_is_sent(pusher):
     await pusher.push()
     assert pusher.states() == {"done": 2}
     assert pusher.contact(one["id"])["name"] == "A"
+
+
+async def test_a_newer_wish_takes_in_one_that_is_to_be_tried_again(pusher):
+    one = user(pusher)
+    pusher.control.fail({"method": "PUT", "path": "/contacts/"}, status=500, times=8)
+    old = pusher.wish("contacts", "upsert", {"name": "A", "phone": "+155"}, object_id=one["id"])
+    await pusher.push()
+    assert pusher.row(old)["state"] == "waiting"  # for its time
+    new = pusher.wish("contacts", "upsert", {"name": "B"}, object_id=one["id"])
+    await pusher.push()
+    assert (pusher.row(old)["error_code"], pusher.row(new)["state"]) == ("replaced", "done")
+    now = pusher.contact(one["id"])
+    assert (now["name"], now["phone"]) == ("B", "+155")
+
+
+async def test_a_newer_wish_takes_the_place_of_a_delete_that_was_not_allowed(pusher):
+    one = user(pusher)
+    deleted = pusher.wish("contacts", "delete", object_id=one["id"])
+    await pusher.push()
+    assert pusher.row(deleted)["state"] == "waiting"
+    kept = pusher.wish("contacts", "upsert", {"name": "Kept"}, object_id=one["id"])
+    await pusher.push(deletes=True)
+    assert (pusher.row(deleted)["error_code"], pusher.row(kept)["state"]) == ("replaced", "done")
+    assert pusher.contact(one["id"])["name"] == "Kept"
+
+
+async def test_what_postgres_refuses_of_one_wish_is_no_matter_of_the_others(pusher):
+    pusher.harness.query(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN IF NEW.state = 'done' AND NEW.external_id = 'p-3' THEN RAISE 'no'; END IF;"
+        " RETURN NEW; END$$"
+    )
+    pusher.harness.query(
+        "CREATE TRIGGER no BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION no()"
+    )
+    for number in range(8):
+        pusher.wish("contacts", "upsert", {"name": "P"}, external_id=f"p-{number}")
+    with pytest.raises(RowRefusedError):
+        await pusher.push()
+    assert pusher.states() == {"sending": 1, "done": 7}  # the next push decides
+    pusher.harness.query("DROP TRIGGER no ON outbox")
+    await pusher.push()
+    assert pusher.states() == {"done": 8}
+    assert pusher.done("created") == 8
 
 
 async def test_malformed_wishes_end_with_what_is_wrong(pusher):

@@ -197,12 +197,12 @@ class Client:
     async def _tell_if_refused(self, path: str, error: NotPermittedError) -> None:
         # Intercom answers 401 to a dead token and to a missing scope alike; /me needs no scope.
         if path == "/me":
-            raise _as_token_refused(error) from error
+            raise error.retold(TokenRefusedError) from error
         try:
             await self.request("GET", "/me")
         except NotPermittedError as refusal:
             if (refusal.code or "").startswith("token_"):
-                raise _as_token_refused(refusal) from error
+                raise refusal.retold(TokenRefusedError) from error
 
     async def _persist(
         self, request: _Request, read: Callable[[Reply], T], retry: Retry, share: Share
@@ -363,17 +363,6 @@ def _check_whole(reply: Reply) -> None:
         return
     if not is_complete(reply.body):
         raise ValueError("no whole JSON text")
-
-
-def _as_token_refused(refusal: IntercomError) -> TokenRefusedError:
-    return TokenRefusedError(
-        refusal.message,
-        method=refusal.method,
-        path=refusal.path,
-        status=refusal.status,
-        code=refusal.code,
-        request_id=refusal.request_id,
-    )
 
 
 def _check_token(token: str) -> str:

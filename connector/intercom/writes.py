@@ -83,14 +83,7 @@ async def write(
     except NotPermittedError as error:
         if is_of_the_body(error) or is_closed_job(error):
             raise
-        raise WritingNotPermittedError(
-            error.message,
-            method=method,
-            path=path,
-            status=error.status,
-            code=error.code,
-            request_id=error.request_id,
-        ) from error
+        raise error.retold(WritingNotPermittedError) from error
 
 
 def object_of(reply: Reply) -> dict[str, Any]:

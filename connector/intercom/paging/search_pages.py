@@ -168,23 +168,12 @@ def is_cursor_refused(error: BadRequestError) -> bool:
 
 def as_cursor_refused(error: BadRequestError) -> CursorRefusedError:
     """The same refusal as what the caller acts on."""
-    return _as(CursorRefusedError, error)
+    return error.retold(CursorRefusedError)
 
 
 def as_spoilt(error: IntercomError) -> SpoiltPageError:
     """The same refusal as what a single record does to its page."""
-    return _as(SpoiltPageError, error)
-
-
-def _as(kind: type[E], error: IntercomError) -> E:
-    return kind(
-        error.message,
-        method=error.method,
-        path=error.path,
-        status=error.status,
-        code=error.code,
-        request_id=error.request_id,
-    )
+    return error.retold(SpoiltPageError)
 
 
 def _pagination(per_page: int, token: str | None) -> dict[str, Any]:

@@ -59,28 +59,29 @@ _ROLE_IS = (
     "(NOT o.body ? 'role' OR EXISTS (SELECT FROM {contacts} c WHERE c.id = o.object_id"
     " AND c.role = o.body ->> 'role'))"
 )
-_TWICE = f"o.error_code IS DISTINCT FROM {literal(UNEQUAL)}"
+# What bulk carried in vain goes singly, and what it could not carry after some tries.
+_BULK = f"o.error_code IS DISTINCT FROM {literal(UNEQUAL)} AND o.attempts < 3"
 
 
 def bulk_groups(conn: sa.Connection) -> dict[str, Group]:
     """What bulk requests can carry, by which of them."""
     contacts = names_of(conn)("contacts")
     changed = (
-        f"{_TWICE} AND o.op IN ('upsert', 'update') AND o.object_id IS NOT NULL"
+        f"{_BULK} AND o.op IN ('upsert', 'update') AND o.object_id IS NOT NULL"
         f" AND NOT o.body ?| ARRAY['signed_up_at', 'last_seen_at']"
         f" AND {_ROLE_IS.format(contacts=contacts)}"
     )
     created = (
-        f"{_TWICE} AND o.op IN ('upsert', 'create') AND o.object_id IS NULL AND o.attempts < 3"
+        f"{_BULK} AND o.op IN ('upsert', 'create') AND o.object_id IS NULL"
         " AND coalesce(o.body ->> 'role', o.role, 'user') = 'user'"
     )
-    company = f"{_TWICE} AND o.op IN ('upsert', 'create') AND o.external_id IS NOT NULL"
+    company = f"{_BULK} AND o.op IN ('upsert', 'create') AND o.external_id IS NOT NULL"
     company += " AND NOT coalesce(o.body, '{}') ? 'tags'"
     return {
         "update": Group("contacts", changed),
         "create": Group("contacts", created),
         "companies": Group("companies", company),
-        "delete": Group("contacts", f"{_TWICE} AND o.op = 'delete' AND o.object_id IS NOT NULL"),
+        "delete": Group("contacts", f"{_BULK} AND o.op = 'delete' AND o.object_id IS NOT NULL"),
     }
 
 
@@ -125,7 +126,9 @@ def claim(conn: sa.Connection, group: Group, terms: Terms, most: int) -> list[Wi
     rows = fetch(
         conn,
         f"UPDATE {names_of(conn)('outbox')} o SET state = 'sending', attempts = o.attempts + 1,"
-        " sent_at = clock_timestamp(), not_before = NULL WHERE o.id = ANY(%(ids)s)"
+        " sent_at = clock_timestamp(), not_before = NULL"
+        # Should another push have come in meanwhile, it has what it has taken.
+        " WHERE o.id = ANY(%(ids)s) AND o.state = 'waiting'"
         f" RETURNING {columns()}",
         {"ids": ids},
     )
@@ -198,7 +201,7 @@ def unfinished(conn: sa.Connection, terms: Terms) -> Unfinished:
         f" count(*) FILTER (WHERE {terms.where}),"
         " count(*) FILTER (WHERE o.state = 'sending'), count(*) FILTER (WHERE o.state = 'sent'),"
         " count(*) FILTER (WHERE o.state = 'unknown')"
-        f" FROM {names_of(conn)('outbox')} o WHERE o.state <> 'done' AND o.state <> 'failed'",
+        f" FROM {names_of(conn)('outbox')} o WHERE {_OPEN}",
     )
     return Unfinished(*row)
 

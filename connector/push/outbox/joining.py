@@ -1,7 +1,8 @@
 """Several waiting wishes for one object become one: the newest has the last word, field by field.
 
 What only an older one names is kept. A wish to create is no part of an older one, for it wishes
-one more. An archived or deleted object needs no change before: those end with it.
+one more. An object that is archived or deleted needs no change before, and one that is to be
+changed is not to be deleted any more.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ def join(conn: sa.Connection) -> None:
     """Replace waiting wishes by newer ones for the same object."""
     outbox = names_of(conn)("outbox")
     shared = (
-        "o.state = 'waiting' AND o.kind IN ('contacts', 'companies') AND o.attempts = 0"
+        "o.state = 'waiting' AND o.kind IN ('contacts', 'companies')"
         f" AND (o.kind, {_KEY.format('o')}) IN (SELECT s.kind, {_KEY.format('s')}"
         f" FROM {outbox} s WHERE s.state = 'waiting' AND s.kind IN ('contacts', 'companies')"
-        " AND s.attempts = 0 GROUP BY 1, 2 HAVING count(*) > 1)"
+        " GROUP BY 1, 2 HAVING count(*) > 1)"
     )
     wishes = sorted(select(conn, shared, {}), key=lambda one: (one.kind, _object(one), one.id))
     for _, some in groupby(wishes, key=lambda one: (one.kind, _object(one))):
@@ -53,7 +54,7 @@ def _join(conn: sa.Connection, wishes: list[Wish]) -> None:
         if last.op in CHANGES and one.op in ("upsert", "update"):
             replaced.append((last.id, one.id))
             body = merged(body, one.body)
-        elif last.op in CHANGES and one.op in ENDS and last.object_id:
+        elif last.object_id and (one.op in ENDS or one.op in ("upsert", "update")):
             replaced.append((last.id, one.id))
             body = one.body
         else:  # it waits behind the one before
@@ -104,10 +105,11 @@ def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merged_tags(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[str]]:
-    add = [t for t in old.get("add", ()) if t not in new.get("remove", ())]
-    remove = [t for t in old.get("remove", ()) if t not in new.get("add", ())]
-    found = {
-        "add": list(dict.fromkeys([*add, *new.get("add", ())])),
-        "remove": list(dict.fromkeys([*remove, *new.get("remove", ())])),
-    }
-    return {name: tags for name, tags in found.items() if tags}
+    """Names in any case are one tag; where the newer wish has it, it is."""
+    found = dict[str, tuple[str, str]]()
+    for tags in (old, new):
+        for word in ("add", "remove"):
+            for name in tags.get(word) or ():
+                found[name.lower()] = (word, name)
+    merged = {w: [n for word, n in found.values() if word == w] for w in ("add", "remove")}
+    return {word: names for word, names in merged.items() if names}

@@ -82,7 +82,7 @@ def record(conn: sa.Connection, results: Sequence[Result], delay: float) -> None
 
 def _row(one: Result) -> dict[str, Any]:
     job, task = one.task or (None, None)
-    error = one.error.replace("\0", "")[:LONGEST_ERROR] if one.error else None
+    error = _storable(one.error)[:LONGEST_ERROR] if one.error else None
     return {
         "id": one.wish.id,
         "state": one.state,
@@ -95,6 +95,11 @@ def _row(one: Result) -> dict[str, Any]:
         "after": one.after,
         "untaken": int(one.untaken),
     }
+
+
+def _storable(text: str) -> str:
+    """The text without what Postgres takes in none: NUL and halves of characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _object(one: Result) -> str:

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from connector.errors import RowRefusedError
 from connector.tools.coalesce import Coalescer
+from connector.tools.threads import ended
 from connector.warehouse.sql.database import Database
 
 T = TypeVar("T")
@@ -21,6 +23,7 @@ GRACE = 2.0  # seconds for a transaction to end where nobody waits for it any mo
 class _Piece:
     work: Callable[[sa.Connection], Any]
     result: Any = None
+    refused: RowRefusedError | None = None
 
 
 class Store:
@@ -37,26 +40,27 @@ class Store:
         """
         piece = _Piece(work)
         await self._together.do(piece)
+        if piece.refused:
+            raise piece.refused
         result: T = piece.result
         return result
 
     async def _commit(self, pieces: Sequence[_Piece]) -> None:
+        """All in one transaction; each in its own where Postgres refuses something of them."""
+        try:
+            await self._write(pieces)
+        except RowRefusedError as error:
+            if len(pieces) == 1:
+                pieces[0].refused = error
+                return
+            for piece in pieces:
+                await self._commit([piece])
+
+    async def _write(self, pieces: Sequence[_Piece]) -> None:
         def all_of_them(conn: sa.Connection) -> None:
             for piece in pieces:
                 piece.result = piece.work(conn)
 
-        await self._in_thread(lambda: self.database.write(all_of_them))
-
-    async def _in_thread(self, work: Callable[[], None]) -> None:
-        """A transaction once begun ends, by a rollback at the latest, before its caller does."""
-        running = asyncio.get_running_loop().run_in_executor(None, work)
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            _, unfinished = await asyncio.wait([running], timeout=GRACE)
-            if unfinished:
-                self.database.interrupt()
-                await asyncio.wait([running])
-            if not running.cancelled():
-                running.exception()  # nobody else hears of it
-            raise
+        write = self.database.write
+        running = asyncio.get_running_loop().run_in_executor(None, lambda: write(all_of_them))
+        await ended(running, GRACE, self.database.interrupt)

@@ -22,10 +22,7 @@ NEWEST = "(h.state = 'done'), h.id DESC"  # the order in which wishes count
 
 
 def overlay(conn: sa.Connection, names: Names, model: Model) -> None:
-    """Fill ``HITS``, wishes by row, and ``SENT``: of each such row one body of all of them.
-
-    ``SENT`` has the newest ``waiting`` body besides.
-    """
+    """Fill ``HITS``, wishes by row, and ``SENT``: of each such row one body of all of them."""
     execute(conn, f"DROP TABLE IF EXISTS {HITS}, {SENT}")
     execute(conn, f"CREATE TEMP TABLE {HITS} ON COMMIT DROP AS {_hits(names, model)}")
     execute(conn, f"ANALYZE {HITS} (n)")
@@ -73,10 +70,9 @@ def _not_mirrored() -> str:
 
 def _sent() -> str:
     """One wish is its own body; several are taken apart."""
-    waiting = "(array_agg(h.body ORDER BY h.id DESC) FILTER (WHERE h.state = 'waiting'))[1]"
     return f"""
         WITH one AS (
-            SELECT h.n, count(*) AS wishes, (array_agg(h.body))[1] AS body, {waiting} AS waiting
+            SELECT h.n, count(*) AS wishes, (array_agg(h.body))[1] AS body
             FROM {HITS} h GROUP BY h.n
         ), fields AS (
             SELECT n, jsonb_object_agg(key, value) AS body
@@ -86,8 +82,7 @@ def _sent() -> str:
             FROM ({_newest(f"h.body -> '{CUSTOM}'")}) c GROUP BY n
         )
         SELECT one.n, CASE WHEN one.wishes = 1 THEN one.body
-            ELSE coalesce(fields.body, '{{}}') || coalesce(custom.body, '{{}}') END AS body,
-            one.waiting
+            ELSE coalesce(fields.body, '{{}}') || coalesce(custom.body, '{{}}') END AS body
         FROM one LEFT JOIN fields ON fields.n = one.n LEFT JOIN custom ON custom.n = one.n"""
 
 

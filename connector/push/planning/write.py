@@ -9,7 +9,7 @@ from connector.push.planning.asked import Asked
 from connector.push.planning.compare import OUTCOME
 from connector.push.planning.match import ROWS
 from connector.push.planning.model.columns import Model
-from connector.push.planning.own import CUSTOM, SENT
+from connector.push.planning.own import CUSTOM
 from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.names import Names, literal
 
@@ -30,8 +30,8 @@ def _wishes(names: Names, asked: Asked, model: Model) -> str:
     return (
         f"INSERT INTO {names('outbox')} (kind, op, role, object_id, external_id, email, body,"
         f" before, model) SELECT {literal(model.kind.name)}, {literal(asked.mode)},"
-        f" {_identity(model)}, {_merged()}, x.before, %(model)s FROM {OUTCOME} x"
-        f" JOIN {ROWS} r ON r.n = x.n LEFT JOIN {SENT} o ON o.n = x.n"
+        f" {_identity(model)}, x.body, x.before, %(model)s FROM {OUTCOME} x"
+        f" JOIN {ROWS} r ON r.n = x.n"
         f" WHERE {WRITTEN} AND x.n < %(beyond)s ORDER BY x.n"
     )
 
@@ -52,42 +52,6 @@ def _identity(model: Model) -> str:
         f" WHEN r.at_role = 'lead' AND {own} IS NULL THEN 'lead'"
         " WHEN r.object_id IS NULL OR r.at_role IS NOT NULL THEN 'user' END,"
         f" r.object_id, coalesce({own}, r.at_external_id), CASE WHEN {is_named} THEN {email} END"
-    )
-
-
-def _merged() -> str:
-    """The body, over that of a wish which waits and which it replaces."""
-    custom = f"coalesce(o.waiting -> '{CUSTOM}', '{{}}') || coalesce(x.body -> '{CUSTOM}', '{{}}')"
-    has_custom = f"(o.waiting ? '{CUSTOM}' OR x.body ? '{CUSTOM}')"
-    has_tags = "o.waiting ? 'tags' AND x.body ? 'tags'"
-    return (
-        "CASE WHEN o.waiting IS NULL THEN x.body ELSE o.waiting || x.body"
-        f" || CASE WHEN {has_custom} THEN jsonb_build_object('{CUSTOM}', {custom}) ELSE '{{}}' END"
-        f" || CASE WHEN {has_tags} THEN {_merged_tags()} ELSE '{{}}' END"
-        " || CASE WHEN o.waiting ? 'companies' AND x.body ? 'companies' THEN jsonb_build_object("
-        f"'companies', {_merged_companies()}) ELSE '{{}}' END END"
-    )
-
-
-def _merged_tags() -> str:
-    """Both lists of both wishes; a name is where the newer one has it."""
-    kept = {
-        word: f"(SELECT jsonb_agg(t.name ORDER BY t.name) FROM (SELECT jsonb_array_elements("
-        f"x.body -> 'tags' -> '{word}') UNION SELECT w.name FROM jsonb_array_elements("
-        f"o.waiting -> 'tags' -> '{word}') w (name) WHERE NOT"
-        f" coalesce(x.body -> 'tags' -> '{other}' @> w.name, false)) t (name))"
-        for word, other in (("add", "remove"), ("remove", "add"))
-    }
-    lists = f"jsonb_build_object('add', {kept['add']}, 'remove', {kept['remove']})"
-    return f"jsonb_build_object('tags', jsonb_strip_nulls({lists}))"
-
-
-def _merged_companies() -> str:
-    """Those of both wishes; of one company the newer wish."""
-    return (
-        "(SELECT x.body -> 'companies' || coalesce(jsonb_agg(w.one), '[]') FROM"
-        " jsonb_array_elements(o.waiting -> 'companies') w (one) WHERE NOT x.body -> 'companies'"
-        " @> jsonb_build_array(jsonb_build_object('company_id', w.one -> 'company_id')))"
     )
 
 

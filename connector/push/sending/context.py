@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
+from connector.errors import RowRefusedError
 from connector.intercom.client import Client
+from connector.intercom.paging.styles import Style, pages
 from connector.intercom.responses import Reply
 from connector.intercom.writes import write
 from connector.push.outbox import results
@@ -44,12 +47,14 @@ class Options:
 class Tally:
     """What a push did: wishes by state, requests by kind.
 
-    ``recovered`` are wishes that a push which was killed left, and that became unknown.
+    ``recovered`` are wishes that a push which was killed left, and that became unknown,
+    ``refused`` what Postgres did not let be noted.
     """
 
     touched: set[int] = field(default_factory=set)
     states: Counter[str] = field(default_factory=Counter)
     recovered: list[int] = field(default_factory=list)
+    refused: list[RowRefusedError] = field(default_factory=list)
     writes: int = 0
     reads: int = 0
 
@@ -79,7 +84,11 @@ class Sending:
     async def record(
         self, found: Sequence[Result], also: Callable[[sa.Connection], object] | None = None
     ) -> None:
-        """Note what became of wishes, and what else commits with it."""
+        """Note what became of wishes, and what else commits with it.
+
+        Where Postgres refuses to, as a trigger of others may, each is noted by itself; what stays
+        refused is told at the end, and the next push begins with it.
+        """
 
         def note(conn: sa.Connection) -> None:
             if also:
@@ -88,7 +97,15 @@ class Sending:
 
         if not found:
             return
-        await self.store.do(note)
+        try:
+            await self.store.do(note)
+        except RowRefusedError as error:
+            if len(found) == 1:
+                self.tally.refused.append(error)
+                return
+            for place, one in enumerate(found):
+                await self.record([one], None if place else also)
+            return
         self.tally.touched.update(one.wish.id for one in found)
         self.tally.states.update(one.state for one in found)
 
@@ -98,6 +115,16 @@ class Sending:
         """Send a write, counted; raises like ``writes.write``."""
         self.tally.writes += 1
         return await write(self.client, method, path, body, repeat=repeat)
+
+    async def listed(self, style: Style) -> list[Mapping[str, Any]]:
+        """All records of a list or search, its pages counted; raises like ``pages``."""
+        found = list[Mapping[str, Any]]()
+        async with aclosing(pages(self.client, style)) as listed:
+            async for page in listed:
+                self.tally.reads += 1
+                found += page.records
+                page.release()
+        return found
 
     async def read(self, path: str, **params: Any) -> Reply:
         """Read one object or list, counted; raises like ``Client.request``."""

@@ -39,7 +39,7 @@ def _lasting(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def flat(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a body by field, custom attributes by their names behind ``custom_``."""
+    """The values of a body by field, custom attributes as ``custom_attributes.<name>``."""
     found = {n: v for n, v in body.items() if n not in (*LISTS, "custom_attributes")}
     attributes = body.get("custom_attributes") or {}
     return found | {f"custom_attributes.{name}": value for name, value in attributes.items()}

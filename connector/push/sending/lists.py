@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from connector.intercom.writes import object_of
+from connector.intercom.paging.styles import NumberedPages, Style, WholeList
 from connector.push.outbox.wish import Wish
 from connector.push.sending.context import Sending
+from connector.resources.declarations.contacts import TABLE
+
+MOST = 60  # elements of a page of such a list
 
 
 async def unlisted(sending: Sending, wish: Wish, record: Mapping[str, Any]) -> list[str]:
@@ -62,17 +65,15 @@ async def _shown(sending: Sending, name: str, record: Mapping[str, Any]) -> set[
     elements = found.get("data") or ()
     total = found.get("total_count") or len(elements)
     if not found or found.get("has_more") or total > len(elements):
-        path = f"/contacts/{record.get('id')}/{name}"
-        elements = await _whole(sending, path)
+        elements = await sending.listed(_whole(name, str(record.get("id"))))
     return {str(one.get("id")) for one in elements if isinstance(one, dict)}
 
 
-async def _whole(sending: Sending, path: str) -> list[Any]:
-    elements, page = list[Any](), 1
-    while True:
-        reply = object_of(await sending.read(path, page=page, per_page=60))
-        elements += reply.get("data") or ()
-        pages = reply.get("pages")
-        if not isinstance(pages, dict) or page >= int(pages.get("total_pages") or 1):
-            return elements
-        page += 1
+def _whole(name: str, key: str) -> Style:
+    """How Intercom lists all tags, or all companies, of a contact."""
+    complete = next(link.complete for link in TABLE.links if f"{name}.data" in link.path)
+    assert complete
+    path = complete.path.format(id=key)
+    if complete.numbered:
+        return NumberedPages(path, complete.key, MOST)
+    return WholeList(path, complete.key)

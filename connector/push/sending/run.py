@@ -10,7 +10,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from connector.errors import NotPermittedError, TokenRefusedError
+from connector.errors import NotPermittedError, RowRefusedError, TokenRefusedError
 from connector.intercom.client import Client
 from connector.push.outbox import claims, identities, joining, same_second
 from connector.push.outbox.claims import Group, Unfinished
@@ -52,16 +52,24 @@ class Push:
     async def run(self) -> Tally:
         """Send and follow until nothing is left but what waits for its time.
 
-        Raises TokenRefusedError, NotPermittedError, and what ``Database.write`` raises; what was
-        not ended is taken up by the next push.
+        Raises TokenRefusedError, NotPermittedError, and what ``Database.write`` raises,
+        RowRefusedError only at the end; what was not ended is taken up by the next push.
         """
         self.sending.tally.recovered = await self.sending.store.do(claims.recover)
         while True:
             pause = await self.step()
             if pause is None:
                 await self.sending.store.do(_exclude)
+                self._tell_refused()
                 return self.sending.tally
             await self.sending.sleep(pause)
+
+    def _tell_refused(self) -> None:
+        if refused := self.sending.tally.refused:
+            raise RowRefusedError(
+                f"what became of {len(refused):,} wishes could not be noted ({refused[0]}); is"
+                " there a trigger or a constraint of others on the outbox?"
+            )
 
     async def step(self) -> float | None:
         """Do what can be done now; in how many seconds there is more, None if there is nothing."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.intercom.paging import search
-from connector.intercom.writes import object_of
+from connector.intercom.paging.styles import CursorSearch
 from connector.push.outbox.wish import Wish
 from connector.push.sending.context import Sending
 
@@ -41,17 +41,9 @@ async def find(sending: Sending, wishes: Sequence[Wish]) -> dict[int, Mapping[st
 async def records(
     sending: Sending, filters: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """All contacts that a search shows; raises like ``Client.request``."""
-    body: dict[str, Any] = {
+    """All contacts that a search shows; raises like ``pages``."""
+    body = {
         "query": {"operator": "AND", "value": list(filters)},
-        "pagination": {"per_page": SIZE},
+        "sort": {"field": "created_at", "order": "ascending"},
     }
-    shown = list[Mapping[str, Any]]()
-    while True:
-        sending.tally.reads += 1
-        page = object_of(await sending.client.request("POST", "/contacts/search", json=body))
-        shown += [one for one in page.get("data") or () if isinstance(one, dict)]
-        following = (page.get("pages") or {}).get("next")
-        if not isinstance(following, dict) or not following.get("starting_after"):
-            return shown
-        body["pagination"]["starting_after"] = following["starting_after"]
+    return await sending.listed(CursorSearch("/contacts/search", "data", body, SIZE))

@@ -25,6 +25,7 @@ from connector.resources.resource import Resource, Table
 from connector.sync.writing.effects import Effect, Postpone
 from connector.sync.writing.submission import Submission, pending_key, together
 from connector.tools.coalesce import Coalescer
+from connector.tools.threads import ended
 from connector.warehouse import followers, state
 from connector.warehouse.changes import follow
 from connector.warehouse.encode.encoder import encode_list, row_keys
@@ -281,17 +282,8 @@ class Writer:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         running = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            # A transaction once begun ends before the run does; if it takes long, by a rollback.
-            _, unfinished = await asyncio.wait([running], timeout=GRACE)
-            if unfinished:
-                self.database.interrupt()
-                await asyncio.wait([running])
-            if not running.cancelled():
-                running.exception()  # nobody else hears of it: asyncio need not log it
-            raise
+        # A transaction once begun ends before the run does; if it takes long, by a rollback.
+        return await ended(running, GRACE, self.database.interrupt)
 
     def close(self) -> None:
         """End both threads and the encoder subprocess, after their last work."""
