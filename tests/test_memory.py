@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from connector.intercom.memory import Memory, Share, listing
-from connector.simulator import Workspace
+from connector.resources import BY_NAME
+from connector.simulator import SimulatorTransport, Workspace
 from connector.simulator.faults.bulk import Swell
+from connector.sync.fetch_by_id import read_in_batches
 from connector.tools.ids import Ids
 from tests.harness import NOW, Harness
 from tests.truth import differences
@@ -81,6 +83,38 @@ async def test_of_an_unknown_listing_one_reply_is_awaited_first() -> None:
     await settle()
     assert all(task.done() for task in others)
     other.release()
+
+
+async def test_a_refusal_is_an_answer_too() -> None:
+    memory = Memory(100)
+    first = await memory.begin("a")
+    others = [asyncio.ensure_future(memory.begin("a")) for _ in range(5)]
+    await settle()
+    assert not any(one.done() for one in others)
+    first.refused()
+    first.release()
+    await settle()
+    assert all(one.done() for one in others)
+
+
+async def test_many_that_do_not_exist_are_asked_for_side_by_side(harness: Harness) -> None:
+    harness.simulate(Workspace.generate(1, contacts=20, now=int(NOW)), rate_limit=1_667)
+    now = most = 0
+
+    async def latency(request: Any) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await settle()
+        now -= 1
+
+    client = harness.client(transport=SimulatorTransport(harness.simulator, latency=latency))
+    async with client:
+        ids = [f"{n:024x}" for n in range(200)]
+        batches = read_in_batches(client, BY_NAME["users"], ids, 50)
+        gone = [key async for found in batches for key in found.gone]
+    assert len(gone) == 200
+    assert most > 15
 
 
 async def test_one_reply_larger_than_everything_passes_alone() -> None:

@@ -235,6 +235,8 @@ class Client:
             share.read(len(reply.body))
             return value, reply
         except IntercomError as error:
+            if status is not None:
+                share.refused()
             error.method, error.path = request.method, request.path
             self._hide_token(error)
             raise

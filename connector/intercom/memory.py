@@ -2,8 +2,8 @@
 
 Knows no HTTP and no record: a share is taken for each reply, grows with what arrives, and is given
 back by whoever has done with what came. What a reply will take is guessed from the last ones of
-its listing; of a listing that has not answered yet one is awaited. Where a reply turns out larger
-than there is room, reading it pauses.
+its listing; of a listing that has not answered yet one is awaited, and a refusal is an answer.
+Where a reply turns out larger than there is room, reading it pauses.
 
 Nobody waits for ever: shares that were read whole are given back without waiting for others (who
 gathers several looks at ``short``), and while there is none, the one that was begun first may grow
@@ -206,6 +206,11 @@ class Share:
         """The reply came to its end and is so large."""
         if not self._over:
             self.memory._read(self, size)
+
+    def refused(self) -> None:
+        """A refusal was the reply: what the next one takes is still not known, but one came."""
+        self.memory._typical.setdefault(self.listing, self.memory.step)
+        self.memory._answered(self.listing)
 
     def release(self) -> None:
         """Give it back: what came is written, or of no use."""
