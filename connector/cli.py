@@ -144,6 +144,7 @@ def _options(settings: Settings, arguments: argparse.Namespace) -> Options:
         full_pass_requests=settings.full_pass_requests,
         full_pass_days=settings.full_pass_days,
         activity_feed=settings.activity_feed,
+        only_active=arguments.events == "active",
         keep_runs=timedelta(days=settings.keep_runs_days),
         allow_deletes=settings_module.allowed_deletes(arguments.allow_deletes),
         auto_migrate=settings.auto_migrate,
@@ -407,6 +408,13 @@ def _sync_options(sub: Any) -> None:
         help="these resources only: users,leads; all but some: all,-calls",
     )
     sub.add_argument("--full", action="store_true", help="a full pass over everything")
+    sub.add_argument(
+        "--events",
+        choices=("all", "active"),
+        default="all",
+        help="active: leave events of contacts without activity in the last 90 days to"
+        " CONNECTOR_EVENTS_SWEEP_DAYS",
+    )
     sub.add_argument(
         "--lift-exclusions",
         action="store_true",

@@ -80,6 +80,18 @@ LINKS = {
         "subscription_type_id",
         "subscription_types",
     ),
+    ("contacts", "opted_out_subscription_types.data"): (
+        "contact_subscriptions",
+        "contact_id",
+        "subscription_type_id",
+        "subscription_types",
+    ),
+    ("contacts", "opted_in_subscription_types.data"): (
+        "contact_subscriptions",
+        "contact_id",
+        "subscription_type_id",
+        "subscription_types",
+    ),
     ("tickets", "contacts.contacts"): ("ticket_contacts", "ticket_id", "contact_id", "contacts"),
     ("conversation_parts", "tags"): ("conversation_part_tags", "part_id", "tag_id", "tags"),
     ("tickets", "contacts.data"): ("ticket_contacts", "ticket_id", "contact_id", "contacts"),

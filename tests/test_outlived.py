@@ -42,6 +42,7 @@ def asked(harness: Harness, path: str) -> int:
 @pytest.mark.parametrize("how", ["deleted", "merged", "archived"])
 async def test_what_waits_for_a_contact_goes_with_it(harness: Harness, how: str) -> None:
     harness.simulate(workspace())
+    harness.control.falsify("subscriptions-embedded")
     key = contacts(harness, "lead" if how == "merged" else "user")[0]
     harness.control.fail({"path": f"^/contacts/{key}/(notes|subscriptions)"}, times=None)
     outcome = await harness.sync()
@@ -170,6 +171,7 @@ async def test_a_living_contact_whose_notes_are_not_found_is_named_and_tried(
     harness: Harness,
 ) -> None:
     harness.simulate(workspace())
+    harness.control.falsify("subscriptions-embedded")
     key = contacts(harness, "user")[0]
     harness.control.fail(
         {"path": f"^/contacts/{key}/subscriptions"}, times=None, status=404, code="not_found"

@@ -385,6 +385,7 @@ async def test_all_of_many_refused_is_a_missing_scope(harness: Harness) -> None:
 )
 async def test_one_list_of_one_contact_is_refused(harness: Harness, name: str, status: int) -> None:
     harness.simulate(Workspace.generate(5, contacts=200, companies=30, now=int(NOW)))
+    harness.control.falsify("subscriptions-embedded")
     contact = next(
         row["id"]
         for row in listed(harness, "contacts")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from connector.commands.reporting import live, wishes
 from connector.intercom.facts import BY_ID
 from connector.resources import RESOURCES
-from connector.resources.readings import Deletions
+from connector.resources.readings import Deletions, PerContact
 from connector.resources.resource import Resource
 from connector.warehouse import migrate, state
 from connector.warehouse.reports.completeness import measure
@@ -19,6 +19,7 @@ from connector.warehouse.sql.database import Database, is_locked
 from connector.warehouse.sql.execute import fetch, scalar
 from connector.warehouse.sql.names import Names
 from connector.warehouse.sql.rows import living, owned
+from connector.warehouse.state.reads import coverage
 from connector.warehouse.state.tables import RUN_RESOURCES, RUNS
 
 KILLED = "interrupted"  # what still counts as running, though nobody holds its lock
@@ -56,6 +57,7 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
         "schema": schema,
         "workspace": vars(workspace) if workspace else None,
         "resources": {r.name: _resource(conn, schema, r) for r in RESOURCES},
+        "usable_since": state.usable_since(conn),
         "failed": state.last_failures(conn),
         "pending": [vars(entry) for entry in waiting],
         "facts": [vars(one) for one in state.refuted(conn) if one.fact in BY_ID],
@@ -73,6 +75,8 @@ def _resource(conn: sa.Connection, schema: str, resource: Resource) -> dict[str,
     if resource.has_parts:
         found = measure(conn, Names(schema), resource.table)
         facts |= {name: getattr(found, name) for name in ("parts", "incomplete", "truncated")}
+    if isinstance(resource.reading, PerContact) and resource.reading.shown_for:
+        facts |= vars(coverage(conn, Names(schema), resource.name))
     return facts
 
 
@@ -118,6 +122,8 @@ def _print(facts: dict[str, Any]) -> None:
     if facts.get("workspace"):
         workspace = facts["workspace"]
         print(f"workspace {workspace['name']} ({workspace['id_code']}), {workspace['region']}")
+    if facts.get("usable_since"):
+        print(f"usable since {facts['usable_since']:%Y-%m-%d %H:%M:%S %Z}")
     for name, resource in facts.get("resources", {}).items():
         fresh = resource["fresh_as_of"]
         when = f"fresh as of {fresh:%Y-%m-%d %H:%M:%S %Z}" if fresh else "never read"
@@ -130,6 +136,10 @@ def _print(facts: dict[str, Any]) -> None:
                 f"{'':<22}{resource['parts']:>12,} parts; {resource['incomplete']:,} lack parts"
                 f" that Intercom counts, {resource['truncated']:,} have more than it shows"
             )
+        if "contacts" in resource:
+            since = resource["complete_since"]
+            whole = f"; complete since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
+            print(f"{'':<22}of {resource['read']:,} of {resource['contacts']:,} contacts{whole}")
     for name, reason in facts.get("failed", {}).items():
         print(f"not read in the last run: {name}: {reason}")
     for one in facts.get("facts", []):

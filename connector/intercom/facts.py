@@ -94,16 +94,30 @@ SEARCH_COUNTS = Fact(
 )
 EMBEDDED_LISTS = Fact(
     "embedded-lists",
-    "A contact embeds the first elements of its tags and companies, and has_more tells whether"
-    " there are others.",
+    "A contact embeds the first elements of its tags, companies and subscriptions, and has_more"
+    " tells whether there are others.",
     "Description of the contact, 2.16; recorded traffic",
     Surety.DOCUMENTED,
     ("resources/lists.py", "sync/fetch_by_id.py"),
     "has_more is compared with total_count. Of the contacts that a run reads, the complete lists"
-    " of up to 20 that embed most are compared with what they embed.",
+    " of up to 20 that embed most, and some that embed no subscription, are compared with what they"
+    " embed.",
     "The complete lists of all contacts are asked for from then on, and everything is read again.",
     makes_full_passes_due=True,
 )
+SUBSCRIPTIONS_EMBEDDED = Fact(
+    "subscriptions-embedded",
+    "A contact embeds the subscription types that it opted in to and out of; together they are what"
+    " GET /contacts/{id}/subscriptions lists.",
+    "35 contacts in recorded traffic; examples of GET /contacts/{id}, 2.16",
+    Surety.RECORDED,
+    ("resources/declarations/contacts.py", "sync/readings/per_contact.py"),
+    "A contact that does not embed both, each time one is read; what both hold is compared as any"
+    " embedded list is.",
+    "The list is asked for by contact then, and again within CONNECTOR_EVENTS_SWEEP_DAYS.",
+    is_noticed=False,
+)
+
 WHOLE_LISTS = Fact(
     "whole-lists",
     "Tags, segments, admins, teams, attributes, subscription types, ticket types and states, and"
@@ -301,6 +315,7 @@ FACTS = (
     SEARCH_SORTED,
     SEARCH_COUNTS,
     EMBEDDED_LISTS,
+    SUBSCRIPTIONS_EMBEDDED,
     WHOLE_LISTS,
     PARTS_SHOWN,
     PARTS_COUNTED,

@@ -20,7 +20,8 @@ from connector.intercom.paging.search import compare
 from connector.intercom.responses import Reply
 from connector.intercom.retry import ONCE
 from connector.jsontext import decode
-from connector.resources import BY_NAME, RESOURCES
+from connector.resources import BY_NAME, PERSONS, RESOURCES, embedded_in
+from connector.resources.lists import embedded
 from connector.resources.readings import (
     Activities,
     Deletions,
@@ -256,6 +257,24 @@ async def _embedded(asker: Asker) -> Told:
     return CONFIRMED, f"{min(len(lists), COMPARED)} lists of up to {lists[0][0]} elements"
 
 
+async def _subscriptions(asker: Asker) -> Told:
+    ((resource, link),) = embedded_in(PERSONS)
+    contacts = [one for name in ("users", "leads") for one in await asker.newest(BY_NAME[name])]
+    contacts.sort(key=lambda one: len(embedded(link, one)[1] or ()), reverse=True)
+    for one in contacts[:COMPARED]:
+        _, elements = embedded(link, one)
+        if elements is None:
+            return REFUTED, "a contact does not embed them"
+        assert isinstance(resource.reading, PerContact)
+        found = await asker.ask("GET", resource.reading.path.format(id=one["id"]))
+        if {str(e.get("id")) for e in found["data"]} != {str(e.get("id")) for e in elements}:
+            return REFUTED, f"{len(elements)} are embedded and {len(found['data'])} are listed"
+    if not contacts:
+        return NOTHING
+    most = len(embedded(link, contacts[0])[1] or ())
+    return CONFIRMED, f"{min(len(contacts), COMPARED)} contacts with up to {most}"
+
+
 async def _whole(asker: Asker) -> Told:
     checked = 0
     for resource in RESOURCES:
@@ -472,6 +491,7 @@ PROBES: dict[str, Probe] = {
     facts.SEARCH_SORTED.id: _sorted,
     facts.SEARCH_COUNTS.id: _counts,
     facts.EMBEDDED_LISTS.id: _embedded,
+    facts.SUBSCRIPTIONS_EMBEDDED.id: _subscriptions,
     facts.WHOLE_LISTS.id: _whole,
     facts.PARTS_SHOWN.id: _parts_shown,
     facts.PARTS_COUNTED.id: _parts_counted,

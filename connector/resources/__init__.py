@@ -5,6 +5,8 @@ the ways of listing, then ``declarations``, a file for each family; all stand he
 ``lists`` finds the lists in a record, ``selection`` says which resources a name means.
 """
 
+from functools import cache
+
 from connector.resources.declarations.admins import ADMINS
 from connector.resources.declarations.companies import COMPANIES
 from connector.resources.declarations.contacts import (
@@ -30,7 +32,8 @@ from connector.resources.declarations.subscription_types import SUBSCRIPTION_TYP
 from connector.resources.declarations.tags import TAGS
 from connector.resources.declarations.teams import TEAMS
 from connector.resources.declarations.tickets import TICKET_STATES, TICKET_TYPES, TICKETS
-from connector.resources.resource import Resource, Table
+from connector.resources.readings import PerContact
+from connector.resources.resource import Link, Resource, Table
 
 RESOURCES: tuple[Resource, ...] = (
     TAGS,
@@ -44,23 +47,24 @@ RESOURCES: tuple[Resource, ...] = (
     USERS,
     CONTACT_MERGES,
     CONTACT_SEGMENTS,
-    CONTACT_NOTES,
     CONTACT_SUBSCRIPTIONS,
+    HELP_CENTERS,
+    COLLECTIONS,
+    ARTICLES,
+    NEWSFEEDS,
+    NEWS_ITEMS,
+    MACROS,
+    ACTIVITY_LOGS,
     CONVERSATIONS,
     DELETED_CONVERSATIONS,
     TICKET_STATES,
     TICKET_TYPES,
     TICKETS,
-    EVENTS,
-    HELP_CENTERS,
-    COLLECTIONS,
-    ARTICLES,
     CALLS,
-    ACTIVITY_LOGS,
-    MACROS,
-    NEWSFEEDS,
-    NEWS_ITEMS,
+    CONTACT_NOTES,
+    EVENTS,
 )
+"""In the order in which a run reads them: what there is only contact by contact comes last."""
 
 TABLES: tuple[Table, ...] = tuple(dict.fromkeys(resource.table for resource in RESOURCES))
 
@@ -71,3 +75,17 @@ PERSONS: Table = next(table for table in TABLES if table.holds_persons)
 """The table whose rows are the contacts."""
 (MERGES,) = PERSONS.derived
 """The rows that tell which of them were merged, and into which."""
+
+
+@cache
+def embedded_in(table: Table) -> tuple[tuple[Resource, Link], ...]:
+    """What records of the table embed, and what it is asked for by where one does not."""
+    return tuple(
+        (resource, link)
+        for resource in RESOURCES
+        if resource.table is table
+        and isinstance(resource.reading, PerContact)
+        and resource.reading.embedded
+        for link in table.links
+        if link.path == resource.reading.within
+    )

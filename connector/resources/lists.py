@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from connector.jsontext import decode
 from connector.resources.resource import Link, Table
 
 Record = Mapping[str, Any]
@@ -12,6 +14,8 @@ MISSING: Final = object()
 MORE, SPACED_MORE = b'"has_more":true', b'"has_more": true'
 EMBEDDED = 10
 """So many elements of a list Intercom embeds in a record."""
+NAMED = 150
+"""So many objects are named in one search: as many as a page shows."""
 _NO_MORE = (b":false", b": false")
 
 
@@ -35,14 +39,47 @@ def may_be_cut(text: bytes) -> bool:
 def incomplete_links(table: Table, record: Record, *, every: bool = False) -> Iterator[Link]:
     """The links whose complete list must be read; ``every``: of each list."""
     for link in table.links:
-        wrapper, elements = find(link.paths, record)
-        if not link.complete or elements is None:
+        if not link.complete:
+            continue
+        wrapper, elements = embedded(link, record)
+        if elements is None:
             continue
         if every or not is_complete(wrapper, elements):
             yield link
 
 
-def find(paths: Iterable[tuple[str, ...]], record: Record) -> tuple[Record, list[Any] | None]:
+def is_lacking(link: Link, record: Record | bytes) -> bool:
+    """Whether a record, or its JSON text, does not embed the halves that its link is made of."""
+    if isinstance(record, bytes):
+        keys = [json.dumps(path[0]).encode() for path in link.half_paths]
+        if all(key + b":{" in record or key + b": {" in record for key in keys):
+            return False
+    told: Record = decode(record) if isinstance(record, bytes) else record
+    return embedded(link, told)[1] is None
+
+
+def embedded(link: Link, record: Record) -> tuple[Record, list[Any] | None]:
+    """The list that a record embeds of a link, and what holds it; None where it embeds none.
+
+    Of a list in halves all must be there: what holds it counts them together.
+    """
+    wrapper, elements = _find(link.paths, record)
+    if elements is not None or not link.halves:
+        return wrapper, elements
+    found = [_find((path,), record) for path in link.half_paths]
+    whole: list[Any] = []
+    for _, half in found:
+        if half is None:
+            return {}, None
+        whole += half
+    counts = [wrapper.get("total_count", len(half or ())) for wrapper, half in found]
+    told: dict[str, Any] = {"has_more": not all(is_complete(w, half or []) for w, half in found)}
+    if all(type(count) is int for count in counts):
+        told["total_count"] = sum(counts)
+    return told, whole
+
+
+def _find(paths: Iterable[tuple[str, ...]], record: Record) -> tuple[Record, list[Any] | None]:
     """What holds the list at the first of these paths that has one, and the list; None if none."""
     for path in paths:
         wrapper: Any = record

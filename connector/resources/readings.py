@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
 
@@ -67,6 +68,8 @@ class PerContact:
     merges as a link or child of it; "" where the elements are rows of their own, which then get
     the contact's id as ``contact_id``. ``counted`` tells where to see whether the stored ones
     are as many as Intercom counts: child table, its parent column, count column of contacts.
+    ``follows`` are the contact's columns that tell when it was active: it is read again when it was
+    since. ``shown_for``: what is older Intercom does not show any more.
     """
 
     path: str
@@ -77,7 +80,9 @@ class PerContact:
     backwards: bool = False  # next links that go back in time
     within: str = ""
     counted: tuple[str, str, str] | None = None
-    follows_activity: bool = False  # read again when the contact was active since
+    follows: tuple[str, ...] = ()
+    shown_for: timedelta | None = None
+    embedded: bool = False  # contacts embed it: read only of those that do not
 
 
 @dataclass(frozen=True)

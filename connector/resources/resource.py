@@ -84,11 +84,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Complete:
-    """Where the complete list stands when the embedded one holds only its first elements."""
+    """Where the complete list stands when the embedded one holds only its first elements.
+
+    What tells in fewer requests that a stored list is still right: ``searched``, the field by
+    which a search of owners takes a target's id, or ``counted``, the column of the target in which
+    Intercom counts its owners. Neither: each list must be asked for.
+    """
 
     path: str  # with {id}: the owner's
     key: str = "data"
     numbered: bool = False  # page numbers, at most 60 a page; else the whole list in one answer
+    searched: str = ""
+    counted: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +103,9 @@ class Link:
     """A list of references: a link table keyed by owner and target.
 
     ``path`` leads to the list itself; alternatives are separated by ``|``, because Intercom
-    names some lists differently from its description. ``null_is_empty``: Intercom writes null
-    where the complete list has no element; elsewhere a null list says nothing.
+    names some lists differently from its description. ``halves``: records embed it as these lists,
+    which make the whole one together. ``null_is_empty``: Intercom writes null where the complete
+    list has no element; elsewhere a null list says nothing.
     """
 
     table: str
@@ -110,10 +118,25 @@ class Link:
     columns: tuple[Column, ...] = ()
     complete: Complete | None = None
     null_is_empty: bool = False
+    halves: tuple[str, ...] = ()
 
     @cached_property
     def paths(self) -> tuple[tuple[str, ...], ...]:
         return tuple(tuple(path.split(".")) for path in self.path.split("|"))
+
+    @cached_property
+    def half_paths(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(path.split(".")) for path in self.halves)
+
+    @property
+    def told_at(self) -> tuple[str, ...]:
+        """Where in a record it is told; what does not fit into it is kept there."""
+        return (self.half_paths or self.paths)[0]
+
+    @property
+    def every_path(self) -> tuple[tuple[str, ...], ...]:
+        """All places where elements of it can stand."""
+        return self.paths + self.half_paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +267,7 @@ class Table:
         """The keys of a record that anything declared stands under."""
         paths = [column.keys for column in self.columns]
         for link in self.links:
-            paths += link.paths
+            paths += link.every_path
         for child in self.children:
             paths += child.paths
         told = {told.path for told in self.derived}
@@ -304,6 +327,11 @@ class Resource:
     def hinted_as(self) -> str:
         """The table whose rows a hint means: what is listed contact by contact has its own."""
         return self.name if isinstance(self.reading, PerContact) else self.table.name
+
+    @property
+    def comes_last(self) -> bool:
+        """Whether it exists only contact by contact: the warehouse is usable without."""
+        return isinstance(self.reading, PerContact) and not self.reading.embedded
 
     @property
     def has_parts(self) -> bool:

@@ -21,6 +21,7 @@ from connector.sync.options import Options
 from connector.sync.outcome import Outcome, Reporter
 from connector.sync.passes import Passes
 from connector.sync.planning import limits, neighbours, schedule
+from connector.sync.resource_pass import Spare
 from connector.sync.steps import Steps
 from connector.sync.writing.writer import Writer
 from connector.tools.tasks import gather
@@ -52,8 +53,12 @@ class Course:
             await self.hints.drop_foreign()
         await self._schedule(selected)
         async with self.hints.beside(told_before):
-            for group in neighbours.concurrent(selected):
-                await gather(*map(self._whole_pass, group))
+            first = [resource for resource in selected if not resource.comes_last]
+            await self._read(first)
+            if last := [resource for resource in selected if resource.comes_last]:
+                if all(map(steps.has_succeeded, first)):
+                    await self._say_usable(last)
+                await self._read(last)
         done = [resource for resource in selected if steps.has_succeeded(resource)]
         kept = await self.writer.do(lambda conn: state.pending(conn))
         for resource in (r for r in done if pending.of_resource(kept, r, done)):
@@ -130,9 +135,25 @@ class Course:
             lambda conn: schedule.note_due(conn, selected, self.passes.inputs, demand)
         )
         most, days = options.full_pass_requests, options.full_pass_days
-        await self.writer.do(
-            lambda conn: schedule.schedule(conn, loader, selected, now, most, days)
+        left = await self.writer.do(
+            lambda conn: schedule.schedule(
+                conn, loader, selected, now, most, days, options.refresh_interval
+            )
         )
+        self.passes.spare = Spare(left, days)
+
+    async def _read(self, resources: Sequence[Resource]) -> None:
+        """A pass over each, neighbours side by side."""
+        for group in neighbours.concurrent(resources):
+            await gather(*map(self._whole_pass, group))
+
+    async def _say_usable(self, left: Sequence[Resource]) -> None:
+        """In a first load: all is there but what there is only contact by contact."""
+        names = [one.name for one in left]
+        progress = await self.writer.do(lambda conn: state.progress_of(conn, names))
+        if all(one.cursor is None for one in progress.values()):
+            await grow_views(self.writer)
+            self.reporter.usable(left)
 
     async def _whole_pass(self, resource: Resource) -> None:
         await self.steps.take(resource, self.passes.run)

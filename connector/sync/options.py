@@ -22,6 +22,7 @@ class Options:
     full_pass_requests: int = 0  # that one run spends on full passes before they must be
     full_pass_days: float = 7  # so long a resource waits for its full pass at most
     activity_feed: bool = True
+    only_active: bool = False  # of contacts that were not active events wait for their turn
     keep_runs: timedelta = timedelta(days=400)
     allow_deletes: bool | tuple[str, ...] = False  # opens the fuse: for all, or for those named
     auto_migrate: bool = True

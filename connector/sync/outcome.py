@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from connector.intercom.observations import Refutation
+from connector.resources.resource import Resource
 from connector.warehouse.state.pending_objects import Pending
 from connector.warehouse.state.runs import Tally
 
@@ -19,6 +21,8 @@ class Reporter(Protocol):
 
     def ended(self, resource: str, tally: Tally) -> None: ...
 
+    def usable(self, left: Sequence[Resource]) -> None: ...
+
 
 class Silent:
     """A reporter that says nothing."""
@@ -28,6 +32,8 @@ class Silent:
     def moved(self, resource: str, tally: Tally) -> None: ...
 
     def ended(self, resource: str, tally: Tally) -> None: ...
+
+    def usable(self, left: Sequence[Resource]) -> None: ...
 
 
 @dataclass

@@ -17,7 +17,7 @@ from connector.sync.guards.embedded_lists import ListSample
 from connector.sync.outcome import Reporter
 from connector.sync.planning import schedule
 from connector.sync.readings.dispatch import run_pass
-from connector.sync.resource_pass import Pass
+from connector.sync.resource_pass import Pass, Spare
 from connector.sync.steps import STOPS, Steps
 from connector.warehouse import state
 from connector.warehouse.state import mapping
@@ -34,6 +34,7 @@ class Passes:
     timezone: str | None
     began_at: datetime
     tried: dict[str, set[str]] = field(default_factory=dict)  # pending ids, by resource
+    spare: Spare = field(default_factory=Spare)
     samples: dict[str, ListSample] = field(default_factory=dict)  # of embedded lists, by table
 
     async def run(self, resource: Resource, tally: Tally) -> None:
@@ -113,6 +114,8 @@ class Passes:
             is_limited=self._is_limited(progress),
             leaves_out=self._left_out(resource),
             run_began_at=self.began_at,
+            spare=self.spare,
+            only_active=options.only_active,
             changed=lambda: self.reporter.moved(resource.name, tally),
             tried=self.tried.setdefault(resource.name, set()),
             control=Control.of(progress),

@@ -11,6 +11,7 @@ from collections.abc import (
     Callable,
     Collection,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -25,14 +26,22 @@ from connector.intercom.client import Client
 from connector.intercom.facts import EMBEDDED_LISTS, Fact
 from connector.intercom.paging.styles import CursorSearch, Page
 from connector.jsontext import decode
-from connector.resources import RESOURCES
+from connector.resources import RESOURCES, embedded_in
+from connector.resources.lists import Record, is_lacking
 from connector.resources.readings import Search
-from connector.resources.resource import Resource
+from connector.resources.resource import Resource, Table
 from connector.sync.fetch_by_id import read_complete_lists
 from connector.sync.filter_unchanged import Filtered, filter_unchanged
 from connector.sync.guards.control import MOST, Control
 from connector.sync.guards.embedded_lists import ListSample
-from connector.sync.writing.effects import Advance, Effect, NoteOmitted, Postpone, Settle
+from connector.sync.writing.effects import (
+    Advance,
+    Effect,
+    NoteOmitted,
+    Postpone,
+    Settle,
+    WantRead,
+)
 from connector.sync.writing.submission import Submission, pending_key
 from connector.sync.writing.writer import INDEX_LAG, Writer
 from connector.tools.prefetch import batched
@@ -47,7 +56,25 @@ from connector.warehouse.values.instants import instant
 BATCH_RECORDS = 750  # five pages: what one submission takes
 BATCH_BYTES = 4 << 20  # what one submission takes, however few records that are
 BATCH_OBJECTS = 75  # whole conversations can be large
+A_NIGHT = timedelta(hours=20)  # lies between two whole passes, unless they are cheap
 TOO_FAR = timedelta(days=1)  # before now, where a cursor lies in the future
+
+
+@dataclass
+class Spare:
+    """Requests that a run may still spend on lists whose changes nothing tells of."""
+
+    requests: int = 0
+    days: float = 7  # none of them waits longer
+
+    def affords(self, requests: int, age: timedelta | None) -> bool:
+        """Whether a list that costs so many, and was read so long ago, is read whole now."""
+        if age is None or age > timedelta(days=self.days) - A_NIGHT:
+            return True
+        if requests > self.requests:
+            return False
+        self.requests -= requests
+        return True
 
 
 @dataclass
@@ -66,6 +93,8 @@ class Pass:
     salt: bytes = b""  # what stands for how its rows are made
     is_limited: bool = False  # it is part of what leaves older objects out: no full pass counts
     run_began_at: datetime | None = None  # by Intercom's clock
+    spare: Spare = field(default_factory=Spare)
+    only_active: bool = False  # who was not active waits for the refresh interval
     leaves_out: tuple[Resource, ...] = ()  # resources over the same table that are not selected
     changed: Callable[[], None] = lambda: None  # called whenever the tally has moved
     tried: set[str] = field(default_factory=set)  # pending ids that this run tried already
@@ -103,6 +132,8 @@ class Pass:
             "fresh_as_of": began_at,
             "last_success_at": self.now(),
         }
+        if not self.has_baseline:
+            values["loaded_at"] = self.now()
         if full:
             values |= {
                 "mapping": self.salt.hex(),
@@ -306,11 +337,21 @@ class Pass:
         submission.effects = (
             Settle((*self.readers, name), settled),
             Postpone(name, reasons, self.now()),
+            *_lacking(table, submission.records),
             *submission.effects,
         )
         refused = await self.writer.submit(submission)
         self.changed()
         return refused
+
+
+def _lacking(table: Table, records: Iterable[Record | bytes]) -> Iterator[Effect]:
+    """Whose records do not embed a list that they should, so that it is asked for by contact."""
+    for resource, link in embedded_in(table):
+        found = [decode(r) if isinstance(r, bytes) else r for r in records if is_lacking(link, r)]
+        ids = {str(record["id"]) for record in found if type(record.get("id")) in (str, int)}
+        if ids:
+            yield WantRead(resource.name, ids)
 
 
 def _is_before(updated_at: Any, limit: datetime) -> bool:

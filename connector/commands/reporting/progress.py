@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from connector.commands.terminal.streams import is_terminal
 from connector.intercom.budget import Budget
+from connector.resources.resource import Resource
 from connector.sync.outcome import Outcome
 from connector.warehouse.state.runs import Tally
 
@@ -62,6 +64,15 @@ class Progress:
             told = (f"{key}={value}" for key, value in figures.items() if value is not None)
             wide = " ".join(told)
             logger.info(wide, extra={"figures": figures})
+
+    def usable(self, left: Sequence[Resource]) -> None:
+        """All of a first load is there but these, which are read now."""
+        names = " and ".join(resource.name for resource in left)
+        self._move("")
+        sentence = f"the warehouse is usable; {names} are being read"
+        if self._moving:
+            print(sentence, file=sys.stderr, flush=True)
+        logger.info(sentence)
 
     def clear(self) -> None:
         """Leave an empty line for what comes next."""

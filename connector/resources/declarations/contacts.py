@@ -155,7 +155,7 @@ TABLE = Table(
                 identifier("applied_by.id", "Id of who applied the tag, where Intercom tells"),
                 text("applied_by.type", "Kind of who applied the tag, where Intercom tells"),
             ),
-            complete=Complete("/contacts/{id}/tags"),
+            complete=Complete("/contacts/{id}/tags", searched="tag_id"),
         ),
         Link(
             table="contact_companies",
@@ -164,16 +164,18 @@ TABLE = Table(
             owner="contact_id",
             target="company_id",
             refers_to="companies",
-            complete=Complete("/contacts/{id}/companies", numbered=True),
+            complete=Complete("/contacts/{id}/companies", numbered=True, counted="user_count"),
         ),
         Link(
             table="contact_subscriptions",
             comment="Explicit choices of contacts: opt-out types opted out of, opt-in types opted"
             " in to.",
             path="subscriptions.complete",  # read beside the contact
+            halves=("opted_out_subscription_types.data", "opted_in_subscription_types.data"),
             owner="contact_id",
             target="subscription_type_id",
             refers_to="subscription_types",
+            complete=Complete("/contacts/{id}/subscriptions"),
         ),
     ),
     children=(
@@ -249,7 +251,7 @@ CONTACT_NOTES = Resource(
 CONTACT_SUBSCRIPTIONS = Resource(
     "contact_subscriptions",
     TABLE,
-    PerContact("/contacts/{id}/subscriptions", within="subscriptions.complete"),
+    PerContact("/contacts/{id}/subscriptions", within="subscriptions.complete", embedded=True),
     notified=Notified(("subscription_types",), keys=("contact.id",), beside=True),
 )
 CONTACT_MERGES = Resource(

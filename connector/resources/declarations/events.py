@@ -1,5 +1,7 @@
 """Events: what contacts did in the customer's product, listed by Intercom contact by contact."""
 
+from datetime import timedelta
+
 from connector.resources.readings import PerContact
 from connector.resources.resource import (
     Notified,
@@ -42,7 +44,19 @@ EVENTS = Resource(
         param="intercom_user_id",
         params=(("type", "user"),),
         backwards=True,
-        follows_activity=True,
+        follows=(
+            "updated_at",
+            "last_seen_at",
+            "last_replied_at",
+            "last_contacted_at",
+            "last_email_opened_at",
+            "last_email_clicked_at",
+            "android_last_seen_at",
+            "ios_last_seen_at",
+            "signed_up_at",
+            "created_at",
+        ),
+        shown_for=timedelta(days=90),
     ),
     notified=Notified(("event",), ("event.created",), keys=("intercom_user_id",), at="created_at"),
 )

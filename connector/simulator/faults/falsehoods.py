@@ -152,6 +152,13 @@ def _notes(request: Request, body: Any) -> Any:
     return body
 
 
+def _no_subscriptions(request: Request, body: Any) -> Any:
+    for one in _objects(body):
+        one.pop("opted_in_subscription_types", None)
+        one.pop("opted_out_subscription_types", None)
+    return body
+
+
 def _no_merges(request: Request, body: Any) -> Any:
     for one in _objects(body):
         one.pop("merge_history", None)
@@ -191,6 +198,7 @@ _BODIES: dict[str, tuple[str, Distortion]] = {
     "deletions-fed": (r"^/conversations/deleted$", _nothing),
     "contact-activities": (r"^/contacts/activities$", _nothing),
     "notes-counted": (_CONTACTS, _notes),
+    "subscriptions-embedded": (_CONTACTS, _no_subscriptions),
     "merge-history": (_CONTACTS, _no_merges),
     "roles": (_CONTACTS, _visitors),
     "events-kept": (r"^/events$", _last_events),

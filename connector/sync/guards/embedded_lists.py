@@ -16,12 +16,14 @@ from connector.errors import IntercomError, TokenRefusedError
 from connector.intercom.client import Client
 from connector.intercom.facts import EMBEDDED_LISTS
 from connector.jsontext import decode
-from connector.resources.lists import Record, find
+from connector.resources import lists
+from connector.resources.lists import Record
 from connector.resources.resource import Link, Resource, Table
 from connector.sync.fetch_by_id import read_list, read_objects
 from connector.warehouse.values.instants import instant
 
-SIZE = 20  # lists that a run asks for at most
+SIZE = 20  # lists that a run asks for at most, which embed something
+EMPTY = 3  # and so many that embed nothing, of those that records embed in halves
 LONGEST = 3  # records of each submission that are looked at: the longest embed most
 
 
@@ -40,6 +42,7 @@ class ListSample:
 
     def __init__(self) -> None:
         self._found: list[Embedded] = []  # a heap
+        self._empty: list[Embedded] = []
         self.miscounted = 0  # lists that count more than they hold and say that they are complete
 
     def offer(
@@ -56,6 +59,8 @@ class ListSample:
                     self.miscounted += 1
                 elif key not in known:
                     self._add(Embedded(len(elements), link.table, key, frozenset(_ids(elements))))
+                    if link.halves and not elements and len(self._empty) < EMPTY:
+                        self._empty.append(Embedded(0, link.table, key, frozenset()))
 
     def _add(self, one: Embedded) -> None:
         if not one.number or one in self._found:
@@ -66,14 +71,15 @@ class ListSample:
 
     def take(self) -> list[Embedded]:
         """Those that hold most; afterwards there are none."""
-        found, self._found = sorted(self._found, reverse=True), []
+        found = [*sorted(self._found, reverse=True), *self._empty]
+        self._found, self._empty = [], []
         return found
 
 
 def embedded(table: Table, record: Record) -> Iterator[tuple[Link, list[Any], int]]:
     """The lists of a record that say they have no more, and could be asked for; what they count."""
     for link in table.links:
-        wrapper, elements = find(link.paths, record)
+        wrapper, elements = lists.embedded(link, record)
         if link.complete and elements is not None and wrapper.get("has_more", False) is False:
             counted = wrapper.get("total_count")
             yield link, elements, counted if type(counted) is int else len(elements)

@@ -7,20 +7,18 @@ what was told, or asked for later than the index lag after the last telling. The
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import aclosing
-from functools import partial
-from typing import Any, TypeVar
 
 from connector.intercom.paging import search
 from connector.intercom.paging.styles import Page, pages
-from connector.resources.lists import find, incomplete_links
 from connector.resources.readings import Search
-from connector.resources.resource import Link, Resource
+from connector.resources.resource import Resource
 from connector.sync.hints.effects import SettleHints
+from connector.sync.readings.cut_lists import agreeing
 from connector.sync.resource_pass import Pass, is_older
 from connector.sync.writing.writer import INDEX_LAG
+from connector.tools.chunks import chunks
 from connector.tools.tasks import gather
 from connector.warehouse.state import inbox
 from connector.warehouse.state.inbox import Waiting
@@ -35,7 +33,6 @@ AGAIN_AFTER = 60.0  # seconds
 MOST = 30_000  # hints that are looked at in one go
 SIDE_BY_SIDE = 8  # searches
 
-T = TypeVar("T")
 Searched = dict[tuple[str, str], tuple[int, float]]
 """Which version of a hint was searched for in vain, and when, by table and id."""
 
@@ -77,13 +74,9 @@ async def settle(work: Pass, searched: Searched, due: int, delay: float) -> int:
         nonlocal settled
         settled += await _look(work, reading, some, searched, delay)
 
-    for row in _cut(_cut(wanted, reading.per_page), SIDE_BY_SIDE):
+    for row in chunks(list(chunks(wanted, reading.per_page)), SIDE_BY_SIDE):
         await gather(*map(look, row))
     return settled
-
-
-def _cut(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 async def _look(
@@ -113,36 +106,15 @@ async def _look(
 
 
 async def _submit(work: Pass, page: Page, settled: Sequence[Waiting], delay: float) -> None:
+    """What is good enough. A list that is cut and agrees with the stored one is not asked for.
+
+    A bulk write would cost a request more for each contact with many tags. What was exchanged
+    further on in such a list is told by a notification of its own, and else found by a full pass.
+    """
     ids = [str(one.id) for one in page.heads]
-    known = await _agreeing(work, page)
+    known = await agreeing(work, [page])
     effect = SettleHints(settled, delay)
     await work.submit_pages([page], effect, digests=dict.fromkeys(ids), known_lists=known)
-
-
-async def _agreeing(work: Pass, page: Page) -> set[str]:
-    """The records whose lists, as far as they embed them, are those that are stored.
-
-    A list that counts as many and begins with none but these is not asked for: a bulk write would
-    cost a request more for each contact with many tags. What was exchanged further on in such a
-    list is told by a notification of its own, and else found by the next full pass.
-    """
-    cut, loader = defaultdict[Link, dict[str, Any]](dict), work.writer.loader
-    for record in page.records:
-        for link in incomplete_links(work.resource.table, record):
-            cut[link][str(record["id"])] = find(link.paths, record)
-    agreeing, differing = set[str](), set[str]()
-    for link, lists in cut.items():
-        owners = list(lists)
-        stored = await work.writer.do(partial(loader.linked, link=link, owners=owners))
-        for key, (wrapper, elements) in lists.items():
-            same = _agrees(wrapper, elements, link, stored.get(key, set()))
-            (agreeing if same else differing).add(key)
-    return agreeing - differing
-
-
-def _agrees(wrapper: Any, elements: Sequence[Any], link: Link, stored: set[str]) -> bool:
-    shown = {str(one.get(link.item)) for one in elements if isinstance(one, dict)}
-    return wrapper.get("total_count") == len(stored) and shown <= stored
 
 
 def _proves(updated_at: object, hint: Waiting) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -222,7 +223,8 @@ def _merged_later(work: Comparison) -> Callable[[Record, bool], bool]:
 async def per_contact(work: Comparison, reading: PerContact) -> None:
     """The lists of a sample of contacts."""
     names, resource = work.loader.names, work.resource
-    read_at = await work.do(lambda conn: reads.sample(conn, names, resource.name, work.sample))
+    sample = partial(reads.sample, embedded=reading.embedded)
+    read_at = await work.do(lambda conn: sample(conn, names, resource.name, work.sample))
     async with aclosing(_read(work.client, reading, read_at)) as batches:
         async for found in batches:
             work.outcome.unread |= {key: str(error) for key, error in found.failed.items()}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connector.resources.readings import Catalogue, Search, Snapshot
+from connector.resources.readings import Catalogue, Log, Search, Snapshot
 from connector.resources.resource import Resource, Table
 
 
 def concurrent(resources: Sequence[Resource]) -> list[list[Resource]]:
     """Neighbours that may be read concurrently, so that none leaves the budget unused.
 
-    These are searches over one table, and short lists that do not refer to each other.
+    These are searches over one table, and what does not refer to each other: lists, which come page
+    after page, and one search beside them.
     """
     groups: list[list[Resource]] = []
     for resource in resources:
@@ -23,11 +24,15 @@ def concurrent(resources: Sequence[Resource]) -> list[list[Resource]]:
 
 
 def _may_go_with(one: Resource, other: Resource) -> bool:
-    readings = (one.reading, other.reading)
+    lists = [
+        isinstance(reading, Snapshot | Catalogue | Log) for reading in (one.reading, other.reading)
+    ]
+    searches = [isinstance(reading, Search) for reading in (one.reading, other.reading)]
     if one.table is other.table:
-        return all(isinstance(reading, Search) for reading in readings)
-    short = all(isinstance(reading, Snapshot | Catalogue) for reading in readings)
-    return short and not _refers(one.table, other.table) and not _refers(other.table, one.table)
+        return all(searches)
+    if not any(lists) or not all(map(any, zip(lists, searches, strict=True))):
+        return False
+    return not _refers(one.table, other.table) and not _refers(other.table, one.table)
 
 
 def _refers(table: Table, target: Table) -> bool:

@@ -14,9 +14,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from connector.resources import embedded_in
 from connector.resources.readings import Search
 from connector.resources.resource import Resource
 from connector.sync.planning.limits import Demand
+from connector.sync.resource_pass import A_NIGHT
 from connector.warehouse import state
 from connector.warehouse.merge.loader import Loader
 from connector.warehouse.state import candidates, digests, mapping
@@ -24,7 +26,6 @@ from connector.warehouse.state import candidates, digests, mapping
 FIRST, ASKED, MAPPING, DUE = "first", "asked", "mapping", "due"  # why one is due
 TRIED = "tried"  # whatever the reason was: it failed once, in a run that went on with others
 
-A_NIGHT = timedelta(hours=20)  # lies between two passes, unless they are cheap
 AT_EVERY_RUN = 40  # requests: so many a run spends on passes without a night between
 
 
@@ -114,11 +115,15 @@ def _begin_anew(
 
 @dataclass(frozen=True)
 class Candidate:
-    """A resource whose lists could be read whole, what that costs, and how long ago it was."""
+    """A resource whose lists could be read whole, what that costs, and how long ago it was.
+
+    ``days``: it waits no longer than so many.
+    """
 
     name: str
     requests: int
     age: timedelta
+    days: float
 
 
 def schedule(
@@ -128,8 +133,13 @@ def schedule(
     now: datetime,
     requests: int,
     days: float,
-) -> None:
-    """Note which full passes are due by their age and can be afforded."""
+    refresh_interval: timedelta,
+) -> int:
+    """Note which full passes are due by their age and can be afforded; the requests that are left.
+
+    Records that embed what else would be read contact by contact are read within the interval that
+    holds for that.
+    """
     candidates, searched = [], [r for r in selected if isinstance(r.reading, Search)]
     progress = state.progress_of(conn, [resource.name for resource in searched])
     for resource in searched:
@@ -144,9 +154,12 @@ def schedule(
             cost = math.ceil(loader.alive(conn, resource) / resource.reading.per_page) + 1
             if age >= A_NIGHT or cost <= AT_EVERY_RUN:
                 cost += _by_id(conn, loader, resource, known, now)
-            candidates.append(Candidate(resource.name, cost, age))
-    for name in choose(candidates, requests, days):
+            within = refresh_interval / timedelta(days=1) if embedded_in(resource.table) else days
+            candidates.append(Candidate(resource.name, cost, age, min(days, within)))
+    chosen = choose(candidates, requests)
+    for name in chosen:
         state.advance(conn, name, full_due_since=sa.func.now(), full_reason=DUE)
+    return max(0, requests - sum(one.requests for one in candidates if one.name in chosen))
 
 
 def _by_id(
@@ -157,21 +170,21 @@ def _by_id(
     if resource.reading.whole_by_id:
         number = digests.unknown(conn, loader.names, resource)
     else:
-        number = loader.cut(conn, resource)
+        number = loader.cut_requests(conn, resource)
     if known.plan_since:
         older = state.Span(state.OPEN_LOWER, known.plan_since)
         number += candidates.omitted(conn, loader.names, resource, now, older, "updated_at")
     return number
 
 
-def choose(candidates: Sequence[Candidate], requests: int, days: float) -> list[str]:
+def choose(candidates: Sequence[Candidate], requests: int) -> list[str]:
     """Those that cannot wait another night, then the stalest that fit into the requests.
 
     What is so cheap that it does not matter is read without waiting for a night.
     """
     left, cheap, chosen = requests, min(requests, AT_EVERY_RUN), []
     for one in sorted(candidates, key=lambda one: one.age, reverse=True):
-        cannot_wait = one.age > timedelta(days=days) - A_NIGHT
+        cannot_wait = one.age > timedelta(days=one.days) - A_NIGHT
         if cannot_wait or (one.age >= A_NIGHT and one.requests <= left):
             left -= one.requests
         elif one.requests <= min(left, cheap):

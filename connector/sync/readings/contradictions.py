@@ -17,6 +17,7 @@ from connector.intercom.paging.styles import pages
 from connector.resources.readings import Search
 from connector.sync.readings.by_id import Contradicted
 from connector.sync.resource_pass import Pass
+from connector.tools.chunks import chunks
 
 AT_ONCE = 50  # ids in one search
 WITNESSES = 3  # objects of the table that live, asked for beside: an answer without is worthless
@@ -36,8 +37,7 @@ async def asked_again(work: Pass, ids: Sequence[str]) -> Collection[str]:
     reading, found = work.resource.reading, set[str]()
     if not isinstance(reading, Search):
         return await work.contradicted(ids, work.began_at())
-    for start in range(0, len(ids), AT_ONCE):
-        some = ids[start : start + AT_ONCE]
+    for some in chunks(ids, AT_ONCE):
         found |= await _shown(work, reading, some)
     return await work.contradicted(sorted(found), work.began_at())
 

@@ -6,10 +6,14 @@ What a snapshot omits is deleted; what another list omits is asked for by id.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+
+import sqlalchemy as sa
 
 from connector.errors import IntercomError, ScrollBrokenError, ScrollExistsError
 from connector.intercom.client import Client
@@ -26,14 +30,19 @@ from connector.intercom.paging.styles import (
 from connector.intercom.refusals import Asked, Meaning, is_spoilt, meaning
 from connector.resources.lists import Record
 from connector.resources.readings import Catalogue, FullScan, Log, Part, Snapshot
+from connector.sync.planning.schedule import AT_EVERY_RUN
 from connector.sync.readings.ask_omitted import ask
 from connector.sync.readings.holes import doubt, keep_gaps
-from connector.sync.resource_pass import Pass
+from connector.sync.resource_pass import Pass, size
 from connector.sync.writing.effects import MarkAbsent
 from connector.tools.ids import Ids
 from connector.tools.prefetch import prefetch
+from connector.warehouse import state
+from connector.warehouse.values.instants import instant
 
 logger = logging.getLogger(__name__)
+
+SETTLED = timedelta(days=2)  # what is older hardly changes
 
 
 async def snapshot(work: Pass, reading: Snapshot) -> None:
@@ -95,8 +104,52 @@ def _told(record: dict[str, Any], part: Part) -> dict[str, Any]:
 
 
 async def catalogue(work: Pass, reading: Catalogue) -> None:
-    """A paged list, whole; what it omits is asked for by id, and deleted if that says so."""
-    await _complete(work, pages(work.client, catalogue_style(reading, skips=True)), run_ahead=4)
+    """A paged list, whole; what it omits is asked for by id, and deleted if that says so.
+
+    One that is long is read only as far as it shows something new, unless the requests that full
+    passes leave suffice for all of it.
+    """
+    source = pages(work.client, catalogue_style(reading, skips=True))
+    if await _is_read_whole(work, reading):
+        await _complete(work, source, run_ahead=4)
+    else:
+        await _newest(work, source)
+
+
+async def _is_read_whole(work: Pass, reading: Catalogue) -> bool:
+    loader, resource, last = work.writer.loader, work.resource, work.progress.last_full_pass_at
+    rows = await work.writer.do(lambda conn: loader.alive(conn, resource))
+    cost = math.ceil(rows / reading.per_page)
+    if not work.has_baseline or work.progress.full_due_since is not None or cost <= AT_EVERY_RUN:
+        return True
+    if await work.writer.do(partial(_has_pending, name=resource.name)):
+        return True
+    return work.spare.affords(cost, work.began_at() - last if last else None)
+
+
+def _has_pending(conn: sa.Connection, name: str) -> bool:
+    return any(one.resource == name for one in state.pending(conn))
+
+
+async def _newest(work: Pass, source: AsyncGenerator[Page, None]) -> None:
+    """A list as far as it goes back in time and shows what is new, or may still change."""
+    before, kept = work.began_at() - SETTLED, list[Gap]()
+    oldest: datetime | None = None
+    descends = True
+    async with aclosing(source):
+        async for page in source:
+            moments = [moment for one in page.heads if (moment := instant(one.created_at))]
+            if moments:
+                descends = descends and (oldest is None or max(moments) <= oldest)
+                oldest = min(moments)
+            kept += [page.gap] if page.gap else []
+            news = await work.filter_unchanged([page])
+            await work.submit_pages(news.pages, digests=news.digests)
+            page.release()
+            if descends and not size(news.pages) and oldest is not None and oldest < before:
+                break
+    ends = keep_gaps(work, _named(kept))
+    await work.writer.commit(*ends, work.succeeded(work.began_at(), full=False))
 
 
 def catalogue_style(reading: Catalogue, *, skips: bool = False) -> Style:

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from connector.errors import (
@@ -24,46 +23,55 @@ from connector.intercom.paging.styles import (
     pages,
 )
 from connector.intercom.refusals import MANY, Asked, Meaning, is_closed, meaning
+from connector.resources.lists import NAMED
 from connector.resources.readings import Members
 from connector.sync.guards.counting import leaves_out
 from connector.sync.planning import plan
 from connector.sync.readings.in_turn import began_at_of, holding
-from connector.sync.resource_pass import Pass
+from connector.sync.resource_pass import A_NIGHT, Pass
 from connector.sync.writing.effects import Effect, NoteRead, Postpone
 from connector.tools.ids import Ids
 from connector.tools.prefetch import concurrently, prefetch
 from connector.warehouse import state
 from connector.warehouse.state import reads
+from connector.warehouse.state.reads import Group
 
 FEWER = "a search shows fewer members than it counts"
 GROUPS_AT_ONCE = 4  # the ids of all their members are held
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
-AGAIN = timedelta(hours=20)  # else a night must lie between
 
 
 async def members(work: Pass, reading: Members, *, full: bool) -> None:
-    """Read the members of the groups whose turn it is; a group's list counts only if whole."""
+    """Read the members of the groups whose turn it is; a group's list counts only if whole.
+
+    Where all together are not cheap, a night lies between two reads, and the requests that full
+    passes leave decide how many are read; of the others those that count another number.
+    """
     began_at = await began_at_of(work, full)
     name, table = work.resource.name, work.resource.table
     names = work.writer.loader.names
     groups = await work.writer.do(lambda conn: reads.groups(conn, names, name, table.name))
-    cheap = sum(group.elements // 150 + 1 for group in groups) <= CHEAP
+    cheap = sum(map(_cost, groups)) <= CHEAP
 
     pending = await work.writer.do(lambda conn: state.pending(conn))
     waiting = {entry.id for entry in pending if entry.resource == name}
 
-    async def due() -> AsyncGenerator[str, None]:
+    async def due() -> AsyncGenerator[tuple[str, int | None], None]:
         for group in groups:
             age = began_at - group.read_at if group.read_at else None
-            again = age is None or cheap or age > AGAIN or (full and age > timedelta())
+            again = age is None or cheap or (full and age > timedelta())
             if again or group.id in waiting:
-                yield group.id
+                yield group.id, None
+            elif age and age > A_NIGHT:
+                affords = work.spare.affords(_cost(group), age)
+                yield group.id, None if affords else group.elements
+
+    async def read_due(group: tuple[str, int | None]) -> list[IntercomError]:
+        return await _read_group(work, reading, *group)
 
     failed: list[IntercomError] = []
     read = 0
-    async with aclosing(
-        concurrently(due(), partial(_read_group, work, reading), GROUPS_AT_ONCE)
-    ) as results:
+    async with aclosing(concurrently(due(), read_due, GROUPS_AT_ONCE)) as results:
         async for errors in results:
             read += not errors
             failed += errors
@@ -81,10 +89,22 @@ async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
         await _read_group(work, reading, key)
 
 
-async def _read_group(work: Pass, reading: Members, key: str) -> list[IntercomError]:
-    """Read the members of one group; the error if they cannot be read, and it is pending then."""
+def _cost(group: Group) -> int:
+    """How many requests its members take."""
+    return group.elements // NAMED + 1
+
+
+async def _read_group(
+    work: Pass, reading: Members, key: str, known: int | None = None
+) -> list[IntercomError]:
+    """Read the members of one group; the error if they cannot be read, and it is pending then.
+
+    Not if it still counts as many as were ``known``.
+    """
     name = work.resource.name
     try:
+        if known is not None and await _count(work.client, reading, key) == known:
+            return []
         members = await _members(work.client, reading, key)
     except IntercomError as error:
         if meaning(error, Asked.LIST_OF_ONE) not in (Meaning.PENDING, Meaning.GONE):
@@ -141,10 +161,25 @@ class _Members:
         page.release()
 
 
-async def _members(client: Client, reading: Members, key: str) -> _Members:
+def _search(reading: Members, key: str, per_page: int = NAMED) -> CursorSearch:
     wanted = {"field": reading.field, "operator": "=", "value": key}
     body = {"query": wanted, "sort": {"field": "created_at", "order": "ascending"}}
-    style = CursorSearch(reading.path, reading.key, body)
+    return CursorSearch(reading.path, reading.key, body, per_page)
+
+
+async def _count(client: Client, reading: Members, key: str) -> int | None:
+    """How many members the group has; None where that cannot be told."""
+    try:
+        page = await anext(pages(client, _search(reading, key, 1)))
+    except SpoiltPageError:
+        return None
+    page.release()
+    return page.total
+
+
+async def _members(client: Client, reading: Members, key: str) -> _Members:
+    style = _search(reading, key)
+    wanted = style.body["query"]
     found = _Members()
     try:
         for _ in range(2):  # one that shows less than it counts is read once more

@@ -36,6 +36,7 @@ from connector.intercom.memory import Share
 from connector.intercom.paging.styles import (
     EventPages,
     NumberedPages,
+    Page,
     Style,
     WholeList,
     pages,
@@ -54,13 +55,14 @@ from connector.tools.prefetch import batched, concurrently
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.state import candidates, reads
-from connector.warehouse.state.reads import Short, Turn, Turns
+from connector.warehouse.state.reads import EXPIRED, Short, Turn, Turns
+from connector.warehouse.values.instants import instant
 
 logger = logging.getLogger(__name__)
 
 BATCH_CONTACTS = 100  # contacts whose answers are written together
 PIECE = 1 << 19  # bytes of one contact's rows that are written before its list has ended
-FIRST_READS = 10_000  # requests that a run after the first spends on contacts never read
+TOLD_LATE = timedelta(days=3)  # an event may be told so long after it happened, and is seen soon
 DOUBTED_READS = 1  # so often a list that is shorter than counted is not believed to be complete
 READS_SOON = 2  # so often the very next run asks for it again, then ever more rarely
 READS_MOST = 6  # after so many the count is taken to be wrong
@@ -69,7 +71,8 @@ READS_MOST = 6  # after so many the count is taken to be wrong
 async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     """Read the contacts whose turn it is."""
     began_at = await began_at_of(work, full)
-    async with aclosing(_read_all(work, reading, _turns(work, reading, began_at, full))) as batches:
+    turns = _turns(work, reading, began_at, full)
+    async with aclosing(_read_all(work, reading, turns, full=full)) as batches:
         async for found in batches:
             await _submit(work, reading, found)
     await work.writer.commit(work.succeeded(began_at, full=full))
@@ -78,8 +81,8 @@ async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
 async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> list[str]:
     """Read these contacts, whether or not it is their turn; those that Intercom does not know."""
 
-    async def named() -> AsyncGenerator[list[str], None]:
-        yield list(ids)
+    async def named() -> AsyncGenerator[list[Turn], None]:
+        yield [Turn(key) for key in ids]
 
     gone: list[str] = []
     async with aclosing(_read_all(work, reading, named())) as batches:
@@ -91,60 +94,84 @@ async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> 
 
 async def _turns(
     work: Pass, reading: PerContact, began_at: datetime, full: bool
-) -> AsyncGenerator[list[str], None]:
-    """Ids, page by page: pending, due for a reason, never read, and a share of all the others."""
+) -> AsyncGenerator[list[Turn], None]:
+    """Turns, page by page: pending, due for a reason, never read, and a share of all the others.
+
+    Of those never read the active come first. Whose count is right with nothing stored has nothing
+    to tell, and who was not active little: their first read can wait for their share.
+    """
     names, writer = work.writer.loader.names, work.writer
+    waits = bool(reading.counted) or (bool(reading.follows) and work.only_active)
     turns = Turns(
         work.resource.name,
         began_at=work.run_began_at or began_at,
-        before=began_at if full else None,
-        active=reading.follows_activity,
+        before=began_at if full and not (reading.follows and work.only_active) else None,
+        follows=reading.follows,
         counted=reading.counted,
     )
-    async with aclosing(
-        _by_id(writer, partial(reads.changed, names=names, turns=turns), math.inf)
-    ) as turns_left:
-        async for ids in turns_left:
-            yield ids
-    left = await _share(work, began_at)
-    # Whose count is right with nothing stored has nothing to tell: its first read can wait.
-    everyone = full or reading.follows_activity
-    most = left if reading.counted else math.inf if everyone else FIRST_READS
-    async with aclosing(
-        _by_id(writer, partial(reads.never_read, names=names, turns=turns), most)
-    ) as turns_left:
-        async for ids in turns_left:
-            yield ids
-            left -= len(ids) if reading.counted else 0
+
+    def by_id(
+        most: float, query: Callable[..., list[Turn]], **of: Any
+    ) -> AsyncGenerator[list[Turn], None]:
+        return _by_id(writer, partial(query, names=names, turns=turns, **of), most)
+
+    async with aclosing(by_id(math.inf, reads.changed)) as due:
+        async for some in due:
+            yield some
+    if reading.follows and reading.shown_for:
+        since = began_at - reading.shown_for
+        async with aclosing(by_id(math.inf, reads.never_read, since=since)) as active:
+            async for some in active:
+                yield some
+    left = await _share(work, reading, began_at)
+    if not reading.embedded:
+        most = left if waits else math.inf
+        async with aclosing(by_id(most, reads.never_read)) as others:
+            async for some in others:
+                yield some
+                left -= len(some) if waits else 0
     last: Turn | None = None
     while left > 0:
         oldest = partial(reads.longest_ago, names=names, turns=turns, before=began_at, after=last)
         page = (await writer.do(oldest))[:left]
         if not page:
             return
-        yield [turn.id for turn in page]
+        yield [Turn(turn.id) for turn in page]  # each to its end
         left, last = left - len(page), page[-1]
 
 
 async def _by_id(
     writer: Writer, query: Callable[..., list[Turn]], most: float
-) -> AsyncGenerator[list[str], None]:
+) -> AsyncGenerator[list[Turn], None]:
     last = ""
     while most > 0:
         page = await writer.do(partial(query, after=last))
         if not page:
             return
-        ids = [turn.id for turn in page]
-        yield ids if len(ids) <= most else ids[: int(most)]
-        most, last = most - len(ids), ids[-1]
+        yield page if len(page) <= most else page[: int(most)]
+        most, last = most - len(page), page[-1].id
 
 
-async def _share(work: Pass, began_at: datetime) -> int:
+def _since(work: Pass, turn: Turn, full: bool) -> datetime | None:
+    """From when on the list of a contact can hold news; None where all of it must be read.
+
+    What happened longer ago and was told late is found when the list is next read to its end, and
+    that is within the refresh interval.
+    """
+    if full or turn.read_at is None or turn.whole_read_at is None:
+        return None
+    if turn.read_at <= EXPIRED or turn.whole_read_at < work.began_at() - work.refresh_interval:
+        return None
+    return turn.read_at - TOLD_LATE
+
+
+async def _share(work: Pass, reading: PerContact, began_at: datetime) -> int:
     """How many contacts are to be read again, so that all are within the refresh interval."""
     fresh, names = work.progress.fresh_as_of, work.writer.loader.names
     if fresh is None or began_at <= fresh:
         return 0
-    number = await work.writer.do(lambda conn: reads.contacts(conn, names))
+    among = work.resource.name if reading.embedded else ""
+    number = await work.writer.do(lambda conn: reads.contacts(conn, names, among))
     # Rounded up: the rest of a fraction is lost, as what counts is the time since the last run.
     return math.ceil(number * min(1.0, (began_at - fresh) / work.refresh_interval))
 
@@ -163,6 +190,7 @@ class Read:
         self.gone: dict[str, IntercomError] = {}
         self.failed: dict[str, IntercomError] = {}
         self.shares: list[Share] = []
+        self.in_part: set[str] = set()  # whose lists were read as far as they could hold news
 
     def __len__(self) -> int:
         return len(self.lists) + len(self.gone) + len(self.failed)
@@ -180,6 +208,7 @@ class Read:
         self.gone |= other.gone
         self.failed |= other.failed
         self.shares += other.shares
+        self.in_part |= other.in_part
 
     def release(self) -> None:
         """Give back the bytes in flight that the lists take."""
@@ -188,21 +217,22 @@ class Read:
 
 
 async def _read_all(
-    work: Pass, reading: PerContact, turns: AsyncIterator[list[str]]
+    work: Pass, reading: PerContact, turns: AsyncIterator[list[Turn]], *, full: bool = True
 ) -> AsyncGenerator[Read, None]:
-    async def ids() -> AsyncGenerator[str, None]:
+    async def each_turn() -> AsyncGenerator[Turn, None]:
         async for some in turns:
-            for key in some:
-                yield key
+            for turn in some:
+                yield turn
 
     def measure(one: Read) -> tuple[int, int]:
         return 1, one.weight
 
-    async def read(key: str) -> Read:
-        submit = None if reading.within else partial(_submit_piece, work, reading, key)
-        return await read_one(work.client, reading, key, submit)
+    async def read(turn: Turn) -> Read:
+        submit = None if reading.within else partial(_submit_piece, work, reading, turn.id)
+        since = _since(work, turn, full) if reading.backwards else None
+        return await read_one(work.client, reading, turn.id, submit, since)
 
-    each, short = concurrently(ids(), read, AT_ONCE), work.client.memory.short
+    each, short = concurrently(each_turn(), read, AT_ONCE), work.client.memory.short
     async with aclosing(batched(each, measure, BATCH_CONTACTS, BATCH_BYTES, short)) as batches:
         async for some in batches:
             found = Read()
@@ -225,9 +255,16 @@ Submit = Callable[[Sequence[bytes], datetime], Awaitable[None]]
 
 
 async def read_one(
-    client: Client, reading: PerContact, key: str, submit: Submit | None = None
+    client: Client,
+    reading: PerContact,
+    key: str,
+    submit: Submit | None = None,
+    since: datetime | None = None,
 ) -> Read:
-    """What one contact answers; a long list is given to ``submit`` piece by piece as it comes."""
+    """What one contact answers; a long list is given to ``submit`` piece by piece as it comes.
+
+    One that goes back in time is read to what is older than ``since``, else to its end.
+    """
     found = Read()
     texts: list[bytes] = []
     number = 0
@@ -250,6 +287,9 @@ async def read_one(
                         await submit(texts, page.requested_at)
                         texts = []
                         found.release()
+                    if since is not None and _goes_back_behind(page, since):
+                        found.in_part.add(key)
+                        break
     except (NotFoundError, MergedError) as error:
         found.gone[key] = error
     except IntercomError as error:
@@ -275,6 +315,12 @@ async def _submit_piece(
     submission.add(as_records(reading, key, texts), read_at, sum(map(len, texts)))
     await work.writer.submit(submission)
     work.changed()
+
+
+def _goes_back_behind(page: Page, since: datetime) -> bool:
+    """Whether all that a page shows last is older."""
+    moments = [instant(one.created_at) for one in page.heads]
+    return bool(moments) and moments[-1] is not None and moments[-1] < since
 
 
 def _style(reading: PerContact, key: str) -> Style:
@@ -305,7 +351,13 @@ async def _submit(work: Pass, reading: PerContact, found: Read) -> None:
     reasons = dict.fromkeys(sorted(doubted), state.CONTRADICTION)
     reasons |= {key: str(error) for key, error in found.failed.items()}
     submission.effects = (
-        NoteRead(name, read, short={key: lack.noted for key, lack in short.items()}),
+        NoteRead(
+            name,
+            read,
+            short={key: lack.noted for key, lack in short.items()},
+            shown_for=reading.shown_for,
+            in_part=found.in_part,
+        ),
         Queue(PERSONS.name, doubted, state.CONTRADICTION, now),
         Postpone(name, reasons, now),
     )

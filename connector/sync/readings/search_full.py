@@ -35,6 +35,7 @@ from connector.sync.planning import plan
 from connector.sync.readings.ask_omitted import ask
 from connector.sync.readings.by_id import read_by_id
 from connector.sync.readings.contradictions import listed
+from connector.sync.readings.cut_lists import agreeing, confirm, may_be_spared
 from connector.sync.readings.holes import is_object, keep, read_around
 from connector.sync.resource_pass import Pass, announced, release
 from connector.sync.writing.effects import Effect, FinishPartition
@@ -73,6 +74,8 @@ async def partitions(work: Pass, reading: Search) -> None:
         await _read_what_is_lacking(work, reading, reader)
     else:
         await _note_older(work, since)
+    if may_be_spared(work):
+        await confirm(work, reading)
     await work.choose_control()
     await ask(work, work.succeeded(began_at, full=True))
 
@@ -202,6 +205,7 @@ class _Reader:
             if reading.whole_by_id
             else PrioritySemaphore(PAGES_AT_ONCE + RESERVED, RESERVED)
         )
+        self._spares = may_be_spared(work)
         self._in_a_row = 0  # partitions that failed since one was finished
         self._failed: list[IntercomError] = []
         self.missing = 0  # records that no page shows
@@ -422,4 +426,5 @@ class _Reader:
             release(pages)  # what follows has its own bytes
             await read_by_id(self.work, heads, *effects, digests=digests, contradicted=told)
         else:
-            await self.work.submit_pages(pages, *effects, digests=digests)
+            known = await agreeing(self.work, pages) if self._spares and pages else ()
+            await self.work.submit_pages(pages, *effects, digests=digests, known_lists=known)

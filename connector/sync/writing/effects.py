@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -83,14 +83,36 @@ class NoteRead(Effect):
     read: Mapping[str, datetime]
     elements: int | None = None
     short: Mapping[str, reads.Short] = field(default_factory=dict)
+    shown_for: timedelta | None = None  # what is older their lists do not show
+    in_part: Collection[str] = ()  # whose lists were read as far as they could hold news
 
     def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
-        reads.note(conn, self.resource, self.read, self.elements, short=self.short)
+        reads.note(
+            conn,
+            self.resource,
+            self.read,
+            self.elements,
+            self.short,
+            self.shown_for,
+            self.in_part,
+        )
         state.settle(conn, [self.resource], self.read)
         return 0
 
     def without(self, refused: Collection[str]) -> Effect:
         return replace(self, read={k: at for k, at in self.read.items() if k not in refused})
+
+
+@dataclass(frozen=True)
+class WantRead(Effect):
+    """The records of these contacts do not embed what is then asked for by contact."""
+
+    resource: str
+    ids: Collection[str]
+
+    def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
+        reads.want(conn, self.resource, self.ids)
+        return 0
 
 
 # -- what is pending -------------------------------------------------------------------------

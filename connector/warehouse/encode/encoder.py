@@ -19,7 +19,15 @@ from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.encode.keys import id_texts, row_key, shown
 from connector.warehouse.encode.keys import row_keys as row_ids
 from connector.warehouse.encode.links import stage_link
-from connector.warehouse.encode.nested import Levels, Lists, absent, levels, lists, residue
+from connector.warehouse.encode.nested import (
+    Levels,
+    Lists,
+    absent,
+    levels,
+    lists,
+    put_together,
+    residue,
+)
 from connector.warehouse.encode.newest import CompleteLists, is_separate_list, newest
 from connector.warehouse.encode.unmapped import Leftovers
 from connector.warehouse.values.columns import Fields, documents, fields, flags, table_text
@@ -171,6 +179,10 @@ def _encode_rows(
     columns = {column.name: _column(column, found, left) for column in table.columns}
     for link in table.links:
         elements, complete = lists(link.paths, found, left, link.null_is_empty)
+        if link.halves:
+            put_together(
+                [lists((path,), found, left) for path in link.half_paths], elements, complete
+            )
         full = _put_complete(link.table, elements, complete, complete_lists)
         batch.staged[link.table] = stage_link(link, ids, elements, complete, full, left)
         columns[f"_complete_{link.table}"] = flags(complete)

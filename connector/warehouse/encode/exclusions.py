@@ -191,7 +191,7 @@ class Exclusions:
             if column.refers_to and len(column.keys) > 1 and column.keys[-1] == "id":
                 self._copies(root, column.refers_to, column.keys[:-1], table.columns)
         for link in table.links:
-            self._graft(root, link.paths, self._elements(link))
+            self._graft(root, link.every_path, self._elements(link))
         for child in table.children:
             self._graft(root, child.paths, self._tree(child.table))
         return root

@@ -102,7 +102,7 @@ def _patient_pairs(
             target = id_text(_at(element, link.item))
             if target is None:
                 complete[row] = False
-                left.misfit(row, link.paths[0], element, at=(str(position),))
+                left.misfit(row, link.told_at, element, at=(str(position),))
                 continue
             attributes = [
                 _attribute(column, element, target, row, link, left) for column in link.columns
@@ -110,7 +110,7 @@ def _patient_pairs(
             pairs[ids[row], target] = "\t".join((ids[row], target, *attributes))
             if type(element) is dict and row not in full:
                 for key in sorted(element.keys() - known):
-                    left.keep(row, (*link.paths[0], target, key), stripped(element[key]))
+                    left.keep(row, (*link.told_at, target, key), stripped(element[key]))
     return pairs
 
 
@@ -123,5 +123,5 @@ def _attribute(
     try:
         return CONVERT[column.kind](value)
     except MisfitError as misfit:
-        left.misfit(row, link.paths[0], value, at=(target, *column.keys))
+        left.misfit(row, link.told_at, value, at=(target, *column.keys))
         return misfit.cleaned

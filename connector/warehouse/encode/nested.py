@@ -140,6 +140,17 @@ def lists(
     return [None] * rows, [False] * rows
 
 
+def put_together(
+    halves: Sequence[tuple[Lists, list[bool]]], elements: Lists, complete: list[bool]
+) -> None:
+    """Where a row has no list, put what its halves make together; nothing where one lacks."""
+    for row, some in enumerate(elements):
+        parts = [half[row] for half, _ in halves] if some is None else [None]
+        if None not in parts:
+            elements[row] = [element for part in parts for element in part or ()]
+            complete[row] = all(whole[row] for _, whole in halves)
+
+
 def _complete(place: Place) -> list[bool]:
     if len(place.path) == 1:
         return [True] * len(place.values)

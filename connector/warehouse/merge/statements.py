@@ -186,13 +186,45 @@ def children_alive(names: Names, child: Table) -> str:
     return f"SELECT count(*) FROM {names(child.name)} WHERE _deleted_at IS NULL"
 
 
-def cut(names: Names, resource: Resource, link: Link) -> str:
-    """How many of its living rows have more links than are embedded. Parameter: how many are."""
+def cut_owners(names: Names, resource: Resource, link: Link) -> str:
+    """Its living rows that have more links than are embedded. Parameter: how many are."""
     own = quote(link.owner)
     return (
-        f"SELECT count(*) FROM {names(resource.table.name)} o"
-        f" WHERE {rows.own_living(resource)} AND o.id IN"
+        f"SELECT o.id FROM {names(resource.table.name)} o"
+        f" WHERE {rows.own_living(resource, 'o')} AND o.id IN"
         f" (SELECT {own} FROM {names(link.table)} GROUP BY {own} HAVING count(*) > %s)"
+    )
+
+
+def cut_links(names: Names, resource: Resource, link: Link) -> str:
+    """The links of some of those owners: target, owners. Parameters: how many are embedded, id
+    after which to begin, how many owners."""
+    own, target = quote(link.owner), quote(link.target)
+    return (
+        f"WITH cut AS (SELECT o.id FROM ({cut_owners(names, resource, link)}) o"
+        " WHERE o.id > %s ORDER BY o.id LIMIT %s)"
+        f" SELECT l.{target}, array_agg(l.{own} ORDER BY l.{own}) FROM {names(link.table)} l"
+        f" JOIN cut ON cut.id = l.{own} GROUP BY l.{target} ORDER BY l.{target}"
+    )
+
+
+def miscounted(names: Names, table: Table, link: Link, column: str) -> str:
+    """Targets that count other than so many living owners.
+
+    Intercom does not say whether it counts leads: whichever agrees more often is what it does.
+    """
+    own, target = quote(link.owner), quote(link.target)
+    return (
+        "WITH counts AS ("
+        f" SELECT t.id, t.{quote(column)} AS told, count(o.id) AS everyone,"
+        " count(o.id) FILTER (WHERE o.role = 'user') AS users"
+        f" FROM {names(link.refers_to)} t"
+        f" LEFT JOIN {names(link.table)} l ON l.{target} = t.id"
+        f" LEFT JOIN {names(table.name)} o ON o.id = l.{own} AND {rows.living('o')}"
+        " GROUP BY t.id)"
+        " SELECT c.id FROM counts c, (SELECT count(*) FILTER (WHERE told = everyone) >="
+        " count(*) FILTER (WHERE told = users) AS is_everyone FROM counts) s"
+        " WHERE c.told IS DISTINCT FROM CASE WHEN s.is_everyone THEN c.everyone ELSE c.users END"
     )
 
 

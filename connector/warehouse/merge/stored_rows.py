@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.resources.lists import EMBEDDED
+from connector.resources.lists import EMBEDDED, NAMED
 from connector.resources.resource import Link, Resource, Table
 from connector.warehouse.merge import statements
 from connector.warehouse.sql.execute import fetch, scalar, scalars
@@ -62,13 +63,44 @@ class Rows:
             return int(scalar(conn, statements.alive(self.names, resource)))
         return int(scalar(conn, statements.alive(self.names, resource, before=True), [before]))
 
-    def cut(self, conn: sa.Connection, resource: Resource) -> int:
-        """How many lists of living rows Intercom embeds only a part of: a request for each."""
-        return sum(
-            int(scalar(conn, statements.cut(self.names, resource, link), [EMBEDDED]))
-            for link in resource.table.links
-            if link.complete
+    def cut_requests(self, conn: sa.Connection, resource: Resource) -> int:
+        """How many requests at least confirm the lists of which Intercom embeds only a part."""
+        number = 0
+        for link in resource.table.links:
+            if link.complete and link.complete.searched:
+                linked, _ = self.cut_links(conn, resource, link, "", None)
+                number += sum(math.ceil(len(owners) / NAMED) for owners in linked.values())
+            elif link.complete:
+                counted = bool(link.complete.counted)
+                number += len(self.cut_owners(conn, resource, link, counted=counted))
+        return number
+
+    def cut_owners(
+        self, conn: sa.Connection, resource: Resource, link: Link, *, counted: bool = False
+    ) -> list[str]:
+        """The living rows of which Intercom embeds only a part of the list.
+
+        ``counted``: those alone that are linked to what counts another number of such rows.
+        """
+        query = statements.cut_owners(self.names, resource, link)
+        if not counted:
+            return scalars(conn, query, [EMBEDDED])
+        assert link.complete
+        miscounted = statements.miscounted(self.names, resource.table, link, link.complete.counted)
+        query += (
+            f" AND o.id IN (SELECT {quote(link.owner)} FROM {self.names(link.table)}"
+            f" WHERE {quote(link.target)} IN ({miscounted}))"
         )
+        return scalars(conn, query, [EMBEDDED])
+
+    def cut_links(
+        self, conn: sa.Connection, resource: Resource, link: Link, after: str, most: int | None
+    ) -> tuple[dict[str, list[str]], str]:
+        """The owners by target, of so many whose lists are cut; the id after which others come."""
+        query = statements.cut_links(self.names, resource, link)
+        found = dict(fetch(conn, query, [EMBEDDED, after, most]))
+        owners = {owner for some in found.values() for owner in some}
+        return found, max(owners) if most is not None and len(owners) == most else ""
 
     def present(
         self, conn: sa.Connection, table: Table, keys: Sequence[str], *, filled: bool = False

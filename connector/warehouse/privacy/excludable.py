@@ -192,7 +192,7 @@ def _needed() -> Iterator[tuple[str, str, str]]:
                     resource.reading.counted[2],
                     "the sync sees by it what is missing",
                 )
-            if resource.reading.follows_activity:
+            if resource.reading.follows:
                 yield PERSONS.name, "last_seen_at", "the sync sees by it whose events to read"
 
 

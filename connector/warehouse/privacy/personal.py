@@ -53,7 +53,7 @@ def _personal(table: Table, parent: Family | None) -> Iterator[Personal]:
             # What did not fit as a part, or as a reference to the contact, stands there too.
             keys = {column.keys[0] for column in columns}
             keys |= {path[0] for child in table.children for path in child.paths}
-            keys |= {path[0] for path in link.paths} if holder is table else set()
+            keys |= {path[0] for path in link.every_path} if holder is table else set()
         names = tuple(column.name for column in columns)
         yield Personal(table, parent, names, tuple(sorted(keys)), of, holder, link)
     for child in table.children:

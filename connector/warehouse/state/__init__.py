@@ -7,7 +7,14 @@ What most callers need can be had from here; the other modules (``digests``, ``r
 ``candidates``, ``relations``, ``mapping``, ``stored``) are named in full.
 """
 
-from connector.warehouse.state.cursors import Progress, advance, latest, progress, progress_of
+from connector.warehouse.state.cursors import (
+    Progress,
+    advance,
+    latest,
+    progress,
+    progress_of,
+    usable_since,
+)
 from connector.warehouse.state.partitions import (
     OPEN_LOWER,
     OPEN_UPPER,
@@ -91,4 +98,5 @@ __all__ = [
     "resume_run",
     "settle",
     "start_run",
+    "usable_since",
 ]

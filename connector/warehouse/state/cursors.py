@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from connector.warehouse.sql.execute import fetch, names_of
+from connector.resources import RESOURCES
+from connector.warehouse.sql.execute import fetch, names_of, scalar
 from connector.warehouse.state.tables import STATE
 
 
@@ -47,6 +48,22 @@ def progress_of(conn: sa.Connection, resources: Sequence[str]) -> dict[str, Prog
     )
     found = {name: Progress(*values) for name, *values in fetch(conn, query, [list(resources)])}
     return {name: found.get(name, Progress()) for name in resources}
+
+
+def usable_since(conn: sa.Connection) -> datetime | None:
+    """When the first load had brought all but what there is only contact by contact.
+
+    None before. What is optional and was never opened holds nothing up.
+    """
+    left_out = [r.name for r in RESOURCES if r.comes_last]
+    optional = [r.name for r in RESOURCES if r.optional or r.early_signal_of]
+    query = (
+        "SELECT CASE WHEN bool_and(loaded_at IS NOT NULL) THEN max(loaded_at) END"
+        f" FROM {names_of(conn)(STATE.name)} WHERE resource <> ALL (%s)"
+        " AND (loaded_at IS NOT NULL OR resource <> ALL (%s))"
+    )
+    found: datetime | None = scalar(conn, query, [left_out, optional])
+    return found
 
 
 def latest(conn: sa.Connection) -> datetime | None:

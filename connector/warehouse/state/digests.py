@@ -66,7 +66,7 @@ def revision(table: Table) -> str:
                 for c in part.columns
             ],
             [(c.name, e.table, e.path, e.prefix) for c in part.columns for e in c.embeds],
-            [(link.table, link.path, link.item) for link in part.links],
+            [(link.table, link.path, link.item, *link.halves) for link in part.links],
             [(child.path, child.parent, child.cap) for child in part.children],
             [(t.table.name, t.path) for t in part.derived],
             part.repeats,

@@ -6,15 +6,15 @@ memory does not grow with the workspace.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from connector.resources import PERSONS
+from connector.resources import MERGES, PERSONS
 from connector.warehouse.sql.execute import fetch, scalar
 from connector.warehouse.sql.names import Names, quote
 from connector.warehouse.sql.rows import living
@@ -29,33 +29,48 @@ _ALIVE = living("c")
 
 @dataclass(frozen=True)
 class Turn:
-    """One contact, and where the page that it ends stands."""
+    """One contact, when it was last read, and when it was last read to the end of its list."""
 
     id: str
-    read_at: datetime | None
+    read_at: datetime | None = None
+    whole_read_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Turns:
     """Which contacts of a resource are due, and by what.
 
-    ``before``: those last read before it; ``active``: those that were seen or updated since they
-    were read; ``counted``: (child table, its parent column, count column of contacts) of those
-    whose stored children are not as many as Intercom counts. ``began_at``: when the run began;
-    what is pending, or was too short, and may be asked for again by then, is due too.
+    ``before``: those last read before it; ``follows``: columns of contacts that tell when one was
+    active, so that those are due which were since they were read; ``counted``: (child table, its
+    parent column, count column of contacts) of those whose stored children are not as many as
+    Intercom counts. ``began_at``: when the run began; what is pending, or was too short, and may
+    be asked for again by then, is due too.
     """
 
     resource: str
     began_at: datetime
     before: datetime | None = None
-    active: bool = False
+    follows: tuple[str, ...] = ()
     counted: tuple[str, str, str] | None = None
 
 
-def never_read(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list[Turn]:
-    """Contacts that were never read, nor tried in vain, by id."""
+def never_read(
+    conn: sa.Connection, names: Names, turns: Turns, after: str, since: datetime | None = None
+) -> list[Turn]:
+    """Contacts that were never read, nor tried in vain, by id; those that were active since then.
+
+    Ids of contacts begin with when they were created, so those come first whose oldest elements
+    Intercom may show for the shortest time.
+    """
     condition = f"r.id IS NULL AND NOT EXISTS ({_pending(names)})"
-    return _turns(conn, names, turns, after, condition, {})
+    if since is not None:
+        condition += f" AND {_active(turns.follows)} > %(since)s"
+    return _turns(conn, names, turns, after, condition, {"since": since})
+
+
+def _active(columns: Sequence[str]) -> str:
+    """When the contact was last active; null where none of the columns tells."""
+    return f"greatest({', '.join('c.' + quote(column) for column in columns)})"
 
 
 def _pending(names: Names) -> str:
@@ -70,9 +85,9 @@ def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list
     ]
     if turns.before is not None:
         reasons.append("r.read_at < %(before)s")
-    if turns.active:
+    if turns.follows:
         # Searches lag behind, so what was read just after a change may not have shown it.
-        reasons.append("greatest(c.updated_at, c.last_seen_at) > r.read_at - interval '15 minutes'")
+        reasons.append(f"{_active(turns.follows)} > r.read_at - interval '15 minutes'")
     if turns.counted:
         table, parent, column = turns.counted
         reasons.append(
@@ -96,13 +111,23 @@ def _turns(
     values: dict[str, Any],
 ) -> list[Turn]:
     query = (
-        f"SELECT c.id, r.read_at FROM {names(PERSONS.name)} c"
+        f"SELECT c.id, r.read_at, {_whole_read_at(names)} FROM {names(PERSONS.name)} c"
         f" LEFT JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
         f" WHERE {_ALIVE} AND c.id > %(after)s AND ({condition}) AND {_stays(names)}"
         f" ORDER BY c.id LIMIT {PAGE}"
     )
     values |= {"began_at": turns.began_at, "resource": turns.resource, "after": after}
     return [Turn(*row) for row in fetch(conn, query, values)]
+
+
+def _whole_read_at(names: Names) -> str:
+    """When its list was last read to the end; null where another's came into it since."""
+    target = quote(MERGES.owner)
+    return (
+        f"CASE WHEN NOT EXISTS (SELECT FROM {names(MERGES.table.name)} m WHERE m.{target} = c.id"
+        " AND greatest(m.merged_at, m._changed_at) > r.whole_read_at - interval '1 day')"
+        " THEN r.whole_read_at END"
+    )
 
 
 def _stays(names: Names) -> str:
@@ -134,20 +159,52 @@ def longest_ago(
     return [Turn(*row) for row in fetch(conn, query, values)]
 
 
-def sample(conn: sa.Connection, names: Names, resource: str, size: int) -> dict[str, datetime]:
-    """So many living contacts that were read for the resource, by chance, and when they were."""
+def sample(
+    conn: sa.Connection, names: Names, resource: str, size: int, *, embedded: bool = False
+) -> dict[str, datetime]:
+    """So many living contacts that were read for the resource, by chance, and when they were.
+
+    ``embedded``: a contact's own record was read for it, unless it was asked for by contact.
+    """
+    read_at = "coalesce(r.read_at, c._read_at)" if embedded else "r.read_at"
     query = (
-        f"SELECT c.id, r.read_at FROM {names(PERSONS.name)} c"
-        f" JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
-        f" WHERE {_ALIVE} ORDER BY random() LIMIT %(size)s"
+        f"SELECT c.id, {read_at} FROM {names(PERSONS.name)} c"
+        f" LEFT JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
+        f" WHERE {_ALIVE} AND {read_at} IS NOT NULL ORDER BY random() LIMIT %(size)s"
     )
     return dict(fetch(conn, query, {"resource": resource, "size": size}))
 
 
-def contacts(conn: sa.Connection, names: Names) -> int:
-    """How many living contacts there are."""
+def contacts(conn: sa.Connection, names: Names, resource: str = "") -> int:
+    """How many living contacts there are; with a resource, that were read for it or are to be."""
     query = f"SELECT count(*) FROM {names(PERSONS.name)} c WHERE {_ALIVE}"
-    return int(scalar(conn, query))
+    if resource:
+        query += (
+            f" AND EXISTS (SELECT FROM {names('sync_reads')} r"
+            " WHERE r.resource = %(resource)s AND r.id = c.id)"
+        )
+    return int(scalar(conn, query, {"resource": resource}))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of how many contacts the lists were read, and since when those of all are whole here."""
+
+    contacts: int
+    read: int
+    complete_since: datetime | None
+
+
+def coverage(conn: sa.Connection, names: Names, resource: str) -> Coverage:
+    """How many living contacts there are, how many were read, and since when all are known."""
+    query = (
+        "SELECT count(*), count(r.id), max(r.complete_since)"
+        f" FROM {names(PERSONS.name)} c"
+        f" LEFT JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
+        f" WHERE {_ALIVE}"
+    )
+    ((number, read, since),) = fetch(conn, query, {"resource": resource})
+    return Coverage(number, read, since if read == number else None)
 
 
 @dataclass(frozen=True)
@@ -194,28 +251,45 @@ def note(
     read: Mapping[str, datetime],
     elements: int | None = None,
     short: Mapping[str, Short] | None = None,
+    shown_for: timedelta | None = None,
+    in_part: Collection[str] = (),
 ) -> None:
-    """Note when each was read, how many elements its list had, and which were too short."""
+    """Note when each was read, how many elements its list had, and which were too short.
+
+    ``shown_for``: what is older the list did not show. Since when everything is here stays what it
+    was unless so long went by without a read. ``in_part``: those whose lists were not read to the
+    end, because the rest was known.
+    """
     if not read:
         return
     rows: list[dict[str, Any]] = []
     for key, read_at in sorted(read.items()):
+        since = read_at - shown_for if shown_for else None
         row = {"resource": resource, "id": key, "read_at": read_at, "elements": elements}
+        row["complete_since"] = since
+        row["whole_read_at"] = None if key in in_part else read_at
         lack = (short or {}).get(key)
         row["short_reads"] = lack.reads if lack else None
         row["again_at"] = lack.again_at if lack else None
         rows.append(row)
     statement = insert(READS)
+    new = statement.excluded
+    values: dict[str, Any] = {
+        name: new[name] for name in ("read_at", "elements", "short_reads", "again_at")
+    }
+    goes_on = sa.and_(READS.c.complete_since.is_not(None), READS.c.read_at >= new.complete_since)
+    values["whole_read_at"] = sa.func.coalesce(new.whole_read_at, READS.c.whole_read_at)
+    values["complete_since"] = sa.case((goes_on, READS.c.complete_since), else_=new.complete_since)
     conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["resource", "id"],
-            set_={
-                name: statement.excluded[name]
-                for name in ("read_at", "elements", "short_reads", "again_at")
-            },
-        ),
-        rows,
+        statement.on_conflict_do_update(index_elements=["resource", "id"], set_=values), rows
     )
+
+
+def want(conn: sa.Connection, resource: str, ids: Collection[str]) -> None:
+    """These are due to be read, unless they are known already: their records do not tell."""
+    if ids:
+        rows = [{"resource": resource, "id": key, "read_at": EXPIRED} for key in sorted(ids)]
+        conn.execute(insert(READS).on_conflict_do_nothing(), rows)
 
 
 def expire(conn: sa.Connection, resource: str) -> None:

@@ -46,6 +46,7 @@ STATE = helper_table(
     plain("fresh_as_of", INSTANT, "When the last pass that succeeded began"),
     plain("last_full_pass_at", INSTANT, "When the last full pass that succeeded began"),
     plain("last_success_at", INSTANT, "When the last pass that succeeded ended"),
+    plain("loaded_at", INSTANT, "When its first load ended; null before"),
     plain("full_due_since", INSTANT, "Since when a full pass is due; null if none is"),
     plain(
         "full_reason",
@@ -151,6 +152,17 @@ READS = helper_table(
         "again_at",
         INSTANT,
         "When a list that was too short is asked for again, by Intercom's clock",
+    ),
+    plain(
+        "whole_read_at",
+        INSTANT,
+        "When it was last read to its end, where lists go back in time: of events",
+    ),
+    plain(
+        "complete_since",
+        INSTANT,
+        "Since when everything that its list ever showed is here, where lists show only the last"
+        " weeks: of events",
     ),
 )
 

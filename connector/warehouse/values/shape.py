@@ -28,7 +28,7 @@ class Shape:
     @cache
     def of(cls, table: Table) -> Shape:
         leaves = [column.keys for column in table.columns]
-        lists = [path for link in table.links for path in link.paths]
+        lists = [path for link in table.links for path in link.every_path]
         lists += [path for child in table.children for path in child.paths]
         known: dict[Path, set[str]] = {(): {"type"}}
         for path in (*leaves, *lists):
