@@ -327,6 +327,26 @@ async def test_where_no_search_for_tags_is_to_be_had_each_list_is_asked_for(
     assert differences(harness) == []
 
 
+async def test_a_search_that_shows_others_as_well_confirms_nothing(harness: Harness) -> None:
+    await settled(harness)
+    number = len(with_many(harness, "tags"))
+    others = [one for one in harness.control.truth("contacts") if one["role"] == "user"][:3]
+
+    class Deaf(SimulatorTransport):
+        """Searches for tags answer with some contacts, whatever was asked."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if b'"tag_id"' in await request.aread():
+                body = {"type": "list", "data": others, "total_count": 3, "pages": {}}
+                return httpx.Response(200, json=body)
+            return await super().handle_async_request(request)
+
+    client = harness.client(transport=Deaf(harness.simulator))
+    outcome = await harness.sync(client, **DUE)
+    assert outcome.exit_code == 0, outcome.error
+    assert asked(harness, "/tags") >= number
+
+
 async def test_a_sync_that_is_asked_for_everything_reads_each_list(harness: Harness) -> None:
     await settled(harness)
     await harness.sync(full=True)

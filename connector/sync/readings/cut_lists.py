@@ -138,6 +138,8 @@ async def _shown(
         async for page in listed:
             shown |= {str(head.id) for head in page.heads}
             page.release()
+            if not shown <= set(owners):  # it answers something else than it was asked
+                return set()
     return shown
 
 
