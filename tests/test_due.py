@@ -7,7 +7,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.sync.planning.schedule import AT_EVERY_RUN, Candidate, choose
+from connector.sync.planning.schedule import Candidate, choose
+from connector.sync.planning.spare import AT_EVERY_RUN
 
 
 def candidate(name: str, requests: int, days: float, within: float = 7) -> Candidate:

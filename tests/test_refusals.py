@@ -530,6 +530,7 @@ async def test_changes_are_read_though_the_full_pass_fails_each_night(
     await harness.sync()
     if not cheap:
         monkeypatch.setattr("connector.sync.planning.schedule.AT_EVERY_RUN", 0)
+        monkeypatch.setattr("connector.sync.passes.AT_EVERY_RUN", 0)
     body = '"sort":{"field":"created_at'
     full = {"path": "^/(conversations|contacts|tickets)/search", "body": body}
     harness.control.fail(full, times=None, status=500)

@@ -21,7 +21,7 @@ from connector.sync.options import Options
 from connector.sync.outcome import Outcome, Reporter
 from connector.sync.passes import Passes
 from connector.sync.planning import limits, neighbours, schedule
-from connector.sync.resource_pass import Spare
+from connector.sync.planning.spare import Spare
 from connector.sync.steps import Steps
 from connector.sync.writing.writer import Writer
 from connector.tools.tasks import gather

@@ -16,8 +16,9 @@ from connector.sync.guards.control import Control
 from connector.sync.guards.embedded_lists import ListSample
 from connector.sync.outcome import Reporter
 from connector.sync.planning import schedule
+from connector.sync.planning.spare import AT_EVERY_RUN, Spare
 from connector.sync.readings.dispatch import run_pass
-from connector.sync.resource_pass import Pass, Spare
+from connector.sync.resource_pass import Pass
 from connector.sync.steps import STOPS, Steps
 from connector.warehouse import state
 from connector.warehouse.state import mapping
@@ -86,7 +87,7 @@ class Passes:
         rows = await writer.do(lambda conn: writer.loader.alive(conn, resource))
         # Unless it is merely due nothing is taken as known.
         each = reading.whole_by_id and progress.full_reason != schedule.DUE
-        return rows / (1 if each else reading.per_page) < schedule.AT_EVERY_RUN
+        return rows / (1 if each else reading.per_page) < AT_EVERY_RUN
 
     # -- what a pass is given ----------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from connector.sync.fetch_by_id import read_complete_lists
 from connector.sync.filter_unchanged import Filtered, filter_unchanged
 from connector.sync.guards.control import MOST, Control
 from connector.sync.guards.embedded_lists import ListSample
+from connector.sync.planning.spare import Spare
 from connector.sync.writing.effects import (
     Advance,
     Effect,
@@ -56,25 +57,7 @@ from connector.warehouse.values.instants import instant
 BATCH_RECORDS = 750  # five pages: what one submission takes
 BATCH_BYTES = 4 << 20  # what one submission takes, however few records that are
 BATCH_OBJECTS = 75  # whole conversations can be large
-A_NIGHT = timedelta(hours=20)  # lies between two whole passes, unless they are cheap
 TOO_FAR = timedelta(days=1)  # before now, where a cursor lies in the future
-
-
-@dataclass
-class Spare:
-    """Requests that a run may still spend on lists whose changes nothing tells of."""
-
-    requests: int = 0
-    days: float = 7  # none of them waits longer
-
-    def affords(self, requests: int, age: timedelta | None) -> bool:
-        """Whether a list that costs so many, and was read so long ago, is read whole now."""
-        if age is None or age > timedelta(days=self.days) - A_NIGHT:
-            return True
-        if requests > self.requests:
-            return False
-        self.requests -= requests
-        return True
 
 
 @dataclass

@@ -18,15 +18,13 @@ from connector.resources import embedded_in
 from connector.resources.readings import Search
 from connector.resources.resource import Resource
 from connector.sync.planning.limits import Demand
-from connector.sync.resource_pass import A_NIGHT
+from connector.sync.planning.spare import A_NIGHT, AT_EVERY_RUN
 from connector.warehouse import state
 from connector.warehouse.merge.loader import Loader
 from connector.warehouse.state import candidates, digests, mapping
 
 FIRST, ASKED, MAPPING, DUE = "first", "asked", "mapping", "due"  # why one is due
 TRIED = "tried"  # whatever the reason was: it failed once, in a run that went on with others
-
-AT_EVERY_RUN = 40  # requests: so many a run spends on passes without a night between
 
 
 # -- due whatever it costs -------------------------------------------------------------------

@@ -30,7 +30,7 @@ from connector.intercom.paging.styles import (
 from connector.intercom.refusals import Asked, Meaning, is_spoilt, meaning
 from connector.resources.lists import Record
 from connector.resources.readings import Catalogue, FullScan, Log, Part, Snapshot
-from connector.sync.planning.schedule import AT_EVERY_RUN
+from connector.sync.planning.spare import AT_EVERY_RUN
 from connector.sync.readings.ask_omitted import ask
 from connector.sync.readings.holes import doubt, keep_gaps
 from connector.sync.resource_pass import Pass, size

@@ -27,8 +27,9 @@ from connector.resources.lists import NAMED
 from connector.resources.readings import Members
 from connector.sync.guards.counting import leaves_out
 from connector.sync.planning import plan
+from connector.sync.planning.spare import A_NIGHT
 from connector.sync.readings.in_turn import began_at_of, holding
-from connector.sync.resource_pass import A_NIGHT, Pass
+from connector.sync.resource_pass import Pass
 from connector.sync.writing.effects import Effect, NoteRead, Postpone
 from connector.tools.ids import Ids
 from connector.tools.prefetch import concurrently, prefetch

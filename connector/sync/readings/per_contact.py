@@ -1,13 +1,11 @@
-"""Lists that Intercom shows for one contact at a time: each contact is read in turn.
+"""Lists that Intercom shows for one contact at a time: each contact is read in its turn.
 
-What was never read comes first, then what changed since, and, spread evenly over the days of the
-refresh interval, everything again. When each was last read is kept in ``sync_reads``.
+Whose turn it is ``turns`` says.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -47,22 +45,21 @@ from connector.jsontext import decode
 from connector.resources import PERSONS
 from connector.resources.readings import PerContact
 from connector.sync.fetch_by_id import AT_ONCE
+from connector.sync.planning.turns import since_of, turns_of
 from connector.sync.readings.in_turn import Lack, began_at_of, holding
 from connector.sync.resource_pass import BATCH_BYTES, Pass
 from connector.sync.writing.effects import NoteRead, Postpone, Queue
-from connector.sync.writing.writer import Writer
 from connector.tools.prefetch import batched, concurrently
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.state import candidates, reads
-from connector.warehouse.state.reads import EXPIRED, Short, Turn, Turns
+from connector.warehouse.state.reads import Short, Turn
 from connector.warehouse.values.instants import instant
 
 logger = logging.getLogger(__name__)
 
 BATCH_CONTACTS = 100  # contacts whose answers are written together
 PIECE = 1 << 19  # bytes of one contact's rows that are written before its list has ended
-TOLD_LATE = timedelta(days=3)  # an event may be told so long after it happened, and is seen soon
 DOUBTED_READS = 1  # so often a list that is shorter than counted is not believed to be complete
 READS_SOON = 2  # so often the very next run asks for it again, then ever more rarely
 READS_MOST = 6  # after so many the count is taken to be wrong
@@ -71,7 +68,7 @@ READS_MOST = 6  # after so many the count is taken to be wrong
 async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     """Read the contacts whose turn it is."""
     began_at = await began_at_of(work, full)
-    turns = _turns(work, reading, began_at, full)
+    turns = turns_of(work, reading, began_at, full)
     async with aclosing(_read_all(work, reading, turns, full=full)) as batches:
         async for found in batches:
             await _submit(work, reading, found)
@@ -90,90 +87,6 @@ async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> 
             await _submit(work, reading, found)
             gone += found.gone
     return gone
-
-
-async def _turns(
-    work: Pass, reading: PerContact, began_at: datetime, full: bool
-) -> AsyncGenerator[list[Turn], None]:
-    """Turns, page by page: pending, due for a reason, never read, and a share of all the others.
-
-    Of those never read the active come first. Whose count is right with nothing stored has nothing
-    to tell, and who was not active little: their first read can wait for their share.
-    """
-    names, writer = work.writer.loader.names, work.writer
-    waits = bool(reading.counted) or (bool(reading.follows) and work.only_active)
-    turns = Turns(
-        work.resource.name,
-        began_at=work.run_began_at or began_at,
-        before=began_at if full and not (reading.follows and work.only_active) else None,
-        follows=reading.follows,
-        counted=reading.counted,
-    )
-
-    def by_id(
-        most: float, query: Callable[..., list[Turn]], **of: Any
-    ) -> AsyncGenerator[list[Turn], None]:
-        return _by_id(writer, partial(query, names=names, turns=turns, **of), most)
-
-    async with aclosing(by_id(math.inf, reads.changed)) as due:
-        async for some in due:
-            yield some
-    if reading.follows and reading.shown_for:
-        since = began_at - reading.shown_for
-        async with aclosing(by_id(math.inf, reads.never_read, since=since)) as active:
-            async for some in active:
-                yield some
-    left = await _share(work, reading, began_at)
-    if not reading.embedded:
-        most = left if waits else math.inf
-        async with aclosing(by_id(most, reads.never_read)) as others:
-            async for some in others:
-                yield some
-                left -= len(some) if waits else 0
-    last: Turn | None = None
-    while left > 0:
-        oldest = partial(reads.longest_ago, names=names, turns=turns, before=began_at, after=last)
-        page = (await writer.do(oldest))[:left]
-        if not page:
-            return
-        yield [Turn(turn.id) for turn in page]  # each to its end
-        left, last = left - len(page), page[-1]
-
-
-async def _by_id(
-    writer: Writer, query: Callable[..., list[Turn]], most: float
-) -> AsyncGenerator[list[Turn], None]:
-    last = ""
-    while most > 0:
-        page = await writer.do(partial(query, after=last))
-        if not page:
-            return
-        yield page if len(page) <= most else page[: int(most)]
-        most, last = most - len(page), page[-1].id
-
-
-def _since(work: Pass, turn: Turn, full: bool) -> datetime | None:
-    """From when on the list of a contact can hold news; None where all of it must be read.
-
-    What happened longer ago and was told late is found when the list is next read to its end, and
-    that is within the refresh interval.
-    """
-    if full or turn.read_at is None or turn.whole_read_at is None:
-        return None
-    if turn.read_at <= EXPIRED or turn.whole_read_at < work.began_at() - work.refresh_interval:
-        return None
-    return turn.read_at - TOLD_LATE
-
-
-async def _share(work: Pass, reading: PerContact, began_at: datetime) -> int:
-    """How many contacts are to be read again, so that all are within the refresh interval."""
-    fresh, names = work.progress.fresh_as_of, work.writer.loader.names
-    if fresh is None or began_at <= fresh:
-        return 0
-    among = work.resource.name if reading.embedded else ""
-    number = await work.writer.do(lambda conn: reads.contacts(conn, names, among))
-    # Rounded up: the rest of a fraction is lost, as what counts is the time since the last run.
-    return math.ceil(number * min(1.0, (began_at - fresh) / work.refresh_interval))
 
 
 class Read:
@@ -229,7 +142,7 @@ async def _read_all(
 
     async def read(turn: Turn) -> Read:
         submit = None if reading.within else partial(_submit_piece, work, reading, turn.id)
-        since = _since(work, turn, full) if reading.backwards else None
+        since = since_of(work, turn, full) if reading.backwards else None
         return await read_one(work.client, reading, turn.id, submit, since)
 
     each, short = concurrently(each_turn(), read, AT_ONCE), work.client.memory.short

@@ -55,16 +55,24 @@ class Turns:
 
 
 def never_read(
-    conn: sa.Connection, names: Names, turns: Turns, after: str, since: datetime | None = None
+    conn: sa.Connection,
+    names: Names,
+    turns: Turns,
+    after: str,
+    since: datetime | None = None,
+    *,
+    active: bool = False,
 ) -> list[Turn]:
-    """Contacts that were never read, nor tried in vain, by id; those that were active since then.
+    """Contacts that were never read, nor tried in vain, by id; with ``since`` those that were
+    ``active`` since then, or those that were not.
 
     Ids of contacts begin with when they were created, so those come first whose oldest elements
     Intercom may show for the shortest time.
     """
     condition = f"r.id IS NULL AND NOT EXISTS ({_pending(names)})"
     if since is not None:
-        condition += f" AND {_active(turns.follows)} > %(since)s"
+        was = f"coalesce({_active(turns.follows)} > %(since)s, false)"
+        condition += f" AND {'' if active else 'NOT '}{was}"
     return _turns(conn, names, turns, after, condition, {"since": since})
 
 
