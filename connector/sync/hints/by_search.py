@@ -61,7 +61,7 @@ async def settle(work: Pass, searched: Searched, due: int, delay: float) -> int:
     Of more than could be read by id in a while, each is searched for only once it will be shown.
     """
     name = work.resource.table.name
-    found = await work.writer.do(lambda conn: inbox.waiting(conn, [name], MOST))
+    found = await work.writer.look(lambda conn: inbox.waiting(conn, [name], MOST))
     _forget_old(searched)
     wanted = [
         one
@@ -133,7 +133,7 @@ async def _agreeing(work: Pass, page: Page) -> set[str]:
     agreeing, differing = set[str](), set[str]()
     for link, lists in cut.items():
         owners = list(lists)
-        stored = await work.writer.do(partial(loader.linked, link=link, owners=owners))
+        stored = await work.writer.look(partial(loader.linked, link=link, owners=owners))
         for key, (wrapper, elements) in lists.items():
             same = _agrees(wrapper, elements, link, stored.get(key, set()))
             (agreeing if same else differing).add(key)
