@@ -66,7 +66,7 @@ def sender(kept: Warehouse) -> Iterator[Sender]:
 
 def hinted(warehouse: Warehouse) -> set[tuple[str, str]]:
     with warehouse.database.transaction() as conn:
-        found = inbox.waiting(conn, ["contacts"], 10_000, inbox.clock(conn)), conn.rollback()
+        found = inbox.waiting(conn, ["contacts"], 10_000, state.clock(conn)), conn.rollback()
     return {(one.resource, one.id) for one in found[0]}
 
 

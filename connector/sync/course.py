@@ -30,7 +30,6 @@ from connector.tools.tasks import gather
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.reports.completeness import measure
-from connector.warehouse.state import inbox
 from connector.warehouse.state.runs import Tally
 
 
@@ -131,7 +130,7 @@ class Course:
         most, days = options.full_pass_requests, options.full_pass_days
         schedule.schedule(conn, loader, selected, now, most, days)
         self.passes.scheduled = state.progress_of(conn, [resource.name for resource in selected])
-        return inbox.clock(conn)
+        return state.clock(conn)
 
     async def _whole_pass(self, resource: Resource) -> None:
         await self.steps.take(resource, self.passes.run)

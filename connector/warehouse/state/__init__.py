@@ -7,7 +7,14 @@ What most callers need can be had from here; the other modules (``digests``, ``r
 ``candidates``, ``relations``, ``mapping``, ``stored``) are named in full.
 """
 
-from connector.warehouse.state.cursors import Progress, advance, latest, progress, progress_of
+from connector.warehouse.state.cursors import (
+    Progress,
+    advance,
+    clock,
+    latest,
+    progress,
+    progress_of,
+)
 from connector.warehouse.state.partitions import (
     OPEN_LOWER,
     OPEN_UPPER,
@@ -66,6 +73,7 @@ __all__ = [
     "Workspace",
     "advance",
     "all_spans",
+    "clock",
     "delay",
     "doubt",
     "drop_old_refutations",
