@@ -22,6 +22,7 @@ import pytest
 from connector.commands.serving import health, receiver
 from connector.errors import SettingsError
 from connector.resources.hint import Hint
+from connector.warehouse import state
 from connector.warehouse.migrate import migrate
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state import inbox
