@@ -19,9 +19,7 @@ from typing import Any
 
 from connector import __version__
 from connector import settings as settings_module
-from connector.commands import check, demo, facts, forget, simulate, sql, status
-from connector.commands import verify as verification
-from connector.commands import views as views_command
+from connector.commands import demo, simulate
 from connector.commands.connect import (
     admit,
     open_client,
@@ -46,13 +44,11 @@ from connector.commands.terminal.waiting import until_signalled
 from connector.errors import ConnectorError, SettingsError
 from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
-from connector.sync.on_demand.verify import verify
 from connector.sync.options import Options
 from connector.sync.outcome import Outcome
 from connector.sync.run import refetch, sync
 from connector.sync.tenure import prepare
 from connector.warehouse import rights
-from connector.warehouse.privacy import cleaning, pinning
 from connector.warehouse.sql.database import PATIENCE_FOR_LOCK
 
 logger = logging.getLogger(__name__)
@@ -193,6 +189,9 @@ def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
+    from connector.commands import views
+    from connector.warehouse.privacy import cleaning, pinning
+
     settings = _settings(arguments)
     exclusions = privacy(settings).exclusions
     with open_database(settings, say=say) as database:
@@ -203,12 +202,14 @@ def _migrate(arguments: argparse.Namespace) -> int:
         prepare(database, auto_migrate=True)
         database.write(lambda conn: pinning.apply(conn, exclusions, pins=False))
         cleaning.clean(database, exclusions, "migrate")
-        views_command.grow(database)
+        views.grow(database)
     print(f"schema {settings.schema} is up to date")
     return 0
 
 
 def _views(arguments: argparse.Namespace) -> int:
+    from connector.commands import views
+
     settings = _settings(arguments)
     with open_database(settings, say=say) as database:
         database.wait()
@@ -216,10 +217,12 @@ def _views(arguments: argparse.Namespace) -> int:
         database.lock(PATIENCE_FOR_LOCK)
         admit(database, settings)
         prepare(database, settings.auto_migrate)
-        return views_command.run(database, rebuild=arguments.rebuild)
+        return views.run(database, rebuild=arguments.rebuild)
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    from connector.commands import status
+
     settings = _settings(arguments)
     with open_database(settings, say=say) as database:
         code = status.run(database, as_json=arguments.json)
@@ -228,6 +231,8 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _sql(arguments: argparse.Namespace) -> int:
+    from connector.commands import sql
+
     settings = _settings(arguments)
     with open_database(settings, say=say) as database:
         database.wait()
@@ -236,6 +241,9 @@ def _sql(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from connector.commands.verify import report
+    from connector.sync.on_demand.verify import verify
+
     settings = _settings(arguments)
     settings.require_token()
     selection = _selection(settings, arguments)
@@ -246,7 +254,7 @@ def _verify(arguments: argparse.Namespace) -> int:
             async with open_client(settings) as client:
                 found = await verify(client, database, selection, arguments.sample, exclusions)
                 warn_of_exclusions(database, settings)
-                return verification.report(found, as_json=arguments.json)
+                return report(found, as_json=arguments.json)
 
         return until_signalled(run(), database)
 
@@ -273,6 +281,8 @@ def _refetch(arguments: argparse.Namespace) -> int:
 
 
 def _forget(arguments: argparse.Namespace) -> int:
+    from connector.commands import forget
+
     settings = _settings(arguments)
     ids = [key.strip() for key in arguments.ids]
     if not all(ids) or bool(ids) == arguments.list:
@@ -291,6 +301,8 @@ def _forget(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from connector.commands import check, facts
+
     if arguments.facts:  # of Intercom alone: no database is needed
         settings = settings_module.load(schema=arguments.schema)
         return until_signalled(facts.run(settings, as_json=arguments.json))

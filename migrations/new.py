@@ -22,7 +22,8 @@ from alembic.operations import ops
 
 from connector.errors import ConnectorError
 from connector.resources import TABLE_BY_NAME
-from connector.warehouse.migrate import configuration, newest
+from connector.warehouse.revisions import configuration
+from connector.warehouse.schema.version import newest
 from connector.warehouse.sql import embedded
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.names import quote

@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from alembic import command
 
-from connector.warehouse import migrate as migrations
+from connector.warehouse import revisions
 from connector.warehouse.sql.database import Database, conninfo
 
 REVISION = "0002"
@@ -32,7 +32,7 @@ def migrate_to(database: Database, revision: str) -> None:
     def work(conn: sa.Connection) -> None:
         conn.execute(sa.text(f'SET LOCAL search_path TO "{database.schema}"'))
         conn.dialect.default_schema_name = database.schema
-        config = migrations.configuration()
+        config = revisions.configuration()
         config.attributes["connection"] = conn
         command.upgrade(config, revision)
 

@@ -17,7 +17,8 @@ from bench import reliability
 from connector import __version__, settings
 from connector.cli import EPILOG, parser
 from connector.commands import facts
-from connector.commands.reporting.report import metrics, run_report
+from connector.commands.reporting.metrics import metrics
+from connector.commands.reporting.report import run_report
 from connector.resources import BY_NAME, RESOURCES
 from connector.sync.outcome import Outcome
 from connector.warehouse.migrate import migrate

@@ -138,7 +138,7 @@ def test_the_version_changes_at_each_telling(conn):
 
 @pytest.mark.parametrize(("ahead", "kept"), [(0, True), (200, True), (400, False)])
 def test_a_time_that_lies_ahead_of_the_clock_is_none(conn, ahead, kept):
-    second = int(inbox.clock(conn).timestamp()) + ahead
+    second = int(state.clock(conn).timestamp()) + ahead
     inbox.tell(conn, [Hint("contacts", "a", second)], 0.0)
     assert row(conn)["announced"] == (second if kept else None)
     inbox.tell(conn, [Hint("contacts", "b", 10**11 - 1)], 0.0)
@@ -178,7 +178,7 @@ def test_the_backlog_is_what_waits(conn):
     assert (found.waiting, found.oldest_seconds, found.untried_seconds) == (2, 30.0, 30.0)
     inbox.postpone(conn, inbox.waiting(conn, ["contacts", "tickets"], 9))
     assert inbox.backlog(conn).untried_seconds is None
-    assert found.last_notification_at == inbox.clock(conn)
+    assert found.last_notification_at == state.clock(conn)
     assert inbox.count(conn) == 2
 
 
@@ -195,7 +195,7 @@ def test_the_longest_waiting_come_first_and_only_of_these_tables(conn):
 def test_what_was_told_before_a_moment_is_due_unless_it_was_tried_since(conn):
     inbox.tell(conn, [A, Hint("contacts", "b")], 60.0)
     age(conn, 1)
-    moment = inbox.clock(conn)
+    moment = state.clock(conn)
     assert [one.id for one in inbox.waiting(conn, ["contacts"], 9, moment)] == ["a", "b"]
     [first, _] = inbox.waiting(conn, ["contacts"], 9, moment)
     inbox.postpone(conn, [first])

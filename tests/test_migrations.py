@@ -16,12 +16,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.migration import MigrationContext
 from alembic.operations import Operations, ops
+from alembic.script import ScriptDirectory
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from connector.errors import ConnectorError, DatabaseError, SchemaTooNewError
-from connector.warehouse import migrate as migrations
-from connector.warehouse.migrate import migrate
+from connector.warehouse import revisions
+from connector.warehouse.migrate import check, migrate
+from connector.warehouse.schema import version
 from connector.warehouse.schema.tables import metadata
 from connector.warehouse.sql.database import Database, conninfo
 from migrations import new
@@ -160,7 +162,7 @@ def run(database: Database, direction: Any, revision: str) -> None:
     def work(conn: sa.Connection) -> None:
         conn.execute(sa.text(f'SET LOCAL search_path TO "{database.schema}"'))
         conn.dialect.default_schema_name = database.schema
-        config = migrations.configuration()
+        config = revisions.configuration()
         config.attributes["connection"] = conn
         direction(config, revision)
 
@@ -183,7 +185,7 @@ def test_an_older_schema_is_brought_up_to_date(database, database_url, schema):
     run(database, command.downgrade, "base")
     assert catalog(database_url, schema, "tables") == []
     with database.transaction() as conn:
-        assert migrations.check(conn, schema) is False
+        assert check(conn, schema) is False
     assert migrate(database) is True
     assert {what: catalog(database_url, schema, what) for what in CATALOG} == before
     views = look(
@@ -270,10 +272,16 @@ def test_tags_stay_as_an_empty_column_where_others_hang_on_it(database, database
 
 
 def test_the_migrations_are_one_line_without_branches():
-    config = migrations.configuration()
-    script = migrations.ScriptDirectory.from_config(config)
+    config = revisions.configuration()
+    script = ScriptDirectory.from_config(config)
     assert len(script.get_heads()) == 1
     assert len(script.get_bases()) == 1
+
+
+def test_the_names_of_the_files_tell_the_revisions_in_their_order():
+    script = ScriptDirectory.from_config(revisions.configuration())
+    found = [one.revision for one in script.walk_revisions()]
+    assert list(version.known()) == found[::-1]
 
 
 def test_a_schema_of_a_newer_version_is_refused_and_left_alone(database, database_url, schema):
@@ -289,13 +297,13 @@ def test_a_schema_of_a_newer_version_is_refused_and_left_alone(database, databas
 
 def test_a_schema_that_is_missing_or_empty_is_not_up_to_date(database, database_url, schema):
     with database.transaction() as conn:
-        assert migrations.check(conn, schema) is False
+        assert check(conn, schema) is False
         conn.execute(sa.schema.CreateSchema(schema))
-        assert migrations.check(conn, schema) is False
+        assert check(conn, schema) is False
     assert migrate(database) is True
     with database.transaction() as conn:
-        assert migrations.check(conn, schema) is True
-        assert migrations.present(conn, schema) == migrations.newest()
+        assert check(conn, schema) is True
+        assert version.present(conn, schema) == version.newest()
 
 
 # -- the next migration ----------------------------------------------------------------------

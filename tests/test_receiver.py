@@ -22,6 +22,7 @@ import pytest
 from connector.commands.serving import health, receiver
 from connector.errors import SettingsError
 from connector.resources.hint import Hint
+from connector.warehouse import state
 from connector.warehouse.migrate import migrate
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state import inbox
@@ -66,7 +67,7 @@ def sender(kept: Warehouse) -> Iterator[Sender]:
 
 def hinted(warehouse: Warehouse) -> set[tuple[str, str]]:
     with warehouse.database.transaction() as conn:
-        found = inbox.waiting(conn, ["contacts"], 10_000, inbox.clock(conn)), conn.rollback()
+        found = inbox.waiting(conn, ["contacts"], 10_000, state.clock(conn)), conn.rollback()
     return {(one.resource, one.id) for one in found[0]}
 
 

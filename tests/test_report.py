@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from connector.commands.reporting import notification, report
+from connector.commands.reporting import metrics, notification, report
 from connector.commands.reporting.progress import Progress
 from connector.commands.terminal.logs import JsonLines
 from connector.errors import TokenRefusedError
@@ -107,11 +107,11 @@ def test_every_run_sends_one_report_however_it_ends(
 ) -> None:
     url, taken = inbox
     simulator = Simulator(Workspace.generate(2, contacts=30, companies=5, conversations=5))
-    metrics = tmp_path / "sync.prom"
+    file = tmp_path / "sync.prom"
     with served(simulator) as intercom:
         environ = environment(intercom, database_url, schema, CONNECTOR_NOTIFY_URL=url)
         simulator.control.deny("^/companies", 403)
-        words = ("sync", "-v", "--metrics-file", str(metrics), "--log-format", "json")
+        words = ("sync", "-v", "--metrics-file", str(file), "--log-format", "json")
         process = start(environ, *words)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
@@ -121,7 +121,7 @@ def test_every_run_sends_one_report_however_it_ends(
         assert "companies" in taken[0]["error"]
         lines = [json.loads(line) for line in errors.splitlines()]
         assert any(line.get("resource") == "users" and line["requests"] > 0 for line in lines)
-        assert f'run_success{{schema="{schema}"}} 0' in metrics.read_text()
+        assert f'run_success{{schema="{schema}"}} 0' in file.read_text()
         simulator.control.revoke_token()
         process = start(environ, "sync")
         process.communicate(timeout=60)
@@ -135,14 +135,14 @@ def test_a_run_that_cannot_begin_is_reported_and_the_last_success_stays_known(
 ) -> None:
     url, taken = inbox
     simulator = Simulator(Workspace.generate(2, contacts=5, companies=2, conversations=2))
-    metrics = tmp_path / "sync.prom"
+    file = tmp_path / "sync.prom"
     name = f'intercom_warehouse_last_success_timestamp_seconds{{schema="{schema}"}}'
 
     def run(**settings: str) -> tuple[int, str, dict[str, Any]]:
         environ = environment(intercom, database_url, schema, CONNECTOR_NOTIFY_URL=url, **settings)
-        process = start(environ, "sync", "--json", "--metrics-file", str(metrics))
+        process = start(environ, "sync", "--json", "--metrics-file", str(file))
         out, _ = process.communicate(timeout=60)
-        return process.returncode, metrics.read_text(), json.loads(out)
+        return process.returncode, file.read_text(), json.loads(out)
 
     with served(simulator) as intercom:
         code, text, _ = run(CONNECTOR_RESOURCES="tags")
@@ -273,9 +273,9 @@ def test_metrics_that_cannot_be_written_are_a_warning(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     told = report.run_report("sync", 'odd"name', 0.0, None, TokenRefusedError("no"))
-    report.write_metrics(tmp_path / "missing" / "file", told)
+    metrics.write_metrics(tmp_path / "missing" / "file", told)
     assert "could not be written" in caplog.text
-    assert 'schema="odd\\"name"' in report.metrics(told)
+    assert 'schema="odd\\"name"' in metrics.metrics(told)
 
 
 @pytest.mark.parametrize("before", [b"", b"\xff\xfe", b"no metrics { at all", b"x{ 1\n"])
@@ -283,7 +283,7 @@ def test_metrics_replace_whatever_stood_there(tmp_path: Path, before: bytes) -> 
     file = tmp_path / "sync.prom"
     file.write_bytes(before)
     told = report.run_report("sync", "s", 0.0, None, TokenRefusedError("no"))
-    report.write_metrics(file, told)
+    metrics.write_metrics(file, told)
     assert 'run_exit_code{schema="s"} 3.0' in file.read_text()
     assert "last_success" not in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o644
@@ -293,18 +293,18 @@ def test_metrics_replace_whatever_stood_there(tmp_path: Path, before: bytes) -> 
 def test_what_waits_moves_in_the_metrics_beside_the_last_run(tmp_path: Path) -> None:
     file, now = tmp_path / "sync.prom", datetime.now(UTC)
     live = {"backlog": 3, "oldest_seconds": None, "last_notification_at": now, "unseen_topics": []}
-    report.write_live(file, "s", live | {"received": {"a": 1}})
+    metrics.write_live(file, "s", live | {"received": {"a": 1}})
     assert 'inbox_backlog{schema="s"} 3.0' in file.read_text()
-    report.write_metrics(file, report.run_report("sync", "s", 0.0, None, TokenRefusedError("no")))
+    metrics.write_metrics(file, report.run_report("sync", "s", 0.0, None, TokenRefusedError("no")))
     ran = file.read_text()
-    report.write_live(file, "s", live | {"received": {"a": 1, "b": 2}})
-    report.write_live(file, "s", live | {"backlog": 5, "received": {"a": 2, "b": 2}})
+    metrics.write_live(file, "s", live | {"received": {"a": 1, "b": 2}})
+    metrics.write_live(file, "s", live | {"backlog": 5, "received": {"a": 2, "b": 2}})
     assert file.read_text().startswith(ran)
     assert file.read_text().count("inbox_backlog{") == 1
     assert 'inbox_backlog{schema="s"} 5.0' in file.read_text()
-    assert report.last_success(file, "s") is None
+    assert metrics.last_success(file, "s") is None
     written = file.stat().st_mtime_ns
-    report.write_live(file, "s", live | {"backlog": 5, "received": {"a": 2, "b": 2}})
+    metrics.write_live(file, "s", live | {"backlog": 5, "received": {"a": 2, "b": 2}})
     assert file.stat().st_mtime_ns == written
 
 

@@ -122,7 +122,7 @@ def runs(conn: sa.Connection) -> dict[int, Any]:
 
 def test_a_killed_run_is_visible_until_the_next_marks_it_interrupted(conn):
     first = state.start_run(conn, "sync")
-    state.record(conn, first, "users", Tally(fetched=3))
+    state.record(conn, first, {"users": Tally(fetched=3)})
     assert (runs(conn)[first]["status"], runs(conn)[first]["finished_at"]) == ("running", None)
     second = state.start_run(conn, "sync")
     row = runs(conn)[first]
@@ -147,8 +147,8 @@ def test_a_run_that_was_taken_over_cannot_end_itself(conn):
 
 def test_a_resource_is_recorded_again_and_again_in_one_row(conn):
     run = state.start_run(conn, "sync")
-    state.record(conn, run, "users", Tally(fetched=1, misfits={"a": 1}))
-    state.record(conn, run, "users", Tally(status="succeeded", fetched=2, seconds=1.5))
+    state.record(conn, run, {"users": Tally(fetched=1, misfits={"a": 1})})
+    state.record(conn, run, {"users": Tally(status="succeeded", fetched=2, seconds=1.5)})
     [row] = conn.execute(sa.select(RUN_RESOURCES)).mappings().all()
     assert (row["status"], row["fetched"], float(row["seconds"])) == ("succeeded", 2, 1.5)
 
@@ -157,7 +157,7 @@ def test_old_runs_are_forgotten_but_for_the_running_and_the_last_that_succeeded(
     ended = []
     for status in ("succeeded", "failed", "succeeded", "failed", "interrupted"):
         ended.append(state.start_run(conn, "sync"))
-        state.record(conn, ended[-1], "tags", Tally())
+        state.record(conn, ended[-1], {"tags": Tally()})
         state.finish_run(conn, ended[-1], status)
     running = state.start_run(conn, "sync")
     conn.execute(sa.update(RUNS).values(started_at=sa.func.now() - timedelta(days=10)))

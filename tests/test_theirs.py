@@ -22,6 +22,7 @@ from connector.errors import NamesTakenError, SchemaBusyError, ViewsInUseError
 from connector.simulator import Workspace
 from connector.warehouse.migrate import check, migrate, refuse_taken
 from connector.warehouse.schema import relations
+from connector.warehouse.schema.tables import metadata
 from connector.warehouse.sql import database as database_module
 from connector.warehouse.sql import locks
 from connector.warehouse.sql.database import Database, conninfo
@@ -337,7 +338,7 @@ def test_a_view_that_somebody_replaced_before_the_upgrade_stays_his(old: House, 
 def add_attribute(database: Database, name: str, **more: Any) -> None:
     """Intercom lists one more custom attribute."""
     values = {"_read_at": sa.func.now(), **attribute(name, **more)}
-    table = relations.metadata().tables["data_attributes"]
+    table = metadata().tables["data_attributes"]
     with database.transaction() as conn:
         conn.execute(sa.insert(table).values(**values))
 

@@ -276,7 +276,7 @@ def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
 
 def _read_before(conn: Any, database: Database) -> Collection[str]:
     """The resources that a sync has read; none in a schema without state, or of older versions."""
-    if version.present(conn, database.schema) != migrate.newest():
+    if version.present(conn, database.schema) != version.newest():
         return ()
     names = [resource.name for resource in RESOURCES]
     return {name for name in names if state.progress(conn, name).last_success_at is not None}
@@ -319,7 +319,7 @@ def _schema(conn: Any, database: Database) -> Line:
 
 def _facts(conn: Any, database: Database) -> list[Line]:
     """What is known of Intercom and was seen to be false, for information."""
-    if version.present(conn, database.schema) != migrate.newest():
+    if version.present(conn, database.schema) != version.newest():
         return []
     return [
         Line(f"fact {one.fact}", True, f"WARNING: not true of this workspace: {one.detail}")
@@ -329,7 +329,7 @@ def _facts(conn: Any, database: Database) -> list[Line]:
 
 def _live(conn: Any, database: Database, settings: Settings) -> list[Line]:
     """What notifications brought, for information; nothing where none are meant to come."""
-    if version.present(conn, database.schema) != migrate.newest():
+    if version.present(conn, database.schema) != version.newest():
         return []
     found = live.facts(conn)
     if found:
@@ -342,7 +342,7 @@ def _live(conn: Any, database: Database, settings: Settings) -> list[Line]:
 
 def _outbox(conn: Any, database: Database) -> list[Line]:
     """What became of wishes, for information; nothing where none was ever made."""
-    if version.present(conn, database.schema) != migrate.newest():
+    if version.present(conn, database.schema) != version.newest():
         return []
     found = wishes.facts(conn)
     if not found:
@@ -353,7 +353,7 @@ def _outbox(conn: Any, database: Database) -> list[Line]:
 
 def _extra(conn: Any, database: Database) -> list[Line]:
     """What ``extra`` holds, for information: fields that Intercom added, values that misfit."""
-    if version.present(conn, database.schema) != migrate.newest():
+    if version.present(conn, database.schema) != version.newest():
         return []
     found = list(unclaimed(conn, database.schema))
     told = [Line(f"extra of {one.table}", True, _keys(one)) for one in found if one.keys]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
+
+import sqlalchemy as sa
 
 from connector.errors import RetryExhaustedError, TooManyDeletesError
 from connector.intercom.client import Client
@@ -28,7 +31,6 @@ from connector.tools.tasks import gather
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.reports.completeness import measure
-from connector.warehouse.state import inbox
 from connector.warehouse.state.runs import Tally
 
 
@@ -48,10 +50,7 @@ class Course:
     async def everything(self) -> None:
         """A pass over each selected resource, then what is pending, then placeholders."""
         selected, steps = self.passes.selected(), self.steps
-        told_before = await self.writer.do(inbox.clock)
-        if self.options.drops_foreign_hints:
-            await self.hints.drop_foreign()
-        await self._schedule(selected)
+        told_before = await self.writer.do(partial(self._plan, selected=selected))
         async with self.hints.beside(told_before):
             first = [resource for resource in selected if not resource.comes_last]
             await self._read(first)
@@ -60,7 +59,7 @@ class Course:
                     await self._say_usable(last)
                 await self._read(last)
         done = [resource for resource in selected if steps.has_succeeded(resource)]
-        kept = await self.writer.do(lambda conn: state.pending(conn))
+        kept = await self.writer.look(lambda conn: state.pending(conn))
         for resource in (r for r in done if pending.of_resource(kept, r, done)):
             await steps.take(resource, partial(self._pending, done))
         for resource in await self._to_fill(_readable(done)):
@@ -73,7 +72,7 @@ class Course:
             if resource.table.name in self.passes.samples:
                 await self.steps.take(resource, self._embedded_lists)
         now, names = self.client.clock.likely_now(), pending.names_of(selected)
-        left = await self.writer.do(lambda conn: state.pending(conn))
+        left = await self.writer.look(lambda conn: state.pending(conn))
         self.outcome.overdue = [e for e in left if pending.is_overdue(e, names, now)]
 
     async def burst(self, seconds: float) -> int:
@@ -93,10 +92,9 @@ class Course:
         if self.hints.error is None and not stopped.is_set():
             for resource in await self._to_fill(_readable(self.passes.selected())):
                 await self.steps.take(resource, self._placeholders)
-        run_id = self.outcome.run_id
         for name, tally in self.outcome.resources.items():
             tally.succeed()
-            await self.writer.do(partial(state.record, run_id=run_id, resource=name, tally=tally))
+            self.writer.account(name, tally)
         return number
 
     async def decide_on(self, resource: Resource, ids: Sequence[str], twice_told: bool) -> None:
@@ -118,7 +116,7 @@ class Course:
             if resource.by_id:
                 await self._decide(resource, deletions.owners(resource.table), keys)
         left, names = (
-            await self.writer.do(lambda conn: state.pending(conn)),
+            await self.writer.look(lambda conn: state.pending(conn)),
             {r.name for r in found},
         )
         for resource in found:
@@ -127,20 +125,19 @@ class Course:
 
     # -- the steps of a run, in their order --------------------------------------------------
 
-    async def _schedule(self, selected: Sequence[Resource]) -> None:
-        """Note which full passes are due, and which of them this run can afford."""
+    def _plan(self, conn: sa.Connection, selected: Sequence[Resource]) -> datetime:
+        """Note which full passes are due, and which of them this run can afford; the time."""
         options, loader, now = self.options, self.writer.loader, self.client.clock.likely_now()
+        if options.drops_foreign_hints:
+            self.hints.drop_foreign(conn)
         demand = limits.Demand(options.full, options.since, now)
-        await self.writer.do(
-            lambda conn: schedule.note_due(conn, selected, self.passes.inputs, demand)
-        )
+        schedule.note_due(conn, selected, self.passes.inputs, demand)
         most, days = options.full_pass_requests, options.full_pass_days
-        left = await self.writer.do(
-            lambda conn: schedule.schedule(
-                conn, loader, selected, now, most, days, options.refresh_interval
-            )
-        )
+        interval = options.refresh_interval
+        left = schedule.schedule(conn, loader, selected, now, most, days, interval)
         self.passes.spare = Spare(left, days)
+        self.passes.scheduled = state.progress_of(conn, [resource.name for resource in selected])
+        return state.clock(conn)
 
     async def _read(self, resources: Sequence[Resource]) -> None:
         """A pass over each, neighbours side by side."""
@@ -150,7 +147,7 @@ class Course:
     async def _say_usable(self, left: Sequence[Resource]) -> None:
         """In a first load: all is there but what there is only contact by contact."""
         names = [one.name for one in left]
-        progress = await self.writer.do(lambda conn: state.progress_of(conn, names))
+        progress = await self.writer.look(lambda conn: state.progress_of(conn, names))
         if all(one.cursor is None for one in progress.values()):
             await grow_views(self.writer)
             self.reporter.usable(left)
@@ -175,9 +172,7 @@ class Course:
     async def _to_fill(self, resources: Sequence[Resource]) -> Sequence[Resource]:
         """All of them if there are placeholders of one: what is read may refer to the others."""
         works = [self.passes.of(resource) for resource in resources]
-        found = await self.writer.do(
-            lambda conn: any(pending.unfilled(conn, work, most=1) for work in works)
-        )
+        found = await self.writer.look(lambda conn: pending.any_unfilled(conn, works))
         return resources if found else ()
 
     async def _placeholders(self, resource: Resource, tally: Tally) -> None:
@@ -212,7 +207,7 @@ class Course:
                 work, names, began_at, ids, twice_told=twice_told
             )
             for name, number in verdict.marked.items():
-                await self.steps.count_deleted(resource, BY_NAME.get(name, resource), number)
+                self.steps.count_deleted(resource, BY_NAME.get(name, resource), number)
             held.update({name: verdict.error(resource.table, name) for name in verdict.held})
 
         async def fail(resource: Resource, tally: Tally) -> None:
@@ -230,12 +225,12 @@ class Course:
     async def _measure(self, resource: Resource) -> None:
         """Note how complete the parts are that the warehouse holds now."""
         names, table = self.writer.loader.names, resource.table
-        found = await self.writer.do(lambda conn: measure(conn, names, table))
+        found = await self.writer.look(lambda conn: measure(conn, names, table))
         tally = self.steps.tally(resource)
         tally.parts, tally.incomplete = found.parts, found.incomplete
         tally.truncated = found.truncated
         refutations.look_at_parts(self.client, resource, found)
-        await self.steps.record(resource)
+        self.steps.record(resource)
 
 
 def _readable(resources: Sequence[Resource]) -> list[Resource]:

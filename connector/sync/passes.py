@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import sqlalchemy as sa
-
 from connector.errors import ConnectorError
 from connector.resources import RESOURCES
 from connector.resources.readings import Activities, Search
@@ -37,17 +35,12 @@ class Passes:
     tried: dict[str, set[str]] = field(default_factory=dict)  # pending ids, by resource
     spare: Spare = field(default_factory=Spare)
     samples: dict[str, ListSample] = field(default_factory=dict)  # of embedded lists, by table
+    scheduled: dict[str, Progress] = field(default_factory=dict)  # as the run was planned
 
     async def run(self, resource: Resource, tally: Tally) -> None:
         """The pass that the resource is due."""
-        steps = self.steps
-        run_id, name = steps.writer.run_id, steps.counted_as(resource)
-
-        def begin(conn: sa.Connection) -> Progress:
-            state.record(conn, run_id, name, tally)
-            return state.progress(conn, resource.name)
-
-        progress = await steps.writer.do(begin)
+        self.steps.record(resource)
+        progress = self.scheduled.pop(resource.name, None) or await self.progress(resource)
         full = progress.full_due_since is not None
         self.reporter.started(resource.name, "full" if full else "incremental")
         if full:
@@ -84,7 +77,7 @@ class Passes:
         """Whether a full pass of a search takes no more requests than are made at every run."""
         reading, writer = resource.reading, self.steps.writer
         assert isinstance(reading, Search)
-        rows = await writer.do(lambda conn: writer.loader.alive(conn, resource))
+        rows = await writer.look(lambda conn: writer.loader.alive(conn, resource))
         # Unless it is merely due nothing is taken as known.
         each = reading.whole_by_id and progress.full_reason != schedule.DUE
         return rows / (1 if each else reading.per_page) < AT_EVERY_RUN
@@ -93,7 +86,8 @@ class Passes:
 
     async def progress(self, resource: Resource) -> Progress:
         """How far the resource has been read."""
-        return await self.steps.writer.do(lambda conn: state.progress(conn, resource.name))
+        self.scheduled.pop(resource.name, None)  # who asks now may go on from there
+        return await self.steps.writer.look(lambda conn: state.progress(conn, resource.name))
 
     def of(
         self, resource: Resource, tally: Tally | None = None, progress: Progress | None = None

@@ -64,7 +64,7 @@ async def retry(work: Pass, selected: Sequence[Resource], until: datetime | None
 
 async def _look(work: Pass, tried: Collection[str]) -> None:
     """Notice objects of which a search and a read by id say different things for long."""
-    kept, before = await work.writer.do(lambda conn: state.pending(conn)), work.now() - INDEX_LAG
+    kept, before = await work.writer.look(lambda conn: state.pending(conn)), work.now() - INDEX_LAG
     for reason, fact in _CONTRADICTS.items():
         names = {work.resource.name, work.resource.table.name}
         found = [
@@ -78,23 +78,33 @@ async def _look(work: Pass, tried: Collection[str]) -> None:
 
 async def _left(work: Pass, selected: Sequence[Resource]) -> list[Pending]:
     """What is pending and was not tried by this run."""
-    kept = await work.writer.do(lambda conn: state.pending(conn))
+    kept = await work.writer.look(lambda conn: state.pending(conn))
     found = of_resource(kept, work.resource, selected)
     return [entry for entry in found if entry.id not in work.tried]
 
 
 async def fill_placeholders(work: Pass) -> None:
     """Read what is referred to and was never listed; what cannot be found stays as it is."""
-    if ids := await work.writer.do(lambda conn: unfilled(conn, work)):
+    if ids := await work.writer.look(lambda conn: unfilled(conn, work)):
         await fill(work, ids)
 
 
-def unfilled(conn: sa.Connection, work: Pass, most: int = PLACEHOLDERS_A_RUN) -> list[str]:
+def any_unfilled(conn: sa.Connection, works: Iterable[Pass]) -> bool:
+    """Whether there are placeholders of one of these that are worth a read by id."""
+    limited = limits.limited(conn)
+    return any(_unfilled(conn, work, limited, most=1) for work in works)
+
+
+def unfilled(conn: sa.Connection, work: Pass) -> list[str]:
     """Placeholders that are worth a read by id."""
+    return _unfilled(conn, work, limits.limited(conn), PLACEHOLDERS_A_RUN)
+
+
+def _unfilled(conn: sa.Connection, work: Pass, limited: Collection[str], most: int) -> list[str]:
     table, loader = work.resource.table, work.writer.loader
-    referring = limits.referring(table) if limits.is_limited(conn, table) else None
+    referring = limits.referring(table) if table.name in limited else None
     found = loader.unfilled(conn, table, PLACEHOLDER_TRIES, most, work.readers, referring)
-    hinted = inbox.hinted(conn, table.name, found)  # these are read for that
+    hinted = inbox.hinted(conn, table.name, found) if found else ()  # these are read for that
     return [key for key in found if key not in hinted]
 
 

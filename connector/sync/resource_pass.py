@@ -129,14 +129,15 @@ class Pass:
             values["last_full_pass_at"] = began_at
         if isinstance(self.resource.reading, Search):
             values |= self.control.values()
-        return Advance(self.resource.name, values, ends_plan=full)
+        divided = isinstance(self.resource.reading, Search)  # others have no partitions
+        return Advance(self.resource.name, values, ends_plan=full and divided)
 
     # -- what shows that Intercom is as it is known to be ------------------------------------
 
     async def choose_control(self) -> None:
         """The row that changed last is what the next search must show."""
         loader, resource = self.writer.loader, self.resource
-        found = await self.writer.do(lambda conn: loader.newest(conn, resource))
+        found = await self.writer.look(lambda conn: loader.newest(conn, resource))
         key, updated_at, number = found or (None, None, 0)
         self.control = Control(key, updated_at) if number <= MOST else Control()
 
@@ -185,19 +186,22 @@ class Pass:
         if not old:
             return pages
         loader, table = self.writer.loader, self.resource.table
-        here = await self.writer.do(lambda conn: loader.present(conn, table, old, filled=True))
+        here = await self.writer.look(lambda conn: loader.present(conn, table, old, filled=True))
         out = set(old) - here
         return [
             page.only([n for n, head in enumerate(page.heads) if str(head.id) not in out])
             for page in pages
         ]
 
-    async def filter_unchanged(self, pages: Sequence[Page]) -> Filtered:
-        """The pages without what was merged before as it is now."""
+    async def filter_unchanged(self, pages: Sequence[Page], unsaid: bytes = b"") -> Filtered:
+        """The pages without what was merged before as it is now.
+
+        ``unsaid`` stands for what else decides how their records become rows.
+        """
         writer, table = self.writer, self.resource.table
         distrusted = self.client.facts.is_refuted(EMBEDDED_LISTS) and table.has_complete_lists
         baseline = self.has_baseline and not distrusted
-        filtered = await filter_unchanged(writer, table, self.salt, pages, baseline)
+        filtered = await filter_unchanged(writer, table, self.salt + unsaid, pages, baseline)
         asked_at = min((page.requested_at for page in pages), default=None)
         if asked_at is not None:
             await writer.dismiss_listed(table, filtered.seen, asked_at)
@@ -234,7 +238,7 @@ class Pass:
             dead = writer.loader.dead_since(conn, table, list(ids))
             return dead, candidates.answered(conn, names, ids)
 
-        dead, suspects = await writer.do(look)
+        dead, suspects = await writer.look(look)
         return [
             key
             for key in ids

@@ -111,8 +111,9 @@ async def _run(
     database.wait()
     rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True))
     database.lock(options.lock_patience)
-    pinned = database.write(lambda conn: tenure.check_same(conn, workspace, database.schema))
-    database.write(lambda conn: tenure.admit(conn, database.schema, options))
+    pinned = database.write(
+        lambda conn: tenure.admit_same(conn, workspace, database.schema, options)
+    )
     tenure.prepare(database, options.auto_migrate)
     outcome = database.write(lambda conn: _begin(conn, options, kept))
     run_id = outcome.run_id
@@ -120,14 +121,12 @@ async def _run(
     fuse = kept.fuse or Fuse(options.allow_deletes)
     writer = Writer(database, run_id, options.privacy, fuse, lag)
     try:
-        await writer.do(lambda conn: tenure.pin(conn, workspace, pinned))
-        await writer.do(lambda conn: state.forget_runs(conn, options.keep_runs))
-        await writer.do(lambda conn: tenure.restore_keys(conn, writer.loader.names))
-        if known := await writer.do(state.latest):
+        await writer.do(lambda conn: _take_over(conn, writer, workspace, pinned, options))
+        known, refuted = await writer.look(lambda conn: (state.latest(conn), state.refuted(conn)))
+        if known:
             client.clock.prove(known)
-        client.facts.recall(one.fact for one in await writer.do(state.refuted))
+        client.facts.recall(one.fact for one in refuted)
         await writer.clean(pins=not options.partial)
-        await writer.do(writer.tracker.find_tables)
         steps = Steps(client, writer, options, outcome)
         passes = Passes(steps, reporter, workspace.timezone, client.clock.likely_now())
         run = Course(client, writer, options, reporter, outcome, steps, passes)
@@ -137,12 +136,25 @@ async def _run(
         status = "failed" if outcome.exit_code else "succeeded"
         await writer.do(lambda conn: state.finish_run(conn, run_id, status, outcome.error))
     except BaseException as error:
-        tenure.end_early(database, run_id, error)
+        tenure.end_early(database, run_id, error, writer.unwritten)
         raise
     finally:
         writer.close()
         outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _take_over(
+    conn: sa.Connection,
+    writer: Writer,
+    workspace: Workspace,
+    pinned: Workspace | None,
+    options: Options,
+) -> None:
+    """What stands for the schema as a whole, before anything is read."""
+    tenure.pin(conn, workspace, pinned)
+    state.forget_runs(conn, options.keep_runs)
+    tenure.restore_keys(conn, writer.loader.names)
 
 
 def _begin(conn: sa.Connection, options: Options, kept: Kept) -> Outcome:

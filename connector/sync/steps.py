@@ -58,7 +58,7 @@ class Steps:
         finally:
             tally.requests += spent.requests
             tally.seconds += time.monotonic() - began
-        await self.record(resource)
+        self.record(resource)
 
     def counted_as(self, resource: Resource) -> str:
         """Its name; of what was not asked for by name, that of what it gives early signals of."""
@@ -75,21 +75,20 @@ class Steps:
         """Whether none of its steps failed."""
         return self.tally(resource).status == "succeeded"
 
-    async def record(self, resource: Resource) -> None:
-        """Keep its tally in the warehouse."""
-        run_id, name, tally = self.writer.run_id, self.counted_as(resource), self.tally(resource)
-        await self.writer.do(lambda conn: state.record(conn, run_id, name, tally))
+    def record(self, resource: Resource) -> None:
+        """Keep its tally in the warehouse, with the next transaction."""
+        self.writer.account(self.counted_as(resource), self.tally(resource))
 
-    async def count_deleted(self, resource: Resource, found: Resource, number: int) -> None:
+    def count_deleted(self, resource: Resource, found: Resource, number: int) -> None:
         """Count rows that were marked for the resource that found them, if it was read."""
         read = self.counted_as(found) in self.outcome.resources
         counted = found if read else resource
         self.tally(counted).deleted += number
-        await self.record(counted)
+        self.record(counted)
 
     async def _is_tolerated(self, resource: Resource, error: ConnectorError) -> bool:
         """Whether its failure makes the run fail no more than it did before."""
-        progress = await self.writer.do(lambda conn: state.progress(conn, resource.name))
+        progress = await self.writer.look(lambda conn: state.progress(conn, resource.name))
         return is_tolerated(
             resource,
             error,
@@ -101,7 +100,7 @@ class Steps:
         """Say what failed; what is tolerated only when it did not fail so in the run before."""
         level, run_id = logging.ERROR, self.writer.run_id
         if tolerated:
-            before = await self.writer.do(
+            before = await self.writer.look(
                 lambda conn: state.failure_before(conn, run_id, resource.name)
             )
             asked = self.counted_as(resource) == resource.name

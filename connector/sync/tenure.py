@@ -21,6 +21,7 @@ from connector.warehouse.schema import foreign_keys, version
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.names import Names
 from connector.warehouse.state import mapping
+from connector.warehouse.state.runs import Tally
 from connector.warehouse.state.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,15 @@ async def opened_by(client: Client) -> Workspace:
 
 def _text(value: object) -> str | None:
     return value.replace("\0", "") if isinstance(value, str) else None
+
+
+def admit_same(
+    conn: sa.Connection, workspace: Workspace, schema: str, options: Options
+) -> Workspace | None:
+    """Like ``check_same``, and refuses exclusions that may not be; see ``admit``."""
+    pinned = check_same(conn, workspace, schema)
+    admit(conn, schema, options)
+    return pinned
 
 
 def check_same(conn: sa.Connection, workspace: Workspace, schema: str) -> Workspace | None:
@@ -93,8 +103,7 @@ def take_over(
         return
     database.lock(options.lock_patience)
     try:
-        pinned = database.write(lambda conn: check_same(conn, workspace, database.schema))
-        database.write(lambda conn: admit(conn, database.schema, options))
+        pinned = database.write(lambda conn: admit_same(conn, workspace, database.schema, options))
         prepare(database, options.auto_migrate)
         database.write(lambda conn: pin(conn, workspace, pinned))
     finally:
@@ -147,13 +156,15 @@ def pin(conn: sa.Connection, workspace: Workspace, pinned: Workspace | None) -> 
     state.pin(conn, workspace)
 
 
-def end_early(database: Database, run_id: int, error: BaseException) -> None:
-    """Record why the run stopped, if the database can still be told."""
+def end_early(
+    database: Database, run_id: int, error: BaseException, tallies: Mapping[str, Tally]
+) -> None:
+    """Record why the run stopped, and what it did so far, if the database can still be told."""
     failed = isinstance(error, Exception) and not database.stopped.is_set()
     status = "failed" if failed else "interrupted"
     text = str(error) or type(error).__name__
     try:
         with database.transaction() as conn:
-            state.finish_run(conn, run_id, status, text)
+            state.finish_run(conn, run_id, status, text, tallies)
     except Exception as failure:
         logger.warning("the end of the run could not be recorded: %s", type(failure).__name__)

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import re
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 
 from connector.errors import (
     DatabaseLostError,
@@ -22,7 +13,7 @@ from connector.errors import (
     SchemaTooNewError,
     SettingsError,
 )
-from connector.warehouse.schema import relations
+from connector.warehouse.schema import relations, version
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.version import has_column, present
 from connector.warehouse.sql import locks
@@ -34,46 +25,18 @@ from connector.warehouse.views import adoption, live
 
 logger = logging.getLogger(__name__)
 
-_INSTALLED = Path(__file__).parents[1] / "migrations"
-_CHECKOUT = Path(__file__).parents[2] / "migrations"
-VERSION_COMMENTS = (  # Alembic makes this table itself
-    "COMMENT ON TABLE sync_version IS 'How far the schema has been migrated: one row.'",
-    "COMMENT ON COLUMN sync_version.version_num IS 'Newest migration that has been applied'",
-)
-_MADE = re.compile(r'^CREATE (?:UNIQUE )?(?:TABLE|INDEX) "?(\w+)"?', re.MULTILINE)
-
-
-def configuration() -> Config:
-    """Alembic's configuration; no file, the connection is given at run time."""
-    config = Config()
-    location = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
-    config.set_main_option("script_location", str(location).replace("%", "%%"))
-    return config
-
-
-@cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(configuration())
-
-
-def newest() -> str | None:
-    """Revision that this version of the connector needs."""
-    return _scripts().get_current_head()
-
 
 def check(conn: sa.Connection, schema: str) -> bool:
     """Whether the schema is up to date; SchemaTooNewError if a newer version migrated it."""
     revision = present(conn, schema)
     if revision is None:
         return False
-    try:
-        _scripts().get_revision(revision)
-    except CommandError as error:
+    if revision not in version.known():
         raise SchemaTooNewError(
             f"schema {schema} is at revision {revision}, which this version does not know:"
             " a newer version migrated it; upgrade intercom-warehouse"
-        ) from error
-    return revision == newest()
+        )
+    return revision == version.newest()
 
 
 def require_newest(conn: sa.Connection, schema: str) -> None:
@@ -103,29 +66,14 @@ def _ours(conn: sa.Connection, schema: str) -> set[str]:
     check(conn, schema)
     if _has_notes(conn, schema):
         return relations.noted(conn)
-    return made_by(present(conn, schema) or "base")
+    from connector.warehouse import revisions
+
+    return revisions.made_by(present(conn, schema) or "base")
 
 
 def _has_notes(conn: sa.Connection, schema: str) -> bool:
     known = has_column(conn, schema, RELATIONS.name, "fingerprint")
     return known and bool(relations.noted(conn))
-
-
-def made_by(revision: str) -> set[str]:
-    """The names of all that versions before the notes had made at a revision.
-
-    Their migrations are told in SQL, without a database, and read for the names.
-    """
-    told = io.StringIO()
-    options = {"as_sql": True, "output_buffer": told}
-    context = MigrationContext.configure(dialect_name="postgresql", opts=options)
-    with Operations.context(context):
-        for script in reversed(list(_scripts().walk_revisions("base", revision))):
-            script.module.upgrade()
-    made = {VERSION_TABLE, *_MADE.findall(told.getvalue())}
-    made.update(*(parts for name, parts in relations.tables().items() if name in made))
-    made.update(*(relations.former(name) for name in relations.FORMER if name in made))
-    return made | set(adoption.views_over(made))
 
 
 # -- up ---------------------------------------------------------------------------------------
@@ -164,31 +112,23 @@ def _migrate(conn: sa.Connection, schema: str) -> bool:
     refuse_taken(conn, schema)
     if check(conn, schema):
         return False
+    from connector.warehouse import revisions
+
     exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(name)s)"
     if not scalar(conn, exists, {"name": schema}):
         execute(conn, f"CREATE SCHEMA {quote(schema)}")  # a role may own just its schema
     revision = present(conn, schema)
     adopted = {}
     if revision and not _has_notes(conn, schema):
-        adopted = adoption.adopt(conn, Names(schema), made_by(revision))
+        adopted = adoption.adopt(conn, Names(schema), revisions.made_by(revision))
     with locks.briefly(conn):
-        _upgrade(conn, schema)
+        revisions.upgrade(conn, schema)
     relations.note_tables(conn, schema)
     for name, made in adopted.items():
         relations.note(conn, name, made)
     if revision is None:  # nobody reads them yet
         live.refresh_views(conn, schema)
     return True
-
-
-def _upgrade(conn: sa.Connection, schema: str) -> None:
-    execute(conn, "SELECT set_config('search_path', %(path)s, true)", {"path": quote(schema)})
-    config = configuration()
-    config.attributes["connection"] = conn
-    conn.dialect.default_schema_name = schema
-    command.upgrade(config, "head")
-    for sentence in VERSION_COMMENTS:
-        execute(conn, sentence)
 
 
 def _bring_views(database: Database) -> None:

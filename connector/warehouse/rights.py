@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +15,7 @@ import sqlalchemy as sa
 from connector.errors import DatabaseRefusedError
 from connector.warehouse import migrate
 from connector.warehouse.schema.relations import VERSION_TABLE
-from connector.warehouse.schema.tables import metadata
+from connector.warehouse.schema.tables import declared
 from connector.warehouse.sql.database import STANDBY, Database
 from connector.warehouse.sql.execute import fetch
 from connector.warehouse.sql.names import quote
@@ -69,7 +68,7 @@ class Needs:
         if self.of is not None:
             return self.of
         rights = WRITES if self.writes else WRITES[:1]
-        every = dict.fromkeys(_metadata().tables, rights)
+        every = dict.fromkeys(declared().tables, rights)
         return every | {VERSION_TABLE: WRITES[:1]}  # only migrations write it
 
 
@@ -223,8 +222,3 @@ def _relations(
     }
     rows = fetch(conn, query, values)
     return [_Relation(name, owned, tuple(refused), rls) for name, owned, refused, rls in rows]
-
-
-@cache
-def _metadata() -> sa.MetaData:
-    return metadata()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connector.commands.reporting import wishes
 from connector.commands.reporting.live import facts
-from connector.commands.reporting.report import write_live
+from connector.commands.reporting.metrics import write_live
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.session import READS
 

@@ -244,5 +244,5 @@ async def within(event: asyncio.Event, seconds: float) -> None:
 def had_gap(conn: sa.Connection) -> bool:
     """Whether notifications may have been missed: none came lately, or no sync has succeeded."""
     moments = (state.last_sync_at(conn), inbox.backlog(conn).last_notification_at)
-    now = inbox.clock(conn)
+    now = state.clock(conn)
     return any(moment is None or now - moment > GAP for moment in moments)

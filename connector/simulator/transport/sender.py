@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ async def send(
     once if the first HEAD fails; it is repeated until one is answered.
     """
     limits = aiohttp.ClientTimeout(total=timeout)
-    connector = aiohttp.TCPConnector(limit=at_once)
+    connector = aiohttp.TCPConnector(limit=at_once, ssl=ssl.create_default_context())
     async with aiohttp.ClientSession(timeout=limits, connector=connector) as session:
         while not await validates(session, url):
             if waiting is not None:

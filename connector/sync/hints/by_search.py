@@ -58,7 +58,7 @@ async def settle(work: Pass, searched: Searched, due: int, delay: float) -> int:
     Of more than could be read by id in a while, each is searched for only once it will be shown.
     """
     name = work.resource.table.name
-    found = await work.writer.do(lambda conn: inbox.waiting(conn, [name], MOST))
+    found = await work.writer.look(lambda conn: inbox.waiting(conn, [name], MOST))
     _forget_old(searched)
     wanted = [
         one

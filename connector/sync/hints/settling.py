@@ -19,6 +19,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
+
 from connector.errors import ConnectorError, NotPermittedError
 from connector.intercom.refusals import MANY as REFUSED
 from connector.jsontext import head
@@ -125,10 +127,9 @@ class Settling:
         while await self.step(told_before, only=True):
             pass
 
-    async def drop_foreign(self) -> None:
+    def drop_foreign(self, conn: sa.Connection) -> None:
         """What was told of tables that this warehouse does not have read goes."""
-        names = list(self._readers())
-        await self.passes.steps.writer.do(lambda conn: inbox.drop_others(conn, names))
+        inbox.drop_others(conn, list(self._readers()))
 
     async def step(
         self, told_before: datetime | None = None, *, only: bool = False, seconds: float = STEP
@@ -158,7 +159,7 @@ class Settling:
         self, names: Sequence[str], told_before: datetime | None, only: bool
     ) -> list[Waiting]:
         aside = self.pauses.still_aside()
-        return await self.passes.steps.writer.do(
+        return await self.passes.steps.writer.look(
             lambda conn: inbox.waiting(
                 conn, names, AT_ONCE, told_before, self.tried, only=only, without=aside
             )
@@ -175,7 +176,7 @@ class Settling:
         for name, resource in self._readers().items():
             if not by_search.is_possible(resource) or not any(h.resource == name for h in hints):
                 continue
-            due = await writer.do(partial(inbox.count_due, resource=name))
+            due = await writer.look(partial(inbox.count_due, resource=name))
             if due <= MANY:
                 continue
 
@@ -234,7 +235,7 @@ class Settling:
         gone = set(await read_contacts(work, reading, [one.id for one in hints]))
         name, names = work.resource.name, work.writer.loader.names
         told = {one.id: one.announced for one in hints if one.announced and one.id not in gone}
-        unseen = await work.writer.do(lambda conn: reads.unseen(conn, names, name, told))
+        unseen = await work.writer.look(lambda conn: reads.unseen(conn, names, name, told))
         await work.writer.commit(
             SettleHints([one for one in hints if one.id not in unseen], self.delay),
             self._later(

@@ -71,7 +71,7 @@ async def read_again(work: Pass, ids: Sequence[str]) -> list[str]:
     if isinstance(resource.reading, PerContact):
         return await read_contacts(work, resource.reading, objects)
     if isinstance(resource.reading, Members):
-        known = await writer.do(lambda conn: writer.loader.filled(conn, resource.table, objects))
+        known = await writer.look(lambda conn: writer.loader.filled(conn, resource.table, objects))
         await read_groups(work, resource.reading, [key for key in objects if key in known])
     elif objects:
         await read_by_id(work, dict.fromkeys(objects))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connector.resources.readings import Catalogue, Log, Search, Snapshot
+from connector.resources.readings import Catalogue, Log, Members, Search, Snapshot
 from connector.resources.resource import Resource, Table
+
+_LISTS = (Snapshot, Catalogue, Log, Members)
 
 
 def concurrent(resources: Sequence[Resource]) -> list[list[Resource]]:
@@ -24,13 +26,11 @@ def concurrent(resources: Sequence[Resource]) -> list[list[Resource]]:
 
 
 def _may_go_with(one: Resource, other: Resource) -> bool:
-    lists = [
-        isinstance(reading, Snapshot | Catalogue | Log) for reading in (one.reading, other.reading)
-    ]
-    searches = [isinstance(reading, Search) for reading in (one.reading, other.reading)]
     if one.table is other.table:
-        return all(searches)
-    if not any(lists) or not all(map(any, zip(lists, searches, strict=True))):
+        return isinstance(one.reading, Search) and isinstance(other.reading, Search)
+    lists = [isinstance(resource.reading, _LISTS) for resource in (one, other)]
+    searches = [isinstance(resource.reading, Search) for resource in (one, other)]
+    if not any(lists) or sum(lists) + sum(searches) < 2:
         return False
     return not _refers(one.table, other.table) and not _refers(other.table, one.table)
 

@@ -63,7 +63,7 @@ async def turns_of(
     last: Turn | None = None
     while left > 0:
         oldest = partial(reads.longest_ago, names=names, turns=turns, before=began_at, after=last)
-        page = (await writer.do(oldest))[:left]
+        page = (await writer.look(oldest))[:left]
         if not page:
             return
         yield [Turn(turn.id) for turn in page]  # each to its end
@@ -75,7 +75,7 @@ async def _by_id(
 ) -> AsyncGenerator[list[Turn], None]:
     last = ""
     while most > 0:
-        page = await writer.do(partial(query, after=last))
+        page = await writer.look(partial(query, after=last))
         if not page:
             return
         yield page if len(page) <= most else page[: int(most)]
@@ -101,6 +101,6 @@ async def _share(work: Pass, reading: PerContact, began_at: datetime) -> int:
     if fresh is None or began_at <= fresh:
         return 0
     among = work.resource.name if reading.embedded else ""
-    number = await work.writer.do(lambda conn: reads.contacts(conn, names, among))
+    number = await work.writer.look(lambda conn: reads.contacts(conn, names, among))
     # Rounded up: the rest of a fraction is lost, as what counts is the time since the last run.
     return math.ceil(number * min(1.0, (began_at - fresh) / work.refresh_interval))

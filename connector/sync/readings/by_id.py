@@ -100,7 +100,9 @@ async def answers_of(work: Pass, found: Found, doubted: Collection[str]) -> Note
     loader, table = work.writer.loader, work.resource.table
     lived = set[str]()
     if found.archived:
-        lived = await work.writer.do(lambda conn: loader.living(conn, table, list(found.archived)))
+        lived = await work.writer.look(
+            lambda conn: loader.living(conn, table, list(found.archived))
+        )
     archived = [key for key in sorted(found.archived) if key not in doubted]
     return NoteAnswers(
         work.resource,

@@ -44,7 +44,7 @@ async def asked_again(work: Pass, ids: Sequence[str]) -> Collection[str]:
 
 async def _shown(work: Pass, reading: Search, ids: Sequence[str]) -> set[str]:
     loader, table = work.writer.loader, work.resource.table
-    witnesses = set(await work.writer.do(lambda conn: loader.others(conn, table, ids, WITNESSES)))
+    witnesses = set(await work.writer.look(lambda conn: loader.others(conn, table, ids, WITNESSES)))
     try:
         shown = await search_ids(work, reading, [*ids, *sorted(witnesses)])
     except TokenRefusedError:

@@ -50,7 +50,7 @@ async def agreeing(work: Pass, listed: Sequence[Page]) -> set[str]:
     same, differing = set[str](), set[str]()
     for link, lists in cut.items():
         owners = list(lists)
-        stored = await work.writer.do(partial(loader.linked, link=link, owners=owners))
+        stored = await work.writer.look(partial(loader.linked, link=link, owners=owners))
         for key, (wrapper, elements) in lists.items():
             agrees = _agrees(wrapper, elements, link, stored.get(key, set()))
             (same if agrees else differing).add(key)
@@ -70,7 +70,7 @@ async def confirm(work: Pass, reading: Search) -> None:
         elif link.complete:
             counted = link.complete.counted and await _are_counts_fresh(work, link)
             loader, resource = work.writer.loader, work.resource
-            left = await work.writer.do(
+            left = await work.writer.look(
                 partial(loader.cut_owners, resource=resource, link=link, counted=bool(counted))
             )
         else:
@@ -82,7 +82,7 @@ async def confirm(work: Pass, reading: Search) -> None:
 async def _are_counts_fresh(work: Pass, link: Link) -> bool:
     """Whether all targets were read since the pass was planned, with what they count."""
     names = [r.name for r in RESOURCES if r.table.name == link.refers_to and r.by_id]
-    known = await work.writer.do(lambda conn: state.progress_of(conn, names))
+    known = await work.writer.look(lambda conn: state.progress_of(conn, names))
     since = work.progress.plan_began_at or work.began_at()
     if work.run_began_at is not None:
         since = min(since, work.run_began_at)
@@ -97,7 +97,7 @@ async def _unshown(work: Pass, reading: Search, link: Link, field: str) -> set[s
     async def questions() -> AsyncGenerator[tuple[str, Sequence[str]], None]:
         after = ""
         while True:
-            found, after = await work.writer.do(
+            found, after = await work.writer.look(
                 partial(loader.cut_links, resource=resource, link=link, after=after, most=OWNERS)
             )
             for target, owners in found.items():

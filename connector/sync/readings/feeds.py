@@ -57,7 +57,7 @@ async def _bound(work: Pass) -> datetime:
     if bound is not None:
         return bound
     loader, table = work.writer.loader, work.resource.table
-    oldest = await work.writer.do(lambda conn: loader.oldest_read(conn, table))
+    oldest = await work.writer.look(lambda conn: loader.oldest_read(conn, table))
     return (oldest or work.began_at()) - INDEX_LAG
 
 

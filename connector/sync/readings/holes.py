@@ -79,7 +79,7 @@ async def _may_be(work: Pass, reading: Search, hole: Hole, seen: Collection[str]
     span = Span(lower or OPEN_LOWER, upper or OPEN_UPPER)
     span = plan.covered(span, unit, work.timezone)
     names, resource = work.writer.loader.names, work.resource
-    found = await work.writer.do(
+    found = await work.writer.look(
         lambda conn: stored.within(conn, names, resource, hole.field, span)
     )
     return [key for key in found if key not in seen]

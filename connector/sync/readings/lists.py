@@ -35,6 +35,7 @@ from connector.sync.readings.ask_omitted import ask
 from connector.sync.readings.holes import doubt, keep_gaps
 from connector.sync.resource_pass import Pass, size
 from connector.sync.writing.effects import MarkAbsent
+from connector.sync.writing.submission import Submission, pending_key
 from connector.tools.ids import Ids
 from connector.tools.prefetch import prefetch
 from connector.warehouse import state
@@ -53,9 +54,8 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
             with work.client.memory.urgently():  # it holds one part while it asks for the next
                 async with aclosing(snapshot_pages(work.client, reading, [part])) as listed:
                     async for page, records in listed:
-                        submission.add(records, page.requested_at, page.weight)
+                        await _take(work, submission, page, part)
                         present += records
-                        work.tally.warnings += page.bad
                         page.release()
         except IntercomError as error:
             if len(reading.parts) == 1 or meaning(error, Asked.LIST_OF_ONE) is Meaning.STOP:
@@ -63,12 +63,26 @@ async def snapshot(work: Pass, reading: Snapshot) -> None:
             failed[_name_of(_part_style(reading, part))] = error
     if len(failed) == len(reading.parts):
         raise next(iter(failed.values()))
-    await work.submit(submission)
     began_at = work.began_at()
     # Where a part failed what it would have shown is not known to be gone.
     absent = [] if failed else [MarkAbsent(work.resource, present, began_at)]
     done, kept = work.succeeded(began_at, full=True), keep_gaps(work, failed)
-    work.tally.deleted += await work.writer.commit(*absent, *kept, done)
+    submission.effects = (*absent, *kept, done)
+    shown = () if work.resource.by_id else [pending_key(work.resource.table, r) for r in present]
+    await work.submit(submission, settles=shown)
+
+
+async def _take(work: Pass, submission: Submission, page: Page, part: Part) -> None:
+    """Add what is not known yet of a page; what a part leaves unsaid is part of its records."""
+    unsaid = repr((part.given, part.renamed)).encode()
+    filtered = await work.filter_unchanged([page], unsaid)
+    for left in filtered.pages:
+        told = [_told(record, part) for record in left.records]
+        submission.add(told, page.requested_at, left.weight)
+    for key, digest in filtered.digests.items():
+        same = submission.digests.get(key, digest) == digest
+        submission.digests[key] = digest if same else None
+    work.tally.warnings += page.bad
 
 
 async def snapshot_pages(
@@ -118,11 +132,11 @@ async def catalogue(work: Pass, reading: Catalogue) -> None:
 
 async def _is_read_whole(work: Pass, reading: Catalogue) -> bool:
     loader, resource, last = work.writer.loader, work.resource, work.progress.last_full_pass_at
-    rows = await work.writer.do(lambda conn: loader.alive(conn, resource))
+    rows = await work.writer.look(lambda conn: loader.alive(conn, resource))
     cost = math.ceil(rows / reading.per_page)
     if not work.has_baseline or work.progress.full_due_since is not None or cost <= AT_EVERY_RUN:
         return True
-    if await work.writer.do(partial(_has_pending, name=resource.name)):
+    if await work.writer.look(partial(_has_pending, name=resource.name)):
         return True
     return work.spare.affords(cost, work.began_at() - last if last else None)
 
@@ -205,13 +219,13 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
             gaps += [page.gap for page in batch if page.gap]
             seen.add(await work.submit_changed(batch))
     began_at = work.began_at()
-    if asked_at is not None:
-        await work.writer.commit(*work.omitted(seen, asked_at))
+    omitted = () if asked_at is None else work.omitted(seen, asked_at)
     ends = (*keep_gaps(work, _named(gaps)), work.succeeded(began_at, full=True))
     if gaps:
+        await work.writer.commit(*omitted)
         await doubt(work, gaps[0].error, *ends)
     else:
-        await ask(work, *ends)
+        await ask(work, *ends, omitted=omitted)
 
 
 def _named(gaps: Sequence[Gap]) -> dict[str, IntercomError]:

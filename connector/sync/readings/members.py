@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from connector.errors import (
@@ -39,6 +40,8 @@ from connector.warehouse.state.reads import Group
 
 FEWER = "a search shows fewer members than it counts"
 GROUPS_AT_ONCE = 4  # the ids of all their members are held
+LONG = 1_000  # members: longer lists are submitted one by one, shorter ones together
+WEIGHT = 40  # bytes that stand for a member
 CHEAP = 60  # requests: so few are spent on the members of all groups at every run
 
 
@@ -51,10 +54,10 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
     began_at = await began_at_of(work, full)
     name, table = work.resource.name, work.resource.table
     names = work.writer.loader.names
-    groups = await work.writer.do(lambda conn: reads.groups(conn, names, name, table.name))
+    groups, pending = await work.writer.look(
+        lambda conn: (reads.groups(conn, names, name, table.name), state.pending(conn))
+    )
     cheap = sum(map(_cost, groups)) <= CHEAP
-
-    pending = await work.writer.do(lambda conn: state.pending(conn))
     waiting = {entry.id for entry in pending if entry.resource == name}
 
     async def due() -> AsyncGenerator[tuple[str, int | None], None]:
@@ -67,17 +70,25 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
                 affords = work.spare.affords(_cost(group), age)
                 yield group.id, None if affords else group.elements
 
-    async def read_due(group: tuple[str, int | None]) -> list[IntercomError]:
+    async def read_due(
+        group: tuple[str, int | None],
+    ) -> tuple[list[_Group], list[IntercomError]]:
         return await _read_group(work, reading, *group)
 
     failed: list[IntercomError] = []
+    short: list[_Group] = []
     read = 0
     async with aclosing(concurrently(due(), read_due, GROUPS_AT_ONCE)) as results:
-        async for errors in results:
+        async for group, errors in results:
             read += not errors
             failed += errors
             if not read and len(failed) == MANY:
                 break
+            short += group
+            if sum(len(one.listed) for one in short) > LONG:
+                await _submit(work, reading, short)
+                short = []
+    await _submit(work, reading, short)
     if failed and not read and (len(failed) >= MANY or all(map(is_closed, failed))):
         raise failed[0]  # for each of many, or not permitted at all: no matter of the groups
     work.client.facts.confirm(SEARCH_COUNTS, name)  # unless one of them showed less
@@ -87,7 +98,8 @@ async def members(work: Pass, reading: Members, *, full: bool) -> None:
 async def read_groups(work: Pass, reading: Members, ids: Sequence[str]) -> None:
     """Read the members of these groups, whether or not it is their turn."""
     for key in ids:
-        await _read_group(work, reading, key)
+        group, _ = await _read_group(work, reading, key)
+        await _submit(work, reading, group)
 
 
 def _cost(group: Group) -> int:
@@ -97,38 +109,77 @@ def _cost(group: Group) -> int:
 
 async def _read_group(
     work: Pass, reading: Members, key: str, known: int | None = None
-) -> list[IntercomError]:
-    """Read the members of one group; the error if they cannot be read, and it is pending then.
+) -> tuple[list[_Group], list[IntercomError]]:
+    """Read the members of one group; the group if it is still to be submitted.
 
-    Not if it still counts as many as were ``known``.
+    Or the error if they cannot be read, and it is pending then. Neither if it still counts as many
+    as were ``known``.
     """
     name = work.resource.name
     try:
         if known is not None and await _count(work.client, reading, key) == known:
-            return []
+            return [], []
         members = await _members(work.client, reading, key)
     except IntercomError as error:
         if meaning(error, Asked.LIST_OF_ONE) not in (Meaning.PENDING, Meaning.GONE):
             raise
         await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
-        return [error]
+        return [], [error]
 
     if members.reason == FEWER:
         work.refute(SEARCH_COUNTS, f"{name}: {members.missing} are counted and not listed")
 
-    def record(some: Sequence[str | None]) -> Mapping[str, Any]:
-        return holding(key, reading.within, [{"id": one} for one in some])
+    read_at = members.read_at or work.client.clock.now()
+    noted = _noted(work, key, members, read_at)
+    group = _Group(key, [*members.ids, *members.unknown], read_at, noted)
+    if len(group.listed) <= LONG:
+        return [group], []
+    await _submit_long(work, reading, group)
+    return [], []
 
+
+@dataclass(frozen=True)
+class _Group:
+    """A group whose members were read: their ids, and what is noted of it."""
+
+    key: str
+    listed: list[str | None]
+    read_at: datetime
+    noted: Effect
+
+    def record(self, within: str, some: Sequence[str | None]) -> Mapping[str, Any]:
+        """What holds some of its members."""
+        return holding(self.key, within, [{"id": one} for one in some])
+
+
+async def _submit(work: Pass, reading: Members, groups: Sequence[_Group]) -> None:
+    """Submit short lists together; each by itself where Postgres refuses them all."""
+    if not groups:
+        return
+    submission = work.submission()
+    submission.effects = tuple(group.noted for group in groups)
+    for group in groups:
+        held = group.record(reading.within, group.listed)
+        submission.add([held], group.read_at, len(group.listed) * WEIGHT)
     try:
-        read_at = members.read_at or work.client.clock.now()
-        submission = work.submission()
-        submission.effects = (_noted(work, key, members, read_at),)
-        listed = [*members.ids, *members.unknown]
-        await work.writer.submit_list(submission, record, listed, read_at)
-    except RowRefusedError as error:
-        await work.writer.commit(Postpone(name, {key: str(error)}, work.now()))
+        await work.writer.submit(submission)
+    except RowRefusedError:
+        for group in groups:
+            await _submit_long(work, reading, group)
     work.changed()
-    return []
+
+
+async def _submit_long(work: Pass, reading: Members, group: _Group) -> None:
+    """Submit one list, however long; its group is pending where Postgres refuses it."""
+    submission = work.submission()
+    submission.effects = (group.noted,)
+    record = partial(group.record, reading.within)
+    try:
+        await work.writer.submit_list(submission, record, group.listed, group.read_at)
+    except RowRefusedError as error:
+        refused = Postpone(work.resource.name, {group.key: str(error)}, work.now())
+        await work.writer.commit(refused)
+    work.changed()
 
 
 @dataclass

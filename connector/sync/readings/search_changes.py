@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -161,8 +161,7 @@ async def _until(source: AsyncGenerator[Page, None], order: _Watch) -> AsyncGene
 async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
     filtered = await work.filter_unchanged(await work.wanted(batch))
     listed = announced(filtered.pages)
-    loader, table = work.writer.loader, work.resource.table
-    known = await work.writer.do(lambda conn: loader.known(conn, table, list(listed)))
+    known = await _known(work, listed)
     _look(work, reading, filtered.pages, known)
     if not reading.whole_by_id:  # only those cost requests whose lists are embedded in part
         listed = {key: stamp for key, stamp in listed.items() if filtered.digests.get(key) is None}
@@ -178,6 +177,13 @@ async def _submit(work: Pass, reading: Search, batch: Sequence[Page]) -> None:
     else:
         known_lists = listed.keys() - changed.keys()
         await work.submit_pages(filtered.pages, digests=filtered.digests, known_lists=known_lists)
+
+
+async def _known(work: Pass, ids: Collection[str]) -> Mapping[str, Known]:
+    loader, table = work.writer.loader, work.resource.table
+    if not ids:
+        return {}
+    return await work.writer.look(lambda conn: loader.known(conn, table, list(ids)))
 
 
 def _look(work: Pass, reading: Search, pages: Sequence[Page], known: Mapping[str, Known]) -> None:
@@ -224,7 +230,7 @@ def _is_late(work: Pass, reading: Search, updated_at: datetime, stored: Known) -
 
 
 async def _has_pending(work: Pass) -> bool:
-    names, kept = {*work.readers, work.resource.name}, await work.writer.do(state.pending)
+    names, kept = {*work.readers, work.resource.name}, await work.writer.look(state.pending)
     return any(one.resource in names for one in kept)
 
 

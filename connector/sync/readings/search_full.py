@@ -160,19 +160,19 @@ async def _accounted_for(work: Pass) -> int:
         rowless = shown - loader.living(conn, resource.table, list(shown)) if shown else shown
         return loader.alive(conn, resource) + len(rowless)
 
-    return await work.writer.do(look)
+    return await work.writer.look(look)
 
 
 async def _lately_dead(work: Pass) -> int:
     """How many rows were marked deleted so lately that searches may still count their objects."""
     loader, resource, since = work.writer.loader, work.resource, work.began_at() - INDEX_LAG
-    return await work.writer.do(lambda conn: loader.died_since(conn, resource, since))
+    return await work.writer.look(lambda conn: loader.died_since(conn, resource, since))
 
 
 async def _old_rows(work: Pass) -> int:
     """How many living rows there are of what was created well before the pass began."""
     loader, resource, before = work.writer.loader, work.resource, work.began_at() - INDEX_LAG
-    return await work.writer.do(lambda conn: loader.alive(conn, resource, before))
+    return await work.writer.look(lambda conn: loader.alive(conn, resource, before))
 
 
 def _reopen_edges(conn: sa.Connection, name: str) -> None:
@@ -214,7 +214,9 @@ class _Reader:
     async def read_open_partitions(self) -> None:
         """Read them, and those that they are divided into."""
         name = self.work.resource.name
-        spans = await self.work.writer.do(lambda conn: state.all_spans(conn, name, finished=False))
+        spans = await self.work.writer.look(
+            lambda conn: state.all_spans(conn, name, finished=False)
+        )
         async with task_group() as self._group:
             self._put(spans)
         if self._failed:  # the others are read; these stay open for the next run

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
@@ -27,6 +27,13 @@ from connector.warehouse.state.partitions import Span
 class Effect(ABC):
     """A change of state that commits with what justifies it."""
 
+    told: ClassVar[Collection[str]] = ()
+    """Fields of which one must hold something, or there is nothing to do."""
+    repeated: ClassVar[bool] = False
+    """Whether a crash of the server that undoes it has work done again, and nothing skipped."""
+    repeated_with_pass: ClassVar[bool] = False
+    """The same where the end of the pass that found it is undone with it."""
+
     @abstractmethod
     def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         """Make the change; returns how many rows that marked deleted."""
@@ -34,6 +41,20 @@ class Effect(ABC):
     def without(self, refused: Collection[str]) -> Effect:
         """The effect as it holds when Postgres refused the rows with these pending keys."""
         return self
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do, so that no statement need be executed."""
+        return bool(self.told) and not any(getattr(self, name) for name in self.told)
+
+
+def may_be_lost(effects: Iterable[Effect]) -> bool:
+    """Whether a transaction of nothing but these need not be safe before the run goes on."""
+    all_of_them = list(effects)
+    ends = any(isinstance(one, Advance) and one.ends_pass for one in all_of_them)
+    return all(
+        one.is_empty or one.repeated or (ends and one.repeated_with_pass) for one in all_of_them
+    )
 
 
 # -- how far reading has come ----------------------------------------------------------------
@@ -47,6 +68,7 @@ class Advance(Effect):
     feeds, which have no plan to end.
     """
 
+    repeated = True
     resource: str
     values: Mapping[str, Any]
     ends_plan: bool = False
@@ -62,11 +84,17 @@ class Advance(Effect):
     def without(self, refused: Collection[str]) -> Effect:
         return replace(self, values={}) if self.past_rows else self
 
+    @property
+    def ends_pass(self) -> bool:
+        """Whether the next pass begins where this one ended."""
+        return "cursor" in self.values
+
 
 @dataclass(frozen=True)
 class FinishPartition(Effect):
     """One partition of a full pass is read."""
 
+    repeated = True
     resource: str
     span: Span
 
@@ -79,6 +107,7 @@ class FinishPartition(Effect):
 class NoteRead(Effect):
     """The lists of these owners were read then; of each, how many elements it had or lacks."""
 
+    told, repeated = ("read",), True
     resource: str
     read: Mapping[str, datetime]
     elements: int | None = None
@@ -122,6 +151,7 @@ class WantRead(Effect):
 class Settle(Effect):
     """These objects were answered: they are pending no more under any of the names."""
 
+    told, repeated = ("ids",), True
     names: Sequence[str]
     ids: Collection[str]
 
@@ -140,6 +170,7 @@ class Postpone(Effect):
     ``announced`` says how new the copy must be, of those of which a search told.
     """
 
+    told = ("reasons",)
     resource: str
     reasons: Mapping[str, str]
     now: datetime
@@ -156,6 +187,7 @@ class Postpone(Effect):
 class Queue(Effect):
     """These objects must be read, which nobody has tried yet."""
 
+    told = ("ids",)
     name: str
     ids: Collection[str]
     reason: str
@@ -170,6 +202,7 @@ class Queue(Effect):
 class SettlePlaces(Effect):
     """Of the places in a list that could not be shown only these are pending still."""
 
+    repeated = True
     resource: str
     kept: Collection[str]
 
@@ -189,6 +222,7 @@ def is_place(id: str) -> bool:
 class NotePlaceholdersTried(Effect):
     """These placeholders were asked for so often more, and could not be filled."""
 
+    told = ("ids",)
     table: Table
     ids: Sequence[str]
     tries: int
@@ -209,6 +243,7 @@ class NoteOmitted(Effect):
     after ``before`` it need not show.
     """
 
+    repeated_with_pass = True
     resource: Resource
     seen: Iterable[str]
     read_at: datetime
@@ -239,6 +274,7 @@ class NoteAnswers(Effect):
     ``unliving`` are archived, and no living rows here before: nothing is at stake with them.
     """
 
+    told = ("alive", "gone", "archived", "unliving")
     resource: Resource
     now: datetime
     alive: Sequence[str] = ()
@@ -257,6 +293,7 @@ class NoteAnswers(Effect):
 class NoteUnlisted(Effect):
     """Lists omit these, and reads by id show them; of all ``answered`` nothing is left to ask."""
 
+    told = ("shown", "answered")
     resource: Resource
     shown: Sequence[str]
     answered: Sequence[str]
@@ -272,6 +309,7 @@ class NoteUnlisted(Effect):
 class DropUnanswered(Effect):
     """What lists omit is no candidate where they could not show all."""
 
+    told = ("ids",)
     resource: str
     ids: Sequence[str]
 
@@ -284,6 +322,7 @@ class DropUnanswered(Effect):
 class Claim(Effect):
     """A feed says that these are gone since then; ``untold``: unless rows of its own say so."""
 
+    told = ("times",)
     resource: Resource
     times: Mapping[str, datetime]
     now: datetime
@@ -302,6 +341,7 @@ class Claim(Effect):
 class MarkAbsent(Effect):
     """What a list that is always complete omits is gone."""
 
+    repeated_with_pass = True
     resource: Resource
     present: Sequence[Record]
     began_at: datetime

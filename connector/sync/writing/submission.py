@@ -110,6 +110,11 @@ class Submission:
         part.weight = weight
         return part
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not self.records and all(effect.is_empty for effect in self.effects)
+
     def __len__(self) -> int:
         return len(self.records)
 

@@ -1,9 +1,7 @@
 """Commits for one run: submissions in, transactions out; never asks Intercom.
 
 Submissions that wait at the same time are one transaction. One thread encodes (or waits for the
-subprocess that does) and one writes, so that reading goes on meanwhile; a transaction once begun is
-finished, also when the run is interrupted. Every transaction first makes sure that the run is still
-the one.
+subprocess that does) and one writes, so that reading goes on meanwhile; see ``transactions``.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -22,10 +19,10 @@ from connector.intercom.refusals import MANY
 from connector.jsontext import decode
 from connector.resources.lists import Record
 from connector.resources.resource import Resource, Table
-from connector.sync.writing.effects import Effect, Postpone
+from connector.sync.writing.effects import Effect, Postpone, may_be_lost
 from connector.sync.writing.submission import Submission, pending_key, together
+from connector.sync.writing.transactions import Transactions, Work
 from connector.tools.coalesce import Coalescer
-from connector.tools.threads import ended
 from connector.warehouse import followers, state
 from connector.warehouse.changes import follow
 from connector.warehouse.encode.encoder import encode_list, row_keys
@@ -38,21 +35,17 @@ from connector.warehouse.merge.loader import Loader, Merged
 from connector.warehouse.privacy import cleaning, erasure, pinning
 from connector.warehouse.schema import foreign_keys
 from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.execute import need_not_be_safe
 from connector.warehouse.state import digests
 
 MOST_RECORDS = 3_000  # of several submissions in one transaction
 MOST_OBJECTS = 150  # the same of whole conversations, which can be large
 MOST_BYTES = 8 << 20  # and of their texts: encoding takes a multiple of them for a while
-GRACE = 3.0  # seconds that a transaction may take to end when the run is interrupted
-
-T = TypeVar("T")
-Work = Callable[[sa.Connection], T]
-
 INDEX_LAG = timedelta(minutes=10)
 """So long after a change Intercom's lists and searches may still show what was before it."""
 
 
-class Writer:
+class Writer(Transactions):
     """Writes for one run; ``tracker`` keeps track of what it finds to be gone."""
 
     def __init__(
@@ -63,9 +56,10 @@ class Writer:
         fuse: Fuse | None = None,
         lag: timedelta = INDEX_LAG,
     ) -> None:
+        super().__init__(database, run_id)
         privacy = privacy or Privacy()
         self.fuse, self.lag = fuse or Fuse(), lag
-        self.database, self.run_id, self.exclusions = database, run_id, privacy.exclusions
+        self.exclusions = privacy.exclusions
         self.loader = Loader(
             database.schema,
             followers=followers.declared(scrubs_deleted=privacy.scrubs_deleted),
@@ -75,7 +69,6 @@ class Writer:
         self.tracker = DeletionTracker(self.loader, self.exclusions, self.fuse, run_id, lag)
         self._encoding = Encoding(self.exclusions)
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         # While Postgres works on one transaction the next is encoded.
         self._submissions = Coalescer(self._commit_together, _may_join, at_once=2)
         self._lookups = Coalescer(self._look_up, lambda chosen, item: chosen[0][0] is item[0])
@@ -90,6 +83,8 @@ class Writer:
         it refuses many and takes none, or an effect.
         """
         refused = set[str]()
+        if submission.is_empty:
+            return refused
         for piece in submission.pieces(MOST_BYTES, MOST_RECORDS):
             if refused:
                 piece.effects = tuple(effect.without(refused) for effect in piece.effects)
@@ -121,11 +116,26 @@ class Writer:
 
     async def commit(self, *effects: Effect) -> int:
         """Effects that no records come with; how many rows they marked deleted."""
-        return await self.do(lambda conn: self._apply(conn, effects)) if effects else 0
+        if all(effect.is_empty for effect in effects):
+            return 0
+        return await self.do(lambda conn: self._apply_alone(conn, effects))
 
-    async def do(self, work: Work[T]) -> T:
-        """What ``work`` returns, once its transaction is committed; FenceError if taken over."""
-        return await self._in_thread(lambda: self.database.write(self._fenced(work)))
+    async def commit_unless(
+        self, look: Work[list[str]], first: Sequence[Effect], last: Sequence[Effect]
+    ) -> list[str]:
+        """The first effects, and the last ones too unless ``look`` finds something after those.
+
+        All in one transaction; returns what it finds.
+        """
+
+        def work(conn: sa.Connection) -> list[str]:
+            self._apply(conn, first)
+            if not (found := look(conn)):
+                self._apply(conn, last)
+                self._let_be_lost(conn, [*first, *last])
+            return found
+
+        return await self.do(work)
 
     async def _commit_together(self, submissions: Sequence[Submission]) -> set[str]:
         """One transaction of them all; where Postgres refuses a row, one of each, then of parts.
@@ -186,6 +196,9 @@ class Writer:
         tombstones say is gone (with their followers), effects, owners of held children.
         """
         table, tally, read_at = submission.table, submission.tally, submission.read_at
+        if not submission.records:
+            tally.deleted += await self.commit(*submission.effects)
+            return
 
         def encode() -> Made:
             return self._encoding.make(
@@ -200,6 +213,8 @@ class Writer:
             deleted += self.tracker.believe_tombstones(conn, table, tombstones, at)
             deleted += self._apply(conn, submission.effects)
             self._queue_held(conn, table, merged, at)
+            if not (merged.wrote or submission.digests or derived or tombstones or deleted):
+                self._let_be_lost(conn, submission.effects)
             return merged, deleted
 
         loop = asyncio.get_running_loop()
@@ -212,7 +227,17 @@ class Writer:
         merged.count(tally, len(submission), deleted, warnings)
 
     def _apply(self, conn: sa.Connection, effects: Sequence[Effect]) -> int:
-        return sum(effect.apply(conn, self.tracker) for effect in effects)
+        return sum(effect.apply(conn, self.tracker) for effect in effects if not effect.is_empty)
+
+    def _apply_alone(self, conn: sa.Connection, effects: Sequence[Effect]) -> int:
+        deleted = self._apply(conn, effects)
+        if not deleted:
+            self._let_be_lost(conn, effects)
+        return deleted
+
+    def _let_be_lost(self, conn: sa.Connection, effects: Sequence[Effect]) -> None:
+        if may_be_lost(effects):
+            need_not_be_safe(conn)
 
     def _queue_held(
         self, conn: sa.Connection, table: Table, merged: Merged, read_at: datetime | None
@@ -232,7 +257,7 @@ class Writer:
 
     async def _look_up(self, wanted: Sequence[tuple[Table, Sequence[str]]]) -> dict[str, int]:
         ids = [key for _, some in wanted for key in some]
-        return await self.do(lambda conn: digests.stored(conn, wanted[0][0], ids))
+        return await self.look(lambda conn: digests.stored(conn, wanted[0][0], ids))
 
     async def dismiss_listed(self, table: Table, ids: Sequence[str], asked_at: datetime) -> None:
         """A list asked for at that time shows these: late enough, they are no candidates."""
@@ -248,14 +273,17 @@ class Writer:
         """
         names, exclusions, run_id = self.loader.names, self.exclusions, self.run_id
 
-        def begin(conn: sa.Connection) -> None:
+        def begin(conn: sa.Connection) -> bool:
             pinning.apply(conn, exclusions, pins=pins)
             erased = erasure.forget_merged(conn, names, run_id)
             follow(conn, names, erased, self.loader.followers)
+            self.tracker.find_tables(conn)
+            return cleaning.is_needed(conn)
 
-        await self.do(begin)
-        while await self.do(lambda conn: cleaning.step(conn, names, exclusions, run_id)):
-            pass
+        if await self.do(begin):
+            while await self.do(lambda conn: cleaning.step(conn, names, exclusions, run_id)):
+                pass
+            await self.do(self.tracker.find_tables)
 
     async def drop_foreign_keys(self, resource: Resource) -> None:
         """Drop the foreign keys of its table and links while it is loaded, if possible."""
@@ -271,25 +299,11 @@ class Writer:
         if not self._without_keys:
             await self.do(lambda conn: foreign_keys.restore(conn, self.loader.names))
 
-    # -- transactions ------------------------------------------------------------------------
-
-    def _fenced(self, work: Work[T]) -> Work[T]:
-        def fenced(conn: sa.Connection) -> T:
-            state.fence(conn, self.run_id)
-            return work(conn)
-
-        return fenced
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        # A transaction once begun ends before the run does; if it takes long, by a rollback.
-        return await ended(running, GRACE, self.database.interrupt)
-
     def close(self) -> None:
         """End both threads and the encoder subprocess, after their last work."""
         self._encoder.shutdown(wait=True)
         self._encoding.close()
-        self._thread.shutdown(wait=True)
+        super().close()
 
 
 def _keys(submission: Submission) -> list[str]:

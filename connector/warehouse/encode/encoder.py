@@ -28,7 +28,7 @@ from connector.warehouse.encode.nested import (
     put_together,
     residue,
 )
-from connector.warehouse.encode.newest import CompleteLists, is_separate_list, newest
+from connector.warehouse.encode.newest import CompleteLists, newest, separate_lists
 from connector.warehouse.encode.unmapped import Leftovers
 from connector.warehouse.values.columns import Fields, documents, fields, flags, table_text
 from connector.warehouse.values.copies import without_copies
@@ -59,7 +59,7 @@ def encode(
     if exclusions:
         records = exclusions.records(table, records)
         lists = exclusions.lists(table, lists)
-    separate = [place for place, record in enumerate(records) if is_separate_list(table, record)]
+    separate = separate_lists(table, records)
     if not separate:
         return _encode(table, records, read_at, lists)
     copies = sorted(set(range(len(records))).difference(separate))

@@ -29,9 +29,11 @@ class Kept:
     lost: int = 0
 
 
-def is_separate_list(table: Table, record: Record) -> bool:
-    """Whether the record is no copy of its object, but a separate list of it."""
-    return table.has_updated_at and not table.omits_unset and "updated_at" not in record
+def separate_lists(table: Table, records: Sequence[Record]) -> list[int]:
+    """The places of records that are no copies of their objects, but separate lists of them."""
+    if table.omits_unset or not table.has_updated_at:
+        return []
+    return [place for place, record in enumerate(records) if "updated_at" not in record]
 
 
 def newest(
@@ -53,7 +55,7 @@ def newest(
         if key is None:
             lost += 1
         elif key not in kept or _replaces(table, copy, kept[key]):
-            if key in kept and is_separate_list(table, copy[0]):
+            if key in kept and separate_lists(table, [copy[0]]):
                 copy = {**kept[key][0], **copy[0]}, copy[1]
             kept[key], places[key] = copy, place
     if not lists:

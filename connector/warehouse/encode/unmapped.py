@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.resources.lists import MISSING
 from connector.resources.resource import Table
-from connector.warehouse.values.copies import stripped
+from connector.warehouse.values.copies import NESTED, stripped
 from connector.warehouse.values.shape import Path
 
 
@@ -46,6 +46,11 @@ class Leftovers:
     def keep_column(self, path: Path, values: Sequence[Any]) -> None:
         """Keep what is undeclared and stands at the path in each row, where it is not MISSING."""
         *outer, key = path
+        if not outer and NESTED.isdisjoint(map(type, values)):  # nothing in it to be stripped
+            for row, value in enumerate(values):
+                if value is not MISSING:
+                    self.extra[row][key] = value
+            return
         for row, value in enumerate(values):
             if value is MISSING:
                 continue

@@ -35,6 +35,7 @@ class Merged:
     ``rows`` is how many records it staged. ``outdated`` are copies older than what is stored: of
     these nothing was merged but their derived rows, which are batches of their own. ``held`` are,
     by child table, the owners of which implausibly many children were omitted: none was marked.
+    ``wrote``: whether anything differed at all.
     """
 
     table: Table
@@ -42,6 +43,7 @@ class Merged:
     rows: int = 0
     outdated: tuple[str, ...] = ()
     held: dict[str, Sequence[str]] = field(default_factory=dict)
+    wrote: bool = False
 
     @property
     def inserted(self) -> int:
@@ -77,6 +79,7 @@ class Merged:
         self.rows += other.rows
         self.outdated += other.outdated
         self.held |= other.held
+        self.wrote |= other.wrote
 
 
 class Loader(Rows):
@@ -128,7 +131,8 @@ class Loader(Rows):
         found, outdated = merging.stage(by_id, lag).diff(by_id, lag, run_id)
         changes = merging.write(found, run_id)
         follow(conn, self.names, changes, self.followers)
-        return Merged(batch.table, changes, root.rows, tuple(outdated), merging.held)
+        wrote = bool(found or outdated or merging.held)
+        return Merged(batch.table, changes, root.rows, tuple(outdated), merging.held, wrote)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
         """For each record's key the columns in which its row differs, [] where none does."""

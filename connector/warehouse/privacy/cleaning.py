@@ -89,6 +89,12 @@ def _note(conn: sa.Connection, name: str, manner: str, *, hashing: bool) -> None
     conn.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
+def is_needed(conn: sa.Connection) -> bool:
+    """Whether anything is still to be cleaned."""
+    waiting = sa.exists().where(EXCLUSIONS.c.cleaned_at.is_(None))
+    return bool(conn.execute(sa.select(waiting)).scalar())
+
+
 def step(conn: sa.Connection, names: Names, exclusions: Exclusions, run_id: int) -> bool:
     """Clean one batch of rows; whether there was any left to clean."""
     query = sa.select(EXCLUSIONS).where(EXCLUSIONS.c.cleaned_at.is_(None))

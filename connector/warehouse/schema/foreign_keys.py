@@ -13,7 +13,7 @@ import psycopg
 import sqlalchemy as sa
 
 from connector.resources.resource import Table
-from connector.warehouse.schema.tables import metadata
+from connector.warehouse.schema import tables
 from connector.warehouse.sql import locks
 from connector.warehouse.sql.execute import execute, fetch
 from connector.warehouse.sql.names import Names, quote
@@ -26,7 +26,7 @@ def declared() -> tuple[Key, ...]:
     """Every foreign key of the warehouse."""
     return tuple(
         (table.name, key.parent.name, key.target_fullname.rpartition(".")[0])
-        for table in metadata().sorted_tables
+        for table in tables.declared().sorted_tables
         for key in sorted(table.foreign_keys, key=lambda key: key.parent.name)
     )
 

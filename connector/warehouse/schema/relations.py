@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.errors import NamesTakenError
-from connector.warehouse.schema.tables import metadata
+from connector.warehouse.schema.tables import declared
 from connector.warehouse.sql.execute import fetch
 from connector.warehouse.sql.types import TEXTS
 from connector.warehouse.state.tables import RELATIONS
@@ -55,7 +55,7 @@ class Made:
 @cache
 def tables() -> dict[str, dict[str, str]]:
     """By table what this version needs for it: each name with its kind."""
-    found = {table.name: dict(_parts(table)) for table in metadata().tables.values()}
+    found = {table.name: dict(_parts(table)) for table in declared().tables.values()}
     return found | {VERSION_TABLE: {VERSION_TABLE: "r", f"{VERSION_TABLE}_pkc": "i"}}
 
 

@@ -6,6 +6,7 @@ workspaces can live in one database.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +27,12 @@ BOOKKEEPING = {
     "_placeholder": "Whether the row only stands for an object that something refers to and that"
     " has not been read",
 }
+
+
+@cache
+def declared() -> sa.MetaData:
+    """Every table as ``metadata`` makes it, made once for all who only look at it."""
+    return metadata()
 
 
 def metadata() -> sa.MetaData:

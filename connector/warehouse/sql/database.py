@@ -30,7 +30,14 @@ from connector.errors import (
 from connector.warehouse.sql import refusals, session
 from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.sql.execute import scalar
-from connector.warehouse.sql.session import READS, WRITES, Opening, ShortageError, StandbyError
+from connector.warehouse.sql.session import (
+    READS,
+    WRITES,
+    Guard,
+    Opening,
+    ShortageError,
+    StandbyError,
+)
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -62,7 +69,10 @@ class Database:
         self._locker: sa.Connection | None = None
         self._has_written = False
         self.engine = sa.create_engine(
-            "postgresql+psycopg://", creator=self._open, poolclass=sa.pool.NullPool
+            "postgresql+psycopg://",
+            creator=self._open,
+            poolclass=sa.pool.NullPool,
+            use_native_hstore=False,  # it would be looked for
         ).execution_options(schema_translate_map={None: schema}, opening=WRITES)
         sa.event.listen(self.engine, "begin", self._begin)
         sa.event.listen(self.engine, "handle_error", _drivers_own)
@@ -96,13 +106,18 @@ class Database:
     def _begin(self, conn: sa.Connection) -> None:
         """Every transaction begins here, whoever begins it."""
         raw: Any = conn.connection.driver_connection
-        session.begin(raw, conn.get_execution_options()["opening"], self.stopped)
+        options = conn.get_execution_options()
+        session.begin(raw, options["opening"], self.stopped, options.get("guard"))
 
     # -- opening -----------------------------------------------------------------------------
 
     def wait(self) -> None:
         """Return once the database answers; DatabaseUnreachableError after 30 s of trying."""
-        self._connect(PATIENCE_AT_START, DatabaseUnreachableError).close()
+        found = self._connect(PATIENCE_AT_START, DatabaseUnreachableError)
+        if self._writer is None:
+            self._writer = found
+        else:
+            found.close()
 
     def _connect(self, patience: float, error: type[Exception]) -> sa.Connection:
         deadline, pause = self._clock() + patience, PAUSE
@@ -142,45 +157,54 @@ class Database:
     # -- transactions ------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def transaction(self, opening: Opening = WRITES) -> Iterator[sa.Connection]:
+    def transaction(
+        self, opening: Opening = WRITES, guard: Guard | None = None
+    ) -> Iterator[sa.Connection]:
         """One transaction on the writing connection, not repeated when it fails."""
-        conn, transaction = self._begun(opening)
+        conn, transaction = self._begun(opening, guard)
         with transaction:
             yield conn
         self._has_written = self._has_written or opening.writes
 
-    def _begun(self, opening: Opening) -> tuple[sa.Connection, sa.RootTransaction]:
+    def _begun(
+        self, opening: Opening, guard: Guard | None
+    ) -> tuple[sa.Connection, sa.RootTransaction]:
         """A transaction that has begun; on a new connection if the old one died as it idled."""
         for was_idle in (self._writer is not None, False):
             if self._writer is None or self._writer.closed:
                 self._writer = self.engine.connect()
-            conn = self._writer.execution_options(opening=opening)
+            conn = self._writer.execution_options(opening=opening, guard=guard)
             try:
                 return conn, conn.begin()
             except psycopg.Error as failure:
                 self._discard_writer()
                 if isinstance(failure, ShortageError) or not (was_idle and _is_lost(failure)):
                     raise
+            except BaseException:  # of the guard: the transaction goes with its connection
+                self._discard_writer()
+                raise
         raise AssertionError("the second try returns or raises")
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """The same as ``write`` for what only reads: a standby will do, and fewer rights."""
         return self._repeated(work, READS)
 
-    def write(self, work: Callable[[sa.Connection], T]) -> T:
+    def write(self, work: Callable[[sa.Connection], T], guard: Guard | None = None) -> T:
         """Do ``work`` in one transaction; again after a lost connection, a deadlock, a cancel.
 
         ``work`` must be repeatable: when a commit's answer is lost, nobody knows whether it
         happened. Raises DatabaseLostError after 60 s without the database, DatabaseError where
         the database refuses for good, RowRefusedError where it refuses something that is written.
         """
-        return self._repeated(work, WRITES)
+        return self._repeated(work, WRITES, guard)
 
-    def _repeated(self, work: Callable[[sa.Connection], T], opening: Opening) -> T:
+    def _repeated(
+        self, work: Callable[[sa.Connection], T], opening: Opening, guard: Guard | None = None
+    ) -> T:
         tries = 0
         while True:
             try:
-                with self.transaction(opening) as conn:
+                with self.transaction(opening, guard) as conn:
                     return work(conn)
             except psycopg.Error as failure:
                 tries += 1

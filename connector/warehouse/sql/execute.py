@@ -59,6 +59,14 @@ def copy(conn: sa.Connection, statement: str, data: bytes | bytearray | str) -> 
         stream.write(data)
 
 
+def need_not_be_safe(conn: sa.Connection) -> None:
+    """Let this transaction commit before the disk has it: a crash of the server may undo it.
+
+    It is never undone where a later one is not that was committed before the crash.
+    """
+    execute(conn, "SET LOCAL synchronous_commit = off")
+
+
 def names_of(conn: sa.Connection) -> Names:
     """Names in the schema that the connection was opened for."""
     return Names(conn.get_execution_options()["schema_translate_map"][None])

@@ -11,8 +11,9 @@ from __future__ import annotations
 import selectors
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -31,6 +32,8 @@ class Setting:
     why: str
     reads: bool = False
 
+
+GUARD_WAITS = "5s"  # for a lock, together with what begins the transaction
 
 SETTINGS = (
     Setting("client_encoding", "UTF8", "texts would be stored as other characters", reads=True),
@@ -67,15 +70,33 @@ class Opening:
     @property
     def statement(self) -> str:
         """Begins the transaction and fixes its settings; knows that older servers lack some."""
-        access = "READ WRITE" if self.writes else "READ ONLY"
-        fixed = [setting for setting in SETTINGS if self.ours or setting.reads]
-        values = ", ".join(f"('{setting.name}', '{setting.value}')" for setting in fixed)
-        return (
-            f"BEGIN ISOLATION LEVEL READ COMMITTED {access} NOT DEFERRABLE;"
-            " SELECT pg_catalog.set_config(s.name, s.value, true)"
-            f" FROM (VALUES {values}) s (name, value)"
-            " WHERE pg_catalog.current_setting(s.name, true) OPERATOR(pg_catalog.<>) s.value"
-        )
+        return _begins(self.writes, self.ours, SETTINGS)
+
+
+@cache
+def _begins(writes: bool, ours: bool, settings: Sequence[Setting]) -> str:
+    access = "READ WRITE" if writes else "READ ONLY"
+    fixed = [setting for setting in settings if ours or setting.reads]
+    values = ", ".join(f"('{setting.name}', '{setting.value}')" for setting in fixed)
+    return (
+        f"BEGIN ISOLATION LEVEL READ COMMITTED {access} NOT DEFERRABLE;"
+        " SELECT pg_catalog.set_config(s.name, s.value, true)"
+        f" FROM (VALUES {values}) s (name, value)"
+        " WHERE pg_catalog.current_setting(s.name, true) OPERATOR(pg_catalog.<>) s.value"
+    )
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What must hold for a transaction: a query without parameters, and the text that it yields.
+
+    It goes to the server with what begins the transaction, in the same round trip. ``error`` is
+    raised where it yields another text, or none.
+    """
+
+    query: str
+    expected: str
+    error: Callable[[], Exception]
 
 
 WRITES, READS = Opening(), Opening(writes=False)
@@ -90,20 +111,49 @@ class StandbyError(psycopg.OperationalError):
     """The server follows another one: nothing can be written there."""
 
 
-def begin(connection: psycopg.Connection[Any], opening: Opening, stopped: threading.Event) -> None:
-    """Begin a transaction in one round trip.
+def begin(
+    connection: psycopg.Connection[Any],
+    opening: Opening,
+    stopped: threading.Event,
+    guard: Guard | None = None,
+) -> None:
+    """Begin a transaction in one round trip, and make sure of what guards it.
 
     Raises ShortageError after 30 s without an answer, or 3 s once ``stopped`` is set;
-    StandbyError where it is to write and the server is a standby; psycopg's errors.
+    StandbyError where it is to write and the server is a standby; the guard's error; psycopg's.
     """
     try:
-        ask(connection, opening.statement, stopped)
+        if guard is None:
+            ask(connection, opening.statement, stopped)
+            return
+        try:
+            found = ask(connection, _guarded(opening, guard), stopped)
+        except psycopg.errors.LockNotAvailable:  # a server answers, so it may take longer
+            ask(connection, f"ROLLBACK; {opening.statement}", stopped)
+            found = _text(connection.execute(guard.query).fetchone())
     except psycopg.errors.FeatureNotSupported as failure:  # READ WRITE, while it recovers
         raise StandbyError(str(failure)) from failure
+    if found != guard.expected:
+        raise guard.error()
 
 
-def ask(connection: psycopg.Connection[Any], statement: str, stopped: threading.Event) -> None:
-    """Execute statements without parameters, their rows not looked at; raises like ``begin``."""
+def _guarded(opening: Opening, guard: Guard) -> str:
+    """Whether a server answers at all must show sooner than others may hold a lock."""
+    (patience,) = (setting.value for setting in SETTINGS if setting.name == "lock_timeout")
+    return (
+        f"{opening.statement}; SET LOCAL lock_timeout = '{GUARD_WAITS}'; {guard.query};"
+        f" SET LOCAL lock_timeout = '{patience}'"
+    )
+
+
+def _text(row: Sequence[Any] | None) -> str | None:
+    return None if row is None else str(row[0])
+
+
+def ask(
+    connection: psycopg.Connection[Any], statement: str, stopped: threading.Event
+) -> str | None:
+    """Execute statements without parameters; the last row's first value. Raises like ``begin``."""
     pgconn, began = connection.pgconn, time.monotonic()
 
     def wait(ready: int) -> None:
@@ -117,12 +167,15 @@ def ask(connection: psycopg.Connection[Any], statement: str, stopped: threading.
     pgconn.send_query(statement.encode())
     while pgconn.flush():
         wait(selectors.EVENT_WRITE)
-    failed = None
+    failed, value = None, None
     while (result := _next_result(pgconn, wait)) is not None:
         if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
             failed = failed or result
+        elif result.status == psycopg.pq.ExecStatus.TUPLES_OK:
+            value = result.get_value(result.ntuples - 1, 0) if result.ntuples else None
     if failed is not None:
         raise _error(failed)
+    return None if value is None else value.decode()
 
 
 def _next_result(pgconn: Any, wait: Callable[[int], None]) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources import RESOURCES
-from connector.warehouse.sql.execute import fetch, names_of, scalar
+from connector.warehouse.sql.execute import execute, fetch, names_of, scalar
 from connector.warehouse.state.tables import STATE
 
 
@@ -73,10 +73,29 @@ def latest(conn: sa.Connection) -> datetime | None:
     return found
 
 
+def clock(conn: sa.Connection) -> datetime:
+    """The time by the database's clock."""
+    found: datetime = scalar(conn, "SELECT now()")
+    return found
+
+
 def advance(conn: sa.Connection, resource: str, **values: Any) -> None:
     """Record progress; neither the cursor nor the freshness goes backwards."""
-    statement = insert(STATE).values(resource=resource, **values)
-    changes: dict[str, Any] = {name: statement.excluded[name] for name in values}
-    for name in {"cursor", "fresh_as_of"} & values.keys():
-        changes[name] = sa.func.greatest(STATE.c[name], statement.excluded[name])
-    conn.execute(statement.on_conflict_do_update(index_elements=["resource"], set_=changes))
+    statement = _advance(names_of(conn)(STATE.name), tuple(values))
+    execute(conn, statement, {"resource": resource, **values})
+
+
+@cache
+def _advance(table: str, names: tuple[str, ...]) -> str:
+    """As text, as whatever every pass executes: it is made once."""
+    changes = (
+        f"{name} = greatest(t.{name}, EXCLUDED.{name})"
+        if name in ("cursor", "fresh_as_of")
+        else f"{name} = EXCLUDED.{name}"
+        for name in names
+    )
+    return (
+        f"INSERT INTO {table} AS t (resource, {', '.join(names)})"
+        f" VALUES (%(resource)s, {', '.join(f'%({name})s' for name in names)})"
+        f" ON CONFLICT (resource) DO UPDATE SET {', '.join(changes)}"
+    )

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources.lists import MORE, SPACED_MORE
 from connector.resources.resource import Resource, Table
-from connector.warehouse.sql.execute import scalar
+from connector.warehouse.sql.execute import fetch, names_of, scalar
 from connector.warehouse.sql.names import Names
 from connector.warehouse.sql.rows import own_living
 from connector.warehouse.sql.types import TEXTS
@@ -78,10 +78,11 @@ def revision(table: Table) -> str:
 
 def stored(conn: sa.Connection, table: Table, ids: Sequence[str]) -> dict[str, int]:
     """The digests of these objects, where there are any."""
-    query = sa.select(DIGESTS.c.id, DIGESTS.c.digest).where(
-        DIGESTS.c.table_name == table.name, DIGESTS.c.id == sa.any_(sa.literal(list(ids), TEXTS))
+    query = (
+        f"SELECT id, digest FROM {names_of(conn)(DIGESTS.name)}"
+        " WHERE table_name = %s AND id = ANY (%s)"
     )
-    return {row.id: row.digest for row in conn.execute(query)}
+    return dict(fetch(conn, query, [table.name, list(ids)]))
 
 
 def unknown(conn: sa.Connection, names: Names, resource: Resource) -> int:

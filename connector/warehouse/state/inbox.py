@@ -185,12 +185,6 @@ def count_due(conn: sa.Connection, resource: str) -> int:
     return found
 
 
-def clock(conn: sa.Connection) -> datetime:
-    """The time by the database's clock."""
-    found: datetime = scalar(conn, "SELECT now()")
-    return found
-
-
 def hinted(conn: sa.Connection, resource: str, ids: Sequence[str]) -> set[str]:
     """Those of the objects of a table that wait."""
     query = sa.select(INBOX.c.id).where(INBOX.c.resource == resource, INBOX.c.id.in_(list(ids)))

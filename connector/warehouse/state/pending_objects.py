@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from connector.warehouse.sql.types import TEXTS
+from connector.warehouse.sql.execute import execute, fetch, names_of
 from connector.warehouse.state.tables import PENDING
 
 
@@ -99,18 +99,17 @@ def settle(conn: sa.Connection, resources: str | Collection[str], ids: Iterable[
     keys = list(ids)
     if not keys:
         return
-    conn.execute(
-        sa.delete(PENDING).where(
-            PENDING.c.resource == sa.any_(sa.literal(names, TEXTS)),
-            PENDING.c.id == sa.any_(sa.literal(keys, TEXTS)),
-        )
-    )
+    table = names_of(conn)(PENDING.name)
+    query = f"DELETE FROM {table} WHERE resource = ANY (%s) AND id = ANY (%s)"
+    execute(conn, query, [names, keys])
 
 
 def pending(conn: sa.Connection, due: datetime | None = None) -> list[Pending]:
     """The pending objects, oldest first; with ``due`` only those to be tried by then."""
-    columns = [PENDING.c[name] for name in Pending.__dataclass_fields__]
-    query = sa.select(*columns).order_by(PENDING.c.first_seen_at, PENDING.c.id)
-    if due is not None:
-        query = query.where(PENDING.c.not_before <= due)
-    return [Pending(**row) for row in conn.execute(query).mappings()]
+    columns = ", ".join(Pending.__dataclass_fields__)
+    query = (
+        f"SELECT {columns} FROM {names_of(conn)(PENDING.name)}"
+        " WHERE %(due)s::timestamptz IS NULL OR not_before <= %(due)s"
+        " ORDER BY first_seen_at, id"
+    )
+    return [Pending(*row) for row in fetch(conn, query, {"due": due})]

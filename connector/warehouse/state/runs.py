@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -12,6 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from connector.errors import FenceError
 from connector.warehouse.sql.execute import execute, names_of, scalar
+from connector.warehouse.sql.names import Names
+from connector.warehouse.sql.session import Guard
 from connector.warehouse.state.tables import RUN_RESOURCES, RUNS
 
 
@@ -43,10 +46,12 @@ class Tally:
 
     def figures(self) -> dict[str, Any]:
         """The columns of sync_run_resources."""
-        values = asdict(self)
-        for name in ("misfits", "tolerated", "expected"):
-            del values[name]
-        return values
+        return {name: getattr(self, name) for name in _COLUMNS}
+
+
+_COLUMNS = tuple(
+    one.name for one in fields(Tally) if one.name not in ("misfits", "tolerated", "expected")
+)
 
 
 def last_failures(conn: sa.Connection) -> dict[str, str]:
@@ -132,25 +137,44 @@ def forget_runs(conn: sa.Connection, older_than: timedelta) -> int:
     return conn.execute(sa.delete(RUNS).where(*old)).rowcount
 
 
-def fence(conn: sa.Connection, run_id: int) -> None:
-    """Hold the run's row until this transaction ends; FenceError if the run is no longer it.
+def guard(names: Names, run_id: int) -> Guard:
+    """Holds the run's row until the transaction ends; FenceError if the run is no longer it.
 
     A later run marks this one interrupted before it writes anything; it waits for the row.
     """
-    # As text, as in ``record``: every transaction begins with it.
-    query = f"SELECT status FROM {names_of(conn)(RUNS.name)} WHERE id = %s FOR SHARE"
-    if scalar(conn, query, [run_id]) != "running":
-        raise FenceError(f"run {run_id} was taken over by a later run; this one stops")
+
+    def error() -> FenceError:
+        return FenceError(f"run {run_id} was taken over by a later run; this one stops")
+
+    query = f"SELECT status FROM {names(RUNS.name)} WHERE id = {run_id:d} FOR SHARE"
+    return Guard(query, "running", error)
 
 
-def finish_run(conn: sa.Connection, run_id: int, status: str, error: str | None = None) -> None:
-    """End a run that is still the running one; a resource in the middle of its pass ends too."""
+def fence(conn: sa.Connection, run_id: int) -> None:
+    """The same for a transaction that has begun."""
+    held = guard(names_of(conn), run_id)
+    if scalar(conn, held.query) != held.expected:
+        raise held.error()
+
+
+def finish_run(
+    conn: sa.Connection,
+    run_id: int,
+    status: str,
+    error: str | None = None,
+    tallies: Mapping[str, Tally] | None = None,
+) -> None:
+    """End a run that is still the running one; a resource in the middle of its pass ends too.
+
+    ``tallies`` are what it did and nobody has written yet.
+    """
     ended = conn.execute(
         sa.update(RUNS)
         .where(RUNS.c.id == run_id, RUNS.c.status == "running")
         .values(status=status, finished_at=sa.func.now(), error=error)
     )
     if ended.rowcount:
+        record(conn, run_id, tallies or {})
         conn.execute(
             sa.update(RUN_RESOURCES)
             .where(RUN_RESOURCES.c.run_id == run_id, RUN_RESOURCES.c.status == "running")
@@ -158,22 +182,24 @@ def finish_run(conn: sa.Connection, run_id: int, status: str, error: str | None 
         )
 
 
-def record(conn: sa.Connection, run_id: int, resource: str, tally: Tally) -> None:
-    """Write what the run did to the resource so far."""
-    statement = _upsert(names_of(conn)(RUN_RESOURCES.name), ("run_id", "resource"), _FIGURES)
-    execute(conn, statement, {"run_id": run_id, "resource": resource, **tally.figures()})
+def record(conn: sa.Connection, run_id: int, tallies: Mapping[str, Tally]) -> None:
+    """Write what the run did to these resources so far."""
+    if tallies:
+        statement = _upsert(names_of(conn)(RUN_RESOURCES.name), _KEY, _COLUMNS, len(tallies))
+        rows = ((run_id, name, *tally.figures().values()) for name, tally in tallies.items())
+        execute(conn, statement, [value for row in rows for value in row])
 
 
 @cache
-def _upsert(table: str, key: tuple[str, ...], names: tuple[str, ...]) -> str:
-    """Inserts a row of these columns, or updates the one of its key. Parameters: by their names."""
+def _upsert(table: str, key: tuple[str, ...], names: tuple[str, ...], number: int) -> str:
+    """Inserts so many rows of these columns, or updates those of their keys. Parameters: values."""
     columns = [*key, *names]
+    row = f"({', '.join(['%s'] * len(columns))})"
     return (
-        f"INSERT INTO {table} ({', '.join(columns)})"
-        f" VALUES ({', '.join(f'%({name})s' for name in columns)})"
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * number)}"
         f" ON CONFLICT ({', '.join(key)})"
         f" DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in names)}"
     )
 
 
-_FIGURES = tuple(Tally().figures())
+_KEY = ("run_id", "resource")

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from connector.resources.declarations.data_attributes import DATA_ATTRIBUTES
 from connector.resources.resource import Table
-from connector.warehouse.schema.tables import metadata
+from connector.warehouse.schema.tables import declared
 from connector.warehouse.sql.names import literal
 from connector.warehouse.state.tables import CUSTOM_COLUMNS
 from connector.warehouse.views.casts import sql_type, typed
@@ -197,7 +197,7 @@ def _listed(conn: sa.Connection, table: Table) -> sa.MappingResult:
 
 def _described(conn: sa.Connection, name: str, column: str) -> sa.MappingResult:
     """What the rows of another table list as the attributes of the objects they describe."""
-    kinds = metadata().tables[name]
+    kinds = declared().tables[name]
     each = sa.func.jsonb_path_query(kinds.c[column], sa.cast("$[*]", JSONPATH), type_=JSONB())
     rows = sa.select(
         kinds.c["_deleted_at"], kinds.c["created_at"], each.label("element")
@@ -215,7 +215,7 @@ def _described(conn: sa.Connection, name: str, column: str) -> sa.MappingResult:
 
 @cache
 def _data_attributes() -> sa.Table:
-    return metadata().tables[DATA_ATTRIBUTES.table.name]
+    return declared().tables[DATA_ATTRIBUTES.table.name]
 
 
 def _attribute(row: sa.RowMapping) -> Attribute:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Child, Resource, Table
-from connector.warehouse.schema.tables import metadata
+from connector.warehouse.schema.tables import declared
 from connector.warehouse.sql.names import Names, quote
 from connector.warehouse.sql.rows import living, owned
 from connector.warehouse.views import custom_columns, identities
@@ -151,12 +151,7 @@ def _under(names: Names, line: Line, row: str = "o", depth: int = 1) -> str:
 
 
 def _declared(table: Table) -> list[sa.Column[object]]:
-    return list(_metadata().tables[table.name].columns)
-
-
-@cache
-def _metadata() -> sa.MetaData:
-    return metadata()
+    return list(declared().tables[table.name].columns)
 
 
 def _foreign(around: Around, table: Table) -> set[str]:

@@ -74,16 +74,27 @@ def _reason(conn: sa.Connection, names: Names, view: str, cause: psycopg.Error) 
 def behind(conn: sa.Connection, schema: str) -> list[str]:
     """The views that may lack something, those that they select from first; writes nothing.
 
-    Those with custom attributes are always among them: what they lack is decided as they grow.
+    What those with custom attributes lack is decided as they grow, and here as if they did; where
+    that cannot be told they are among them.
     """
     names = Names(schema)
     around = Around(conn, names, standing.look(conn, names, makers()))
-    found = []
-    for name, make in makers().items():
-        stored = around.stored.get(name)
-        if name in customized() or stored is None or _lacks(make(around), stored, names):
-            found.append(name)
-    return found
+    plain = [name for name in makers() if name not in customized()]
+    found = {name for name in plain if _is_behind(around, name)}
+    trial = conn.begin_nested()
+    try:
+        found |= {name for name in customized() if _is_behind(around, name)}
+    except psycopg.ProgrammingError:
+        found |= set(customized())
+    finally:
+        trial.rollback()
+    # With a view grow those that select from it.
+    return [name for name in makers() if not found.isdisjoint((name, selects_from().get(name)))]
+
+
+def _is_behind(around: Around, name: str) -> bool:
+    stored = around.stored.get(name)
+    return stored is None or _lacks(makers()[name](around), stored, around.names)
 
 
 def _lacks(view: View, stored: Stored, names: Names) -> bool:

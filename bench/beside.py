@@ -1,0 +1,160 @@
+"""An idle sync of a small workspace beside that of another checkout: what starting costs.
+
+``python -m bench.beside [CHECKOUT [ROUNDS [CONTACTS]]]`` loads the same workspace into a schema of
+each, and syncs both again and again, in turn, with neither latency nor limit. Prints the medians:
+seconds from the start of the process to its end, seconds of CPU of the process and of Postgres,
+transactions, and writes to the socket of the database (``strace``, where it is installed), which
+is what a run waits for where Postgres is far away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bench.idle import NOTHING_DUE
+from bench.runs import postgres, simulated
+from connector.warehouse.sql.dsn import conninfo
+from tests.service import environment
+
+HERE = Path(__file__).parents[1]
+FIGURES = ("seconds", "CPU", "CPU of Postgres", "transactions", "round trips")
+
+
+def main(other: Path, rounds: int, contacts: int) -> None:
+    """Load twice, then measure both in turn."""
+    space: dict[str, Any] = {
+        "contacts": contacts,
+        "companies": contacts // 20,
+        "conversations": contacts // 8,
+        "events": contacts * 2 // 5,
+        "now": int(time.time()),
+    }
+    checkouts = {"there": other, "here": HERE}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
+    with postgres() as database, simulated(space) as server:
+        around = {
+            name: environment(server.url, database, name, **NOTHING_DUE)
+            | {"PYTHONPATH": str(place)}
+            for name, place in checkouts.items()
+        }
+        for _ in range(3):
+            for name, place in checkouts.items():
+                sync(place, around[name])
+        for _ in range(rounds):
+            for name, place in checkouts.items():
+                found[name].append(measured(place, around[name], database))
+        for name, place in checkouts.items():
+            found[name][0]["round trips"] = round_trips(place, around[name])
+    print("| | " + " | ".join(FIGURES) + " |\n|" + "---|" * (1 + len(FIGURES)))
+    medians = {name: median(runs) for name, runs in found.items()}
+    for name, figures in medians.items():
+        print_line(name, figures, 2)
+    ratios = {
+        figure: medians["here"][figure] / (medians["there"][figure] or 1) for figure in FIGURES
+    }
+    print_line("ratio", ratios, 2)
+
+
+def print_line(name: str, figures: Mapping[str, float], digits: int) -> None:
+    """One row of the table."""
+    cells = (f"{figures[figure]:.{digits}f}".removesuffix(".00") for figure in FIGURES)
+    print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+def median(runs: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each figure over the runs that have it."""
+    found = {figure: [run[figure] for run in runs if figure in run] for figure in FIGURES}
+    return {figure: statistics.median(values or [0]) for figure, values in found.items()}
+
+
+def sync(place: Path, around: Mapping[str, str], *before: str) -> tuple[float, float]:
+    """Seconds of one sync, and of CPU of its processes; it must succeed."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [*before, sys.executable, "-m", "connector", "sync", "--json"],
+        env=dict(around),
+        cwd=place,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"the sync of {place} ended with {process.returncode}")
+    return time.monotonic() - began, usage.ru_utime + usage.ru_stime
+
+
+def measured(place: Path, around: Mapping[str, str], database: str) -> dict[str, float]:
+    """The figures of one run."""
+    with psycopg.connect(conninfo(database), autocommit=True) as watching:
+        pid, before = postmaster(watching), transactions(watching)
+        cpu = processor_time(pid)
+        seconds, own = sync(place, around)
+        time.sleep(0.3)  # the server counts when its processes have ended
+        return {
+            "seconds": seconds,
+            "CPU": own,
+            "CPU of Postgres": processor_time(pid) - cpu,
+            "transactions": transactions(watching) - before - 1,
+        }
+
+
+def postmaster(watching: psycopg.Connection[Any]) -> int:
+    """The process of the server that starts all others."""
+    status = Path(f"/proc/{watching.info.backend_pid}/status")
+    with contextlib.suppress(OSError):
+        return int(re.findall(r"PPid:\s+(\d+)", status.read_text())[0])
+    return 0
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of CPU of the server with all processes that it has and had; on Linux only."""
+    ticks = 0
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (str(pid), *children):
+            with contextlib.suppress(OSError):
+                values = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(map(int, values[11 : 15 if one == str(pid) else 13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def transactions(watching: psycopg.Connection[Any]) -> int:
+    """All that the server has ended."""
+    query = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database"
+    row = watching.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def round_trips(place: Path, around: Mapping[str, str]) -> float:
+    """How often a run of it writes to the socket of the database; 0 without strace."""
+    strace = shutil.which("strace")
+    if strace is None:
+        return 0
+    with tempfile.NamedTemporaryFile("r") as written:
+        watch = ("-f", "-qq", "-yy", "-e", "trace=sendto", "-o", written.name)
+        sync(place, around, strace, *watch)
+        return sum(1 for line in written if "UNIX" in line)
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    main(
+        Path(given[0]).resolve() if given else HERE,
+        int(given[1]) if len(given) > 1 else 7,
+        int(given[2]) if len(given) > 2 else 2_000,
+    )
