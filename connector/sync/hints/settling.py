@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from connector.errors import ConnectorError, NotPermittedError
+from connector.intercom.budget import spending
 from connector.intercom.refusals import MANY as REFUSED
 from connector.jsontext import head
 from connector.resources.readings import PerContact
@@ -205,7 +206,7 @@ class Settling:
         tally = steps.tally(resource)
         work = self.passes.of(resource, tally, await self.passes.progress(resource))
         try:
-            with steps.client.budget.spending() as spent:
+            with spending() as spent:
                 await read(work)
             self.pauses.until.pop(name, None)
         except STOPS:
