@@ -45,7 +45,7 @@ from connector.intercom.retry import QUICK
 from connector.jsontext import decode
 from connector.resources import PERSONS
 from connector.resources.readings import PerContact
-from connector.sync.fetch_by_id import AT_ONCE
+from connector.sync.fetch_by_id import at_once
 from connector.sync.readings.in_turn import Lack, began_at_of, holding
 from connector.sync.resource_pass import BATCH_BYTES, Pass
 from connector.sync.writing.effects import NoteRead, Postpone, Queue
@@ -202,7 +202,7 @@ async def _read_all(
         submit = None if reading.within else partial(_submit_piece, work, reading, key)
         return await read_one(work.client, reading, key, submit)
 
-    each, short = concurrently(ids(), read, AT_ONCE), work.client.memory.short
+    each, short = concurrently(ids(), read, at_once(work.client)), work.client.memory.short
     async with aclosing(batched(each, measure, BATCH_CONTACTS, BATCH_BYTES, short)) as batches:
         async for some in batches:
             found = Read()
