@@ -111,7 +111,7 @@ async def walk_bound(
     while True:
         try:
             async for page in walk(client.chain(steady=steady), way, retry):
-                yield replace(page, restarted=restarted)
+                yield replace(page, restarted=True) if restarted else page
                 restarted = False
             return
         except TokenGoneError as error:
