@@ -77,8 +77,13 @@ class Settings:
         return self.home
 
     def require_write_token(self) -> str:
-        """The one token that writes, or SettingsError if neither it nor another one is set."""
-        return self.write_token or self.require_tokens()[0]
+        """The one token that writes; SettingsError if none is set at all, or several to write."""
+        tokens = _parts(self.write_token) or self.require_tokens()[:1]
+        if len(tokens) > 1:
+            raise SettingsError(
+                f"INTERCOM_WRITE_TOKEN names {len(tokens)} tokens, and push writes with one"
+            )
+        return tokens[0]
 
     def require_tokens(self) -> tuple[str, ...]:
         """The tokens, at least one, or SettingsError if none is set."""
@@ -131,7 +136,7 @@ def load(
         client_secrets=_secrets(source),
         listen=_listen(source.text("CONNECTOR_LISTEN", "127.0.0.1:8088")),
         live_delay=_seconds("CONNECTOR_LIVE_DELAY", source.text("CONNECTOR_LIVE_DELAY", "2")),
-        write_token=_write_token(source),
+        write_token=source.text("INTERCOM_WRITE_TOKEN"),
         index_lag=_seconds("CONNECTOR_INDEX_LAG", source.text("CONNECTOR_INDEX_LAG", "300")),
         push_keep_days=source.number("CONNECTOR_PUSH_KEEP_DAYS", 30, most=CENTURY),
         sync_every=duration("CONNECTOR_SYNC_EVERY", source.text("CONNECTOR_SYNC_EVERY", "1h")),
@@ -229,15 +234,6 @@ def _tokens(source: Source) -> tuple[str, ...]:
     if text and not tokens:
         raise SettingsError("INTERCOM_ACCESS_TOKEN holds commas and no token")
     return tokens
-
-
-def _write_token(source: Source) -> str:
-    tokens = _parts(source.text("INTERCOM_WRITE_TOKEN"))
-    if len(tokens) > 1:
-        raise SettingsError(
-            f"INTERCOM_WRITE_TOKEN names {len(tokens)} tokens, and push writes with one"
-        )
-    return "".join(tokens)
 
 
 def _requests_per_minute(source: Source, tokens: int) -> int | None:
