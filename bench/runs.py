@@ -22,7 +22,10 @@ from connector.warehouse.sql import embedded
 from tests.service import environment
 
 RATE_LIMIT = 1667
-"""Requests in each window of ten seconds, Intercom's usual limit."""
+"""Requests in each window of ten seconds, Intercom's usual limit of an app."""
+WORKSPACE_LIMIT = 4167
+"""The same of a workspace, all its apps together."""
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -55,10 +58,20 @@ class Run:
 
 @dataclass
 class Served:
-    """A simulator in a process of its own."""
+    """A simulator in a process of its own; ``tokens`` as the setting names them."""
 
     url: str
     process: subprocess.Popen[str]
+    tokens: str = "sim-token"
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time that it took so far; on Linux only, else 0."""
+        try:
+            told = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(told[11]) + int(told[12])) / TICKS
 
     def control(self, name: str, **arguments: Any) -> Any:
         """What one of its controls answers."""
@@ -74,10 +87,13 @@ def simulated(
     latency: float | str = 0.0,
     rate_limit: int | None = None,
     swells: Sequence[dict[str, Any]] = (),
+    tokens: int = 1,
 ) -> Iterator[Served]:
-    """A simulated workspace, served for as long as the context lasts."""
+    """A simulated workspace with so many apps, served for as long as the context lasts."""
     spec = {"workspace": workspace, "latency": latency, "rate_limit": rate_limit}
-    spec["swells"] = list(swells)
+    spec["workspace_limit"] = WORKSPACE_LIMIT if rate_limit else None
+    names = ["sim-token", *(f"sim-token-{number}" for number in range(2, tokens + 1))]
+    spec |= {"swells": list(swells), "tokens": names}
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.simulated", json.dumps(spec)],
         stdout=subprocess.PIPE,
@@ -88,7 +104,7 @@ def simulated(
         url = process.stdout.readline().strip()
         if not url:
             raise SystemExit("the simulator did not start")
-        yield Served(url, process)
+        yield Served(url, process, ",".join(names))
     finally:
         process.terminate()
         process.wait()

@@ -1,8 +1,9 @@
 """A simulator for benchmarks, in a process of its own: ``python -m bench.simulated SPEC``.
 
-SPEC is JSON: ``workspace`` (arguments of ``Workspace.generate``), ``rate_limit``, ``latency`` in
-seconds, or ``"recorded"`` for a distribution like that of Intercom's replies; ``swells`` (arguments
-of ``Swell``) make answers large. Prints its address.
+SPEC is JSON: ``workspace`` (arguments of ``Workspace.generate``), ``tokens``, ``rate_limit`` of
+each and ``workspace_limit`` of all in ten seconds, ``latency`` in seconds, or ``"recorded"`` for a
+distribution like that of Intercom's replies; ``swells`` (arguments of ``Swell``) make answers
+large. Prints its address.
 """
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ def main(spec: dict[str, Any]) -> None:
     """Serve until terminated."""
     space = Workspace.generate(1, **spec["workspace"])
     swells = [Swell(**one) for one in spec.get("swells", ())]
-    simulator = Simulator(space, rate_limit=spec.get("rate_limit"), swells=swells)
+    simulator = Simulator(
+        space,
+        token=spec.get("tokens", ("sim-token",)),
+        rate_limit=spec.get("rate_limit"),
+        workspace_limit=spec.get("workspace_limit"),
+        swells=swells,
+    )
     latency = spec.get("latency", 0.0)
     if latency == "recorded":
         dice = random.Random(1)

@@ -105,14 +105,14 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 
 def _run_sync(settings: Settings, arguments: argparse.Namespace) -> Outcome:
-    settings.require_token()
+    settings.require_tokens()
     options = _options(settings, arguments)
     progress = Progress(lines=arguments.json or arguments.log_format == "json")
     with open_database(settings, say=say) as database:
 
         async def run() -> Outcome:
             async with open_client(settings) as client:
-                progress.budget = client.budget
+                progress.tokens = client.tokens
                 return await sync(client, database, options, progress)
 
         try:
@@ -245,7 +245,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     from connector.sync.on_demand.verify import verify
 
     settings = _settings(arguments)
-    settings.require_token()
+    settings.require_tokens()
     selection = _selection(settings, arguments)
     exclusions = privacy(settings).exclusions
     with open_database(settings, say=say) as database:
@@ -261,7 +261,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _refetch(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    settings.require_token()
+    settings.require_tokens()
     resources = called(arguments.resource)
     ids = [key.strip() for key in arguments.ids]
     if not all(ids):

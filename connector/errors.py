@@ -32,6 +32,7 @@
         ├── ScrollBrokenError           fall back to the list, or try later
         └── PagingError                 fail this reading: the page tokens cannot be trusted
             └── CursorRefusedError      restart this part: its page token is no longer accepted
+                └── TokenGoneError      restart this part: the access token that began it is refused
 """
 
 from __future__ import annotations
@@ -262,3 +263,9 @@ class CursorRefusedError(PagingError):
     """Intercom no longer accepts a ``starting_after`` it gave out."""
 
     hint = "read this part of the list again from its beginning"
+
+
+class TokenGoneError(CursorRefusedError):
+    """The access token with which this reading began was refused meanwhile; others are left."""
+
+    hint = "read this part again from its beginning, with another token"

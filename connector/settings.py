@@ -22,6 +22,7 @@ from connector.sources import Source
 logger = logging.getLogger(__name__)
 
 CENTURY = 36_500  # days; the calendar of Python ends
+POOL = 25_000  # requests a minute that Intercom allows a workspace, all its apps together
 EMBEDDED = "embedded"
 REGIONS = {
     "us": "https://api.intercom.io",
@@ -34,7 +35,7 @@ REGIONS = {
 class Settings:
     """What the user decides; secrets stay out of ``repr``."""
 
-    token: str = field(repr=False)
+    tokens: tuple[str, ...] = field(repr=False)  # of one workspace, each another app's
     base_url: str
     version: str
     allow_http: bool
@@ -49,8 +50,8 @@ class Settings:
     full_pass_requests: int  # that a run spends on full passes before they must be
     activity_feed: bool
     keep_runs_days: int  # what runs did is forgotten after so many
-    concurrency: int
-    requests_per_minute: int | None
+    concurrency: int | None  # None: as many requests in flight as the tokens need
+    requests_per_minute: int | None  # of all tokens together
     ca_bundle: str | None
     notify_url: str | None = field(repr=False)  # may hold a secret of its own
     exclude: str = ""  # names of fields, read by warehouse.excludable
@@ -59,7 +60,7 @@ class Settings:
     client_secrets: tuple[str, ...] = field(default=(), repr=False)  # sign notifications
     listen: tuple[str, int] = ("127.0.0.1", 8088)
     live_delay: float = 2.0  # seconds that a notification waits for others of the same object
-    write_token: str = field(default="", repr=False)  # of push alone; the other one where unset
+    write_token: str = field(default="", repr=False)  # of push alone; the first one where unset
     index_lag: float = 300.0  # seconds after which Intercom's search shows every change
     push_keep_days: int = 30  # for so long the bodies of wishes that were done are kept
     sync_every: float = 3600.0  # seconds between two passes of a process that goes on; 0: none
@@ -76,18 +77,23 @@ class Settings:
         return self.home
 
     def require_write_token(self) -> str:
-        """The token that writes, or SettingsError if neither it nor the other one is set."""
-        return self.write_token or self.require_token()
+        """The one token that writes; SettingsError if none is set at all, or several to write."""
+        tokens = _parts(self.write_token) or self.require_tokens()[:1]
+        if len(tokens) > 1:
+            raise SettingsError(
+                f"INTERCOM_WRITE_TOKEN names {len(tokens)} tokens, and push writes with one"
+            )
+        return tokens[0]
 
-    def require_token(self) -> str:
-        """The token, or SettingsError if none is set."""
-        if not self.token:
+    def require_tokens(self) -> tuple[str, ...]:
+        """The tokens, at least one, or SettingsError if none is set."""
+        if not self.tokens:
             raise SettingsError(
                 "INTERCOM_ACCESS_TOKEN is not set; create an app in Intercom's Developer Hub and"
                 " put its access token into the environment, into .env, or into a file named by"
                 " INTERCOM_ACCESS_TOKEN_FILE"
             )
-        return self.token
+        return self.tokens
 
 
 def load(
@@ -101,8 +107,9 @@ def load(
     ``schema`` is the flag that wins over INTERCOM_SCHEMA.
     """
     source = _source(environ, directory)
+    tokens = _tokens(source)
     settings = Settings(
-        token=source.text("INTERCOM_ACCESS_TOKEN"),
+        tokens=tokens,
         base_url=_base_url(source),
         version=source.text("INTERCOM_VERSION", "2.16"),
         allow_http=source.flag("CONNECTOR_ALLOW_HTTP", False),
@@ -119,8 +126,8 @@ def load(
         full_pass_requests=source.number("CONNECTOR_FULL_PASS_REQUESTS", 2_000),
         activity_feed=source.flag("CONNECTOR_ACTIVITY_FEED", True),
         keep_runs_days=source.number("CONNECTOR_KEEP_RUNS_DAYS", 400, least=1, most=CENTURY),
-        concurrency=source.number("CONNECTOR_CONCURRENCY", 50, least=1),
-        requests_per_minute=source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1),
+        concurrency=source.number("CONNECTOR_CONCURRENCY", None, least=1),
+        requests_per_minute=_requests_per_minute(source, len(tokens)),
         ca_bundle=source.text("SSL_CERT_FILE") or None,
         notify_url=_notify_url(source),
         exclude=source.text("CONNECTOR_EXCLUDE"),
@@ -212,6 +219,31 @@ def _scrubs_deleted(source: Source) -> bool:
     if value not in ("keep", "scrub"):
         raise SettingsError(f"CONNECTOR_ON_DELETE must be keep or scrub, not {value!r}")
     return value == "scrub"
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """What stands between commas and ends of lines: each once, none that is empty."""
+    parts = (part.strip() for part in re.split(r"[,\r\n]", text))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _tokens(source: Source) -> tuple[str, ...]:
+    """Each with a budget of its own; the same token twice has one."""
+    text = source.text("INTERCOM_ACCESS_TOKEN")
+    tokens = _parts(text)
+    if text and not tokens:
+        raise SettingsError("INTERCOM_ACCESS_TOKEN holds commas and no token")
+    return tokens
+
+
+def _requests_per_minute(source: Source, tokens: int) -> int | None:
+    number = source.number("CONNECTOR_REQUESTS_PER_MINUTE", None, least=1)
+    if tokens > 1 and number is not None and number > POOL:
+        raise SettingsError(
+            f"CONNECTOR_REQUESTS_PER_MINUTE is at most {POOL} with several tokens, not {number}:"
+            " Intercom allows all apps of a workspace together no more"
+        )
+    return number
 
 
 def _secrets(source: Source) -> tuple[str, ...]:

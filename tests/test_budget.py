@@ -1,10 +1,8 @@
 """The budget against a server that counts as Intercom does, in simulated time."""
 
 import asyncio
-import heapq
-import itertools
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
@@ -12,43 +10,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from connector.intercom.budget import LEARNING, Budget, Ticket
+from connector.intercom.budget import LEARNING, Allowance, Budget, Ticket, spending
 from connector.intercom.clock import Clock, parse_date
-
-START = 1_779_000_000.0
-
-
-class Time:
-    """Simulated time: whoever sleeps is woken in order, no second passes for real."""
-
-    def __init__(self, now: float = START) -> None:
-        self.now = now
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._count = itertools.count()
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        future = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.now + seconds, next(self._count), future))
-        await future
-
-    async def run(self, work: Awaitable[object], until: float = 1e18) -> None:
-        task = asyncio.ensure_future(work)
-        while not task.done():
-            for _ in range(8):
-                await asyncio.sleep(0)
-            if task.done():
-                break
-            assert self._sleepers, "everybody waits for something that never comes"
-            self.now, _, future = heapq.heappop(self._sleepers)
-            if self.now > until:
-                task.cancel()
-                break
-            if not future.done():
-                future.set_result(None)
-        await asyncio.gather(task, return_exceptions=self.now > until)
+from tests.virtual_time import START, Time
 
 
 @dataclass
@@ -252,7 +216,7 @@ async def test_without_headers_there_is_no_brake() -> None:
 @pytest.mark.parametrize("cap", [4, 60, 100])
 async def test_a_cap_per_minute_is_spread_over_the_windows(cap: int) -> None:
     world = World(limit=5000)
-    world.budget.cap_per_minute = cap
+    world.budget.allowance = Allowance(cap)
     await world.run(300)
     assert cap * 4 <= world.server.served <= cap * 5 + 1
     assert max(world.server.by_window.values()) <= cap // 6 + 2
@@ -369,7 +333,7 @@ async def test_each_part_of_a_run_has_its_own_requests_counted() -> None:
     before = budget.requests
 
     async def part(number: int) -> int:
-        with budget.spending() as spent:
+        with spending() as spent:
             await asyncio.gather(*(budget.acquire() for _ in range(number)))
             await asyncio.sleep(0)
             return spent.requests

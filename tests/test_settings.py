@@ -77,7 +77,7 @@ def test_a_dotenv_with_a_byte_order_mark_and_comments_is_read(tmp_path: Path) ->
 
 def test_a_secret_file_is_trimmed(tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes("\ufefftok\r\n\n".encode())
-    assert load(tmp_path, INTERCOM_ACCESS_TOKEN_FILE=f"{tmp_path}/token").token == "tok"
+    assert load(tmp_path, INTERCOM_ACCESS_TOKEN_FILE=f"{tmp_path}/token").tokens == ("tok",)
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_a_setting_and_its_file_are_not_both_set(tmp_path: Path) -> None:
         load(tmp_path)
     # What the environment says, in either way, wins over .env.
     (tmp_path / ".env").write_text(lines[0])
-    assert load(tmp_path, INTERCOM_ACCESS_TOKEN_FILE=f"{tmp_path}/token").token == "from-file"
+    assert load(tmp_path, INTERCOM_ACCESS_TOKEN_FILE=f"{tmp_path}/token").tokens == ("from-file",)
     (tmp_path / ".env").write_text(lines[1])
-    assert load(tmp_path, INTERCOM_ACCESS_TOKEN="tok").token == "tok"
+    assert load(tmp_path, INTERCOM_ACCESS_TOKEN="tok").tokens == ("tok",)
 
 
 # -- values ----------------------------------------------------------------------------------

@@ -125,3 +125,67 @@ def test_other_apps_of_the_workspace_share_the_window(simulator):
     response = Caller(simulator).ask("GET", "/me")
     assert response.status == 200
     assert "X-RateLimit-Limit" not in response.headers
+
+
+# -- several apps ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def apps() -> Simulator:
+    space = Workspace.generate(contacts=30, companies=120, conversations=5, now=int(NOW))
+    tokens = ("one", "two", "three")
+    return Simulator(space, token=tokens, clock=lambda: NOW, rate_limit=10, workspace_limit=25)
+
+
+def asks(simulator: Simulator, token: str, times: int) -> list[int]:
+    caller = Caller(simulator, token=token)
+    return [caller.ask("GET", "/me").status for _ in range(times)]
+
+
+def test_each_app_has_its_limit_and_all_have_the_workspaces(apps):
+    assert asks(apps, "one", 11) == [200] * 10 + [429]
+    assert asks(apps, "two", 10) == [200] * 10
+    # The pool has five left, the app itself ten.
+    assert asks(apps, "three", 6) == [200] * 5 + [429]
+    refused = Caller(apps, token="three").ask("GET", "/me")
+    assert refused.headers["X-RateLimit-Remaining"] == "4"
+    apps.control.advance(10)
+    assert asks(apps, "three", 10) == [200] * 10
+
+
+def test_other_integrations_take_from_the_pool_alone(apps):
+    apps.control.share(20)
+    assert asks(apps, "one", 6) == [200] * 5 + [429]
+    apps.control.share(0)
+    apps.control.limit_workspace(None)
+    assert asks(apps, "one", 5) == [200] * 4 + [429]
+
+
+def test_one_app_may_lack_a_scope_be_revoked_or_open_another_workspace(apps):
+    apps.control.deny("^/tags", token=2)
+    apps.control.revoke_token(token=3)
+    apps.control.install_elsewhere(2, "other")
+    callers = [Caller(apps, token=token) for token in ("one", "two", "three")]
+    assert [caller.ask("GET", "/tags").status for caller in callers] == [200, 403, 401]
+    assert [caller.get("/me")["app"]["id_code"] for caller in callers[:2]] == ["sim00001", "other"]
+    apps.control.allow_all()
+    apps.control.revoke_token(False, token=3)
+    assert [caller.ask("GET", "/tags").status for caller in callers] == [200] * 3
+    with pytest.raises(ValueError, match="no token 4"):
+        apps.control.revoke_token(token=4)
+
+
+def test_page_tokens_and_scrolls_belong_to_the_app_that_they_were_given(apps):
+    one, two = (Caller(apps, token=token) for token in ("one", "two"))
+    following = one.get("/conversations", per_page=2)["pages"]["next"]["starting_after"]
+    crossed = two.ask("GET", "/conversations", per_page=2, starting_after=following)
+    assert (crossed.status, errors(crossed)) == (400, ["client_error"])
+    assert one.ask("GET", "/conversations", per_page=2, starting_after=following).status == 200
+    # Where both were given the same, both may use it.
+    assert two.get("/conversations", per_page=2)["pages"]["next"]["starting_after"] == following
+    assert two.ask("GET", "/conversations", per_page=2, starting_after=following).status == 200
+    scroll = one.get("/companies/scroll")["scroll_param"]
+    assert two.ask("GET", "/companies/scroll", scroll_param=scroll).status == 404
+    told = apps.control.stats()["tokens"]
+    assert [app["crossed"] for app in told.values()] == [0, 2, 0]
+    assert told["1"]["requests"] == 3

@@ -7,32 +7,24 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from connector.commands import scopes
 from connector.commands.connect import exclusions_differ, open_client, open_database, privacy
 from connector.commands.pushing import permissions
 from connector.commands.reporting import live, wishes
+from connector.commands.scopes import Scope
 from connector.errors import (
     ConnectorError,
     DatabaseRefusedError,
     NamesTakenError,
-    NotFoundError,
     NotPermittedError,
     SettingsError,
     TokenRefusedError,
     WrongWorkspaceError,
 )
 from connector.intercom.client import Client
+from connector.intercom.tokens.token import Token
+from connector.intercom.tokens.tokens import Tokens
 from connector.resources import RESOURCES
-from connector.resources.readings import (
-    Activities,
-    Catalogue,
-    Deletions,
-    FullScan,
-    Log,
-    Members,
-    PerContact,
-    Search,
-    Snapshot,
-)
 from connector.resources.resource import Resource
 from connector.settings import Settings
 from connector.sync.planning.tolerance import is_tolerated
@@ -44,8 +36,8 @@ from connector.warehouse.schema import version
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state.workspace import Workspace
 
-NOBODY = "0" * 24  # an id that no contact has
 LONGEST_KEY = 60  # characters of a key that are printed
+_OF_TOKENS = (TokenRefusedError, NotPermittedError, WrongWorkspaceError)
 
 
 @dataclass
@@ -102,20 +94,12 @@ def _privacy(settings: Settings) -> Line:
 # -- Intercom --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Scope:
-    """Whether a resource can be read with the token: if not, why."""
-
-    resource: Resource
-    refusal: ConnectorError | None
-
-
 async def _intercom(
     settings: Settings, lines: list[Line]
 ) -> tuple[Workspace | None, Sequence[Scope]]:
-    """The workspace that the token opens, if any, and what of it can be read."""
+    """The workspace that the tokens open, if any, and what of it can be read."""
     try:
-        settings.require_token()
+        settings.require_tokens()
     except SettingsError as error:
         lines += [_address(settings), _privacy(settings), Line.of("token", error)]
         return None, ()
@@ -130,46 +114,34 @@ async def _intercom(
         try:
             workspace = await opened_by(client)
         except ConnectorError as error:
-            of_token = isinstance(error, TokenRefusedError | NotPermittedError)
+            of_token = isinstance(error, _OF_TOKENS)
             lines.append(Line.of("token" if of_token else "intercom", error))
             return None, ()
-        lines.append(
-            Line("token", True, f"opens the workspace {workspace.name} ({workspace.id_code})")
-        )
+        lines += [_token(client.tokens, token, workspace) for token in client.tokens]
         return workspace, [await _look(client, settings, resource) for resource in RESOURCES]
 
 
-def _address(settings: Settings) -> Line:
-    return Line("settings", True, f"{settings.base_url}, version {settings.version}")
+def _token(tokens: Tokens, token: Token, workspace: Workspace) -> Line:
+    name = "token" if len(tokens) == 1 else f"token {token.position}"
+    if token.refusal:  # the others go on without it, and so does a sync
+        return Line(name, True, f"WARNING: it is not used: {token.refusal}")
+    return Line(name, True, f"opens the workspace {workspace.name} ({workspace.id_code})")
 
 
 async def _look(client: Client, settings: Settings, resource: Resource) -> Scope:
-    if not _is_selected(settings, resource):
-        return Scope(resource, None)
-    try:
-        await _probe(client, resource)
-    except NotFoundError as error:
-        # Nobody by that id, but the question was allowed; a list that is not found is none.
-        return Scope(resource, None if isinstance(resource.reading, PerContact) else error)
-    except ConnectorError as error:
-        return Scope(resource, error)
-    return Scope(resource, None)
-
-
-def _is_selected(settings: Settings, resource: Resource) -> bool:
-    if isinstance(resource.reading, Activities) and not settings.activity_feed:
-        return False
-    return settings.resources.takes(resource)
+    if not scopes.is_selected(settings, resource):
+        return Scope(resource)
+    return await scopes.look(client, resource)
 
 
 def _scope(settings: Settings, scope: Scope, read_before: Collection[str]) -> Line:
     """What a sync would make of it."""
     resource, refusal = scope.resource, scope.refusal
     name = f"scope for {resource.name}"
-    if not _is_selected(settings, resource):
+    if not scopes.is_selected(settings, resource):
         return Line(name, True, "left out, as the settings say")
     if refusal is None:
-        return Line(name, True, "readable")
+        return Line(name, True, f"readable{scope.by_some}")
     asked_for, known = settings.resources.only is not None, resource.name in read_before
     if not is_tolerated(resource, refusal, asked_for=asked_for, read_before=known):
         why = ", though it was readable before" if known and resource.optional else ""
@@ -181,36 +153,8 @@ def _scope(settings: Settings, scope: Scope, read_before: Collection[str]) -> Li
     return Line(name, True, f"not readable with this token, and so left out ({reason})")
 
 
-async def _probe(client: Client, resource: Resource) -> None:
-    """The smallest request that needs the scope of a resource."""
-    match resource.reading:
-        case Snapshot() as reading:
-            first = reading.parts[0]
-            await client.request("GET", first.path or reading.path, params=dict(first.params))
-        case Catalogue() as reading:
-            await client.request("GET", reading.path, params={"per_page": 1})
-        case Log() as reading:
-            await client.request("GET", reading.path, params={reading.since: _yesterday(client)})
-        case FullScan() as reading:  # a scroll would stay open and be in the way for a minute
-            await client.request("POST", reading.list, params={"page": 1, "per_page": 1})
-        case PerContact() as reading:
-            params = dict(reading.params) | ({reading.param: NOBODY} if reading.param else {})
-            await client.request("GET", reading.path.format(id=NOBODY), params=params)
-        case Deletions() as reading:
-            await client.request("GET", reading.path, params={"per_page": 1})
-        case Activities() as reading:
-            await client.request(
-                "GET", reading.path, params={"per_page": 1}, version=reading.version
-            )
-        case Search() | Members() as reading:
-            query = {"field": "created_at", "operator": ">", "value": 0}
-            await client.request(
-                "POST", reading.path, json={"query": query, "pagination": {"per_page": 1}}
-            )
-
-
-def _yesterday(client: Client) -> int:
-    return int(client.clock.likely_now().timestamp()) - 86_400
+def _address(settings: Settings) -> Line:
+    return Line("settings", True, f"{settings.base_url}, version {settings.version}")
 
 
 # -- writes ----------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from connector.errors import SettingsError
-from connector.intercom.budget import Budget
 from connector.intercom.client import Client
 from connector.intercom.clock import Clock
+from connector.intercom.tokens.tokens import tokens_of
 from connector.settings import EMBEDDED, Settings
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.privacy import pinning
@@ -25,16 +25,18 @@ def open_client(settings: Settings, *, writes: bool = False) -> Client:
     """A client for the configured workspace; SettingsError for what cannot work.
 
     ``writes``: with the token that writes, where there is one, leaving half of the budget to
-    others where others spend too.
+    others where others spend too; else with the first of those that read, for what a bulk job is
+    told is told to one app.
     """
-    clock = Clock()
+    secrets = (settings.require_write_token(),) if writes else settings.require_tokens()
+    tokens = tokens_of(
+        secrets, clock=Clock(), per_minute=settings.requests_per_minute, yields=writes
+    )
     return Client(
-        token=settings.require_write_token() if writes else settings.require_token(),
+        token=tokens,
         base_url=settings.base_url,
         version=settings.version,
-        clock=clock,
-        budget=Budget(clock=clock, cap_per_minute=settings.requests_per_minute, yields=writes),
-        concurrency=settings.concurrency,
+        concurrency=settings.concurrency or tokens.in_flight,
         ca_bundle=settings.ca_bundle,
         allow_http=settings.allow_http,
     )

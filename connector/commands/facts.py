@@ -32,7 +32,7 @@ of your workspace: send it to us.
 
 async def run(settings: Settings, *, as_json: bool) -> int:
     """Print a verdict on each fact; 1 if one is refuted, else 0."""
-    settings.require_token()
+    settings.require_tokens()
     async with open_client(settings) as client:
         verdicts, requests = await probe(client)
         version = client.version

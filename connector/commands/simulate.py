@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from connector.errors import SettingsError
 if TYPE_CHECKING:
     from connector.simulator import Simulator, Workspace
 
+WORKSPACE_LIMIT = 4167  # 25,000 a minute
 Beside = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -26,8 +28,30 @@ def add_options(sub: Any) -> None:
     sub.add_argument("--companies", type=int, default=200)
     sub.add_argument("--conversations", type=int, default=300)
     sub.add_argument("--latency", type=float, default=0.0, help="seconds before each reply")
-    sub.add_argument("--token", default="sim-token", help="the token it accepts")
-    sub.add_argument("--rate-limit", type=int, default=1667, help="requests in 10 s; 0 is none")
+    sub.add_argument(
+        "--token", default="sim-token", help="the token it accepts, or several: one,two"
+    )
+    sub.add_argument(
+        "--rate-limit", type=int, default=1667, help="requests in 10 s of each token; 0 is none"
+    )
+    sub.add_argument(
+        "--workspace-limit",
+        type=int,
+        help="requests in 10 s of all tokens and others; 0 is none (4167, or none as --rate-limit)",
+    )
+    sub.add_argument(
+        "--others", type=int, default=0, help="requests in 10 s that other integrations send"
+    )
+    sub.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="N=PATHS",
+        help="token N may not read paths that match: 2=^/conversations",
+    )
+    sub.add_argument(
+        "--revoked", action="append", type=int, default=[], metavar="N", help="token N is revoked"
+    )
     sub.add_argument("--webhooks", metavar="URL", help="a listener that gets notifications")
     sub.add_argument("--secret", help="the client secret that signs them")
     sub.add_argument("--changes", type=float, default=0.0, help="changes a second by themselves")
@@ -51,9 +75,16 @@ def run(arguments: argparse.Namespace) -> int:
     from connector.simulator import Simulator
     from connector.simulator import run as serve
 
+    tokens = list(filter(None, map(str.strip, arguments.token.split(","))))
+    if not tokens:
+        raise SettingsError("--token names no token")
     simulator = Simulator(
-        workspace(arguments), token=arguments.token, rate_limit=arguments.rate_limit or None
+        workspace(arguments),
+        token=tokens,
+        rate_limit=arguments.rate_limit or None,
+        workspace_limit=_pool(arguments),
     )
+    _restrict(simulator, arguments)
 
     def ready(url: str) -> None:
         print(
@@ -70,6 +101,25 @@ def run(arguments: argparse.Namespace) -> int:
     except (OSError, OverflowError, UnicodeError) as error:
         raise SettingsError(f"the simulator cannot listen at {host}:{port}: {error}") from error
     return 0
+
+
+def _pool(arguments: argparse.Namespace) -> int | None:
+    given = arguments.workspace_limit
+    return (WORKSPACE_LIMIT if arguments.rate_limit else None) if given is None else given or None
+
+
+def _restrict(simulator: Simulator, arguments: argparse.Namespace) -> None:
+    """What single tokens may not, and what others send; SettingsError for what cannot be."""
+    control = simulator.control
+    control.share(arguments.others)
+    try:
+        for position in arguments.revoked:
+            control.revoke_token(token=position)
+        for one in arguments.without:
+            position, _, paths = one.partition("=")
+            control.deny(paths, token=int(position))
+    except (ValueError, re.error) as error:
+        raise SettingsError(f"--without and --revoked name tokens by position: {error}") from error
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -4,15 +4,15 @@ It knows authentication, versions, the request budget, retries and errors; ``tra
 """
 
 import asyncio
+import copy
 import importlib.metadata
 import logging
 import math
 import platform
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin
 
@@ -23,16 +23,20 @@ from connector.errors import (
     NotPermittedError,
     ReplyTooLargeError,
     RetryExhaustedError,
-    SettingsError,
     TokenRefusedError,
 )
 from connector.intercom.address import check_base_url, check_version, origin
-from connector.intercom.budget import Budget, Ticket
-from connector.intercom.clock import Clock, parse_date
+from connector.intercom.budget import Budget
+from connector.intercom.clock import Clock
 from connector.intercom.memory import Memory, Share, listing
 from connector.intercom.observations import Observations
+from connector.intercom.rate_headers import learn, retry_after
 from connector.intercom.responses import Reply, failure
 from connector.intercom.retry import Retry, Tries
+from connector.intercom.tokens.chain import FREE, Chain
+from connector.intercom.tokens.queue import Grant
+from connector.intercom.tokens.token import Token, checked
+from connector.intercom.tokens.tokens import Tokens
 from connector.intercom.transport import Response, Timeouts, Transport, Wire
 from connector.jsontext import encode, is_complete
 
@@ -41,6 +45,7 @@ T = TypeVar("T")
 
 REDIRECTS = 3
 SLOWEST = timedelta(minutes=2)  # a reply takes no longer
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 DEFAULT_RETRY = Retry()
 DEFAULT_TIMEOUTS = Timeouts()
 
@@ -53,20 +58,29 @@ class _Request:
     params: Mapping[str, Any]
     body: bytes | None
     version: str
+    listing: str
     most: float = math.inf
+
+
+@dataclass(slots=True)
+class _Latest:
+    """When the latest request was sent of all that were answered, by Intercom's clock."""
+
+    at: datetime = LONG_AGO
 
 
 class Client:
     """Speaks to one workspace of Intercom; an async context manager.
 
-    ``concurrency`` requests may be in flight at once; how many a minute is the budget's business.
-    A ``budget`` that is passed in brings its clock with it.
+    ``token`` is one, or several of the workspace, which bring their budgets and their clock with
+    them; so does a ``budget`` that is passed in. ``concurrency`` requests may be in flight at once;
+    how many a minute is the budgets' business.
     """
 
     def __init__(
         self,
         *,
-        token: str,
+        token: str | Tokens,
         base_url: str,
         version: str = "2.16",
         budget: Budget | None = None,
@@ -85,20 +99,24 @@ class Client:
         """Send nothing yet; SettingsError for a token, address, version or CA bundle of no use."""
         self.base_url = check_base_url(base_url, allow_http)
         self.version = check_version(version)
-        if budget and clock and budget.clock is not clock:
-            raise ValueError("the budget must go by the client's clock")
-        self.clock = clock or (budget.clock if budget else Clock())
-        self.budget = budget or Budget(clock=self.clock, sleep=sleep, rng=rng)
+        if isinstance(token, str):
+            budget = budget or Budget(clock=clock, sleep=sleep, rng=rng)
+            token = Tokens([Token(checked(token), budget)])
+        if clock and token.clock is not clock:
+            raise ValueError("the budgets must go by the client's clock")
+        self.tokens = token
+        self.clock = token.clock
         self.memory = memory or Memory()
         self.facts = Observations()
         """What was seen that contradicts what is known of Intercom."""
         self.retry = retry
         self.sleep = sleep
         self.rng = rng
-        self._latest_request = datetime.min.replace(tzinfo=UTC)
+        self.concurrency = concurrency
+        self._latest = _Latest()
+        self._chain = FREE
         self.scroll_lock = asyncio.Lock()
         """One scroll at a time: Intercom allows a workspace no second one."""
-        self._token = _check_token(token)
         self._slots = asyncio.Semaphore(concurrency)
         self._wire = Wire(
             self.base_url,
@@ -112,6 +130,24 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client(base_url={self.base_url!r}, version={self.version!r}, token=[hidden])"
+
+    def chain(self, *, steady: bool = False) -> Self:
+        """The same client for one reading: with whichever token it begins, with that it goes on.
+
+        ``steady``: it begins with the first token that may, as it did in an earlier run. Raises
+        TokenGoneError where that one was refused meanwhile.
+        """
+        return self._with(Chain(steady=steady))
+
+    def using(self, token: Token) -> Self:
+        """The same client with this token alone, whatever was seen of it."""
+        return self._with(Chain(token, named=True))
+
+    def _with(self, chain: Chain) -> Self:
+        # All but the chain is shared: budgets, clock, memory, connections.
+        other = copy.copy(self)
+        other._chain = chain
+        return other
 
     async def __aenter__(self) -> Self:
         return self
@@ -161,14 +197,9 @@ class Client:
         than ``most`` bytes raises ReplyTooLargeError.
         """
         request = self._build(method, path, params, json, version, most)
-        share = await self.memory.begin(listing(method, path), wait=hold)
+        share = await self.memory.begin(request.listing, wait=hold)
         try:
             value, reply = await self._persist(request, read, retry or self.retry, share)
-        except NotPermittedError as error:
-            share.release()
-            if error.status == 401:
-                await self._tell_if_refused(path, error)
-            raise
         except BaseException:
             share.release()
             raise
@@ -191,54 +222,82 @@ class Client:
             raise ValueError(f"not a path: {path!r}")
         body = None if json is None else encode(json)
         version = check_version(version) if version else self.version
-        url = self.base_url + path
-        return _Request(method, path, url, dict(params or {}), body, version, most)
-
-    async def _tell_if_refused(self, path: str, error: NotPermittedError) -> None:
-        # Intercom answers 401 to a dead token and to a missing scope alike; /me needs no scope.
-        if path == "/me":
-            raise error.retold(TokenRefusedError) from error
-        try:
-            await self.request("GET", "/me")
-        except NotPermittedError as refusal:
-            if (refusal.code or "").startswith("token_"):
-                raise refusal.retold(TokenRefusedError) from error
+        url, kind = self.base_url + path, listing(method, path)
+        return _Request(method, path, url, dict(params or {}), body, version, kind, most)
 
     async def _persist(
         self, request: _Request, read: Callable[[Reply], T], retry: Retry, share: Share
     ) -> tuple[T, Reply]:
-        tries = Tries(retry, self.rng)
+        tries, tried = Tries(retry, self.rng), list[Token]()
         while True:
+            delay, refusal = 0.0, None
             async with self._slots:
-                ticket = await self.budget.acquire()
+                grant = await self.tokens.acquire(request.listing, self._chain, tried)
                 started = self.clock.local()
                 try:
-                    return await self._once(request, read, ticket, share)
+                    return await self._once(request, read, grant, share)
                 except ReplyTooLargeError:
                     raise
+                except NotPermittedError as error:
+                    refusal = error
+                    tried.append(grant.token)
                 except (RetryExhaustedError, BadAnswerError) as error:
+                    refusal = None
                     delay = tries.delay_after(error, self.clock.local() - started)
                     log.debug("%s: again in %.1f s", error, delay)
                 finally:
-                    self.budget.release(ticket)
-            await self.sleep(delay)
+                    grant.release()
+            if refusal:
+                await self._pass_on(request, grant.token, refusal, tried)
+            else:
+                await self.sleep(delay)
+
+    async def _pass_on(
+        self, request: _Request, token: Token, error: NotPermittedError, tried: Sequence[Token]
+    ) -> None:
+        """Raise what a refusal comes to, unless another token is left to be asked."""
+        bound = self._chain.token
+        if error.status == 401:
+            try:
+                await self._tell_if_refused(request.path, token, error)
+            except TokenRefusedError as refusal:
+                if self._chain.named or not self.tokens.drop(token, refusal):
+                    raise
+                self._chain.require()
+                return
+        if not self.tokens.refused(token, request.listing, tried) or bound:
+            raise error
+
+    async def _tell_if_refused(self, path: str, token: Token, error: NotPermittedError) -> None:
+        # Intercom answers 401 to a dead token and to a missing scope alike; /me needs no scope.
+        if path == "/me":
+            raise error.retold(TokenRefusedError) from error
+        if token.refusal and not self._chain.named:
+            raise token.refusal
+        try:
+            await self.using(token).request("GET", "/me")
+        except NotPermittedError as refusal:
+            if (refusal.code or "").startswith("token_"):
+                raise refusal.retold(TokenRefusedError) from error
 
     async def _once(
-        self, request: _Request, read: Callable[[Reply], T], ticket: Ticket, share: Share
+        self, request: _Request, read: Callable[[Reply], T], grant: Grant, share: Share
     ) -> tuple[T, Reply]:
         status: int | None = None
         try:
-            reply = await self._follow(request, ticket, share)
+            reply = await self._follow(request, grant, share)
             status = reply.status
             self._check(request, reply)
             value = read(reply)
             share.read(len(reply.body))
+            self.tokens.succeeded(grant.token, request.listing)
+            self._chain.bind(grant.token)
             return value, reply
         except IntercomError as error:
             if status is not None:
                 share.refused()
             error.method, error.path = request.method, request.path
-            self._hide_token(error)
+            self._hide_tokens(error)
             raise
         except ValueError as error:
             raise RetryExhaustedError(
@@ -248,27 +307,25 @@ class Client:
                 status=status,
             ) from error
 
-    def _hide_token(self, error: IntercomError) -> None:
+    def _hide_tokens(self, error: IntercomError) -> None:
         """A proxy may repeat what it was sent, in any part of its reply."""
-        if len(self._token) <= 8:
-            return  # a simulator's token may be an ordinary short word, and is no secret
         for name in ("message", "code", "request_id"):
             told = getattr(error, name)
             if told:
-                setattr(error, name, told.replace(self._token, "[token]"))
+                setattr(error, name, self.tokens.hide(told))
         error.args = (error.message,)
 
     def _check(self, request: _Request, reply: Reply) -> None:
         error = failure(reply, request.method, request.path)
         if isinstance(error, RetryExhaustedError):
-            error.retry_after = self._retry_after(reply.headers) or 0.0
+            error.retry_after = retry_after(reply.headers, self.clock) or 0.0
         if error is not None:
             raise error
 
-    async def _follow(self, request: _Request, ticket: Ticket, share: Share) -> Reply:
+    async def _follow(self, request: _Request, grant: Grant, share: Share) -> Reply:
         url, params = request.url, request.params
         for _ in range(REDIRECTS + 1):
-            reply = await self._send(request, url, params, ticket, share)
+            reply = await self._send(request, url, params, grant, share)
             if reply.status not in (301, 302, 303, 307, 308):
                 return reply
             url, params = self._redirected(request, url, reply), {}
@@ -292,16 +349,16 @@ class Client:
         request: _Request,
         url: str,
         params: Mapping[str, Any],
-        ticket: Ticket,
+        grant: Grant,
         share: Share,
     ) -> Reply:
         headers = {
-            "Authorization": f"Bearer {self._token}",
+            "Authorization": f"Bearer {grant.token.secret}",
             "Intercom-Version": request.version,
         }
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-        earlier = self._latest_request
+        earlier = self._latest.at
         response = await self._wire.send(
             request.method,
             url,
@@ -311,7 +368,8 @@ class Client:
             share=share,
             most=request.most,
         )
-        self._learn(response, ticket)
+        self._tell_time(response)
+        learn(grant.token.budget, grant.ticket, response.status, response.headers)
         requested_at = self._requested_at(response.sent, earlier)
         return Reply(response.status, response.body, response.headers, requested_at, share)
 
@@ -322,42 +380,14 @@ class Client:
         """
         at = self.clock.stamp(sent)
         at = min(max(at, earlier), at + SLOWEST)
-        self._latest_request = max(self._latest_request, at)
+        self._latest.at = max(self._latest.at, at)
         return at
 
-    def _learn(self, response: Response, ticket: Ticket) -> None:
+    def _tell_time(self, response: Response) -> None:
         headers = response.headers
-        if "html" in headers.get("content-type", ""):
-            if response.status != 429:
-                return  # a proxy's page: neither its clock nor its silence on limits is Intercom's
-        else:
+        if "html" not in headers.get("content-type", ""):  # a proxy's clock is not Intercom's
             sent, received = response.sent, response.received
             self.clock.observe(headers.get("date"), sent, received, headers.get("age"))
-        limit, reset = _number(headers, "limit"), _number(headers, "reset")
-        date = parse_date(headers.get("date"))
-        if response.status == 429:
-            after = self._retry_after(headers)
-            self.budget.refused(ticket, limit=limit, reset=reset, retry_after=after, date=date)
-        elif limit is not None or response.status < 500:
-            self.budget.observe(ticket, limit, _number(headers, "remaining"), reset, date)
-
-    def _retry_after(self, headers: Mapping[str, str]) -> float | None:
-        value = headers.get("retry-after", "").strip()
-        try:
-            if value.isdigit():
-                return float(value)
-            date = parse_date(headers.get("date"))
-            until = parsedate_to_datetime(value).timestamp()
-            return until - (self.clock.edge_now() if date is None else date)
-        except (ValueError, OverflowError):
-            return None
-
-
-def _number(headers: Mapping[str, str], name: str) -> int | None:
-    try:
-        return int(float(headers[f"x-ratelimit-{name}"]))
-    except (KeyError, ValueError, OverflowError):
-        return None
 
 
 def _check_whole(reply: Reply) -> None:
@@ -365,15 +395,6 @@ def _check_whole(reply: Reply) -> None:
         return
     if not is_complete(reply.body):
         raise ValueError("no whole JSON text")
-
-
-def _check_token(token: str) -> str:
-    token = token.strip()
-    if not token:
-        raise SettingsError("the access token is empty")
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise SettingsError("the access token holds characters that no token has")
-    return token
 
 
 def _user_agent() -> str:

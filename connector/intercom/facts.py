@@ -293,7 +293,7 @@ RATE_LIMIT = Fact(
     " limit and what is left.",
     "Guide to rate limits; recorded traffic",
     Surety.RECORDED,
-    ("intercom/budget.py",),
+    ("intercom/budget/windows.py",),
     "A 429 is waited out, and teaches the budget where windows begin.",
     "The run is slower; no row depends on it.",
     is_noticed=False,

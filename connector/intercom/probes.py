@@ -13,7 +13,7 @@ from typing import Any
 
 from connector.errors import IntercomError, MergedError, NotFoundError, TokenRefusedError
 from connector.intercom import facts
-from connector.intercom.budget import Spent
+from connector.intercom.budget import Spent, spending
 from connector.intercom.client import Client
 from connector.intercom.facts import FACTS, Fact
 from connector.intercom.paging.search import compare
@@ -128,7 +128,8 @@ async def probe(client: Client) -> tuple[list[Verdict], int]:
     Raises TokenRefusedError if the token is refused, and what the client raises if Intercom does
     not answer at all.
     """
-    with client.budget.spending() as spent:
+    client = client.chain()  # some of what is asked for are page tokens
+    with spending() as spent:
         await client.request("GET", "/me", retry=ONCE)
         asker = Asker(client, spent)
         verdicts = [Verdict(fact, *await _ask(asker, fact)) for fact in FACTS]

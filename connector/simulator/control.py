@@ -18,7 +18,7 @@ from connector.simulator.faults.hooks import Hook, Match
 from connector.simulator.faults.rules import KINDS, Rule
 from connector.simulator.faults.shortage import Cut
 from connector.simulator.records.workspace import SHELVES
-from connector.simulator.requests.gate import Denial
+from connector.simulator.requests.apps import Denial
 from connector.simulator.webhooks.hub import WebhookControls
 from connector.simulator.writes.controls import WriteControls
 
@@ -171,9 +171,13 @@ class Control(Living, WebhookControls, WriteControls):
         until = self.simulator.now() + seconds
         self.simulator.scroll = Scroll(f"foreign-{self._scrolls_held}", [], until)
 
-    def revoke_token(self, revoked: bool = True) -> None:
-        """Revoke the token, or give it back."""
-        self.simulator.gate.revoked = revoked
+    def revoke_token(self, revoked: bool = True, token: int = 1) -> None:
+        """Revoke a token, by its position, or give it back."""
+        self.simulator.gate.app(token).revoked = revoked
+
+    def install_elsewhere(self, token: int, id_code: str | None) -> None:
+        """A token opens another workspace, of this id; None is the one that is simulated."""
+        self.simulator.gate.app(token).opens = id_code
 
     def deny(
         self,
@@ -181,30 +185,53 @@ class Control(Living, WebhookControls, WriteControls):
         status: int = 403,
         code: str | None = None,
         message: str | None = None,
+        token: int | None = None,
     ) -> None:
         """Refuse paths that match the expression: 401 or 403, as for a missing scope.
 
         The code `api_plan_restricted` is a plan that lacks the endpoint; the message follows.
+        `token` is the position of the only one that lacks it.
         """
-        self.simulator.gate.denials.append(Denial(re.compile(path), status, code, message))
+        gate = self.simulator.gate
+        denials = gate.denials if token is None else gate.app(token).denials
+        denials.append(Denial(re.compile(path), status, code, message))
 
     def allow_all(self) -> None:
         """Give every scope back."""
         self.simulator.gate.denials.clear()
+        for app in self.simulator.gate.apps:
+            app.denials.clear()
         self.simulator.gate.withheld.clear()
 
     def limit(self, n: int | None) -> None:
-        """Set the number of requests in each 10-second window; None is no limit."""
+        """Set the number of requests of each token in a 10-second window; None is no limit."""
         self.simulator.gate.rate_limit = n
 
-    def spend(self, n: int) -> None:
-        """Another app of the workspace makes n requests in the present window."""
-        self.simulator.gate.spend(self.simulator.now(), n)
+    def limit_workspace(self, n: int | None) -> None:
+        """Set the number of requests of all tokens in a 10-second window; None is no limit."""
+        self.simulator.gate.workspace_limit = n
+
+    def spend(self, n: int, token: int = 1) -> None:
+        """Another tool makes n requests with the same token in the present window."""
+        gate = self.simulator.gate
+        gate.spend(self.simulator.now(), n, gate.app(token))
+
+    def share(self, n: int) -> None:
+        """Other integrations have made n requests of the pool whenever a window begins."""
+        self.simulator.gate.others = n
 
     def stats(self) -> dict[str, Any]:
-        """Requests by endpoint, status and window, refusals, the most in flight at once."""
-        return self.simulator.stats.as_dict()
+        """Requests by endpoint, status and window, refusals, the most in flight at once.
+
+        Of each token, by position, its requests, and those that `crossed`: that went on with a
+        page token or scroll of another.
+        """
+        apps = self.simulator.gate.apps
+        tokens = {str(a.position): {"requests": a.requests, "crossed": a.crossed} for a in apps}
+        return self.simulator.stats.as_dict() | {"tokens": tokens}
 
     def reset_stats(self) -> None:
         """Begin to count anew."""
         self.simulator.stats.reset()
+        for app in self.simulator.gate.apps:
+            app.requests = app.crossed = 0

@@ -30,6 +30,7 @@ from connector.simulator.messages import (
 from connector.simulator.records.journal import Journal
 from connector.simulator.records.ticket import show_as_conversations
 from connector.simulator.records.workspace import Workspace
+from connector.simulator.requests.apps import App
 from connector.simulator.requests.call import Call, MalformedBodyError, not_found
 from connector.simulator.requests.gate import Gate
 from connector.simulator.requests.stats import Stats
@@ -48,7 +49,9 @@ class Simulator:
 
     `index_lag` is how long lists and searches go on showing a record as it was before its last
     change, in seconds or as a range to draw from. `rate_limit` is the number of requests in each
-    10-second window; None never refuses and sends no rate headers. `app_version` answers requests
+    10-second window; None never refuses and sends no rate headers. `token` is one, or several of
+    the workspace's apps, each with a limit of its own; `workspace_limit` is what all of them
+    together may send in a window. `app_version` answers requests
     without a version header. `inclusive` makes `>` and `<` on conversations include their bound,
     which Intercom documents but does not clearly do. `midnight_hole` hides contacts from day
     searches when they were updated within so many seconds of midnight. `user_count_delay` is how
@@ -68,10 +71,11 @@ class Simulator:
         self,
         workspace: Workspace,
         *,
-        token: str = "sim-token",
+        token: str | Sequence[str] = "sim-token",
         clock: Callable[[], float] = time.time,
         index_lag: float | tuple[float, float] = 60.0,
         rate_limit: int | None = None,
+        workspace_limit: int | None = None,
         rate_headers: bool = True,
         signed_urls: bool = True,
         app_version: str = "2.15",
@@ -102,7 +106,15 @@ class Simulator:
         self.swells = list(swells)
         if tickets_in_conversations:
             show_as_conversations(workspace)
-        self.gate = Gate(token, rate_limit, rate_headers, app_version, clocks=clocks)
+        tokens = (token,) if isinstance(token, str) else tuple(token)
+        self.gate = Gate(
+            [App(one, position) for position, one in enumerate(tokens, 1)],
+            rate_limit,
+            rate_headers,
+            app_version,
+            workspace_limit,
+            clocks=clocks,
+        )
         self.faults = Faults()
         self.hooks = Hooks()
         self.shortage = Shortage()
@@ -209,7 +221,9 @@ class Simulator:
             version = self.gate.version(request)
             headers["Intercom-Version"] = version
             self.gate.allow(request)
+            self.gate.follow(request)
             response = self._handle(request, version, now)
+            self.gate.remember(response)
             swell(self.swells, request, response)
         except ApiError as error:
             body = error_body(error.code, error.message, request_id, error.field)

@@ -36,7 +36,12 @@ from connector.resources.resource import Complete, Link, Resource, Table
 from connector.tools.prefetch import batched, concurrently
 from connector.tools.tasks import gather
 
-AT_ONCE = 50  # objects that one reader reads at the same time
+AT_ONCE = 50  # objects that one reader reads at the same time with a single token
+
+
+def at_once(client: Client) -> int:
+    """How many objects one reader reads at the same time: more where more may be in flight."""
+    return max(AT_ONCE, client.concurrency)
 
 
 @dataclass
@@ -133,7 +138,7 @@ async def read_in_batches(
     def measure(one: Found) -> tuple[int, int]:
         return 1, one.weight
 
-    each = concurrently(wanted(), lambda key: _read_object(client, resource, key), AT_ONCE)
+    each = concurrently(wanted(), lambda key: _read_object(client, resource, key), at_once(client))
     async with aclosing(batched(each, measure, size, weight, short)) as batches:
         async for some in batches:
             found = Found()

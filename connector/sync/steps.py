@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from connector.errors import ConnectorError, DatabaseError, FenceError, TokenRefusedError
+from connector.intercom.budget import spending
 from connector.intercom.client import Client
 from connector.resources.resource import Resource
 from connector.sync.options import Options
@@ -38,7 +39,7 @@ class Steps:
         tally = self.tally(resource)
         began = time.monotonic()
         try:
-            with self.client.budget.spending() as spent:
+            with spending() as spent:
                 await step(resource, tally)
             tally.succeed()
         except STOPS as error:

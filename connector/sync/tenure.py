@@ -11,8 +11,14 @@ from collections.abc import Mapping, Sequence
 import psycopg
 import sqlalchemy as sa
 
-from connector.errors import BadAnswerError, SettingsError, WrongWorkspaceError
+from connector.errors import (
+    BadAnswerError,
+    SettingsError,
+    TokenRefusedError,
+    WrongWorkspaceError,
+)
 from connector.intercom.client import Client
+from connector.intercom.tokens.token import Token
 from connector.resources import RESOURCES
 from connector.sync.options import Options
 from connector.warehouse import migrate, rights, state
@@ -31,8 +37,37 @@ logger = logging.getLogger(__name__)
 
 
 async def opened_by(client: Client) -> Workspace:
-    """The workspace that the token opens; TokenRefusedError if it opens none."""
-    reply = await client.request("GET", "/me")
+    """The workspace that the client's tokens open; each is asked.
+
+    TokenRefusedError if none opens any, WrongWorkspaceError if they open several. One that is
+    refused drops out while others are left; one that answers again comes back.
+    """
+    opened: dict[int, Workspace] = {}
+    for token in client.tokens:
+        try:
+            opened[token.position] = await opened_with(client, token)
+            token.refusal = None
+        except TokenRefusedError as error:
+            if not client.tokens.drop(token, error):
+                raise
+    return _one_of(opened)
+
+
+def _one_of(opened: Mapping[int, Workspace]) -> Workspace:
+    (first, workspace), *others = opened.items()
+    for position, other in others:
+        if other.id_code != workspace.id_code:
+            raise WrongWorkspaceError(
+                f"token {position} of INTERCOM_ACCESS_TOKEN opens the workspace {other.name!r}"
+                f" ({other.id_code}), but token {first} opens {workspace.name!r}"
+                f" ({workspace.id_code}): all must be of one workspace"
+            )
+    return workspace
+
+
+async def opened_with(client: Client, token: Token) -> Workspace:
+    """The workspace that this token opens; TokenRefusedError if it opens none."""
+    reply = await client.using(token).request("GET", "/me")
     me = reply.json()
     app = me.get("app") if isinstance(me, dict) else None
     if not isinstance(app, dict) or not isinstance(app.get("id_code"), str):

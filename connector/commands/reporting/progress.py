@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from connector.commands.terminal.streams import is_terminal
-from connector.intercom.budget import Budget
+from connector.intercom.tokens.tokens import Tokens
 from connector.resources.resource import Resource
 from connector.sync.outcome import Outcome
 from connector.warehouse.state.runs import Tally
@@ -29,7 +29,7 @@ class Progress:
     def __init__(self, *, lines: bool = False) -> None:
         self._moving = is_terminal("stderr") and not lines
         self._began: dict[str, float] = {}
-        self.budget: Budget | None = None  # the client's, once there is one
+        self.tokens: Tokens | None = None  # the client's, once there is one
 
     def started(self, resource: str, kind: str) -> None:
         """A pass begins."""
@@ -50,9 +50,8 @@ class Progress:
         self._move(f"{text}, {tally.inserted + tally.updated:,} written{self._budget_used()}")
 
     def _budget_used(self) -> str:
-        if not self.budget or not self.budget.uses or not self.budget.limit:
-            return ""
-        return f", budget {self.budget.uses[-1].sent / self.budget.limit:.0%} used"
+        used = self.tokens.used if self.tokens else None
+        return "" if used is None else f", budget {used:.0%} used"
 
     def ended(self, resource: str, tally: Tally) -> None:
         """The pass ended, well or not."""

@@ -58,7 +58,7 @@ class _Live:
 def run(settings: Settings, options: Options, arguments: argparse.Namespace) -> int:
     """Receive notifications and keep in step; 0 where SIGTERM ended it."""
     secrets = _secrets(settings)
-    settings.require_token()
+    settings.require_tokens()
     with open_database(settings, say=say) as database:
         receiver = Receiver(database, secrets, settings.live_delay)
         live = _Live(receiver=receiver)
@@ -85,7 +85,7 @@ def run(settings: Settings, options: Options, arguments: argparse.Namespace) -> 
 
 def keep(settings: Settings, options: Options, arguments: argparse.Namespace, every: float) -> int:
     """The same without a listener: a pass every so many seconds; 0 where SIGTERM ended it."""
-    settings.require_token()
+    settings.require_tokens()
     with open_database(settings, say=say) as database:
         live = _Live()
 
@@ -149,7 +149,7 @@ async def _keeping(
     workspace = await tenure.opened_by(client)
     tenure.take_over(database, workspace, options)
     progress = Progress(lines=True)
-    progress.budget = client.budget
+    progress.tokens = client.tokens
 
     def ended(began: float, outcome: Outcome | None, error: BaseException | None) -> None:
         if outcome:

@@ -3,9 +3,10 @@
 A refused page of a list by cursor is asked for again with fewer records on it.
 """
 
+import logging
 import math
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from connector.errors import (
@@ -15,6 +16,7 @@ from connector.errors import (
     ReplyTooLargeError,
     RetryExhaustedError,
     SpoiltPageError,
+    TokenGoneError,
 )
 from connector.intercom.client import Client
 from connector.intercom.memory import listing
@@ -22,6 +24,8 @@ from connector.intercom.paging.page import Gap, Page, Trail, fetch, gap_page, ne
 from connector.intercom.paging.search_pages import as_cursor_refused, as_spoilt, is_cursor_refused
 from connector.intercom.refusals import is_spoilt
 from connector.intercom.retry import TWICE, Retry
+
+log = logging.getLogger(__name__)
 
 EMPTY_PAGES = 100
 """So many empty pages in a row, each with a next, are no list but a loop."""
@@ -93,6 +97,26 @@ async def walk(client: Client, way: Walk, retry: Retry | None) -> AsyncGenerator
         trail.follow(repr(sorted(following.items())))
         params = {**way.first_params(), **following, **_sized(params, way)}
         number += 1
+
+
+async def walk_bound(
+    client: Client, way: Walk, retry: Retry | None, *, steady: bool = False
+) -> AsyncGenerator[Page, None]:
+    """As ``walk``, with one access token; all pages again where that one is refused on the way.
+
+    Then the first page that comes once more is marked ``restarted``. ``steady``: see
+    ``Client.chain``.
+    """
+    restarted = False
+    while True:
+        try:
+            async for page in walk(client.chain(steady=steady), way, retry):
+                yield replace(page, restarted=True) if restarted else page
+                restarted = False
+            return
+        except TokenGoneError as error:
+            log.warning("%s begins again: %s", way.style.path, error)
+            restarted = True
 
 
 def _sized(params: Mapping[str, Any], way: Walk) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Page:
 
     ``total`` is what Intercom says the whole list holds (it drifts while one reads), ``bad``
     counts elements that are no objects and were left out of ``texts``. ``restarted`` marks the
-    first page after a scroll began again: from here on everything comes once more. ``gap`` stands
+    first page after a list began again: from here on everything comes once more. ``gap`` stands
     on an empty page in the place of a record that the list cannot show. ``share`` are the bytes in
     flight that it takes.
     """

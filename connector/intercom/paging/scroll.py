@@ -1,6 +1,7 @@
 """Reads all companies by Intercom's scroll; knows the scroll's rules, not what a company is.
 
-One scroll per workspace, closed only by a minute of idleness. Each page is delivered once: a reply
+One scroll per app, or per workspace, closed only by a minute of idleness; it goes on with the
+access token that opened it. Each page is delivered once: a reply
 that was not read to its end may have moved the scroll on, so the scroll begins again.
 """
 
@@ -15,12 +16,15 @@ from connector.errors import (
     RetryExhaustedError,
     ScrollBrokenError,
     ScrollExistsError,
+    TokenGoneError,
 )
 from connector.intercom.client import Client
 from connector.intercom.paging.page import Page, fetch
 from connector.intercom.retry import ONCE, Retry
 
 log = logging.getLogger(__name__)
+
+_BREAKS = (RetryExhaustedError, BadAnswerError, NotFoundError, TokenGoneError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,14 @@ class Scroll:
             param: str | None = None
             restarts = number = 0
             broke_at: list[int] = []
+            chain = client.chain()
             for _ in range(self.max_pages):
                 try:
-                    page = await self._next(client, param, retry)
-                except (RetryExhaustedError, BadAnswerError, NotFoundError) as error:
+                    page = await self._next(chain, param, retry)
+                except _BREAKS as error:
                     if param is None:
                         raise
+                    chain = client.chain()
                     restarts += 1
                     broke_at.append(number)
                     spoilt = broke_at.count(number) >= self.at_one_page

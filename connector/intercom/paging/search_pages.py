@@ -58,8 +58,9 @@ class CursorSearch:
         """Every page; SpoiltPageError when one record cannot be had, naming the place.
 
         Raises what the client raises when nothing can be had at all, and CursorRefusedError when
-        Intercom no longer takes its own page token.
+        Intercom no longer takes its own page token, or not from the access token that it gave it.
         """
+        client = client.chain()
         size = _Size(self.per_page, self.first)
         trail = Trail("POST", self.path)
         token: str | None = None

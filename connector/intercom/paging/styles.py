@@ -14,7 +14,7 @@ from connector.errors import BadAnswerError
 from connector.intercom.client import Client
 from connector.intercom.facts import WHOLE_LISTS
 from connector.intercom.paging.list_gaps import back_in_time, skip
-from connector.intercom.paging.list_pages import Walk, walk
+from connector.intercom.paging.list_pages import Walk, walk, walk_bound
 from connector.intercom.paging.page import Gap, Page
 from connector.intercom.paging.scroll import Scroll
 from connector.intercom.paging.search_pages import CursorSearch
@@ -47,8 +47,10 @@ def pages(
 ) -> AsyncGenerator[Page, None]:
     """The pages of a list, in order; ``retry`` bounds each request (the client's own if None).
 
-    Raises PagingError when the page tokens cannot be trusted, BadAnswerError when the list is
-    missing, and whatever ``Client.request`` raises.
+    Where one page is named by a token of the one before, all are asked for with the access token
+    of the first. Raises PagingError when the page tokens cannot be trusted, TokenGoneError when the
+    access token of a search was refused, BadAnswerError when the list is missing, and whatever
+    ``Client.request`` raises.
     """
     return style.read(client, retry)
 
@@ -86,6 +88,7 @@ class CursorList:
     """GET with ``starting_after``; ends where ``pages.next`` is absent or null.
 
     ``skips``: where a record spoils its page, an empty page with its ``gap`` is the last one.
+    ``kept``: a later run begins at a page token of this one, so both ask with the same token.
     """
 
     path: str
@@ -94,10 +97,12 @@ class CursorList:
     params: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
     skips: bool = False
+    kept: bool = False
 
     def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """The pages; CursorRefusedError when Intercom no longer takes its own page token."""
-        return walk(client, Walk("GET", self, shrinks=True, trusts=self.skips), retry)
+        way = Walk("GET", self, shrinks=True, trusts=self.skips)
+        return walk_bound(client, way, retry, steady=self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +158,4 @@ class OpaqueCursor:
 
     def read(self, client: Client, retry: Retry | None = None) -> AsyncGenerator[Page, None]:
         """The pages."""
-        return walk(client, Walk("GET", self, opaque=True), retry)
+        return walk_bound(client, Walk("GET", self, opaque=True), retry)

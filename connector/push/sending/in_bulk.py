@@ -141,7 +141,7 @@ class Bulk:
     async def _first(self, name: str, queue: _Queue) -> tuple[str | None, float]:
         """The first requests of their kind, each alone; their job, and how long the last took."""
         self._tried.add(name)
-        budget, costs, took = self.sending.client.budget, list[float](), 0.0
+        budget, costs, took = self.sending.client.tokens.first.budget, list[float](), 0.0
         job: str | None = None
         for _ in range(WEIGHED):
             wishes = await queue.take(self.size)

@@ -11,7 +11,8 @@ _AVATAR = "https://static.intercomassets.com/assets/default-avatars/admins/128.p
 
 def me(call: Call) -> Response:
     """The admin the token belongs to, and the workspace."""
-    admin = call.space.admins[call.space.me]
+    admin, opens = call.space.admins[call.space.me], call.simulator.gate.caller.opens
+    app = call.space.app if opens is None else {**call.space.app, "id_code": opens, "name": opens}
     return call.json(
         {
             "type": "admin",
@@ -19,7 +20,7 @@ def me(call: Call) -> Response:
             "email": admin["email"],
             "name": admin["name"],
             "email_verified": True,
-            "app": call.space.app,
+            "app": app,
             "avatar": {"type": "avatar", "image_url": _AVATAR},
             "has_inbox_seat": admin["has_inbox_seat"],
         }

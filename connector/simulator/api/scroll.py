@@ -23,6 +23,7 @@ class Scroll:
     items: list[Item]
     expires_at: float
     position: int = 0
+    app: int = 0  # whose it is
 
 
 def scroll_companies(call: Call) -> Response:
@@ -50,6 +51,7 @@ def _open(call: Call) -> Scroll:
     number = call.space.next_number("scroll")
     simulator.stats.scrolls_opened += 1
     scroll = Scroll(str(UUID(int=number << 64 | 0x4AA0 << 48)), items, 0.0)
+    scroll.app = simulator.gate.caller.position
     simulator.scroll = scroll
     return scroll
 
@@ -57,6 +59,9 @@ def _open(call: Call) -> Scroll:
 def _resume(call: Call, param: str) -> Scroll:
     scroll = call.simulator.scroll
     if scroll is None or scroll.param != param or call.now >= scroll.expires_at:
+        raise not_found("scroll parameter not found")
+    if scroll.app != call.simulator.gate.caller.position:
+        call.simulator.gate.caller.crossed += 1
         raise not_found("scroll parameter not found")
     return scroll
 

@@ -1,52 +1,36 @@
-"""Lets a request in or refuses it: token, rate limit, Accept, version. Knows no resource."""
+"""Lets a request in or refuses it: token, rate limits, Accept, version. Knows no resource."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from random import Random
 
-from connector.simulator.messages import ApiError, Request
+from connector.simulator.messages import ApiError, Request, Response
+from connector.simulator.requests.apps import WINDOW, App, Count, Denial, Given
 
 VERSIONS = frozenset(
     [f"1.{minor}" for minor in range(5)] + [f"2.{minor}" for minor in range(17)] + ["Preview"]
 )
-WINDOW = 10
 # Reset is announced six seconds after the window really ends.
 _RESET_AFTER = 16
-_REFUSALS = {
-    "forbidden": "You do not have the required scope (read) to access this resource",
-    "api_plan_restricted": "Active subscription needed.",
-}
-
-
-@dataclass(slots=True)
-class Denial:
-    """Paths the token or the plan does not open, and how Intercom says so."""
-
-    path: re.Pattern[str]
-    status: int
-    code: str | None = None
-    message: str | None = None
-
-    def error(self) -> ApiError:
-        """The refusal; the usual code of the status and the usual sentence of the code."""
-        code = self.code or ("token_unauthorized" if self.status == 401 else "forbidden")
-        message = self.message or _REFUSALS.get(code, "Not authorized to access resource")
-        return ApiError(self.status, code, message)
 
 
 @dataclass(slots=True)
 class Gate:
-    """The state of the border: the token, the limit and the refused scopes."""
+    """The state of the border: the apps, the limits and the refused scopes.
 
-    token: str
+    `rate_limit` is what each app may send in a window of ten seconds, `workspace_limit` what all
+    may, `others` what other integrations of the workspace have sent when one begins.
+    """
+
+    apps: Sequence[App]
     rate_limit: int | None
     rate_headers: bool
     app_version: str
-    revoked: bool = False
+    workspace_limit: int | None = None
+    others: int = 0
     denials: list[Denial] = field(default_factory=list)
     # Scopes of writing that the token lacks, each with the status that says so.
     withheld: dict[str, int] = field(default_factory=dict)
@@ -54,39 +38,71 @@ class Gate:
     clocks: Sequence[float | None] = (0.0,)
     ahead: float | None = 0.0
     random: Random = field(default_factory=lambda: Random(0))
-    _window: int = -1
-    _used: int = 0
+    caller: App = field(init=False)
+    given: Given = field(default_factory=Given)
+    _pool: Count = field(default_factory=Count)
+
+    def __post_init__(self) -> None:
+        self.caller = self.apps[0]
+
+    @property
+    def token(self) -> str:
+        """The first app's."""
+        return self.apps[0].token
+
+    def app(self, position: int) -> App:
+        """The app whose token stands there, counted from 1."""
+        if not 1 <= position <= len(self.apps):
+            raise ValueError(f"there is no token {position}, only {len(self.apps)}")
+        return self.apps[position - 1]
 
     def authenticate(self, request: Request) -> None:
-        """401 unless the token is the right one and still valid."""
+        """401 unless the token is one of the apps' and still valid; whose it is, is `caller`."""
         sent = request.header("authorization")
-        if sent != f"Bearer {self.token}":
+        caller = next((app for app in self.apps if sent == f"Bearer {app.token}"), None)
+        if caller is None:
             raise ApiError(401, "unauthorized", "Access Token Invalid")
-        if self.revoked:
+        self.caller = caller
+        caller.requests += 1
+        if caller.revoked:
             raise ApiError(401, "token_revoked", "Access Token has been revoked")
 
     def count(self, now: float) -> dict[str, str]:
-        """Count an authenticated request; the headers to send, or 429 beyond the limit."""
-        if self.rate_limit is None:
-            return {}
-        window = int(now // WINDOW)
-        if window != self._window:
-            self._window, self._used = window, 0
+        """Count an authenticated request; the headers to send, or 429 beyond a limit."""
+        sent = self._pool.at(now) + self.others
+        full = self.workspace_limit is not None and sent >= self.workspace_limit
+        headers = {} if self.rate_limit is None else self._count(now)
+        if full:  # what is left to the app itself is in the headers
+            message = "Exceeded rate limit of the workspace"
+            raise ApiError(429, "rate_limit_exceeded", message, headers=headers)
+        self._pool.add(now)
+        return headers
+
+    def _count(self, now: float) -> dict[str, str]:
         # The first request of a window is told that the whole limit remains.
-        remaining = self.rate_limit - self._used
-        self._used += 1
+        limit, count = self.rate_limit or 0, self.caller.count
+        remaining = limit - count.at(now)
+        count.add(now)
         headers = self._headers(now + (self.ahead or 0.0), max(0, remaining))
         if remaining <= 0:
-            message = f"Exceeded rate limit of {self.rate_limit} in 10_seconds"
+            message = f"Exceeded rate limit of {limit} in 10_seconds"
             raise ApiError(429, "rate_limit_exceeded", message, headers=headers)
         return headers
 
-    def spend(self, now: float, requests: int) -> None:
-        """Another app of the workspace uses up some of the window they share."""
-        window = int(now // WINDOW)
-        if window != self._window:
-            self._window, self._used = window, 0
-        self._used += requests
+    def spend(self, now: float, requests: int, app: App | None = None) -> None:
+        """Somebody else uses up some of the window that an app has, the caller's by default."""
+        (app or self.caller).count.add(now, requests)
+        self._pool.add(now, requests)
+
+    def follow(self, request: Request) -> None:
+        """400 where one app goes on with the page token of another."""
+        if len(self.apps) > 1:
+            self.given.check(self.caller, request)
+
+    def remember(self, response: Response) -> None:
+        """Whom the page tokens of this reply were given to."""
+        if len(self.apps) > 1:
+            self.given.note(self.caller, response)
 
     def accept(self, request: Request) -> None:
         """406 unless the caller asks for JSON by name; `*/*` is not enough."""
@@ -105,7 +121,7 @@ class Gate:
 
     def allow(self, request: Request) -> None:
         """401 or 403 where the token lacks a scope or the workspace a plan."""
-        for denial in self.denials:
+        for denial in (*self.denials, *self.caller.denials):
             if denial.path.search(request.path):
                 raise denial.error()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from connector.simulator.requests.gate import WINDOW
+from connector.simulator.requests.apps import WINDOW
 
 
 class Stats:

@@ -22,6 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.errors import ConnectorError, NotPermittedError
+from connector.intercom.budget import spending
 from connector.intercom.refusals import MANY as REFUSED
 from connector.jsontext import head
 from connector.resources.readings import PerContact
@@ -206,7 +207,7 @@ class Settling:
         tally = steps.tally(resource)
         work = self.passes.of(resource, tally, await self.passes.progress(resource))
         try:
-            with steps.client.budget.spending() as spent:
+            with spending() as spent:
                 await read(work)
             self.pauses.until.pop(name, None)
         except STOPS:

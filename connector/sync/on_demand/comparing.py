@@ -21,7 +21,7 @@ from connector.jsontext import decode
 from connector.resources.lists import Record
 from connector.resources.readings import Activities, Catalogue, Log, Members, PerContact, Snapshot
 from connector.resources.resource import Resource
-from connector.sync.fetch_by_id import AT_ONCE, read_complete_lists, read_objects
+from connector.sync.fetch_by_id import at_once, read_complete_lists, read_objects
 from connector.sync.readings.feeds import news_of
 from connector.sync.readings.lists import catalogue_style, snapshot_pages
 from connector.sync.readings.members import read_members
@@ -245,7 +245,7 @@ async def _read(
             yield key
 
     async with aclosing(
-        concurrently(ids(), lambda key: read_one(client, reading, key), AT_ONCE)
+        concurrently(ids(), lambda key: read_one(client, reading, key), at_once(client))
     ) as results:
         async for one in results:
             yield one

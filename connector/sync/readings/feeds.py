@@ -107,7 +107,9 @@ async def activities(work: Pass, reading: Activities, *, full: bool) -> None:
 
 async def _read_on(work: Pass, reading: Activities, position: str | None) -> bool:
     params = {} if position is None else {"starting_after": position}
-    style = CursorList(reading.path, reading.key, reading.per_page, params, reading.version)
+    style = CursorList(
+        reading.path, reading.key, reading.per_page, params, reading.version, kept=True
+    )
     number = 0
     async with aclosing(prefetch(pages(work.client, style), 4)) as listed:
         async for page in listed:

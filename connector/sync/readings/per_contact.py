@@ -44,7 +44,7 @@ from connector.intercom.retry import QUICK
 from connector.jsontext import decode
 from connector.resources import PERSONS
 from connector.resources.readings import PerContact
-from connector.sync.fetch_by_id import AT_ONCE
+from connector.sync.fetch_by_id import at_once
 from connector.sync.planning.turns import since_of, turns_of
 from connector.sync.readings.in_turn import Lack, began_at_of, holding
 from connector.sync.resource_pass import BATCH_BYTES, Pass
@@ -145,7 +145,8 @@ async def _read_all(
         since = since_of(work, turn, full) if reading.backwards else None
         return await read_one(work.client, reading, turn.id, submit, since)
 
-    each, short = concurrently(each_turn(), read, AT_ONCE), work.client.memory.short
+    most, short = at_once(work.client), work.client.memory.short
+    each = concurrently(each_turn(), read, most)
     async with aclosing(batched(each, measure, BATCH_CONTACTS, BATCH_BYTES, short)) as batches:
         async for some in batches:
             found = Read()

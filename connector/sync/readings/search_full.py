@@ -29,6 +29,7 @@ from connector.intercom.facts import SEARCH_BY_SECOND, SEARCH_COUNTS
 from connector.intercom.paging.search_holes import Hole
 from connector.intercom.paging.styles import Page, pages
 from connector.resources.readings import Search
+from connector.sync.fetch_by_id import AT_ONCE
 from connector.sync.filter_unchanged import Filtered
 from connector.sync.guards.counting import LOST, leaves_out
 from connector.sync.planning import plan
@@ -199,9 +200,11 @@ class _Reader:
         self._reading = 0  # tasks that read partitions
         self._turns = itertools.count()
         self._read_so_far = 0
-        self._most = OBJECTS_AT_ONCE if reading.whole_by_id else PARTITIONS_AT_ONCE
+        # Each ends with its slowest replies, so more in flight takes more of them.
+        by_id = OBJECTS_AT_ONCE * max(1, work.client.concurrency // AT_ONCE)
+        self._most = by_id if reading.whole_by_id else PARTITIONS_AT_ONCE
         self._permits = (
-            PrioritySemaphore(OBJECTS_AT_ONCE)
+            PrioritySemaphore(by_id)
             if reading.whole_by_id
             else PrioritySemaphore(PAGES_AT_ONCE + RESERVED, RESERVED)
         )

@@ -1,4 +1,4 @@
-"""Spends the request budget that Intercom announces; knows no HTTP, only its three numbers.
+"""Spends the request budget that Intercom announces to a token; knows only its three numbers.
 
 Intercom counts requests in windows of ten seconds that begin at whole multiples of ten of its own
 clock. ``X-RateLimit-Reset`` names a time six seconds after the window's end, so that sleeping
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from connector.intercom.budget.allowance import Allowance
 from connector.intercom.clock import Clock
 
 WINDOW = 10.0
@@ -38,6 +39,8 @@ MET = 20
 """Requests in one window that others sent, so that they count as others at work."""
 SLACK = 6
 """So many windows the estimate may go back without the clock having been set."""
+NEARLY = 10
+"""A tenth of the limit is not counted exactly: what is under way, what others send meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,19 @@ class Spent:
 _spent: ContextVar[Spent | None] = ContextVar("spent", default=None)
 
 
+@contextmanager
+def spending() -> Iterator[Spent]:
+    """Counts the requests of what runs in this context, and of the tasks it begins."""
+    spent = Spent()
+    token = _spent.set(spent)
+    try:
+        yield spent
+    finally:
+        _spent.reset(token)
+
+
 class Budget:
-    """The requests everything in flight may send; one instance for each token.
+    """The requests that may be sent with one token; ``allowance`` bounds all tokens together.
 
     Reports: ``requests`` sent, ``refusals`` (429s) met, ``waited`` seconds, ``uses`` the last
     windows. All times come from ``clock``, waiting is done by ``sleep`` (seconds).
@@ -81,12 +95,12 @@ class Budget:
         clock: Clock | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
-        cap_per_minute: int | None = None,
+        allowance: Allowance | None = None,
         yields: bool = False,
     ) -> None:
         self.clock = clock or Clock()
         self._yields = yields
-        self.cap_per_minute = cap_per_minute
+        self.allowance = allowance or Allowance()
         self.limit: int | None = None
         self.requests = 0
         self.refusals = 0
@@ -127,20 +141,10 @@ class Budget:
         """
         async with self._turn:
             started = self.clock.local()
-            while not self._is_free():
-                await self._wait()
+            while not self.is_free():
+                await self.wait()
             self.waited += max(0.0, self.clock.local() - started)
-            return self._grant()
-
-    @contextmanager
-    def spending(self) -> Iterator[Spent]:
-        """Counts the requests of what runs in this context, and of the tasks it begins."""
-        spent = Spent()
-        token = _spent.set(spent)
-        try:
-            yield spent
-        finally:
-            _spent.reset(token)
+            return self.take()
 
     def release(self, ticket: Ticket) -> None:
         """The request of this ticket is over, answered or not."""
@@ -149,7 +153,9 @@ class Budget:
             self._flying -= 1
         self._changed.set()
 
-    def _grant(self) -> Ticket:
+    def take(self) -> Ticket:
+        """Leave to send one request at once; only while ``is_free``."""
+        self.allowance.take(self._window)
         self._used += 1
         self._use.sent += 1
         self._in_flight += 1
@@ -159,7 +165,8 @@ class Budget:
             spent.requests += 1
         return Ticket(self._window, self._used)
 
-    def _is_free(self) -> bool:
+    def is_free(self) -> bool:
+        """Whether one more request may be sent now."""
         now = self.clock.edge_now()
         self._roll(now)
         if self._left() > 0:
@@ -176,7 +183,15 @@ class Budget:
         shared = self._window < self._shared_until
         return shared and not self._heard and now < self._window * WINDOW + WARY
 
-    async def _wait(self) -> None:
+    @property
+    def left(self) -> float:
+        """The part of the present window that is left, as far as is known: 1 is all of it."""
+        if self.limit is None:
+            return 1.0
+        return 1.0 - (self._used + self._foreign) / self.limit
+
+    async def wait(self) -> None:
+        """Until it may have become free."""
         if not self._learned and self._in_flight >= LEARNING:
             self._changed.clear()
             await self._changed.wait()
@@ -196,20 +211,13 @@ class Budget:
 
     def _spent(self) -> bool:
         used_up = self.limit is not None and self._used + self._foreign >= self.limit
-        return used_up or self._use.sent >= self._cap() or self._has_had_its_share()
+        return used_up or self.allowance.is_spent(self._window) or self._has_had_its_share()
 
     def _has_had_its_share(self) -> bool:
         """Who yields leaves half of each window to others, while there are any."""
         if not self._yields or self.limit is None or self._window >= self._met_until:
             return False
         return self._use.sent >= self.limit // 2
-
-    def _cap(self) -> float:
-        # The cap per minute over six windows, its remainder spread: 100 is 16, 17, 17, 16, 17, 17.
-        if self.cap_per_minute is None:
-            return float("inf")
-        sixth = self._window % 6
-        return self.cap_per_minute * (sixth + 1) // 6 - self.cap_per_minute * sixth // 6
 
     # Windows
 
@@ -301,6 +309,7 @@ class Budget:
         reset: float | None = None,
         retry_after: float | None = None,
         date: float | None = None,
+        remaining: int | None = None,
     ) -> None:
         """Learn from a 429: this window is spent, and perhaps the clock is not what it seems.
 
@@ -319,12 +328,24 @@ class Budget:
         if self._is_late(ticket, reset) and retry_after is None:
             self._uncarry(ticket)
             return
+        if self._is_of_all(remaining, reset):
+            self.allowance.refuse(self._window)
         self._use.refused += 1
         until = self._refused_until(reset)
         if retry_after is not None:
             until = max(until, now + retry_after)
         local = self.clock.local()
         self._blocked = (local, local + max(self._left(), min(until - now, LONGEST)))
+
+    def _is_of_all(self, remaining: int | None, reset: float | None) -> bool:
+        """Whether a refusal is for the workspace's limit: the token's own count is not used up."""
+        if reset is not None and reset <= self._old_reset + ROUNDING:
+            return False  # Intercom is still in the window before: the token's own is spent
+        if remaining:
+            return True
+        if self.limit is None or self._told is None or self._told[0] != self._window:
+            return False  # nothing is known of this window but what the refusal says
+        return self._used + self._foreign < self.limit - self.limit // NEARLY
 
     def _by_our_clock(self, reset: float | None, date: float | None) -> float | None:
         """A reset time as our estimate of Intercom's clock shows it; None if it cannot be one.
