@@ -100,8 +100,7 @@ EMBEDDED_LISTS = Fact(
     Surety.DOCUMENTED,
     ("resources/lists.py", "sync/fetch_by_id.py"),
     "has_more is compared with total_count. Of the contacts that a run reads, the complete lists"
-    " of up to 20 that embed most, and some that embed no subscription, are compared with what they"
-    " embed.",
+    " of up to 20 that embed most are compared with what they embed.",
     "The complete lists of all contacts are asked for from then on, and everything is read again.",
     makes_full_passes_due=True,
 )
@@ -112,10 +111,12 @@ SUBSCRIPTIONS_EMBEDDED = Fact(
     "35 contacts in recorded traffic; examples of GET /contacts/{id}, 2.16",
     Surety.RECORDED,
     ("resources/declarations/contacts.py", "sync/readings/per_contact.py"),
-    "A contact that does not embed both, each time one is read; what both hold is compared as any"
-    " embedded list is.",
-    "The list is asked for by contact then, and again within CONNECTOR_EVENTS_SWEEP_DAYS.",
-    is_noticed=False,
+    "A contact that does not embed both, each time one is read; the lists of 50 contacts that embed"
+    " none in a first load, and of 5 in each run, are compared with what they embed.",
+    "Of contacts that do not embed them the list is asked for, and again within"
+    " CONNECTOR_EVENTS_SWEEP_DAYS; where it lists more than is embedded, with each record from then"
+    " on, and everything is read again.",
+    makes_full_passes_due=True,
 )
 
 WHOLE_LISTS = Fact(

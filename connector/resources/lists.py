@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from connector.jsontext import decode
@@ -36,15 +36,17 @@ def may_be_cut(text: bytes) -> bool:
     )
 
 
-def incomplete_links(table: Table, record: Record, *, every: bool = False) -> Iterator[Link]:
-    """The links whose complete list must be read; ``every``: of each list."""
+def incomplete_links(
+    table: Table, record: Record, distrusted: Collection[Link] = ()
+) -> Iterator[Link]:
+    """The links whose complete list must be read: those cut, and those that are ``distrusted``."""
     for link in table.links:
         if not link.complete:
             continue
         wrapper, elements = embedded(link, record)
         if elements is None:
             continue
-        if every or not is_complete(wrapper, elements):
+        if link in distrusted or not is_complete(wrapper, elements):
             yield link
 
 

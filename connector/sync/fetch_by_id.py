@@ -24,8 +24,9 @@ from urllib.parse import quote
 
 from connector.errors import BadAnswerError, IntercomError, MergedError, NotFoundError
 from connector.intercom.client import Client
-from connector.intercom.facts import EMBEDDED_LISTS
+from connector.intercom.facts import EMBEDDED_LISTS, SUBSCRIPTIONS_EMBEDDED, Fact
 from connector.intercom.memory import Share
+from connector.intercom.observations import Observations
 from connector.intercom.paging.styles import NumberedPages, Style, WholeList, pages
 from connector.intercom.refusals import MANY, Asked, Meaning, meaning
 from connector.intercom.responses import Reply
@@ -222,12 +223,12 @@ async def read_complete_lists(
     """
     found = CompleteLists()
     wanted: dict[tuple[str, Link], list[int]] = {}
-    every = client.facts.is_refuted(EMBEDDED_LISTS)
+    distrusted = distrusted_links(client.facts, table)
     for place, given in enumerate(records if table.has_complete_lists else ()):
-        if isinstance(given, bytes) and not every and not may_be_cut(given):
+        if isinstance(given, bytes) and not distrusted and not may_be_cut(given):
             continue
         record = decode(given) if isinstance(given, bytes) else given
-        for link in incomplete_links(table, record, every=every):
+        for link in incomplete_links(table, record, distrusted):
             if _asks(record.get("id"), known):
                 wanted.setdefault((str(record["id"]), link), []).append(place)
 
@@ -244,6 +245,16 @@ async def read_complete_lists(
     await gather(*(read(*item, places) for item, places in wanted.items()))
     _give_up_on_all(found.failed, len({key for key, _ in wanted}))
     return found
+
+
+def relied_on(link: Link) -> Fact:
+    """What is known of Intercom that makes an embedded list of this link stand for the whole."""
+    return SUBSCRIPTIONS_EMBEDDED if link.halves else EMBEDDED_LISTS
+
+
+def distrusted_links(facts: Observations, table: Table) -> set[Link]:
+    """The links of which records were seen to embed less than they say."""
+    return {link for link in table.links if link.complete and facts.is_refuted(relied_on(link))}
 
 
 def _asks(key: Any, known: Collection[str]) -> bool:

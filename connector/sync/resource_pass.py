@@ -23,14 +23,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.intercom.client import Client
-from connector.intercom.facts import EMBEDDED_LISTS, Fact
+from connector.intercom.facts import Fact
 from connector.intercom.paging.styles import CursorSearch, Page
 from connector.jsontext import decode
 from connector.resources import RESOURCES, embedded_in
 from connector.resources.lists import Record, is_lacking
 from connector.resources.readings import Search
 from connector.resources.resource import Resource, Table
-from connector.sync.fetch_by_id import read_complete_lists
+from connector.sync.fetch_by_id import distrusted_links, read_complete_lists
 from connector.sync.filter_unchanged import Filtered, filter_unchanged
 from connector.sync.guards.control import MOST, Control
 from connector.sync.guards.embedded_lists import ListSample
@@ -199,7 +199,7 @@ class Pass:
         ``unsaid`` stands for what else decides how their records become rows.
         """
         writer, table = self.writer, self.resource.table
-        distrusted = self.client.facts.is_refuted(EMBEDDED_LISTS) and table.has_complete_lists
+        distrusted = bool(distrusted_links(self.client.facts, table))
         baseline = self.has_baseline and not distrusted
         filtered = await filter_unchanged(writer, table, self.salt + unsaid, pages, baseline)
         asked_at = min((page.requested_at for page in pages), default=None)
@@ -313,7 +313,8 @@ class Pass:
             settles = [*settles, *(pending_key(table, one) for one in submission.records)]
         with self.client.memory.urgently():  # who holds records must not wait for room
             lists = await read_complete_lists(self.client, table, submission.records, known_lists)
-        self.sample.offer(table, submission.records, known_lists)
+        first = not self.has_baseline
+        self.sample.offer(table, submission.records, known_lists, first=first)
         submission.complete_lists, failed = lists.lists, lists.failed
         asked_at = min(submission.read_at, default=None)
         missing = await self.contradicted(lists.missing, asked_at) if lists.missing else ()

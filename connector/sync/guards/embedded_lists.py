@@ -19,11 +19,13 @@ from connector.jsontext import decode
 from connector.resources import lists
 from connector.resources.lists import Record
 from connector.resources.resource import Link, Resource, Table
-from connector.sync.fetch_by_id import read_list, read_objects
+from connector.sync.fetch_by_id import read_list, read_objects, relied_on
+from connector.tools.tasks import gather
 from connector.warehouse.values.instants import instant
 
 SIZE = 20  # lists that a run asks for at most, which embed something
-EMPTY = 3  # and so many that embed nothing, of those that records embed in halves
+EMPTY = 5  # and so many that embed nothing, of those that records embed in halves
+AT_FIRST = 50  # so many of these in a first load, which would else have asked for each of them
 LONGEST = 3  # records of each submission that are looked at: the longest embed most
 
 
@@ -46,11 +48,17 @@ class ListSample:
         self.miscounted = 0  # lists that count more than they hold and say that they are complete
 
     def offer(
-        self, table: Table, records: Sequence[Record | bytes], known: Collection[str]
+        self,
+        table: Table,
+        records: Sequence[Record | bytes],
+        known: Collection[str],
+        *,
+        first: bool = False,
     ) -> None:
         """Look at some of these records, but not at those that are known as they are."""
         if not table.has_complete_lists:
             return
+        most = AT_FIRST if first else EMPTY
         for text in heapq.nlargest(LONGEST, (r for r in records if isinstance(r, bytes)), key=len):
             record = decode(text)
             key = str(record.get("id"))
@@ -59,7 +67,7 @@ class ListSample:
                     self.miscounted += 1
                 elif key not in known:
                     self._add(Embedded(len(elements), link.table, key, frozenset(_ids(elements))))
-                    if link.halves and not elements and len(self._empty) < EMPTY:
+                    if link.halves and not elements and len(self._empty) < most:
                         self._empty.append(Embedded(0, link.table, key, frozenset()))
 
     def _add(self, one: Embedded) -> None:
@@ -91,15 +99,18 @@ async def compare(client: Client, resource: Resource, sample: ListSample) -> Non
     if sample.miscounted:
         detail = f"{name}: lists count more than they hold, and say that they have no more"
         client.facts.refute(EMBEDDED_LISTS, detail, resource.name, sample.miscounted)
-    for one in sample.take():
+
+    async def look(one: Embedded) -> None:
         try:
             if await _differs(client, resource, one, links[one.link]):
                 detail = f"{name}: a complete list of {one.link} has what its record lacks"
-                client.facts.refute(EMBEDDED_LISTS, detail, resource.name)
+                client.facts.refute(relied_on(links[one.link]), detail, resource.name)
         except TokenRefusedError:
             raise
         except IntercomError:
-            continue  # what cannot be asked for tells nothing
+            return  # what cannot be asked for tells nothing
+
+    await gather(*map(look, sample.take()))
 
 
 async def _differs(client: Client, resource: Resource, one: Embedded, link: Link) -> bool:

@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 from connector.errors import IntercomError, TokenRefusedError
-from connector.intercom.facts import EMBEDDED_LISTS
 from connector.intercom.paging import search
 from connector.intercom.paging.styles import Page, pages
 from connector.resources import RESOURCES
 from connector.resources.lists import NAMED, embedded, incomplete_links
 from connector.resources.readings import Search
 from connector.resources.resource import Link
+from connector.sync.fetch_by_id import distrusted_links
 from connector.sync.planning.schedule import DUE
 from connector.sync.resource_pass import Pass
 from connector.tools.chunks import chunks
@@ -34,8 +34,8 @@ READ_TOGETHER = 300  # lists that are written together
 
 def may_be_spared(work: Pass) -> bool:
     """Whether the pass asks only for lists that nothing confirms: it is due by its age alone."""
-    trusted = not work.client.facts.is_refuted(EMBEDDED_LISTS)
-    return work.has_baseline and work.progress.full_reason == DUE and trusted
+    distrusted = distrusted_links(work.client.facts, work.resource.table)
+    return work.has_baseline and work.progress.full_reason == DUE and not distrusted
 
 
 async def agreeing(work: Pass, listed: Sequence[Page]) -> set[str]:
