@@ -68,7 +68,7 @@ async def _company(sending: Sending, wish: Wish) -> Result:
     if wish.op in ("archive", "delete"):
         return await contacts.end(sending, wish)
     fields = fields_of(wish)
-    if wish.object_id and wish.op == "update":
+    if wish.object_id and (wish.op == "update" or not wish.external_id):
         reply = await sending.write("PUT", f"/companies/{wish.object_id}", fields)
     else:
         fields["company_id"] = wish.external_id or fields.get("company_id")
