@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from connector.errors import RowRefusedError
 from connector.push.sending import in_bulk
 from tests.pusher import Pusher, loaded
 
@@ -81,3 +84,50 @@ async def test_a_company_is_named_by_its_body_or_by_intercoms_id(pusher):
     assert pusher.control.truth_one("companies", known["id"])["name"] == "By id"
     named = [c["name"] for c in pusher.control.truth("companies") if c["company_id"] == "c-body"]
     assert named == ["By body"]
+
+
+async def test_what_others_put_in_as_sent_comes_to_an_end(pusher):
+    for column in ("NULL", "'infinity'"):
+        for state in ("sent", "unknown"):
+            pusher.harness.query(
+                "INSERT INTO outbox (kind, op, role, email, body, state, sent_at) VALUES"
+                f" ('contacts', 'create', 'lead', 'never@example.com', '{{}}', '{state}', {column})"
+            )
+    await pusher.push()
+    pusher.age(600)
+    await pusher.push()
+    states = pusher.states()
+    assert not {"sent", "unknown"} & set(states), states
+
+
+async def test_a_trigger_that_keeps_wishes_waiting_is_no_success(pusher):
+    pusher.wish("contacts", "upsert", {"name": "A"}, external_id="kept")
+    pusher.harness.query(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+    )
+    pusher.harness.query(
+        "CREATE TRIGGER keep BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION keep()"
+    )
+    with pytest.raises(RowRefusedError, match="trigger of others"):
+        await pusher.push()
+    assert not pusher.control.writes()
+
+
+async def test_a_body_that_is_too_large_fails_at_once_and_alone(pusher):
+    pusher.control.fail({"method": "POST", "body": "too large"}, status=413, times=None)
+    pusher.control.fail({"method": "PUT", "body": "too large"}, status=413, times=None)
+    wishes = [
+        pusher.wish(
+            "contacts",
+            "upsert",
+            {"name": f"N{n}" + (" too large" if n == 7 else "")},
+            external_id=f"many-{n}",
+        )
+        for n in range(110)
+    ]
+    await pusher.push()
+    row = pusher.row(wishes[7])
+    assert (row["state"], row["not_before"]) == ("failed", None), row
+    assert pusher.states() == {"done": 109, "failed": 1}
+    bulk = [one for one in pusher.control.writes() if one["path"].endswith("/bulk")]
+    assert sum(one["items"] for one in bulk) >= 100, json.dumps(bulk)[:300]
