@@ -135,3 +135,15 @@ def test_what_is_asked_together_must_go_together(line, tmp_path: Path):
     code, out, errors = line.push("--metrics-file", str(metrics))
     assert (code, metrics.exists()) == (0, True), errors
     assert "nothing to send" in out
+
+
+def test_a_token_that_is_refused_is_named(line):
+    for settings, name in [
+        ({"INTERCOM_ACCESS_TOKEN": "bad"}, "INTERCOM_ACCESS_TOKEN"),
+        ({"INTERCOM_WRITE_TOKEN": "bad"}, "INTERCOM_WRITE_TOKEN"),
+    ]:
+        code, _, errors = line.push(**settings)
+        assert code == 3
+        assert f"check {name} and" in errors
+    code, _, errors = line.push(INTERCOM_WRITE_TOKEN="a b")
+    assert (code, "INTERCOM_WRITE_TOKEN holds" in errors) == (2, True), errors

@@ -28,8 +28,10 @@ def open_client(settings: Settings, *, writes: bool = False) -> Client:
     others where others spend too.
     """
     clock = Clock()
+    own = writes and settings.write_token
     return Client(
         token=settings.require_write_token() if writes else settings.require_token(),
+        token_name="INTERCOM_WRITE_TOKEN" if own else "INTERCOM_ACCESS_TOKEN",
         base_url=settings.base_url,
         version=settings.version,
         clock=clock,

@@ -39,6 +39,7 @@ from connector.jsontext import encode, is_complete
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+TOKEN = "INTERCOM_ACCESS_TOKEN"  # the setting, where nothing else is said
 REDIRECTS = 3
 SLOWEST = timedelta(minutes=2)  # a reply takes no longer
 DEFAULT_RETRY = Retry()
@@ -59,7 +60,8 @@ class _Request:
 class Client:
     """Speaks to one workspace of Intercom; an async context manager.
 
-    ``concurrency`` requests may be in flight at once; how many a minute is the budget's business.
+    ``token_name`` is the setting that holds the token. ``concurrency`` requests may be in flight
+    at once; how many a minute is the budget's business.
     A ``budget`` that is passed in brings its clock with it.
     """
 
@@ -67,6 +69,7 @@ class Client:
         self,
         *,
         token: str,
+        token_name: str = TOKEN,
         base_url: str,
         version: str = "2.16",
         budget: Budget | None = None,
@@ -98,7 +101,7 @@ class Client:
         self._latest_request = datetime.min.replace(tzinfo=UTC)
         self.scroll_lock = asyncio.Lock()
         """One scroll at a time: Intercom allows a workspace no second one."""
-        self._token = _check_token(token)
+        self._token, self._token_name = _check_token(token, token_name), token_name
         self._slots = asyncio.Semaphore(concurrency)
         self._wire = Wire(
             self.base_url,
@@ -197,12 +200,17 @@ class Client:
     async def _tell_if_refused(self, path: str, error: NotPermittedError) -> None:
         # Intercom answers 401 to a dead token and to a missing scope alike; /me needs no scope.
         if path == "/me":
-            raise error.retold(TokenRefusedError) from error
+            raise self._refused(error) from error
         try:
             await self.request("GET", "/me")
         except NotPermittedError as refusal:
             if (refusal.code or "").startswith("token_"):
-                raise refusal.retold(TokenRefusedError) from error
+                raise self._refused(refusal) from error
+
+    def _refused(self, error: NotPermittedError) -> TokenRefusedError:
+        refused = error.retold(TokenRefusedError)
+        refused.hint = refused.hint.replace(TOKEN, self._token_name)
+        return refused
 
     async def _persist(
         self, request: _Request, read: Callable[[Reply], T], retry: Retry, share: Share
@@ -365,12 +373,12 @@ def _check_whole(reply: Reply) -> None:
         raise ValueError("no whole JSON text")
 
 
-def _check_token(token: str) -> str:
+def _check_token(token: str, name: str) -> str:
     token = token.strip()
     if not token:
-        raise SettingsError("the access token is empty")
+        raise SettingsError(f"{name} is empty")
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise SettingsError("the access token holds characters that no token has")
+        raise SettingsError(f"{name} holds characters that no token has")
     return token
 
 
