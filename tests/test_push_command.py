@@ -147,3 +147,22 @@ def test_a_token_that_is_refused_is_named(line):
         assert f"check {name} and" in errors
     code, _, errors = line.push(INTERCOM_WRITE_TOKEN="a b")
     assert (code, "INTERCOM_WRITE_TOKEN holds" in errors) == (2, True), errors
+
+
+def test_status_is_asked_for_alone(line):
+    for words in (["--retry"], ["--retry", "--model", "x"], ["contacts", "--from", "x"]):
+        code, _, errors = line.push("--status", *words)
+        assert (code, "give it alone" in errors) == (2, True), errors
+
+
+def test_a_plan_against_what_was_never_read_says_so(line):
+    line.pusher.harness.query("UPDATE sync_state SET last_success_at = NULL")
+    code, _, errors = line.push("contacts", "--from", line.model, "--dry-run")
+    assert (code, "has never read all contacts" in errors) == (0, True), errors
+
+
+def test_a_plan_that_the_outbox_refuses_is_wrong_in_words(line):
+    line.pusher.harness.query("ALTER TABLE outbox ADD CHECK (model IS NULL)")
+    code, _, errors = line.push("contacts", "--from", line.model)
+    assert (code, "cannot be put into the outbox" in errors) == (2, True), errors
+    assert line.pusher.states() == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,9 +16,9 @@ from connector.commands.pushing import told
 from connector.commands.reporting.report import Ending, reported
 from connector.commands.terminal.logs import say
 from connector.commands.terminal.waiting import until_signalled
-from connector.errors import SettingsError
+from connector.errors import RowRefusedError, SettingsError
 from connector.intercom.client import Client
-from connector.push.kinds import KINDS
+from connector.push.kinds import KINDS, Kind
 from connector.push.outbox import LOCK, claims, reports
 from connector.push.outbox.claims import Terms
 from connector.push.outbox.reports import Reason
@@ -26,12 +27,15 @@ from connector.push.planning import Asked, Plan, make
 from connector.push.rights import RIGHTS
 from connector.push.sending import run as sending
 from connector.push.sending.context import Options
+from connector.resources import RESOURCES
 from connector.settings import Settings
 from connector.sync import tenure
 from connector.sync.options import Options as SyncOptions
 from connector.warehouse import migrate, state
 from connector.warehouse.privacy import pinning
 from connector.warehouse.sql.database import PATIENCE_FOR_LOCK, Database
+
+logger = logging.getLogger(__name__)
 
 MOST_DELETES = 1_000  # that wait and need no --yes
 
@@ -69,6 +73,8 @@ def _check(arguments: argparse.Namespace) -> None:
             "give both what is pushed and from where: push contacts --from TABLE_VIEW_OR_QUERY;"
             " or neither, to send what waits in the outbox"
         )
+    if arguments.status and (arguments.kind or arguments.retry or arguments.model is not None):
+        raise SettingsError("--status only looks at the outbox: give it alone, and then the rest")
     if arguments.dry_run and not arguments.kind:
         raise SettingsError("--dry-run shows what a model would change: name it with --from")
     if not arguments.kind and (
@@ -78,7 +84,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise SettingsError(
             "--limit, --mode, --nulls and --on-drift are about a model: name it with --from"
         )
-    if arguments.model is not None and not (arguments.retry or arguments.status):
+    if arguments.model is not None and not arguments.retry:
         raise SettingsError("--model names which wishes to --retry: give both")
 
 
@@ -167,9 +173,29 @@ def _plan(settings: Settings, arguments: argparse.Namespace, database: Database)
         dry_run=arguments.dry_run,
     )
     excluded = database.read(lambda conn: pinning.names(conn))
-    found = database.write(partial(make, asked=asked, excluded=excluded))
+    try:
+        found = database.write(partial(make, asked=asked, excluded=excluded))
+    except RowRefusedError as error:
+        raise asked.wrong(
+            f"its differences cannot be put into the outbox: {error}; is a value too large, or is"
+            " there a trigger or a constraint of others on the outbox?"
+        ) from error
+    if database.read(lambda conn: _is_unread(conn, asked.kind)):
+        logger.warning(
+            "the mirror has never read all %s: what it does not know is taken for new, or left out"
+            " by --mode update; run 'intercom-warehouse sync' first",
+            asked.kind.name,
+        )
     told.plan(found, as_json=arguments.json)
     return found
+
+
+def _is_unread(conn: sa.Connection, kind: Kind) -> bool:
+    """Whether objects of that kind were never read, so that a plan compares with nothing."""
+    if kind.table is None:
+        return False
+    read = [one.name for one in RESOURCES if one.table is kind.table]
+    return any(state.progress(conn, name).last_success_at is None for name in read)
 
 
 def _refuse_unmirrored(conn: sa.Connection) -> None:
