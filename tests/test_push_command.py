@@ -166,3 +166,47 @@ def test_a_plan_that_the_outbox_refuses_is_wrong_in_words(line):
     code, _, errors = line.push("contacts", "--from", line.model)
     assert (code, "cannot be put into the outbox" in errors) == (2, True), errors
     assert line.pusher.states() == {}
+
+
+def test_json_has_the_same_keys_however_it_ends(line):
+    _, out, _ = line.push("--json")
+    fine = json.loads(out)
+    for words, settings in [
+        (["contacts", "--from", "nowhere"], {}),
+        ([], {"INTERCOM_ACCESS_TOKEN": "bad"}),
+        (["contacts", "--from", line.model.replace("LIMIT 15", "")], {}),
+    ]:
+        code, out, _ = line.push(*words, "--json", **settings)
+        told = json.loads(out)
+        assert told.keys() == fine.keys()
+        assert (told["exit_code"], bool(told["error"])) == (code, True)
+        assert code in (2, 3)
+
+
+def test_a_lead_that_a_killed_push_left_is_in_the_exit_code(line):
+    wish = line.pusher.wish("contacts", "create", {"role": "lead", "email": "l@example.com"})
+    line.pusher.harness.query(
+        "UPDATE outbox SET state = 'sending', attempts = 1, sent_at = now() - interval '1 minute'"
+    )
+    code, out, errors = line.push("--json", CONNECTOR_INDEX_LAG="3600")
+    assert (code, json.loads(out)["states"]["unknown"]) == (1, 1), errors
+    assert [one["code"] for one in json.loads(out)["reasons"]] == ["lost_reply"]
+    assert line.push(CONNECTOR_INDEX_LAG="3600")[0] == 0  # touched nothing
+    assert line.push(CONNECTOR_INDEX_LAG="1")[0] == 0
+    assert line.pusher.row(wish)["state"] == "done"
+    assert len(line.pusher.by(email="l@example.com")) == 1
+
+
+def test_status_says_what_waits_for_an_earlier_wish(line):
+    [one] = line.pusher.harness.query("SELECT id FROM contacts WHERE role = 'user' LIMIT 1")
+    body = {"event_name": "e", "created_at": 1795800000}
+    line.pusher.wish("contacts", "update", {"name": "A"}, object_id=one["id"], state="sent")
+    held = line.pusher.wish("contacts", "update", {"name": "B"}, object_id=one["id"])
+    line.pusher.wish("events", "create", body, object_id=one["id"])
+    line.pusher.wish("contacts", "upsert", {"name": "C"}, external_id="free-1")
+    line.pusher.wish("tags", "create", {"name": "T"})
+    code, out, _ = line.push("--status")
+    assert code == 0
+    assert f"2 of those that wait, such as outbox.id {held}, wait for an earlier wish" in out
+    found = json.loads(line.push("--status", "--json")[1])
+    assert (found["waiting"], found["held_up"], found["held_up_example"]) == (4, 2, held)

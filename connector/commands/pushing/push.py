@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from connector.commands.connect import open_client, open_database, privacy
 from connector.commands.pushing import told
+from connector.commands.reporting import wishes
 from connector.commands.reporting.report import Ending, reported
 from connector.commands.terminal.logs import say
 from connector.commands.terminal.waiting import until_signalled
@@ -64,6 +65,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.status:
         return _status(settings, arguments)
     with reported(arguments) as ending:
+        ending.unknown = told.as_json(Outcome())
         return _push(settings, arguments, ending)
 
 
@@ -98,7 +100,8 @@ def _status(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def _facts(conn: sa.Connection, schema: str) -> dict[str, Any] | None:
     migrate.require_newest(conn, schema)
-    return reports.facts(conn)
+    found = reports.facts(conn)
+    return found and found | claims.held_up(conn)
 
 
 def _push(settings: Settings, arguments: argparse.Namespace, ending: Ending) -> int:
@@ -110,9 +113,10 @@ def _push(settings: Settings, arguments: argparse.Namespace, ending: Ending) -> 
                 return await _at_work(settings, arguments, client, database)
 
         outcome = until_signalled(work(), database)
-        found = told.as_json(outcome) | {"outbox": database.read(reports.facts)}
-        ending.told = told.report(found)
-    told.outcome(outcome, found, as_json=arguments.json)
+        found = told.as_json(outcome, database.read(reports.facts))
+        ending.told, ending.shown = wishes.leaving(found), found
+    if not arguments.json:
+        told.outcome(outcome, found)
     return outcome.exit_code
 
 
@@ -146,7 +150,7 @@ async def _at_work(
     await store.do(partial(reports.drop_old_bodies, days=settings.push_keep_days))
     recovered = push.sending.tally.recovered
     outcome.states = database.read(lambda conn: reports.states(conn, began, recovered))
-    outcome.reasons = database.read(lambda conn: reports.reasons(conn, began))
+    outcome.reasons = database.read(lambda conn: reports.reasons(conn, began, recovered))
     return outcome
 
 

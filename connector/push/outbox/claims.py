@@ -13,6 +13,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from connector.errors import RowRefusedError
+from connector.push.kinds import COMPANIES, CONTACTS, EVENTS
 from connector.push.outbox.identities import DUE
 from connector.push.outbox.wish import UNFINISHED, Wish, columns, none_other, select
 from connector.warehouse.sql.execute import execute, fetch, names_of, scalar, scalars
@@ -139,6 +140,26 @@ def claim(conn: sa.Connection, group: Group, terms: Terms, most: int) -> list[Wi
             " others on the outbox?"
         )
     return sorted((Wish(*row) for row in rows), key=lambda one: one.id)
+
+
+def held_up(conn: sa.Connection) -> dict[str, int | None]:
+    """How many wishes wait because another one for their object is not ended, and one of them."""
+    free = {
+        kind.name: none_other(conn, literal(kind.name), UNDER_WAY) for kind in (CONTACTS, COMPANIES)
+    }
+    free[EVENTS.name] = _free(conn, EVENTS.name)
+    outbox = names_of(conn)("outbox")
+    due = " UNION ALL ".join(
+        f"SELECT o.id FROM {outbox} o WHERE o.state = 'waiting' AND o.kind = {literal(kind)}"
+        f" AND {where}"
+        for kind, where in free.items()
+    )
+    query = (
+        f"SELECT count(*), min(w.id) FROM {outbox} w LEFT JOIN ({due}) d ON d.id = w.id"
+        " WHERE w.state = 'waiting' AND w.kind <> 'tags' AND d.id IS NULL"
+    )
+    [(number, example)] = hashed(conn, lambda conn: fetch(conn, query))
+    return {"held_up": number, "held_up_example": example}
 
 
 _STAY = "SELECT EXISTS (SELECT FROM {} WHERE id = ANY(%(ids)s) AND state = 'waiting')"
