@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from connector.simulator import Simulator, Workspace
 from tests.harness import Harness
 from tests.pusher import Pusher
 from tests.service import environment, served, start
+from tests.test_serve import until
 
 MODEL = "SELECT id, upper(name) AS name FROM {}.users WHERE name IS NOT NULL ORDER BY id LIMIT 15"
 
@@ -210,3 +212,22 @@ def test_status_says_what_waits_for_an_earlier_wish(line):
     assert f"2 of those that wait, such as outbox.id {held}, wait for an earlier wish" in out
     found = json.loads(line.push("--status", "--json")[1])
     assert (found["waiting"], found["held_up"], found["held_up_example"]) == (4, 2, held)
+
+
+def test_a_transaction_that_is_cancelled_is_repeated_and_hides_nothing(line):
+    lead = line.pusher.wish("contacts", "create", {"role": "lead", "email": "l@example.com"})
+    line.pusher.harness.query("UPDATE outbox SET state = 'sending', attempts = 1, sent_at = now()")
+    line.pusher.wish("contacts", "upsert", {"name": "U"}, external_id="once")
+    schema = line.pusher.harness.schema
+    cancel = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND relation = %s::oid"
+    [table] = line.pusher.harness.query("SELECT 'outbox'::regclass::oid::bigint AS id")
+    with psycopg.connect(line.pusher.harness.database_url) as other:
+        other.execute(f"LOCK TABLE {schema}.outbox IN ACCESS EXCLUSIVE MODE")
+        process = start(line.environ | {"CONNECTOR_INDEX_LAG": "3600"}, "push", "--json")
+        until(lambda: line.pusher.harness.query(cancel, table["id"]))
+        other.rollback()
+    out, errors = process.communicate(timeout=60)
+    assert "again after" in errors
+    assert (process.returncode, json.loads(out)["states"]["unknown"]) == (1, 1), errors
+    assert line.pusher.row(lead)["state"] == "unknown"
+    assert len(line.pusher.by(external_id="once")) == 1

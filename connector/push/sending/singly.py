@@ -19,7 +19,9 @@ from connector.push.outbox.results import Result
 from connector.push.outbox.wish import Wish
 from connector.push.sending import contacts
 from connector.push.sending.context import Sending
+from connector.push.sending.forgotten import forgotten_contact
 from connector.push.sending.judging import fields_of, judged, refused, words
+from connector.warehouse.privacy.wishes import FORGOTTEN
 
 PAUSES = (60.0, 600.0, 3600.0)
 """Seconds after which an event whose contact Intercom does not know is sent again."""
@@ -102,6 +104,8 @@ async def _event(sending: Sending, wish: Wish) -> Result:
         body["user_id"] = wish.external_id
     else:
         body["email"] = wish.email
+    if forgotten := await forgotten_contact(sending, wish):
+        return Result(wish, "failed", FORGOTTEN, object_id=forgotten)
     try:
         await sending.write("POST", "/events", body)
     except (NotFoundError, MergedError) as error:
