@@ -186,7 +186,7 @@ def _plan(settings: Settings, arguments: argparse.Namespace, database: Database)
         ) from error
     if database.read(lambda conn: _is_unread(conn, asked.kind)):
         logger.warning(
-            "the mirror has never read all %s: what it does not know is taken for new, or left out"
+            "the mirror has never read any %s: what it does not know is taken for new, or left out"
             " by --mode update; run 'intercom-warehouse sync' first",
             asked.kind.name,
         )
@@ -199,7 +199,7 @@ def _is_unread(conn: sa.Connection, kind: Kind) -> bool:
     if kind.table is None:
         return False
     read = [one.name for one in RESOURCES if one.table is kind.table]
-    return any(state.progress(conn, name).last_success_at is None for name in read)
+    return all(state.progress(conn, name).last_success_at is None for name in read)
 
 
 def _refuse_unmirrored(conn: sa.Connection) -> None:
