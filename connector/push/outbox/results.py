@@ -87,7 +87,8 @@ def _forgotten(conn: sa.Connection, results: Sequence[Result]) -> Iterator[int]:
         for one in results
         if one.object_id and not one.wish.object_id and one.wish.kind in PERSONAL
     }
-    forgotten = wishes.are_forgotten(conn, names_of(conn), sorted(set(found.values())))
+    ids = sorted(set(found.values()))
+    forgotten = wishes.are_forgotten(conn, names_of(conn), ids) if ids else ()
     for one in results:
         if one.code == wishes.FORGOTTEN or found.get(one.wish.id) in forgotten:
             yield one.wish.id
