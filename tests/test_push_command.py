@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from connector.simulator import Simulator, Workspace
 from tests.harness import Harness
 from tests.pusher import Pusher
 from tests.service import environment, served, start
+from tests.test_serve import until
 
 MODEL = "SELECT id, upper(name) AS name FROM {}.users WHERE name IS NOT NULL ORDER BY id LIMIT 15"
 
@@ -135,3 +137,99 @@ def test_what_is_asked_together_must_go_together(line, tmp_path: Path):
     code, out, errors = line.push("--metrics-file", str(metrics))
     assert (code, metrics.exists()) == (0, True), errors
     assert "nothing to send" in out
+
+
+def test_a_token_that_is_refused_is_named(line):
+    for settings, name in [
+        ({"INTERCOM_ACCESS_TOKEN": "bad"}, "INTERCOM_ACCESS_TOKEN"),
+        ({"INTERCOM_WRITE_TOKEN": "bad"}, "INTERCOM_WRITE_TOKEN"),
+    ]:
+        code, _, errors = line.push(**settings)
+        assert code == 3
+        assert f"check {name} and" in errors
+    code, _, errors = line.push(INTERCOM_WRITE_TOKEN="a b")
+    assert (code, "INTERCOM_WRITE_TOKEN holds" in errors) == (2, True), errors
+
+
+def test_status_is_asked_for_alone(line):
+    for words in (["--retry"], ["--retry", "--model", "x"], ["contacts", "--from", "x"]):
+        code, _, errors = line.push("--status", *words)
+        assert (code, "give it alone" in errors) == (2, True), errors
+
+
+def test_a_plan_against_what_was_never_read_says_so(line):
+    words = ("contacts", "--from", line.model, "--dry-run")
+    assert line.push(*words)[2] == ""
+    line.pusher.harness.query("UPDATE sync_state SET last_success_at = NULL")
+    code, _, errors = line.push(*words)
+    assert (code, "has never read any contacts" in errors) == (0, True), errors
+
+
+def test_a_plan_that_the_outbox_refuses_is_wrong_in_words(line):
+    line.pusher.harness.query("ALTER TABLE outbox ADD CHECK (model IS NULL)")
+    code, _, errors = line.push("contacts", "--from", line.model)
+    assert (code, "cannot be put into the outbox" in errors) == (2, True), errors
+    assert line.pusher.states() == {}
+
+
+def test_json_has_the_same_keys_however_it_ends(line):
+    _, out, _ = line.push("--json")
+    fine = json.loads(out)
+    for words, settings in [
+        (["contacts", "--from", "nowhere"], {}),
+        ([], {"INTERCOM_ACCESS_TOKEN": "bad"}),
+        (["contacts", "--from", line.model.replace("LIMIT 15", "")], {}),
+    ]:
+        code, out, _ = line.push(*words, "--json", **settings)
+        told = json.loads(out)
+        assert told.keys() == fine.keys()
+        assert (told["exit_code"], bool(told["error"])) == (code, True)
+        assert code in (2, 3)
+
+
+def test_a_lead_that_a_killed_push_left_is_in_the_exit_code(line):
+    wish = line.pusher.wish("contacts", "create", {"role": "lead", "email": "l@example.com"})
+    line.pusher.harness.query(
+        "UPDATE outbox SET state = 'sending', attempts = 1, sent_at = now() - interval '1 minute'"
+    )
+    code, out, errors = line.push("--json", CONNECTOR_INDEX_LAG="3600")
+    assert (code, json.loads(out)["states"]["unknown"]) == (1, 1), errors
+    assert [one["code"] for one in json.loads(out)["reasons"]] == ["lost_reply"]
+    assert line.push(CONNECTOR_INDEX_LAG="3600")[0] == 0  # touched nothing
+    assert line.push(CONNECTOR_INDEX_LAG="1")[0] == 0
+    assert line.pusher.row(wish)["state"] == "done"
+    assert len(line.pusher.by(email="l@example.com")) == 1
+
+
+def test_status_says_what_waits_for_an_earlier_wish(line):
+    [one] = line.pusher.harness.query("SELECT id FROM contacts WHERE role = 'user' LIMIT 1")
+    body = {"event_name": "e", "created_at": 1795800000}
+    line.pusher.wish("contacts", "update", {"name": "A"}, object_id=one["id"], state="sent")
+    held = line.pusher.wish("contacts", "update", {"name": "B"}, object_id=one["id"])
+    line.pusher.wish("events", "create", body, object_id=one["id"])
+    line.pusher.wish("contacts", "upsert", {"name": "C"}, external_id="free-1")
+    line.pusher.wish("tags", "create", {"name": "T"})
+    code, out, _ = line.push("--status")
+    assert code == 0
+    assert f"2 of those that wait, such as outbox.id {held}, wait for an earlier wish" in out
+    found = json.loads(line.push("--status", "--json")[1])
+    assert (found["waiting"], found["held_up"], found["held_up_example"]) == (4, 2, held)
+
+
+def test_a_transaction_that_is_cancelled_is_repeated_and_hides_nothing(line):
+    lead = line.pusher.wish("contacts", "create", {"role": "lead", "email": "l@example.com"})
+    line.pusher.harness.query("UPDATE outbox SET state = 'sending', attempts = 1, sent_at = now()")
+    line.pusher.wish("contacts", "upsert", {"name": "U"}, external_id="once")
+    schema = line.pusher.harness.schema
+    cancel = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND relation = %s::oid"
+    [table] = line.pusher.harness.query("SELECT 'outbox'::regclass::oid::bigint AS id")
+    with psycopg.connect(line.pusher.harness.database_url) as other:
+        other.execute(f"LOCK TABLE {schema}.outbox IN ACCESS EXCLUSIVE MODE")
+        process = start(line.environ | {"CONNECTOR_INDEX_LAG": "3600"}, "push", "--json")
+        until(lambda: line.pusher.harness.query(cancel, table["id"]))
+        other.rollback()
+    out, errors = process.communicate(timeout=60)
+    assert "again after" in errors
+    assert (process.returncode, json.loads(out)["states"]["unknown"]) == (1, 1), errors
+    assert line.pusher.row(lead)["state"] == "unknown"
+    assert len(line.pusher.by(external_id="once")) == 1

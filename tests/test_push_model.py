@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from connector.errors import SettingsError
+from connector.errors import DatabaseLostError, SettingsError
 from connector.push.kinds import CONTACTS
 from connector.push.planning import Asked
 from connector.push.planning.model import query
@@ -149,8 +150,9 @@ EVENT = "SELECT '1' AS external_id, 'paid' AS event_name, 5 AS created_at"
         ("SELECT '1' AS id, '' AS event_name, 5 AS created_at", "an empty event_name"),
         ("SELECT '1' AS id, 'a' AS event_name, NULL::bigint AS created_at", "no created_at"),
         (f"{EVENT}, '[1]'::jsonb AS metadata", "no JSON object"),
-        (f'{EVENT}, \'{{"a": {{"b": 1}}}}\'::json AS metadata', "objects or lists"),
-        (f"{EVENT}, '{{\"a\": [1]}}'::jsonb AS metadata", "objects or lists"),
+        (f'{EVENT}, \'{{"a": {{"b": 1}}}}\'::json AS metadata', "lists or other objects"),
+        (f"{EVENT}, '{{\"a\": [1]}}'::jsonb AS metadata", "lists or other objects"),
+        (f'{EVENT}, \'{{"a": {{"url": [1], "value": 2}}}}\'::jsonb AS metadata', "a link as"),
         (
             f"{EVENT}, (SELECT jsonb_object_agg(n, n) FROM generate_series(1, 11) n) AS metadata",
             "over 10 keys",
@@ -161,6 +163,26 @@ EVENT = "SELECT '1' AS external_id, 'paid' AS event_name, 5 AS created_at"
 )
 def test_a_wrong_model_of_events_is_refused(warehouse, model, said):
     assert said in refused(warehouse, model, "events")
+
+
+def test_links_and_amounts_are_metadata(warehouse):
+    metadata = {
+        "order": {"value": "17", "url": "https://shop.example.com/17"},
+        "price": {"amount": 34999, "currency": "eur"},
+    }
+    plan(warehouse, f"{EVENT}, '{json.dumps(metadata)}'::jsonb AS metadata", "events")
+    [row] = outbox(warehouse)
+    assert row["body"]["metadata"] == metadata
+
+
+def test_a_file_is_no_model_and_it_is_said_how_to_give_it(warehouse):
+    for name in ("models/users.sql", "/srv/users.sql", "./users"):
+        assert f'--from "$(cat {name})"' in refused(warehouse, name)
+    assert "cat" not in refused(warehouse, "SELEC 1")
+
+
+def test_a_limit_beyond_all_rows_is_refused_in_words(warehouse):
+    assert "1 to" in refused(warehouse, "SELECT '1' AS external_id", limit=10**20)
 
 
 def test_tags_have_no_model(warehouse):
@@ -289,3 +311,10 @@ def test_an_error_says_no_secret(warehouse, database_url):
 def test_one_statement(text):
     with pytest.raises(SettingsError):
         query.text_of(Asked(CONTACTS, text))
+
+
+def test_a_connection_that_is_lost_under_a_model_is_the_databases_matter(warehouse):
+    model = "SELECT pg_terminate_backend(pg_backend_pid())::text AS external_id"
+    with pytest.raises(DatabaseLostError):
+        plan(warehouse, model)
+    assert outbox(warehouse) == []

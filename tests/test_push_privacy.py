@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connector.commands import forget as command
+from connector.push.sending import in_bulk
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.privacy import pinning
 from connector.warehouse.privacy.excludable import parse
@@ -177,3 +178,40 @@ async def test_what_is_excluded_later_goes_from_what_has_ended(pusher: Pusher) -
     assert [pusher.row(one)["email"] for one in odd] == [None] * 3
     row = pusher.row(waiting)
     assert (row["body"], row["email"]) == (BODY, f"{MARK}@example.com")
+
+
+async def test_an_event_of_a_forgotten_contact_that_a_key_names_is_not_sent(pusher: Pusher) -> None:
+    one, other = user(pusher), user(pusher, 1)
+    forget(pusher, one["id"])
+    body = {"event_name": MARK, "created_at": 1795800000}
+    wishes = [
+        pusher.wish("events", "create", body, external_id=one["external_id"]),
+        pusher.wish("events", "create", body, email=one["email"].upper()),
+    ]
+    good = pusher.wish("events", "create", body, external_id=other["external_id"])
+    await pusher.push()
+    assert [state(pusher, wish) for wish in wishes] == [("failed", "forgotten")] * 2
+    emptied(pusher, wishes)
+    assert state(pusher, good) == ("done", None)
+    assert pusher.done("tracked") == 1
+
+
+async def test_a_bulk_create_that_meets_a_forgotten_contact_is_emptied(
+    pusher: Pusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_bulk, "WORTH_IT", 5)
+    one = user(pusher)
+    forget(pusher, one["id"])
+    # As it is there already, so that reading it back finds nothing wrong.
+    same = pusher.wish("contacts", "upsert", {"name": one["name"]}, external_id=one["external_id"])
+    others = [
+        pusher.wish("contacts", "upsert", {"name": MARK}, external_id=f"n{n}") for n in (1, 2)
+    ]
+    for n in range(10):
+        pusher.wish("contacts", "upsert", {"name": "N"}, external_id=f"many-{n}")
+    await pusher.push()
+    assert state(pusher, same) == ("failed", "forgotten")
+    emptied(pusher, [same])
+    assert {state(pusher, wish) for wish in others} == {("done", None)}
+    digests = pusher.harness.query("SELECT object_id FROM push_digests")
+    assert one["id"] not in {row["object_id"] for row in digests}

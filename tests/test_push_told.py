@@ -166,3 +166,22 @@ def test_push_refuses_a_token_of_another_workspace(pushed: Pushed) -> None:
     assert ended.returncode == 2
     assert "mirrors the workspace" in ended.stderr
     assert pushed.row(wish)["attempts"] == 0
+
+
+def test_what_serve_follows_to_its_end_is_reported(pushed: Pushed) -> None:
+    pushed.control.refuse_items(external_ids=["bad"], message=f"{SECRET} is no good email")
+    bad = pushed.wish({"role": "user", "email": SECRET, "name": "Ada"}, external_id="bad")
+    pushed.began(bad, "waiting")
+    good = pushed.wish({"role": "user", "name": "G"}, external_id="good")
+    pushed.began(good, "waiting")
+    with listening() as (url, came):
+        pushed.environ["CONNECTOR_NOTIFY_URL"] = url
+        with pushed.process("serve"):
+            until(lambda: [one for one in came if one["command"] == "push"])
+    [told] = [one for one in came if one["command"] == "push"]
+    assert (told["exit_code"], told["states"]["failed"], told["states"]["done"]) == (1, 1, 1)
+    assert told["reasons"] == [
+        {"state": "failed", "code": "parameter_invalid", "wishes": 1, "example": bad}
+    ]
+    assert SECRET not in json.dumps(told)
+    assert pushed.is_done(good)

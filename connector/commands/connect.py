@@ -32,8 +32,10 @@ def open_client(settings: Settings, *, writes: bool = False) -> Client:
     tokens = tokens_of(
         secrets, clock=Clock(), per_minute=settings.requests_per_minute, yields=writes
     )
+    own = writes and settings.write_token
     return Client(
         token=tokens,
+        token_name="INTERCOM_WRITE_TOKEN" if own else "INTERCOM_ACCESS_TOKEN",
         base_url=settings.base_url,
         version=settings.version,
         concurrency=settings.concurrency or tokens.in_flight,

@@ -43,6 +43,7 @@ from connector.jsontext import encode, is_complete
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+TOKEN = "INTERCOM_ACCESS_TOKEN"  # the setting, where nothing else is said
 REDIRECTS = 3
 SLOWEST = timedelta(minutes=2)  # a reply takes no longer
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -73,14 +74,15 @@ class Client:
     """Speaks to one workspace of Intercom; an async context manager.
 
     ``token`` is one, or several of the workspace, which bring their budgets and their clock with
-    them; so does a ``budget`` that is passed in. ``concurrency`` requests may be in flight at once;
-    how many a minute is the budgets' business.
+    them; so does a ``budget`` that is passed in. ``token_name`` is the setting that holds them.
+    ``concurrency`` requests may be in flight at once; how many a minute is the budgets' business.
     """
 
     def __init__(
         self,
         *,
         token: str | Tokens,
+        token_name: str = TOKEN,
         base_url: str,
         version: str = "2.16",
         budget: Budget | None = None,
@@ -117,6 +119,7 @@ class Client:
         self._chain = FREE
         self.scroll_lock = asyncio.Lock()
         """One scroll at a time: Intercom allows a workspace no second one."""
+        self._token_name = token_name
         self._slots = asyncio.Semaphore(concurrency)
         self._wire = Wire(
             self.base_url,
@@ -271,14 +274,19 @@ class Client:
     async def _tell_if_refused(self, path: str, token: Token, error: NotPermittedError) -> None:
         # Intercom answers 401 to a dead token and to a missing scope alike; /me needs no scope.
         if path == "/me":
-            raise error.retold(TokenRefusedError) from error
+            raise self._refused(error) from error
         if token.refusal and not self._chain.named:
             raise token.refusal
         try:
             await self.using(token).request("GET", "/me")
         except NotPermittedError as refusal:
             if (refusal.code or "").startswith("token_"):
-                raise refusal.retold(TokenRefusedError) from error
+                raise self._refused(refusal) from error
+
+    def _refused(self, error: NotPermittedError) -> TokenRefusedError:
+        refused = error.retold(TokenRefusedError)
+        refused.hint = refused.hint.replace(TOKEN, self._token_name)
+        return refused
 
     async def _once(
         self, request: _Request, read: Callable[[Reply], T], grant: Grant, share: Share

@@ -2,7 +2,7 @@
 
 Intercom's own errors are ``{"type": "error.list", "errors": [{"code", "message"}]}``. Proxies and
 load balancers answer with HTML pages under any status: those prove nothing about the object asked
-for, so everything that is not Intercom's JSON is temporary.
+for, so everything that is not Intercom's JSON is temporary, but for 413.
 """
 
 import re
@@ -87,6 +87,8 @@ def merged_into(link: str | None) -> str | None:
 
 def _kind(reply: Reply, told: _Told) -> type[IntercomError]:
     status, code = reply.status, told.code or ""
+    if status == 413:  # whoever says so, it is of what was sent
+        return BadRequestError
     if status in (408, 425, 429) or status >= 500 or status == 200 or told.kind == "other":
         return RetryExhaustedError
     if code == "scroll_exists" or "scroll already exists" in told.message.lower():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,12 +13,13 @@ import sqlalchemy as sa
 
 from connector.commands.connect import open_client, open_database, privacy
 from connector.commands.pushing import told
+from connector.commands.reporting import wishes
 from connector.commands.reporting.report import Ending, reported
 from connector.commands.terminal.logs import say
 from connector.commands.terminal.waiting import until_signalled
-from connector.errors import SettingsError
+from connector.errors import RowRefusedError, SettingsError
 from connector.intercom.client import Client
-from connector.push.kinds import KINDS
+from connector.push.kinds import KINDS, Kind
 from connector.push.outbox import LOCK, claims, reports
 from connector.push.outbox.claims import Terms
 from connector.push.outbox.reports import Reason
@@ -26,12 +28,15 @@ from connector.push.planning import Asked, Plan, make
 from connector.push.rights import RIGHTS
 from connector.push.sending import run as sending
 from connector.push.sending.context import Options
+from connector.resources import RESOURCES
 from connector.settings import Settings
 from connector.sync import tenure
 from connector.sync.options import Options as SyncOptions
 from connector.warehouse import migrate, state
 from connector.warehouse.privacy import pinning
 from connector.warehouse.sql.database import PATIENCE_FOR_LOCK, Database
+
+logger = logging.getLogger(__name__)
 
 MOST_DELETES = 1_000  # that wait and need no --yes
 
@@ -60,6 +65,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.status:
         return _status(settings, arguments)
     with reported(arguments) as ending:
+        ending.unknown = told.as_json(Outcome())
         return _push(settings, arguments, ending)
 
 
@@ -69,6 +75,8 @@ def _check(arguments: argparse.Namespace) -> None:
             "give both what is pushed and from where: push contacts --from TABLE_VIEW_OR_QUERY;"
             " or neither, to send what waits in the outbox"
         )
+    if arguments.status and (arguments.kind or arguments.retry or arguments.model is not None):
+        raise SettingsError("--status only looks at the outbox: give it alone, and then the rest")
     if arguments.dry_run and not arguments.kind:
         raise SettingsError("--dry-run shows what a model would change: name it with --from")
     if not arguments.kind and (
@@ -78,7 +86,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise SettingsError(
             "--limit, --mode, --nulls and --on-drift are about a model: name it with --from"
         )
-    if arguments.model is not None and not (arguments.retry or arguments.status):
+    if arguments.model is not None and not arguments.retry:
         raise SettingsError("--model names which wishes to --retry: give both")
 
 
@@ -92,7 +100,8 @@ def _status(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def _facts(conn: sa.Connection, schema: str) -> dict[str, Any] | None:
     migrate.require_newest(conn, schema)
-    return reports.facts(conn)
+    found = reports.facts(conn)
+    return found and found | claims.held_up(conn)
 
 
 def _push(settings: Settings, arguments: argparse.Namespace, ending: Ending) -> int:
@@ -104,9 +113,10 @@ def _push(settings: Settings, arguments: argparse.Namespace, ending: Ending) -> 
                 return await _at_work(settings, arguments, client, database)
 
         outcome = until_signalled(work(), database)
-        found = told.as_json(outcome) | {"outbox": database.read(reports.facts)}
-        ending.told = told.report(found)
-    told.outcome(outcome, found, as_json=arguments.json)
+        found = told.as_json(outcome, database.read(reports.facts))
+        ending.told, ending.shown = wishes.leaving(found), found
+    if not arguments.json:
+        told.outcome(outcome, found)
     return outcome.exit_code
 
 
@@ -140,7 +150,7 @@ async def _at_work(
     await store.do(partial(reports.drop_old_bodies, days=settings.push_keep_days))
     recovered = push.sending.tally.recovered
     outcome.states = database.read(lambda conn: reports.states(conn, began, recovered))
-    outcome.reasons = database.read(lambda conn: reports.reasons(conn, began))
+    outcome.reasons = database.read(lambda conn: reports.reasons(conn, began, recovered))
     return outcome
 
 
@@ -167,9 +177,29 @@ def _plan(settings: Settings, arguments: argparse.Namespace, database: Database)
         dry_run=arguments.dry_run,
     )
     excluded = database.read(lambda conn: pinning.names(conn))
-    found = database.write(partial(make, asked=asked, excluded=excluded))
+    try:
+        found = database.write(partial(make, asked=asked, excluded=excluded))
+    except RowRefusedError as error:
+        raise asked.wrong(
+            f"its differences cannot be put into the outbox: {error}; is a value too large, or is"
+            " there a trigger or a constraint of others on the outbox?"
+        ) from error
+    if database.read(lambda conn: _is_unread(conn, asked.kind)):
+        logger.warning(
+            "the mirror has never read any %s: what it does not know is taken for new, or left out"
+            " by --mode update; run 'intercom-warehouse sync' first",
+            asked.kind.name,
+        )
     told.plan(found, as_json=arguments.json)
     return found
+
+
+def _is_unread(conn: sa.Connection, kind: Kind) -> bool:
+    """Whether objects of that kind were never read, so that a plan compares with nothing."""
+    if kind.table is None:
+        return False
+    read = [one.name for one in RESOURCES if one.table is kind.table]
+    return all(state.progress(conn, name).last_success_at is None for name in read)
 
 
 def _refuse_unmirrored(conn: sa.Connection) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from connector.commands.reporting.wishes import reasons, sentences
+from connector.commands.reporting.wishes import ending, reasons, sentences
 from connector.commands.terminal.logs import warn
 from connector.push.planning import Plan, preview
 
@@ -21,50 +20,22 @@ def plan(found: Plan, *, as_json: bool) -> None:
             print(line)
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
+def as_json(outcome: Outcome, outbox: dict[str, Any] | None = None) -> dict[str, Any]:
     """What ``--json`` prints, and a report tells."""
-    return {
+    found = ending(outcome.states, outcome.reasons)
+    fuse = outcome.plan.fuse if outcome.plan and not outcome.plan.dry_run else None
+    return found | {
         "exit_code": outcome.exit_code,
-        "error": _error(outcome),
-        "resources": {},
-        "overdue": [],
-        "states": outcome.states,
-        "reasons": [asdict(one) for one in outcome.reasons],
+        "error": fuse or found["error"],
         "plan": preview.as_json(outcome.plan) if outcome.plan else None,
         "writes": outcome.writes,
         "reads": outcome.reads,
+        "outbox": outbox,
     }
 
 
-def _error(outcome: Outcome) -> str | None:
-    if outcome.plan and outcome.plan.fuse and not outcome.plan.dry_run:
-        return outcome.plan.fuse
-    failed, unknown = outcome.states.get("failed", 0), outcome.states.get("unknown", 0)
-    if not failed and not unknown:
-        return None
-    why = ", ".join(f"{one.code} ({one.wishes:,})" for one in outcome.reasons)
-    return f"{failed:,} wishes failed, {unknown:,} are unknown: {why}"
-
-
-def report(told: dict[str, Any]) -> dict[str, Any]:
-    """What may leave of it: no sample of a plan, and no words that may quote what was wished."""
-    plan, outbox = told["plan"], told["outbox"]
-    return told | {
-        "reasons": _codes(told["reasons"]),
-        "plan": plan and {name: value for name, value in plan.items() if name != "samples"},
-        "outbox": outbox and outbox | {"reasons": _codes(outbox["reasons"])},
-    }
-
-
-def _codes(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in one.items() if k != "error"} for one in reasons]
-
-
-def outcome(found: Outcome, told: dict[str, Any], *, as_json: bool) -> None:
-    """How it ended."""
-    if as_json:
-        print(json.dumps(told, default=str))
-        return
+def outcome(found: Outcome, told: dict[str, Any]) -> None:
+    """How it ended, in words."""
     if found.plan and (found.plan.dry_run or found.plan.fuse):
         return
     counts = ", ".join(f"{number:,} {state}" for state, number in found.states.items() if number)

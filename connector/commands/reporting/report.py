@@ -11,10 +11,11 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from connector.commands.reporting.notification import TRIES, notify
@@ -39,6 +40,10 @@ class Ending:
     error: BaseException | None = None
     told: dict[str, Any] | None = None
     """What is said of it instead of an outcome, where it was no sync."""
+    shown: dict[str, Any] | None = None
+    """The same as ``--json`` prints it, where that is more than may leave."""
+    unknown: dict[str, Any] = field(default_factory=dict)
+    """What is said of it where it came to no end of its own, besides the error."""
 
 
 @contextmanager
@@ -53,10 +58,16 @@ def reported(arguments: argparse.Namespace) -> Iterator[Ending]:
     finally:
         where = reporting(schema=arguments.schema)
         report = run_report(
-            arguments.name, where.schema, began, ending.outcome, ending.error, ending.told
+            arguments.name,
+            where.schema,
+            began,
+            ending.outcome,
+            ending.error,
+            ending.told,
+            ending.unknown,
         )
-        if arguments.json and ending.outcome is None and ending.told is None:
-            print(json.dumps(report, default=str))
+        if arguments.json and ending.outcome is None:
+            print(json.dumps(report | (ending.shown or {}), default=str))
         deliver(where, arguments.metrics_file, report)
 
 
@@ -88,12 +99,13 @@ def run_report(
     outcome: Outcome | None,
     error: BaseException | None,
     of_its_own: dict[str, Any] | None = None,
+    unknown: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """What is said of a run, however it ended; ``outcome`` is None if it stopped.
 
-    ``of_its_own``: what is said of what is no sync.
+    ``of_its_own``: what is said of what is no sync; ``unknown``: where that has not come.
     """
-    told: dict[str, Any] = {"resources": {}, "overdue": [], "run_id": None}
+    told: dict[str, Any] = {"resources": {}, "overdue": [], "run_id": None, **unknown}
     if of_its_own is not None:
         told |= of_its_own
     elif outcome:

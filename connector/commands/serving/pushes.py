@@ -10,19 +10,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+import sqlalchemy as sa
 
 from connector.commands.connect import open_client
+from connector.commands.reporting import wishes
 from connector.commands.serving.keeping import in_short, within
 from connector.errors import AlreadyRunningError, ConnectorError, DatabaseError, NotPermittedError
 from connector.intercom.client import Client
-from connector.push.outbox import LOCK, claims
+from connector.push.outbox import LOCK, claims, reports
 from connector.push.outbox.claims import Terms
+from connector.push.outbox.reports import Reason
 from connector.push.outbox.store import Store
 from connector.push.sending import run as sending
 from connector.push.sending.context import Options
@@ -45,13 +48,16 @@ GRACE = 2.5  # seconds for what is under way to end, once a signal came
 class Pushes:
     """What pushes of the schema began; ``database`` is used by nobody else.
 
-    ``trouble`` says why it does not get on.
+    ``trouble`` says why it does not get on. ``ended`` is told, once what was begun is followed to
+    its end, when that began and what became of it.
     """
 
     settings: Settings
     database: Database
     every: float = EVERY
+    ended: Callable[[float, dict[str, Any]], None] | None = None
     trouble: str | None = None
+    _began: float = 0.0
     _push: Push | None = None
     _client: Client | None = None
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -97,12 +103,22 @@ class Pushes:
         try:
             if await self._in_thread(self._is_any_begun):
                 return await self._tenure()
+            await self._tell()
             self._push = self.trouble = None
             return self.every
         except AlreadyRunningError:  # a push, which does the same
             return self.every
         except Exception as error:
             return self._fails(error)
+
+    async def _tell(self) -> None:
+        """Say what became of what was followed, unless all of it was somebody else's."""
+        push, ids = self._push, sorted(self._push.sending.tally.touched) if self._push else []
+        if push is None or not ids or self.ended is None:
+            return
+        states, why = await self._in_thread(lambda: self.database.read(lambda c: _became(c, ids)))
+        sent = {"writes": push.sending.tally.writes, "reads": push.sending.tally.reads}
+        self.ended(self._began, wishes.leaving(wishes.ending(states, why) | sent))
 
     def _is_any_begun(self) -> bool:
         lag = self.settings.index_lag
@@ -135,6 +151,7 @@ class Pushes:
 
     async def _begun(self) -> Push:
         """One that sends nothing new, once the token is seen to open the schema's workspace."""
+        self._began = time.time()
         if self._client is None:
             client = open_client(self.settings, writes=True)
             self._client = await self._open.enter_async_context(client)
@@ -165,3 +182,7 @@ class Pushes:
             self.database.close()
             return self.every
         return AGAIN
+
+
+def _became(conn: sa.Connection, ids: Sequence[int]) -> tuple[dict[str, int], list[Reason]]:
+    return reports.states_of(conn, ids), reports.reasons_of(conn, ids)

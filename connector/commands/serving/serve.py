@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from connector.commands.connect import open_client, open_database
 from connector.commands.reporting import wishes
@@ -26,7 +28,7 @@ from connector.commands.terminal.waiting import until_signalled
 from connector.errors import ConnectorError, SettingsError
 from connector.intercom.client import Client
 from connector.resources import RESOURCES
-from connector.settings import Settings, reporting
+from connector.settings import Reporting, Settings, reporting
 from connector.sync import tenure
 from connector.sync.hints.settling import readers
 from connector.sync.options import Options
@@ -72,6 +74,7 @@ def run(settings: Settings, options: Options, arguments: argparse.Namespace) -> 
                 receiver.came = keeping.wake
                 receiver.recovered = keeping.repair
                 pushes = live.pushes = Pushes(settings, database.another())
+                pushes.ended = partial(_report, arguments)
                 receiver.trouble = lambda: keeping.trouble or pushes.trouble
                 moving = figures.moving(database, arguments.metrics_file)
                 with receiver.running(*settings.listen) as port, moving:
@@ -122,6 +125,21 @@ def receive(settings: Settings) -> int:
     return 0
 
 
+def _report(arguments: argparse.Namespace, began: float, told: dict[str, Any]) -> None:
+    """Report what became of wishes that were followed to their end, as a push does."""
+    where = reporting(schema=arguments.schema)
+    report = run_report("push", where.schema, began, None, None, told)
+    if arguments.json:
+        print(json.dumps(report, default=str), flush=True)
+    _deliver(where, None, report)
+
+
+def _deliver(where: Reporting, metrics_file: Path | None, report: dict[str, Any]) -> None:
+    """In a thread: delivering waits, and nobody must wait for it."""
+    deliver_it = partial(deliver, where, metrics_file, report)
+    threading.Thread(target=deliver_it, name="report", daemon=True).start()
+
+
 def _secrets(settings: Settings) -> tuple[str, ...]:
     if not settings.client_secrets:
         raise SettingsError(
@@ -160,9 +178,7 @@ async def _keeping(
         report = run_report(options.command, where.schema, began, outcome, error)
         if arguments.json:
             print(json.dumps(report, default=str), flush=True)
-        # In a thread: delivering waits, and nobody must wait for it.
-        deliver_it = partial(deliver, where, arguments.metrics_file, report)
-        threading.Thread(target=deliver_it, name="report", daemon=True).start()
+        _deliver(where, arguments.metrics_file, report)
         if outcome:
             name_failures(outcome)
         seconds = time.time() - began

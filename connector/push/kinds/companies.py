@@ -22,5 +22,5 @@ COMPANIES = Kind(
     ops=("upsert", "update", "create", "archive", "delete"),
     custom=True,
     lists=("tags",),
-    passed=("update_last_request_at",),
+    passed=("company_id", "update_last_request_at"),
 )

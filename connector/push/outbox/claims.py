@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
+from connector.errors import RowRefusedError
+from connector.push.kinds import COMPANIES, CONTACTS, EVENTS
 from connector.push.outbox.identities import DUE
 from connector.push.outbox.wish import UNFINISHED, Wish, columns, none_other, select
 from connector.warehouse.sql.execute import execute, fetch, names_of, scalar, scalars
@@ -132,7 +134,35 @@ def claim(conn: sa.Connection, group: Group, terms: Terms, most: int) -> list[Wi
         f" RETURNING {columns()}",
         {"ids": ids},
     )
+    if ids and not rows and scalar(conn, _STAY.format(names_of(conn)("outbox")), {"ids": ids}):
+        raise RowRefusedError(
+            "what waits cannot be noted as being sent, so nothing of it was: is there a trigger of"
+            " others on the outbox?"
+        )
     return sorted((Wish(*row) for row in rows), key=lambda one: one.id)
+
+
+def held_up(conn: sa.Connection) -> dict[str, int | None]:
+    """How many wishes wait because another one for their object is not ended, and one of them."""
+    free = {
+        kind.name: none_other(conn, literal(kind.name), UNDER_WAY) for kind in (CONTACTS, COMPANIES)
+    }
+    free[EVENTS.name] = _free(conn, EVENTS.name)
+    outbox = names_of(conn)("outbox")
+    due = " UNION ALL ".join(
+        f"SELECT o.id FROM {outbox} o WHERE o.state = 'waiting' AND o.kind = {literal(kind)}"
+        f" AND {where}"
+        for kind, where in free.items()
+    )
+    query = (
+        f"SELECT count(*), min(w.id) FROM {outbox} w LEFT JOIN ({due}) d ON d.id = w.id"
+        " WHERE w.state = 'waiting' AND w.kind <> 'tags' AND d.id IS NULL"
+    )
+    [(number, example)] = hashed(conn, lambda conn: fetch(conn, query))
+    return {"held_up": number, "held_up_example": example}
+
+
+_STAY = "SELECT EXISTS (SELECT FROM {} WHERE id = ANY(%(ids)s) AND state = 'waiting')"
 
 
 def _due(conn: sa.Connection, group: Group, terms: Terms) -> str:
@@ -162,24 +192,35 @@ _IS_NEW_LEAD = (
 )
 
 
-def recover(conn: sa.Connection) -> list[int]:
+def interrupted_leads(conn: sa.Connection) -> list[int]:
+    """Wishes to create a lead that were being sent when a push ended: ``recover`` doubts them."""
+    query = f"SELECT o.id FROM {names_of(conn)('outbox')} o WHERE o.state = 'sending'"
+    return scalars(conn, f"{query} AND {_IS_NEW_LEAD} ORDER BY o.id")
+
+
+def recover(conn: sa.Connection) -> None:
     """What was being sent when a push ended: what is safe waits again, what is not is unknown.
 
-    Creating a lead is not: Intercom takes a second one. The wishes that are unknown now.
+    Creating a lead is not: Intercom takes a second one. What others put into the outbox as sent
+    gets a time, without which nobody would ever know that it is late.
     """
-    unsafe = _IS_NEW_LEAD
-    rows = fetch(
+    outbox, unsafe = names_of(conn)("outbox"), _IS_NEW_LEAD
+    execute(
         conn,
-        f"UPDATE {names_of(conn)('outbox')} o SET"
+        f"UPDATE {outbox} o SET"
         f" state = CASE WHEN {unsafe} THEN 'unknown' ELSE 'waiting' END,"
         f" error_code = CASE WHEN {unsafe} THEN 'lost_reply' ELSE o.error_code END,"
         f" error = CASE WHEN {unsafe} THEN 'the push ended before the reply came; it is looked up"
         " once Intercom''s search shows it' ELSE o.error END,"
         # Of an event attempts count answers: how often Intercom did not know its contact.
         " attempts = o.attempts - CASE WHEN o.kind = 'events' THEN 1 ELSE 0 END"
-        " WHERE o.state = 'sending' RETURNING o.id, o.state",
+        " WHERE o.state = 'sending'",
     )
-    return [number for number, state in rows if state == "unknown"]
+    execute(
+        conn,
+        f"UPDATE {outbox} o SET sent_at = clock_timestamp() WHERE o.state IN ('sent', 'unknown')"
+        " AND (o.sent_at IS NULL OR o.sent_at > clock_timestamp() + interval '1 hour')",
+    )
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
-from connector.push.kinds import KINDS
+from connector.push.kinds import KINDS, Kind, Type
 from connector.warehouse.sql.execute import execute, names_of
 from connector.warehouse.sql.names import literal
+from connector.warehouse.values.instants import FIRST_SECOND, MILLISECONDS_FROM
 
 _IS_OBJECT = "jsonb_typeof({value}) = 'object'"
 _TEXTS = (
@@ -22,8 +25,10 @@ _TAGS = (
 )
 _COMPANIES = (
     "CASE jsonb_typeof({value}) WHEN 'array' THEN NOT EXISTS (SELECT"
-    " FROM jsonb_array_elements({value}) e WHERE NOT (jsonb_typeof(e) = 'object'"
-    " AND e ? 'company_id')) ELSE false END"
+    " FROM jsonb_array_elements({value}) e WHERE NOT CASE jsonb_typeof(e)"
+    " WHEN 'object' THEN jsonb_typeof(e -> 'company_id') IN ('string', 'number')"
+    " AND e ->> 'company_id' <> '' AND e - ARRAY['company_id', 'name', 'remove'] = '{}'"
+    " ELSE false END) ELSE false END"
 )
 FORMS = {
     "custom_attributes": (_IS_OBJECT, "an object"),
@@ -33,14 +38,17 @@ FORMS = {
 }
 """What of a body must have a form: the condition on its value, and the form in words."""
 
+DEEPEST = 8
+"""Levels of a body at most, more than Intercom takes: what is deeper, no driver reads."""
+
 _ROLE = "coalesce(o.body ->> 'role', o.role, 'user')"
 _NO_KEY = (
     "o.object_id IS NULL AND nullif(o.external_id, '') IS NULL AND nullif(o.email, '') IS NULL"
 )
 # A contact that is created may be named by its body alone, a lead by nothing.
 _MAY_BE_NEW = (
-    "o.kind = 'contacts' AND o.op IN ('upsert', 'create') AND (o.body ?| ARRAY['external_id',"
-    f" 'email'] OR {_ROLE} = 'lead')"
+    "(o.kind = 'contacts' AND o.op IN ('upsert', 'create') AND (o.body ?| ARRAY['external_id',"
+    f" 'email'] OR {_ROLE} = 'lead') OR o.kind = 'companies' AND o.body ->> 'company_id' <> '')"
 )
 
 
@@ -63,11 +71,18 @@ def refuse(conn: sa.Connection) -> None:
         "o.kind = 'events' AND NOT coalesce(o.body, '{}') ? 'event_name'",
         "'body names no event_name'",
     )
+    role = "CASE WHEN o.body ? 'role' THEN coalesce(o.body ->> 'role', 'null') ELSE o.role END"
     _malformed(
         conn,
-        f"o.kind = 'contacts' AND {_ROLE} NOT IN ('user', 'lead')",
-        f"'role must be user or lead, not ' || {_ROLE}",
+        f"o.kind = 'contacts' AND {role} NOT IN ('user', 'lead')",
+        f"'role must be user or lead, not ' || {role}",
     )
+    _malformed(
+        conn,
+        "o.kind = 'companies' AND o.body ->> 'company_id' <> nullif(o.external_id, '')",
+        "'company_id never changes: body and external_id name different companies'",
+    )
+    _fail_instants(conn)
     _malformed(
         conn,
         f"o.kind <> 'tags' AND {_NO_KEY} AND NOT ({_MAY_BE_NEW})",
@@ -77,6 +92,11 @@ def refuse(conn: sa.Connection) -> None:
 
 
 def _fail_forms(conn: sa.Connection) -> None:
+    _malformed(
+        conn,
+        f"jsonb_path_exists(o.body, 'strict $.**{{{DEEPEST}}}')",
+        f"'body has more than {DEEPEST} levels of objects and lists'",
+    )
     _malformed(
         conn,
         "jsonb_typeof(o.body) NOT IN ('object', 'null')",
@@ -91,8 +111,9 @@ def _fail_forms(conn: sa.Connection) -> None:
 def _fail_unknown_fields(conn: sa.Connection) -> None:
     """Intercom passes over what it does not know: a misspelled field would be lost in silence."""
     for kind in KINDS.values():
-        known = {field.name for field in kind.fields} | {key.name for key in kind.keys}
-        known |= {*kind.lists, *kind.passed} | ({"custom_attributes"} if kind.custom else set())
+        known = {field.name for field in kind.fields} | {*kind.lists, *kind.passed}
+        known |= {"custom_attributes"} if kind.custom else set()
+        _fail_keys(conn, kind, known)
         names = ", ".join(map(literal, sorted(known)))
         unknown = (
             "(SELECT min(k) FROM jsonb_object_keys(CASE jsonb_typeof(o.body) WHEN 'object' THEN"
@@ -104,6 +125,31 @@ def _fail_unknown_fields(conn: sa.Connection) -> None:
         )
 
 
+def _fail_keys(conn: sa.Connection, kind: Kind, known: Collection[str]) -> None:
+    """What names the object and is no field of it: it is passed over, or names another object."""
+    for key in kind.keys:
+        if key.name not in known:
+            _malformed(
+                conn,
+                f"o.kind = {literal(kind.name)} AND jsonb_typeof(o.body) = 'object'"
+                f" AND o.body ? {literal(key.name)}",
+                literal(f"{key.name} is no field: the column {key.outbox} names the object"),
+            )
+
+
+def _fail_instants(conn: sa.Connection) -> None:
+    for kind in KINDS.values():
+        for name in (field.name for field in kind.fields if field.type is Type.INSTANT):
+            number = f"(o.body ->> {literal(name)})::numeric"
+            beyond = f"{number} >= {MILLISECONDS_FROM} OR {number} < {FIRST_SECOND}"
+            is_number = f"jsonb_typeof(o.body -> {literal(name)}) = 'number'"
+            _malformed(
+                conn,
+                f"o.kind = {literal(kind.name)} AND CASE WHEN {is_number} THEN {beyond} END",
+                literal(f"{name} must be in Unix seconds"),
+            )
+
+
 def _take_keys_of_bodies(conn: sa.Connection) -> None:
     """What only the body names names the object as well."""
     execute(
@@ -113,6 +159,12 @@ def _take_keys_of_bodies(conn: sa.Connection) -> None:
         " email = coalesce(nullif(o.email, ''), o.body ->> 'email')"
         f" WHERE o.state = 'waiting' AND o.kind = 'contacts' AND {_NO_KEY}"
         " AND (o.body ?| ARRAY['external_id', 'email'] OR o.email = '' OR o.external_id = '')",
+    )
+    execute(
+        conn,
+        f"UPDATE {names_of(conn)('outbox')} o SET external_id = o.body ->> 'company_id'"
+        f" WHERE o.state = 'waiting' AND o.kind = 'companies' AND {_NO_KEY}"
+        " AND o.body ? 'company_id'",
     )
 
 

@@ -26,31 +26,49 @@ class Reason:
     error: str | None
 
 
+_SINCE = "greatest(o.sent_at, o.done_at) >= %(since)s"
+
+
 def states(
     conn: sa.Connection, since: datetime | None = None, also: Sequence[int] = ()
 ) -> dict[str, int]:
     """How many wishes are in which state, of those that were sent or ended since, and of these."""
-    where = "greatest(o.sent_at, o.done_at) >= %(since)s OR o.id = ANY(%(also)s)"
-    where = "true" if since is None else where
-    rows = fetch(
-        conn,
-        f"SELECT o.state, count(*) FROM {names_of(conn)('outbox')} o WHERE {where} GROUP BY 1",
-        {"since": since, "also": list(also)},
-    )
-    found = dict(rows)
+    where = "true" if since is None else f"{_SINCE} OR o.id = ANY(%(also)s)"
+    return _states(conn, where, {"since": since, "also": list(also)})
+
+
+def states_of(conn: sa.Connection, ids: Sequence[int]) -> dict[str, int]:
+    """How many of these wishes are in which state."""
+    return _states(conn, "o.id = ANY(%(ids)s)", {"ids": list(ids)})
+
+
+def _states(conn: sa.Connection, where: str, parameters: dict[str, Any]) -> dict[str, int]:
+    query = f"SELECT o.state, count(*) FROM {names_of(conn)('outbox')} o WHERE {where} GROUP BY 1"
+    found = dict(fetch(conn, query, parameters))
     return {state: found.get(state, 0) for state in STATES}
 
 
-def reasons(conn: sa.Connection, since: datetime | None = None) -> list[Reason]:
+def reasons(
+    conn: sa.Connection, since: datetime | None = None, also: Sequence[int] = ()
+) -> list[Reason]:
     """Why wishes failed or are unknown, the commonest first."""
-    where = "" if since is None else " AND greatest(o.sent_at, o.done_at) >= %(since)s"
+    where = "true" if since is None else f"({_SINCE} OR o.id = ANY(%(also)s))"
+    return _reasons(conn, where, {"since": since, "also": list(also)})
+
+
+def reasons_of(conn: sa.Connection, ids: Sequence[int]) -> list[Reason]:
+    """The same of these wishes."""
+    return _reasons(conn, "o.id = ANY(%(ids)s)", {"ids": list(ids)})
+
+
+def _reasons(conn: sa.Connection, where: str, parameters: dict[str, Any]) -> list[Reason]:
     rows = fetch(
         conn,
         "SELECT o.state, o.error_code, count(*), min(o.id),"
         f" (array_agg(o.error ORDER BY o.id))[1] FROM {names_of(conn)('outbox')} o"
-        f" WHERE o.state IN ('failed', 'unknown'){where} GROUP BY 1, 2"
+        f" WHERE o.state IN ('failed', 'unknown') AND {where} GROUP BY 1, 2"
         f" ORDER BY 3 DESC, 4 LIMIT {SHOWN}",
-        {"since": since},
+        parameters,
     )
     return [Reason(*row) for row in rows]
 

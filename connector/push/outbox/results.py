@@ -7,7 +7,7 @@ Intercom since is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from connector.warehouse.sql.execute import execute, names_of
 from connector.warehouse.sql.names import literal
 from connector.warehouse.state import inbox
 
+PERSONAL = ("contacts", "events")
 LONGEST_ERROR = 1_000  # characters
 
 
@@ -76,8 +77,21 @@ def record(conn: sa.Connection, results: Sequence[Result], delay: float) -> None
     ended = [one.wish.id for one in results if one.state in ("done", "failed")]
     if ended:
         wishes.exclude(conn, names_of(conn), ended)
-    forgotten = [one.wish.id for one in results if one.code == wishes.FORGOTTEN]
-    wishes.empty(conn, names_of(conn), forgotten)
+    wishes.empty(conn, names_of(conn), list(_forgotten(conn, results)))
+
+
+def _forgotten(conn: sa.Connection, results: Sequence[Result]) -> Iterator[int]:
+    """Wishes that were named by keys alone, and turned out to be for a forgotten contact."""
+    found = {
+        one.wish.id: one.object_id
+        for one in results
+        if one.object_id and not one.wish.object_id and one.wish.kind in PERSONAL
+    }
+    ids = sorted(set(found.values()))
+    forgotten = wishes.are_forgotten(conn, names_of(conn), ids) if ids else ()
+    for one in results:
+        if one.code == wishes.FORGOTTEN or found.get(one.wish.id) in forgotten:
+            yield one.wish.id
 
 
 def _row(one: Result) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from connector.push.kinds import Kind
 MODES = ("upsert", "update", "create")
 ON_NULLS = ("keep", "clear")
 ON_DRIFT = ("overwrite", "keep", "report")
+LARGEST_LIMIT = 10**12
 _LONGEST = 60  # characters of a query in a message
 
 
@@ -37,8 +38,10 @@ class Asked:
         _one_of("mode", self.mode, MODES)
         _one_of("nulls", self.nulls, ON_NULLS)
         _one_of("on-drift", self.on_drift, ON_DRIFT)
-        if self.limit is not None and self.limit < 1:
-            raise SettingsError(f"--limit {self.limit}: give a number of rows, 1 or more")
+        if self.limit is not None and not 1 <= self.limit <= LARGEST_LIMIT:
+            raise SettingsError(
+                f"--limit {self.limit}: give a number of rows, 1 to {LARGEST_LIMIT:,}"
+            )
 
     def wrong(self, what: str) -> SettingsError:
         """The error that says what is wrong with the model."""

@@ -40,6 +40,7 @@ LANES = (4, 40)  # at least and at most
 EACH = 10  # requests of a lane at least: each has a job that must be asked for
 COSTLY = 0.5  # of a request for each item: then singles are as good
 WEIGHED = 3  # requests of which the cost is measured: others may spend meanwhile
+TOO_LARGE = 413
 CLAIMED = 20_000  # wishes at once
 
 
@@ -216,7 +217,8 @@ class Bulk:
             for start in range(0, len(wishes), size):
                 job = await self._request(name, wishes[start : start + size], job)
             return job
-        if name not in self._taken:  # nothing has been, so far: this may be no matter of an item
+        if name not in self._taken and error.status != TOO_LARGE:
+            # Nothing has been, so far: this may be no matter of an item.
             self._close(name, f"what bulk takes is something else today ({error}): singly, then")
             await self._untaken(wishes)
             return None

@@ -55,7 +55,9 @@ class Push:
         Raises TokenRefusedError, NotPermittedError, and what ``Database.write`` raises,
         RowRefusedError only at the end; what was not ended is taken up by the next push.
         """
-        self.sending.tally.recovered = await self.sending.store.do(claims.recover)
+        store, tally = self.sending.store, self.sending.tally
+        tally.recovered = await store.do(claims.interrupted_leads)  # also if recover is repeated
+        await store.do(claims.recover)
         while True:
             pause = await self.step()
             if pause is None:

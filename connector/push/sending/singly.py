@@ -19,7 +19,9 @@ from connector.push.outbox.results import Result
 from connector.push.outbox.wish import Wish
 from connector.push.sending import contacts
 from connector.push.sending.context import Sending
+from connector.push.sending.forgotten import forgotten_contact
 from connector.push.sending.judging import fields_of, judged, refused, words
+from connector.warehouse.privacy.wishes import FORGOTTEN
 
 PAUSES = (60.0, 600.0, 3600.0)
 """Seconds after which an event whose contact Intercom does not know is sent again."""
@@ -68,7 +70,7 @@ async def _company(sending: Sending, wish: Wish) -> Result:
     if wish.op in ("archive", "delete"):
         return await contacts.end(sending, wish)
     fields = fields_of(wish)
-    if wish.object_id and wish.op == "update":
+    if wish.object_id and (wish.op == "update" or not wish.external_id):
         reply = await sending.write("PUT", f"/companies/{wish.object_id}", fields)
     else:
         fields["company_id"] = wish.external_id or fields.get("company_id")
@@ -102,6 +104,8 @@ async def _event(sending: Sending, wish: Wish) -> Result:
         body["user_id"] = wish.external_id
     else:
         body["email"] = wish.email
+    if forgotten := await forgotten_contact(sending, wish):
+        return Result(wish, "failed", FORGOTTEN, object_id=forgotten)
     try:
         await sending.write("POST", "/events", body)
     except (NotFoundError, MergedError) as error:

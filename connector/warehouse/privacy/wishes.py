@@ -16,6 +16,7 @@ from connector.resources import PERSONS, TABLES
 from connector.warehouse.encode.exclusions import NONE, Rule
 from connector.warehouse.privacy.cleaning import LIFTED
 from connector.warehouse.privacy.excludable import restored
+from connector.warehouse.privacy.forgotten_rows import FORGOTTEN as FORGOTTEN_ON_DEMAND
 from connector.warehouse.privacy.forgotten_rows import MERGED
 from connector.warehouse.sql.execute import execute, scalars
 from connector.warehouse.sql.names import Names, literal
@@ -92,7 +93,7 @@ def _about(outbox: str) -> Iterator[str]:
 def empty(conn: sa.Connection, names: Names, ids: Sequence[int]) -> None:
     """End these wishes, of which Intercom said that they are for a forgotten contact."""
     if ids:
-        where = "WHERE o.id = ANY(%(ids)s)"
+        where = "WHERE o.id = ANY(%(ids)s) AND o.op <> 'delete'"
         update = f"UPDATE {names(OUTBOX.name)} o SET {_emptied('true')} {where}"
         execute(conn, update, {"ids": list(ids)})
 
@@ -105,6 +106,12 @@ def end_forgotten(conn: sa.Connection, names: Names) -> int:
         f" WHERE o.state = 'waiting' AND o.kind IN {_kinds()} AND o.op <> 'delete'"
         f" AND f.contact_id = o.object_id AND f.reason <> {literal(MERGED)}",
     ).rowcount
+
+
+def is_any_forgotten(conn: sa.Connection, names: Names) -> bool:
+    """Whether a contact is forgotten that may live on at Intercom, with keys that nobody kept."""
+    query = f"SELECT FROM {names('sync_forgotten')} WHERE reason = {literal(FORGOTTEN_ON_DEMAND)}"
+    return bool(scalars(conn, f"SELECT EXISTS ({query})")[0])
 
 
 def are_forgotten(conn: sa.Connection, names: Names, ids: Sequence[str]) -> set[str]:

@@ -19,7 +19,13 @@ from connector.warehouse.values.instants import FIRST_SECOND, MILLISECONDS_FROM
 
 _EXAMPLES, _SHOWN, _METADATA = 3, 4, 10
 _LARGEST_MONEY = 2**31 - 1
-_NESTED = 'strict $.* ? (@.type() == "object" || @.type() == "array")'
+_NESTED = (
+    "EXISTS (SELECT FROM jsonb_each({}) m WHERE jsonb_typeof(m.value) = 'array'"
+    " OR jsonb_typeof(m.value) = 'object' AND NOT ((m.value - ARRAY['url', 'value'] = '{{}}'"
+    " AND m.value ?& ARRAY['url', 'value'] OR m.value - ARRAY['amount', 'currency'] = '{{}}'"
+    " AND m.value ?& ARRAY['amount', 'currency'])"
+    " AND NOT jsonb_path_exists(m.value, 'strict $.**{{2}}')))"
+)
 _ROWS = "min(n) AS first, max(n) AS last, count(*) AS rows"  # of a group
 Check = tuple[str, str]  # a condition that no row may meet, and what is wrong with such rows
 
@@ -103,10 +109,10 @@ def _of_events(model: Model) -> Iterator[Check]:
             f"CASE WHEN {is_object} THEN {keys} > {_METADATA} END",
             f"a metadata with over {_METADATA} keys, which is all that Intercom takes",
         )
-        nested = f"jsonb_path_exists({c}, '{_NESTED}')"
         yield (
-            f"CASE WHEN {is_object} THEN {nested} END",
-            "a metadata with objects or lists in it; Intercom takes single values",
+            f"CASE WHEN {is_object} THEN {_NESTED.format(c)} END",
+            "a metadata with lists or other objects in it; Intercom takes single values, a link as"
+            " {url, value} and an amount as {amount, currency}",
         )
 
 

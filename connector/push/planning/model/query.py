@@ -11,6 +11,7 @@ from connector.push.planning.asked import Asked
 
 _IDENTIFIER = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 _NAME = re.compile(rf"\s*{_IDENTIFIER}(?:\s*\.\s*{_IDENTIFIER}){{0,2}}\s*")
+_FILE = re.compile(r"\s*[\w.~/-]*(?:/[\w.~-]+|\.sql)\s*")
 _BEGINS = re.compile(r"(?:SELECT|WITH|TABLE|VALUES)\b", re.IGNORECASE)
 _TOKENS = re.compile(
     r"""(?P<comment>--[^\n]*|/\*)|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"
@@ -29,9 +30,10 @@ def text_of(asked: Asked) -> str:
         return f"SELECT * FROM {asked.model.strip()}"
     query = _one_statement(asked)
     if not _BEGINS.match(_without_comments(query)):
+        file = f'; of a file give what is in it: --from "$(cat {query.strip()})"'
         raise asked.wrong(
             "it is neither the name of a table or view nor a query; a query begins with SELECT,"
-            " WITH, TABLE or VALUES"
+            f" WITH, TABLE or VALUES{file if _FILE.fullmatch(query) else ''}"
         )
     return query
 

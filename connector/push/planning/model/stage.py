@@ -82,7 +82,9 @@ def _use_path_of_the_role(conn: sa.Connection) -> str | None:
 
 
 def _use_path(conn: sa.Connection, path: str | None) -> None:
-    """Find names by that path again, unless the transaction has failed."""
+    """Find names by that path again, unless the transaction or its connection has failed."""
+    if conn.invalidated:
+        return
     raw = conn.connection.driver_connection
     status = raw.info.transaction_status if raw is not None else None
     if status is psycopg.pq.TransactionStatus.INTRANS:
