@@ -101,7 +101,7 @@ def _begin_anew(
     state.advance(
         conn,
         resource.name,
-        full_due_since=state.clock(conn),
+        full_due_since=sa.func.now(),
         full_reason=reason,
         plan_began_at=None,
         plan_mapping=None,
@@ -146,7 +146,7 @@ def schedule(
                 cost += _by_id(conn, loader, resource, known, now)
             candidates.append(Candidate(resource.name, cost, age))
     for name in choose(candidates, requests, days):
-        state.advance(conn, name, full_due_since=state.clock(conn), full_reason=DUE)
+        state.advance(conn, name, full_due_since=sa.func.now(), full_reason=DUE)
 
 
 def _by_id(
