@@ -279,8 +279,7 @@ async def test_maintenance_of_twenty_minutes_ends_the_run_and_keeps_its_state(
 async def test_maintenance_before_a_run_ends_it_before_anything_is_written(
     harness: Harness,
 ) -> None:
-    harness.simulate(space())
-    assert (await harness.sync()).exit_code == 0
+    await harness.load(space())
     before = harness.versions()
     harness.control.fail({}, times=None, status=503)
     began = harness.now
