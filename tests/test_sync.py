@@ -84,12 +84,12 @@ async def test_index_lag_loses_nothing_by_the_next_night(harness: Harness, lag: 
 
 
 async def test_changes_during_the_pass_are_right_the_night_after(harness: Harness) -> None:
-    harness.simulate(workspace(), index_lag=60)
+    harness.simulate(workspace(contacts=200, companies=20, conversations=40), index_lag=60)
     dice = random.Random(5)
 
     async def meanwhile(request: Any) -> None:
         harness.now += 1
-        if dice.random() < 0.1:
+        if dice.random() < 0.2:  # more often in a third of a workspace
             harness.control.change(fraction=0.01, seed=dice.randrange(10**6))
 
     from connector.simulator import SimulatorTransport
