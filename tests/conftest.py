@@ -259,5 +259,6 @@ async def harness(
     else:
         with template.copy() as url:
             harness = Harness(url, template.schema)
+            harness.template = template
             yield harness
             harness.close()

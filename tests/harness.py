@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
+from contextlib import ExitStack
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -17,6 +20,7 @@ from connector.sync.options import Options
 from connector.sync.outcome import Outcome
 from connector.sync.run import sync
 from connector.warehouse.sql.database import Database, conninfo
+from tests.template import Template
 
 # Of the connection that looks, whatever the house around it sets.
 UNDISTURBED = {
@@ -43,6 +47,8 @@ class Harness:
         self.waited: list[float] = []  # every pause the client made
         self._idle: dict[str, list[Database]] = {}
         self._reader: psycopg.Connection[dict[str, Any]] | None = None
+        self.template: Template | None = None  # that the database is a copy of
+        self._copies = ExitStack()
 
     def simulate(self, workspace: Workspace | None = None, **options: Any) -> Simulator:
         """Begin with this workspace (a small one by default)."""
@@ -53,6 +59,25 @@ class Harness:
         self.simulator = Simulator(workspace, clock=lambda: self.now, **options)
         self.control = self.simulator.control
         return self.simulator
+
+    async def load(self, workspace: Workspace, **options: Any) -> None:
+        """Begin with this workspace, loaded: by a first sync that nothing disturbs.
+
+        The load of an equal workspace is made once in each worker, and copied after that.
+        """
+        self.simulate(workspace, **options)
+        template, known = self.template, None
+        key = (sha256(pickle.dumps((workspace, sorted(options.items())))).digest(), self.now)
+        if template:
+            known = template.kept.get(key)
+        if template and known:
+            self.database_url = self._copies.enter_context(template.copy(known.name))
+            self.began, self.now = self.now, known.now
+            return
+        outcome = await self.sync()
+        assert outcome.exit_code == 0, outcome.error
+        if template:
+            template.keep(key, self.database_url, self.now)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass for Intercom and for this machine."""
@@ -147,6 +172,7 @@ class Harness:
         return found
 
     def close(self) -> None:
-        """Close the reading connection."""
+        """Close the reading connection, and drop what was copied."""
         if self._reader is not None:
             self._reader.close()
+        self._copies.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,14 @@ from connector.warehouse.migrate import migrate
 from connector.warehouse.sql.database import Database, conninfo
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A database as a test left it, and the time at which that was."""
+
+    name: str
+    now: float
+
+
 @dataclass
 class Template:
     """A database with one migrated schema, to which nobody is connected."""
@@ -25,6 +33,7 @@ class Template:
     schema: str
     strategy: str
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    kept: dict[Hashable, Kept] = field(default_factory=dict)
 
     @classmethod
     def make(cls, server: str, schema: str) -> Template | None:
@@ -43,18 +52,28 @@ class Template:
         return made
 
     @contextmanager
-    def copy(self) -> Iterator[str]:
-        """The address of a copy, which is dropped afterwards."""
+    def copy(self, of: str = "") -> Iterator[str]:
+        """The address of a copy, dropped afterwards; of the template, or of what is kept."""
         name = f"{self.schema}_{next(self.numbers)}"
-        self._execute(f"CREATE DATABASE {{}} TEMPLATE {{}} {self.strategy}", name, self.name)
+        self._copy(name, of or self.name)
         try:
             yield self._url(name)
         finally:
             self._execute("DROP DATABASE {} WITH (FORCE)", name)
 
+    def keep(self, key: Hashable, url: str, now: float) -> None:
+        """Keep a database, to which nobody is connected, as it is now."""
+        name = f"{self.schema}_kept_{len(self.kept)}"
+        self._copy(name, sa.engine.make_url(url).database or "")
+        self.kept[key] = Kept(name, now)
+
     def drop(self) -> None:
-        """Drop the template itself."""
-        self._execute("DROP DATABASE {} WITH (FORCE)", self.name)
+        """Drop the template itself, and what is kept."""
+        for name in (self.name, *(one.name for one in self.kept.values())):
+            self._execute("DROP DATABASE {} WITH (FORCE)", name)
+
+    def _copy(self, name: str, of: str) -> None:
+        self._execute(f"CREATE DATABASE {{}} TEMPLATE {{}} {self.strategy}", name, of)
 
     def _url(self, name: str) -> str:
         url = sa.engine.make_url(self.server).set(database=name)

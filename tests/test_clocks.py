@@ -93,8 +93,7 @@ def jump_by(harness: Harness, seconds: float) -> Callable[[], None]:
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("jump", [-7 * HOUR, 7 * HOUR, -500 * DAY])
 async def test_dates_that_jump_during_a_run_lose_nothing(harness: Harness, jump: float) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     for night in range(2):
         harness.pass_time(DAY)
         change_silently(harness, f"night {night}")
@@ -123,8 +122,7 @@ async def test_without_dates_the_run_says_once_what_freshness_follows_from(
 
 
 async def test_a_cursor_that_lies_in_the_future_hides_no_change(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     harness.query("UPDATE sync_state SET cursor = cursor + interval '5 days'")
     harness.pass_time(HOUR)
     harness.control.change(fraction=0.2, seed=3)

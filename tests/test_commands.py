@@ -44,8 +44,7 @@ async def compared(harness: Harness, sample: int = 1_000) -> dict[str, Verified]
 
 
 async def test_refetch_reads_named_objects_now(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     one = harness.control.truth("conversations")[0]["id"]
     harness.control.mark_read(one)
     harness.control.reply(one)
@@ -59,8 +58,7 @@ async def test_refetch_reads_named_objects_now(harness: Harness) -> None:
 async def test_refetch_of_what_is_gone_marks_it_and_of_what_fails_says_so(
     harness: Harness,
 ) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     gone, bad = (c["id"] for c in harness.control.truth("conversations")[:2])
     harness.control.delete_conversation(gone)
     harness.control.fail({"path": f"/conversations/{bad}$"}, times=None, status=500)
@@ -71,15 +69,13 @@ async def test_refetch_of_what_is_gone_marks_it_and_of_what_fails_says_so(
 
 
 async def test_refetch_refuses_what_has_no_read_by_id(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     with pytest.raises(SettingsError, match="one by one; 'sync --only subscription_types'"):
         await again(harness, "subscription_types", "1")
 
 
 async def test_verify_finds_all_equal_after_a_sync_and_writes_nothing(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     before = harness.versions()
     found = await compared(harness)
     wrong = {name: (v.differences, v.unread) for name, v in found.items()}
@@ -89,8 +85,7 @@ async def test_verify_finds_all_equal_after_a_sync_and_writes_nothing(harness: H
 
 
 async def test_verify_names_the_columns_that_differ(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     contact = next(c["id"] for c in harness.control.truth("contacts") if c["tags"]["data"])
     part = harness.query("SELECT id, conversation_id FROM conversation_parts LIMIT 1")[0]
     harness.query("UPDATE contacts SET email = 'wrong', os = 'wrong' WHERE id = %s", contact)
@@ -105,8 +100,7 @@ async def test_verify_names_the_columns_that_differ(harness: Harness) -> None:
 
 
 async def test_verify_tells_a_later_change_from_a_difference(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     harness.pass_time(DAY)
     one = harness.control.truth("conversations")[0]["id"]
     harness.control.reply(one)

@@ -35,8 +35,7 @@ def instant(seconds: float) -> datetime:
 async def test_a_deleted_contact_is_marked_by_the_feed_at_intercoms_time(
     harness: Harness, space: Workspace
 ) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     gone = contacts(harness, "user")[3]
     harness.pass_time(DAY)
     harness.control.delete_contact(gone)
@@ -55,8 +54,7 @@ async def test_a_deleted_contact_is_marked_by_the_feed_at_intercoms_time(
 async def test_a_deleted_conversation_is_marked_by_its_feed_at_intercoms_time(
     harness: Harness, space: Workspace
 ) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     ids = [c["id"] for c in harness.control.truth("conversations") if not c["_hidden"]]
     harness.pass_time(DAY)
     times = {}
@@ -72,8 +70,7 @@ async def test_a_deleted_conversation_is_marked_by_its_feed_at_intercoms_time(
 
 
 async def test_a_merge_is_a_row_and_its_source_is_gone(harness: Harness, space: Workspace) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     lead, user = contacts(harness, "lead")[2], contacts(harness, "user")[5]
     harness.pass_time(DAY)
     harness.control.merge_contacts(lead, user)
@@ -125,8 +122,7 @@ async def test_the_feed_of_activities_can_be_turned_off(harness: Harness, space:
 async def test_the_feed_is_asked_on_preview_and_the_rest_is_not(
     harness: Harness, space: Workspace
 ) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     assert harness.query("SELECT * FROM sync_workspace")[0]["api_version"] == "2.16"
     assert harness.query("SELECT position FROM sync_state WHERE resource = 'contact_merges'")
     harness.pass_time(DAY)
@@ -170,8 +166,7 @@ async def test_a_page_token_that_is_no_longer_accepted_begins_the_feed_anew(
 
 
 async def test_full_passes_find_what_no_feed_tells(harness: Harness, space: Workspace) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     archived = contacts(harness, "user")[7]
     harness.control.archive_contact(archived)
     ticket = harness.control.truth("tickets")[0]["id"]
@@ -193,8 +188,7 @@ async def test_full_passes_find_what_no_feed_tells(harness: Harness, space: Work
 async def test_a_full_pass_of_what_is_known_asks_for_lists_only_and_writes_nothing(
     harness: Harness, space: Workspace
 ) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     before = harness.versions()
     harness.pass_time(DAY)
     harness.control.reset_stats()
@@ -211,8 +205,7 @@ async def test_a_full_pass_of_what_is_known_asks_for_lists_only_and_writes_nothi
 async def test_a_forced_full_pass_takes_nothing_as_known(
     harness: Harness, space: Workspace
 ) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     key = next(c["id"] for c in harness.control.truth("conversations") if not c["_hidden"])
     harness.query(f"UPDATE conversation_parts SET body = 'x' WHERE conversation_id = '{key}'")
     harness.pass_time(DAY)
@@ -243,8 +236,7 @@ async def test_a_record_that_embeds_a_cut_list_is_never_taken_as_known(harness: 
 async def test_a_company_without_users_is_hidden_not_deleted_and_asked_for_rarely(
     harness: Harness, space: Workspace
 ) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     company = next(c["id"] for c in harness.control.truth("companies") if not c["_hidden"])
     members = [
         c["id"]
@@ -288,8 +280,7 @@ async def test_implausibly_many_deletions_fail_the_resource_until_allowed(
 
 
 async def test_an_unarchived_contact_lives_again(harness: Harness, space: Workspace) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     lead = contacts(harness, "lead")[0]
     harness.query(f"UPDATE contacts SET _deleted_at = _read_at WHERE id = '{lead}'")
     harness.query("DELETE FROM sync_digests")
@@ -302,8 +293,7 @@ async def test_an_unarchived_contact_lives_again(harness: Harness, space: Worksp
 async def test_a_forced_full_pass_asks_for_what_is_hidden(
     harness: Harness, space: Workspace
 ) -> None:
-    harness.simulate(space, index_lag=0)
-    await harness.sync()
+    await harness.load(space, index_lag=0)
     company = next(c["id"] for c in harness.control.truth("companies") if not c["_hidden"])
     for contact in harness.control.truth("contacts"):
         harness.control.detach_company(contact["id"], company)

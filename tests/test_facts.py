@@ -146,8 +146,7 @@ async def test_where_all_facts_are_true_nothing_is_named(harness: Harness) -> No
 
 
 async def test_what_no_search_lists_is_no_control(harness: Harness) -> None:
-    harness.simulate(small_workspace(5))
-    await harness.sync()
+    await harness.load(small_workspace(5))
     harness.pass_time(DAY)
     user = next(one["id"] for one in harness.control.truth("contacts") if one["role"] == "user")
     message = harness.control.send_outbound(user)  # no conversation until somebody answers it
@@ -205,8 +204,7 @@ async def test_rows_that_postgres_refuses_are_no_matter_of_intercom(harness: Har
 async def test_an_archived_contact_that_by_id_is_shown_has_no_events_to_wait_for(
     harness: Harness,
 ) -> None:
-    harness.simulate(small_workspace(5), index_lag=60.0, archived_by_id="shown")
-    await harness.sync()
+    await harness.load(small_workspace(5), index_lag=60.0, archived_by_id="shown")
     user = next(one["id"] for one in harness.control.truth("contacts") if one["role"] == "user")
     harness.control.update_contact(user, last_seen_at=int(harness.now))
     harness.control.track_event(user, "last-visit")

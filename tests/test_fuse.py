@@ -115,8 +115,7 @@ def test_every_table_has_somebody_who_may_be_asked() -> None:
 async def test_what_lists_show_and_reads_by_id_miss_is_pending_and_not_deleted(
     harness: Harness,
 ) -> None:
-    harness.simulate(workspace(conversations=150, contacts=40))
-    await harness.sync()
+    await harness.load(workspace(conversations=150, contacts=40))
     for key in ids(harness, "conversations"):
         harness.control.reply(key)
     harness.pass_time(DAY)
@@ -181,8 +180,7 @@ async def test_what_is_deleted_between_list_and_read_is_settled_soon(
 
 
 async def test_what_a_feed_tells_is_no_contradiction(harness: Harness) -> None:
-    harness.simulate(workspace(), index_lag=600)
-    await harness.sync()
+    await harness.load(workspace(), index_lag=600)
     key = ids(harness, "conversations")[0]
     harness.control.reply(key)
     harness.pass_time(DAY)
@@ -200,8 +198,7 @@ async def test_what_a_feed_tells_is_no_contradiction(harness: Harness) -> None:
 async def test_a_search_that_shows_nothing_of_what_is_alive_convicts_nobody(
     harness: Harness,
 ) -> None:
-    harness.simulate(workspace())
-    await harness.sync()
+    await harness.load(workspace())
     key = ids(harness, "conversations")[0]
     harness.control.reply(key)
     harness.pass_time(DAY)
@@ -258,8 +255,7 @@ async def test_refetch_of_many_that_are_not_found_marks_and_empties_nothing(
 async def test_what_refetch_finds_gone_stays_so_while_searches_still_show_it(
     harness: Harness,
 ) -> None:
-    harness.simulate(workspace(), index_lag=800)
-    await harness.sync()
+    await harness.load(workspace(), index_lag=800)
     harness.pass_time(DAY)
     user, talk = ids(harness, "contacts", role="user")[0], ids(harness, "conversations")[0]
     harness.control.update_contact(user, name="Last")
@@ -337,8 +333,7 @@ async def test_what_lives_again_is_not_marked_when_that_is_allowed(harness: Harn
 
 
 async def test_a_fault_that_heals_by_id_clears_what_was_remembered(harness: Harness) -> None:
-    harness.simulate(workspace())
-    await harness.sync()
+    await harness.load(workspace())
     companies = ids(harness, "contacts", role="lead")[:22]
     harness.control.omit("contacts", companies, 3 * DAY)
     missing(harness, "^/contacts/[0-9a-f]{24}$")
@@ -358,8 +353,7 @@ async def test_a_fault_that_heals_by_id_clears_what_was_remembered(harness: Harn
 
 
 async def test_a_feed_and_a_full_pass_are_one_sum(harness: Harness) -> None:
-    harness.simulate(workspace(), archived_by_id="missing")
-    await harness.sync()
+    await harness.load(workspace(), archived_by_id="missing")
     users = ids(harness, "contacts", role="user")
     for key in users[:11]:
         harness.control.delete_contact(key)  # the feed tells
@@ -381,8 +375,7 @@ async def test_a_feed_and_a_full_pass_are_one_sum(harness: Harness) -> None:
 async def test_a_feed_that_tells_of_most_of_a_table_is_not_believed(
     harness: Harness, kind: str
 ) -> None:
-    harness.simulate(workspace(conversations=40))
-    await harness.sync()
+    await harness.load(workspace(conversations=40))
     table = f"{kind}s"
     gone = ids(harness, table)[:30]
     delete = getattr(harness.control, f"delete_{kind}")
@@ -401,8 +394,7 @@ async def test_a_feed_that_tells_of_most_of_a_table_is_not_believed(
 
 
 async def test_merges_go_through_the_same_fuse(harness: Harness) -> None:
-    harness.simulate(workspace())
-    await harness.sync()
+    await harness.load(workspace())
     leads, users = ids(harness, "contacts", role="lead"), ids(harness, "contacts", role="user")
     pairs = list(zip(leads[:21], users, strict=False))
     assert len(pairs) == 21
@@ -420,8 +412,7 @@ async def test_merges_go_through_the_same_fuse(harness: Harness) -> None:
 
 
 async def test_answers_that_say_archived_go_through_the_same_fuse(harness: Harness) -> None:
-    harness.simulate(workspace(), archived_by_id="marked")
-    await harness.sync()
+    await harness.load(workspace(), archived_by_id="marked")
     users = ids(harness, "contacts", role="user")[:22]
     for key in users:
         harness.control.archive_contact(key)
@@ -461,8 +452,7 @@ async def test_a_snapshot_that_lost_much_marks_nothing_and_small_ones_may_go(
 async def test_parts_that_most_conversations_lost_are_not_marked_until_allowed(
     harness: Harness,
 ) -> None:
-    harness.simulate(workspace(conversations=40))
-    await harness.sync()
+    await harness.load(workspace(conversations=40))
     talks = ids(harness, "conversations")
     before = {k for k, row in harness.rows("conversation_parts").items() if not row["_deleted_at"]}
     assert len(before) > 60

@@ -517,7 +517,7 @@ def test_a_load_of_which_much_is_refused_says_so_and_shows_nothing(
     check = f"_placeholder OR created_at >= to_timestamp({middle})"
     with served(simulator) as url:
         environ = environment(url, database_url, schema, INTERCOM_ACCESS_TOKEN=TOKEN)
-        terminal = Terminal(environ, tmp_path)
+        terminal = Terminal(environ | {"CONNECTOR_RESOURCES": "leads,users"}, tmp_path)
         terminal.run("migrate")
         with psycopg.connect(conninfo(database_url), autocommit=True) as conn:
             conn.execute(f'ALTER TABLE "{schema}".contacts ADD CONSTRAINT c CHECK ({check})')

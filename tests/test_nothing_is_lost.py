@@ -45,8 +45,7 @@ def dead(harness: Harness) -> list[str]:
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("told", [True, False])
 async def test_a_list_was_cut_short(harness: Harness, space: Workspace, told: bool) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     for kind in KINDS:
         harness.control.cut_lists(kind, 5, told)
     harness.pass_time(DAY)
@@ -62,8 +61,7 @@ async def test_a_list_was_cut_short(harness: Harness, space: Workspace, told: bo
 
 
 async def test_a_list_skipped_rows(harness: Harness, space: Workspace) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     for kind in KINDS:
         harness.control.omit(kind, shown(harness, kind)[::2], 2 * DAY)
     for _ in range(2):
@@ -129,8 +127,7 @@ async def test_the_index_lagged(harness: Harness, space: Workspace, lag: int) ->
      ("^/conversations", 403), ("^/tickets|^/articles", 403), ("^/companies|^/tags", 401)],
 )  # fmt: skip
 async def test_a_scope_was_lost(harness: Harness, space: Workspace, path: str, status: int) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     for kind in KINDS:
         harness.control.omit(kind, shown(harness, kind)[::3], DAY + 600)
     harness.control.deny(path, status=status)
@@ -154,8 +151,7 @@ async def test_a_scope_was_lost(harness: Harness, space: Workspace, path: str, s
 async def test_a_read_by_id_was_spoilt(
     harness: Harness, space: Workspace, fault: dict[str, Any]
 ) -> None:
-    harness.simulate(space)
-    await harness.sync()
+    await harness.load(space)
     for kind in KINDS:
         harness.control.omit(kind, shown(harness, kind)[:4], DAY + 600)
     harness.control.fail({"path": r"^/\w+/[0-9a-f]+$"}, times=None, **fault)
@@ -213,8 +209,7 @@ async def test_more_than_the_fuse_allows_is_marked_only_when_allowed(
 async def test_a_deleted_row_that_a_lagging_search_still_shows_stays_deleted(
     harness: Harness, space: Workspace
 ) -> None:
-    harness.simulate(space, index_lag=500)
-    await harness.sync()
+    await harness.load(space, index_lag=500)
     harness.pass_time(DAY)
     user, lead = (
         shown(harness, "contacts", role="user")[0],
@@ -245,8 +240,7 @@ async def test_a_deleted_row_that_a_lagging_search_still_shows_stays_deleted(
 async def test_an_archived_contact_is_gone_until_it_is_unarchived(
     harness: Harness, space: Workspace, says: Any, bump: bool
 ) -> None:
-    harness.simulate(space, archived_by_id=says)
-    await harness.sync()
+    await harness.load(space, archived_by_id=says)
     key = shown(harness, "contacts", role="user")[0]
     harness.control.archive_contact(key)
     for _ in range(3):
@@ -279,8 +273,7 @@ async def test_a_silent_change_behind_the_tenth_company_is_found(
 
 
 async def test_a_changed_signature_rewrites_nothing(harness: Harness, space: Workspace) -> None:
-    harness.simulate(space, signed_urls=True)
-    await harness.sync()
+    await harness.load(space, signed_urls=True)
     before = harness.versions()
     for options in (ALWAYS, {"full": True}, {}):
         harness.pass_time(DAY)
@@ -295,8 +288,7 @@ async def test_a_changed_signature_rewrites_nothing(harness: Harness, space: Wor
 async def test_leads_converted_while_contacts_are_read_are_neither_lost_nor_doubled(
     harness: Harness, space: Workspace, page: int, full: bool
 ) -> None:
-    harness.simulate(space, index_lag=0)
-    await harness.sync()
+    await harness.load(space, index_lag=0)
     harness.pass_time(DAY)
     leads = shown(harness, "contacts", role="lead")
     for number, key in enumerate(leads[:4]):

@@ -65,8 +65,7 @@ async def test_what_waits_for_a_contact_goes_with_it(harness: Harness, how: str)
 async def test_what_an_older_version_left_pending_of_a_deleted_contact_goes(
     harness: Harness,
 ) -> None:
-    harness.simulate(workspace())
-    await harness.sync()
+    await harness.load(workspace())
     key = contacts(harness, "user")[0]
     harness.control.delete_contact(key)
     harness.pass_time(DAY)
@@ -215,8 +214,7 @@ async def test_placeholders_whose_reads_fail_are_named_and_filled_when_they_heal
 
 
 async def test_a_placeholder_that_does_not_exist_is_asked_for_once(harness: Harness) -> None:
-    harness.simulate(workspace())
-    await harness.sync()
+    await harness.load(workspace())
     harness.query("INSERT INTO companies (id, _placeholder) VALUES ('nobody', true)")
     counts = []
     for _ in range(3):
@@ -260,8 +258,7 @@ async def test_leads_that_are_not_selected_stay_placeholders_until_they_are(
 async def test_rows_of_leads_stay_as_they_are_when_they_are_no_longer_selected(
     harness: Harness,
 ) -> None:
-    harness.simulate(workspace())
-    await harness.sync()
+    await harness.load(workspace())
     lead = contacts(harness, "lead")[0]
     before = {k: v for k, v in harness.rows("contacts").items() if v["role"] == "lead"}
     harness.control.update_contact(lead, name="Other")
@@ -295,8 +292,7 @@ async def test_a_note_that_is_counted_and_not_listed_is_asked_for_again(harness:
 async def test_a_list_shorter_than_counted_marks_nothing_and_is_tried_ever_more_rarely(
     harness: Harness,
 ) -> None:
-    harness.simulate(workspace(contacts=40))
-    await harness.sync()
+    await harness.load(workspace(contacts=40))
     note = harness.query("SELECT id, contact_id FROM contact_notes ORDER BY id LIMIT 1")[0]
     key = note["contact_id"]
     harness.query("UPDATE sync_reads SET read_at = read_at - interval '60 days' WHERE id = %s", key)

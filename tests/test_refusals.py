@@ -183,8 +183,7 @@ async def test_a_record_spoils_its_searches(harness: Harness, kind: str, fault: 
 async def test_a_known_record_that_spoils_its_searches_is_named_by_its_id(
     harness: Harness, kind: str, place: int
 ) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     bad = str(listed(harness, kind)[place]["id"])
     spoil(harness, bad, f"^/{kind}", status=404, code="not_found")
     for _ in range(3):
@@ -198,8 +197,7 @@ async def test_a_known_record_that_spoils_its_searches_is_named_by_its_id(
 
 
 async def test_a_404_by_id_deletes_nothing_while_a_search_stumbles(harness: Harness) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     bad = str(listed(harness, "conversations")[5]["id"])
     spoil(harness, bad, "^/conversations", status=404, code="conversation_not_found")
     for options in (ALWAYS, NEVER, NEVER, {"full": True}):
@@ -212,8 +210,7 @@ async def test_a_404_by_id_deletes_nothing_while_a_search_stumbles(harness: Harn
 
 
 async def test_what_only_searches_cannot_show_is_read_by_id(harness: Harness) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     bad = str(listed(harness, "conversations")[5]["id"])
     spoil(harness, bad, "^/conversations/search", status=500)
     harness.pass_time(DAY)
@@ -227,8 +224,7 @@ async def test_what_only_searches_cannot_show_is_read_by_id(harness: Harness) ->
 async def test_a_change_of_a_spoilt_record_holds_up_no_other_change(
     harness: Harness, kind: str
 ) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     harness.pass_time(DAY)
     keys = [str(row["id"]) for row in listed(harness, kind)[2:7]]
     change = {
@@ -310,8 +306,7 @@ async def test_a_record_spoils_its_lists(harness: Harness, kind: str, fault: str
 
 
 async def test_what_is_known_of_a_spoilt_list_stays_and_is_named(harness: Harness) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     for kind in ("companies", "articles", "macros"):
         bad = str(listed(harness, kind)[2]["id"])
         spoil(harness, bad, f"^/{kind}", status=404, code="not_found")
@@ -470,8 +465,7 @@ async def test_the_members_of_one_segment_are_refused(
 
 
 async def test_a_member_that_spoils_its_searches_stays_a_member(harness: Harness) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     members = harness.members()
     segment = max(members, key=lambda key: len(members[key]))
     bad = members[segment][1]
@@ -497,8 +491,7 @@ async def test_one_part_of_a_snapshot_is_refused(harness: Harness) -> None:
 
 
 async def test_a_feed_of_deletions_never_passes_a_gap(harness: Harness) -> None:
-    harness.simulate(space(conversations=30))
-    await harness.sync()
+    await harness.load(space(conversations=30))
     harness.pass_time(DAY)
     gone = [str(row["id"]) for row in listed(harness, "conversations")[:4]]
     for key in gone:
@@ -526,8 +519,7 @@ async def test_a_feed_of_deletions_never_passes_a_gap(harness: Harness) -> None:
 async def test_changes_are_read_though_the_full_pass_fails_each_night(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, cheap: bool
 ) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     if not cheap:
         monkeypatch.setattr("connector.sync.planning.schedule.AT_EVERY_RUN", 0)
         monkeypatch.setattr("connector.sync.passes.AT_EVERY_RUN", 0)
@@ -595,8 +587,7 @@ async def test_a_full_run_that_was_cut_short_is_continued_and_not_begun_again(
 async def test_a_row_that_postgres_refuses_is_pending_alone(
     harness: Harness, injected: Any
 ) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     contact = listed(harness, "contacts")[0]["id"]
     name = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=6_000))
     harness.control.track_event(contact, name)
@@ -617,8 +608,7 @@ async def test_a_row_that_postgres_refuses_is_pending_alone(
 async def test_a_row_that_a_constraint_refuses_is_pending_alone(
     harness: Harness, injected: Any
 ) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     rows = listed(harness, "contacts")
     harness.query("ALTER TABLE contacts ADD CHECK (name <> 'Refused')")
     for row in rows[:6]:
@@ -661,8 +651,7 @@ async def test_a_row_that_postgres_refuses_heals_however_it_is_listed(
 async def test_a_feed_does_not_leave_a_merge_behind_that_postgres_refuses(
     harness: Harness, injected: Any
 ) -> None:
-    harness.simulate(space(), feed_lag=0.0)
-    await harness.sync()
+    await harness.load(space(), feed_lag=0.0)
     contacts = listed(harness, "contacts")
     one, other = (next(c["id"] for c in contacts if c["role"] == r) for r in ("lead", "user"))
     harness.query("ALTER TABLE contact_merges ADD CONSTRAINT c CHECK (merged_at IS NULL)")
@@ -679,8 +668,7 @@ async def test_a_feed_does_not_leave_a_merge_behind_that_postgres_refuses(
 
 
 async def test_a_broken_database_is_not_taken_for_a_refused_row(harness: Harness) -> None:
-    harness.simulate(space())
-    await harness.sync()
+    await harness.load(space())
     harness.query(
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$"

@@ -26,16 +26,14 @@ def requests(harness: Harness, path: str) -> int:
 async def test_notes_subscriptions_and_members_are_complete_after_the_first_sync(
     harness: Harness,
 ) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     assert differences(harness) == []
     for table in ("contact_notes", "contact_subscriptions", "contact_segments"):
         assert harness.query(f"SELECT count(*) AS n FROM {table}")[0]["n"] > 0
 
 
 async def test_an_immediate_second_run_reads_no_contact_again(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     harness.control.reset_stats()
     await harness.sync()
     assert requests(harness, "/notes") == 0
@@ -43,8 +41,7 @@ async def test_an_immediate_second_run_reads_no_contact_again(harness: Harness) 
 
 
 async def test_notes_are_read_where_the_count_differs(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     contact = harness.control.truth("contacts")[3]["id"]
     admin = harness.control.truth("admins")[0]["id"]
     harness.control.add_note(contact, "<p>a word</p>", admin)
@@ -58,8 +55,7 @@ async def test_notes_are_read_where_the_count_differs(harness: Harness) -> None:
 
 
 async def test_silent_changes_are_found_within_the_days_of_a_sweep(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     contacts = [c["id"] for c in harness.control.truth("contacts")][:20]
     types = [t["id"] for t in harness.control.truth("subscription_types")]
     admin = harness.control.truth("admins")[0]["id"]
@@ -86,8 +82,7 @@ async def test_silent_changes_are_found_within_the_days_of_a_sweep(harness: Harn
 
 
 async def test_members_of_segments_come_and_go(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     segments = [s["id"] for s in harness.control.truth("segments") if s["person_type"] != "company"]
     contacts = [c["id"] for c in harness.control.truth("contacts")]
     harness.control.set_segments(contacts[0], segments)
@@ -98,8 +93,7 @@ async def test_members_of_segments_come_and_go(harness: Harness) -> None:
 
 
 async def test_a_note_that_a_complete_list_omits_is_marked_and_stays(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     note = harness.query("SELECT id, contact_id FROM contact_notes ORDER BY id LIMIT 1")[0]
     item = harness.simulator.workspace.shelf("contacts").current[note["contact_id"]]
     kept = tuple(n for n in item.owned.notes if f'"id":"{note["id"]}"' not in n.decode())
@@ -145,8 +139,7 @@ async def test_a_sweep_ends_however_few_contacts_there_are(harness: Harness, con
 
 
 async def test_a_forced_full_pass_reads_every_contact_again(harness: Harness) -> None:
-    harness.simulate(small(), index_lag=0)
-    await harness.sync()
+    await harness.load(small(), index_lag=0)
     key = harness.control.truth("contacts")[7]["id"]
     for one in harness.control.truth("subscription_types"):
         harness.control.subscribe_contact(key, one["id"], one["consent_type"] == "opt_in")

@@ -33,8 +33,7 @@ async def test_first_sync_equals_the_truth(harness: Harness) -> None:
 
 
 async def test_second_sync_writes_not_one_row_version(harness: Harness) -> None:
-    harness.simulate(workspace())
-    await harness.sync()
+    await harness.load(workspace())
     before = harness.versions()
     for _ in range(2):
         outcome = await harness.sync()
@@ -44,8 +43,7 @@ async def test_second_sync_writes_not_one_row_version(harness: Harness) -> None:
 
 
 async def test_a_night_rewrites_only_what_changed(harness: Harness) -> None:
-    harness.simulate(workspace())
-    await harness.sync()
+    await harness.load(workspace())
     before = {name: harness.rows(name) for name in ("contacts", "companies", "conversations")}
     run = harness.query("SELECT max(id) AS id FROM sync_runs")[0]["id"]
     changed = harness.control.change(fraction=0.02, seed=3)
@@ -63,8 +61,7 @@ async def test_a_night_rewrites_only_what_changed(harness: Harness) -> None:
 
 @pytest.mark.parametrize("nights", [4, pytest.param(8, marks=pytest.mark.chaos)])
 async def test_many_random_nights_equal_the_truth(harness: Harness, nights: int) -> None:
-    harness.simulate(workspace(contacts=300, companies=30, conversations=60), index_lag=(0, 300))
-    await harness.sync()
+    await harness.load(workspace(contacts=300, companies=30, conversations=60), index_lag=(0, 300))
     for night in range(nights):
         harness.control.change(fraction=0.05, seed=night)
         harness.pass_time(DAY)
@@ -76,8 +73,7 @@ async def test_many_random_nights_equal_the_truth(harness: Harness, nights: int)
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("lag", [0, 120, 300, 600])
 async def test_index_lag_loses_nothing_by_the_next_night(harness: Harness, lag: int) -> None:
-    harness.simulate(workspace(contacts=200, companies=20, conversations=40), index_lag=lag)
-    await harness.sync()
+    await harness.load(workspace(contacts=200, companies=20, conversations=40), index_lag=lag)
     for night in range(4):
         harness.control.change(fraction=0.05, seed=night)  # moments before the sync: not seen yet
         await harness.sync()
@@ -88,12 +84,12 @@ async def test_index_lag_loses_nothing_by_the_next_night(harness: Harness, lag: 
 
 
 async def test_changes_during_the_pass_are_right_the_night_after(harness: Harness) -> None:
-    harness.simulate(workspace(), index_lag=60)
+    harness.simulate(workspace(contacts=200, companies=20, conversations=40), index_lag=60)
     dice = random.Random(5)
 
     async def meanwhile(request: Any) -> None:
         harness.now += 1
-        if dice.random() < 0.1:
+        if dice.random() < 0.2:  # more often in a third of a workspace
             harness.control.change(fraction=0.01, seed=dice.randrange(10**6))
 
     from connector.simulator import SimulatorTransport
@@ -133,8 +129,7 @@ async def test_the_cursor_is_the_start_of_the_pass_less_the_lag(harness: Harness
 
 
 async def test_the_cursor_never_goes_backwards(harness: Harness) -> None:
-    harness.simulate(workspace(contacts=30, companies=5, conversations=10))
-    await harness.sync()
+    await harness.load(workspace(contacts=30, companies=5, conversations=10))
     first = harness.query("SELECT resource, cursor FROM sync_state ORDER BY 1")
     harness.pass_time(-7_200)  # a clock was set back
     await harness.sync()
@@ -180,8 +175,7 @@ async def test_contacts_near_midnight_are_not_lost_between_partitions(
 
 
 async def test_a_changed_api_version_makes_the_next_run_a_full_one(harness: Harness) -> None:
-    harness.simulate(workspace(contacts=40, companies=5, conversations=10))
-    await harness.sync()
+    await harness.load(workspace(contacts=40, companies=5, conversations=10))
     harness.pass_time(DAY)
     await harness.sync(harness.client(version="Preview"))
     states = harness.query("SELECT * FROM sync_state")
@@ -190,8 +184,7 @@ async def test_a_changed_api_version_makes_the_next_run_a_full_one(harness: Harn
 
 
 async def test_lists_past_ten_are_complete(harness: Harness) -> None:
-    harness.simulate(workspace())
-    await harness.sync()
+    await harness.load(workspace())
     most = harness.query(
         "SELECT (SELECT max(n) FROM (SELECT count(*) n FROM contact_tags GROUP BY contact_id) t)"
         " AS tags, (SELECT max(n) FROM (SELECT count(*) n FROM contact_companies"
@@ -226,8 +219,7 @@ async def test_since_limits_the_first_load(harness: Harness) -> None:
 
 
 async def test_removed_tags_and_admins_are_marked_deleted(harness: Harness) -> None:
-    harness.simulate(workspace(contacts=60, companies=10, conversations=20))
-    await harness.sync()
+    await harness.load(workspace(contacts=60, companies=10, conversations=20))
     tag = harness.control.truth("tags")[0]["id"]
     harness.control.delete_tag(tag)
     harness.pass_time(DAY)

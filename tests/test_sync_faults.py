@@ -146,8 +146,7 @@ async def test_a_token_revoked_in_mid_run_stops_it_with_its_state_kept(
     "exit code 2 before anything is written",
 )
 async def test_a_token_of_another_workspace_writes_nothing(harness: Harness, injected: Any) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     before = harness.versions()
     runs = harness.query("SELECT * FROM sync_runs")
     other = Workspace.generate(99, contacts=20, companies=2, conversations=2, now=int(NOW))
@@ -191,8 +190,7 @@ async def test_a_run_that_was_taken_over_writes_nothing_more(harness: Harness) -
 
 
 async def test_a_killed_run_is_running_until_the_next_marks_it(harness: Harness) -> None:
-    harness.simulate(small())
-    await harness.sync()
+    await harness.load(small())
     database = Database(harness.database_url, harness.schema)
     database.write(lambda conn: state.start_run(conn, "sync"))
     database.close()
@@ -204,8 +202,7 @@ async def test_a_killed_run_is_running_until_the_next_marks_it(harness: Harness)
 async def test_a_deletion_found_by_id_is_marked_with_all_that_hangs_on_it_kept(
     harness: Harness,
 ) -> None:
-    harness.simulate(small(), index_lag=100)
-    await harness.sync()
+    await harness.load(small(), index_lag=100)
     gone = a_conversation(harness)
     parts = harness.query("SELECT id FROM conversation_parts WHERE conversation_id = %s", gone)
     links = harness.query("SELECT * FROM conversation_contacts WHERE conversation_id = %s", gone)
@@ -355,8 +352,7 @@ async def test_values_that_no_column_holds_stop_nothing_and_are_kept(harness: Ha
 
 async def test_a_slow_reply_is_not_taken_for_an_older_copy(harness: Harness) -> None:
     # Its Date is older than its arrival, which puts the estimate of Intercom's time back.
-    harness.simulate(index_lag=0)
-    await harness.sync()
+    await harness.load(index_lag=0)
     harness.pass_time(DAY)
     segment = harness.control.truth("segments")[0]["id"]
     for contact in harness.control.truth("contacts")[:3]:

@@ -774,8 +774,7 @@ async def test_a_house_full_of_others_things_syncs_grows_rebuilds(
 ):
     caplog.set_level(logging.WARNING)
     space = Workspace.generate(7, contacts=40, companies=6, conversations=8, now=int(NOW))
-    harness.simulate(space)
-    assert (await harness.sync()).exit_code == 0
+    await harness.load(space)
     house = House(harness.database_url, harness.schema)
     house.do(
         "CREATE VIEW open_conversations AS SELECT * FROM conversations_live WHERE open",

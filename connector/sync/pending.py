@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from connector.intercom.facts import ABSENT_IS_GONE, BY_ID_IS_CURRENT
 from connector.intercom.paging.search_holes import hole_of
+from connector.resources import RESOURCES
 from connector.resources.resource import Resource
 from connector.sync.planning import limits
 from connector.sync.readings.by_id import PLACEHOLDER_TRIES, fill, read_by_id
@@ -91,18 +92,23 @@ async def fill_placeholders(work: Pass) -> None:
 
 def any_unfilled(conn: sa.Connection, works: Iterable[Pass]) -> bool:
     """Whether there are placeholders of one of these that are worth a read by id."""
-    limited = limits.limited(conn)
-    return any(_unfilled(conn, work, limited, most=1) for work in works)
+    known = state.progress_of(conn, [resource.name for resource in RESOURCES])
+    limited = {r.table.name for r in RESOURCES if known[r.name].plan_since is not None}
+    return any(
+        _unfilled(conn, work, is_limited=work.resource.table.name in limited, most=1)
+        for work in works
+    )
 
 
 def unfilled(conn: sa.Connection, work: Pass) -> list[str]:
     """Placeholders that are worth a read by id."""
-    return _unfilled(conn, work, limits.limited(conn), PLACEHOLDERS_A_RUN)
+    is_limited = limits.is_limited(conn, work.resource.table)
+    return _unfilled(conn, work, is_limited=is_limited, most=PLACEHOLDERS_A_RUN)
 
 
-def _unfilled(conn: sa.Connection, work: Pass, limited: Collection[str], most: int) -> list[str]:
+def _unfilled(conn: sa.Connection, work: Pass, *, is_limited: bool, most: int) -> list[str]:
     table, loader = work.resource.table, work.writer.loader
-    referring = limits.referring(table) if table.name in limited else None
+    referring = limits.referring(table) if is_limited else None
     found = loader.unfilled(conn, table, PLACEHOLDER_TRIES, most, work.readers, referring)
     hinted = inbox.hinted(conn, table.name, found) if found else ()  # these are read for that
     return [key for key in found if key not in hinted]

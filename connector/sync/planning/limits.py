@@ -38,10 +38,10 @@ class Demand:
         return {"plan_since": self.since, "limited_at": self.at}
 
 
-def limited(conn: sa.Connection) -> set[str]:
-    """The tables of which older objects are left out."""
-    known = state.progress_of(conn, [resource.name for resource in RESOURCES])
-    return {r.table.name for r in RESOURCES if known[r.name].plan_since is not None}
+def is_limited(conn: sa.Connection, table: Table) -> bool:
+    """Whether older objects of the table are left out."""
+    resources = [resource for resource in RESOURCES if resource.table is table]
+    return any(state.progress(conn, one.name).plan_since is not None for one in resources)
 
 
 def referring(table: Table) -> list[tuple[str, str]]:

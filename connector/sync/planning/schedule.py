@@ -100,7 +100,7 @@ def _begin_anew(
     state.advance(
         conn,
         resource.name,
-        full_due_since=state.clock(conn),
+        full_due_since=sa.func.now(),
         full_reason=reason,
         plan_began_at=None,
         plan_mapping=None,
@@ -156,7 +156,7 @@ def schedule(
             candidates.append(Candidate(resource.name, cost, age, min(days, within)))
     chosen = choose(candidates, requests)
     for name in chosen:
-        state.advance(conn, name, full_due_since=state.clock(conn), full_reason=DUE)
+        state.advance(conn, name, full_due_since=sa.func.now(), full_reason=DUE)
     return max(0, requests - sum(one.requests for one in candidates if one.name in chosen))
 
 

@@ -81,13 +81,15 @@ def clock(conn: sa.Connection) -> datetime:
 
 def advance(conn: sa.Connection, resource: str, **values: Any) -> None:
     """Record progress; neither the cursor nor the freshness goes backwards."""
-    statement = _advance(names_of(conn)(STATE.name), tuple(values))
+    now = frozenset(name for name, value in values.items() if isinstance(value, sa.ClauseElement))
+    statement = _advance(names_of(conn)(STATE.name), tuple(values), now)
     execute(conn, statement, {"resource": resource, **values})
 
 
 @cache
-def _advance(table: str, names: tuple[str, ...]) -> str:
-    """As text, as whatever every pass executes: it is made once."""
+def _advance(table: str, names: tuple[str, ...], now: frozenset[str]) -> str:
+    """As text, as whatever every pass executes: it is made once. ``now``: what is now()."""
+    given = ("now()" if name in now else f"%({name})s" for name in names)
     changes = (
         f"{name} = greatest(t.{name}, EXCLUDED.{name})"
         if name in ("cursor", "fresh_as_of")
@@ -96,6 +98,6 @@ def _advance(table: str, names: tuple[str, ...]) -> str:
     )
     return (
         f"INSERT INTO {table} AS t (resource, {', '.join(names)})"
-        f" VALUES (%(resource)s, {', '.join(f'%({name})s' for name in names)})"
+        f" VALUES (%(resource)s, {', '.join(given)})"
         f" ON CONFLICT (resource) DO UPDATE SET {', '.join(changes)}"
     )
