@@ -147,6 +147,8 @@ def _options(settings: Settings, arguments: argparse.Namespace) -> Options:
         privacy=privacy(settings),
         partial=bool(arguments.only),
         lift_exclusions=arguments.lift_exclusions,
+        history=settings.history,
+        history_kept=timedelta(days=settings.history_days) if settings.history_days else None,
         live_delay=settings.live_delay,
         drops_foreign_hints=not arguments.only,
         lock_patience=PATIENCE_FOR_LOCK,
@@ -196,10 +198,10 @@ def _migrate(arguments: argparse.Namespace) -> int:
     exclusions = privacy(settings).exclusions
     with open_database(settings, say=say) as database:
         database.wait()
-        rights.require(database, rights.Needs(migrates=True))
+        rights.require(database, rights.Needs(migrates=True, history=settings.history))
         database.lock(PATIENCE_FOR_LOCK)
         admit(database, settings)
-        prepare(database, auto_migrate=True)
+        prepare(database, auto_migrate=True, history=settings.history)
         database.write(lambda conn: pinning.apply(conn, exclusions, pins=False))
         cleaning.clean(database, exclusions, "migrate")
         views.grow(database)

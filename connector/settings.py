@@ -6,6 +6,7 @@ Flags win over the environment, the environment over ``.env``. Each setting can 
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import re
@@ -64,6 +65,8 @@ class Settings:
     index_lag: float = 300.0  # seconds after which Intercom's search shows every change
     push_keep_days: int = 30  # for so long the bodies of wishes that were done are kept
     sync_every: float = 3600.0  # seconds between two passes of a process that goes on; 0: none
+    history: tuple[str, ...] = ()  # the tables of which it is kept
+    history_days: int | None = None  # versions that ended longer ago are removed; None: never
     file_hosts: tuple[str, ...] = ()  # whose signed addresses are compared without their query
 
     def require_home(self) -> Path:
@@ -140,6 +143,8 @@ def load(
         index_lag=_seconds("CONNECTOR_INDEX_LAG", source.text("CONNECTOR_INDEX_LAG", "300")),
         push_keep_days=source.number("CONNECTOR_PUSH_KEEP_DAYS", 30, most=CENTURY),
         sync_every=duration("CONNECTOR_SYNC_EVERY", source.text("CONNECTOR_SYNC_EVERY", "1h")),
+        history=_history(source),
+        history_days=source.number("CONNECTOR_HISTORY_DAYS", None, least=1, most=CENTURY),
         file_hosts=_file_hosts(source),
     )
     _tell_strays(source)
@@ -293,6 +298,20 @@ def _file_hosts(source: Source) -> tuple[str, ...]:
                 " files.example.com, separated by commas, without https:// and paths"
             )
     return hosts
+
+
+def _history(source: Source) -> tuple[str, ...]:
+    """The tables of which history is to be kept, in the order of the tables."""
+    known = [table.name for table in TABLES if table.versioned]
+    given = re.split(r"[\s,]+", source.text("CONNECTOR_HISTORY"))
+    wanted = {name for name in given if name}
+    for name in sorted(wanted.difference(known)):
+        near = difflib.get_close_matches(name, known, n=1)
+        raise SettingsError(
+            f"CONNECTOR_HISTORY names {name!r}, of which no history can be kept"
+            f"{f'; did you mean {near[0]}?' if near else ''} It takes {', '.join(known)}"
+        )
+    return tuple(name for name in known if name in wanted)
 
 
 def _notify_url(source: Source) -> str | None:

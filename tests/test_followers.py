@@ -25,6 +25,7 @@ class Recorder:
     """Keeps what it was told, and looks at the rows while the transaction is open."""
 
     needs_children: bool = False
+    needs_members: bool = False
     told: list[Changes] = field(default_factory=list)
     seen: list[Any] = field(default_factory=list)
     fails: bool = False

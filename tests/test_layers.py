@@ -131,7 +131,8 @@ WAREHOUSE = {
     "changes": {"sql"},
     "privacy": {"sql", "schema", "state", "values", "encode", "changes"},
     "merge": {"sql", "schema", "state", "values", "encode", "changes", "privacy"},
-    "followers": {"sql", "changes", "privacy", "merge"},
+    "history": {"sql", "schema", "state", "values", "changes", "merge"},
+    "followers": {"sql", "values", "changes", "privacy", "merge", "history"},
 }
 
 

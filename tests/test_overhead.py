@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -47,7 +48,10 @@ MOST_TRANSACTIONS, MOST_SAFE = 95, 20
 
 
 def test_a_command_imports_nothing_that_only_few_runs_need() -> None:
-    rare = ("alembic", "mako", "prometheus_client", "aiohttp.web", "connector.simulator")
+    rare = (
+        *("alembic", "mako", "prometheus_client", "aiohttp.web", "connector.simulator"),
+        "connector.warehouse.history",
+    )
     code = f"import connector.cli, sys; print([n for n in {rare} if n in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
@@ -90,6 +94,27 @@ async def test_an_idle_run_takes_few_transactions_and_waits_for_fewer(
     assert harness.versions() == before
     assert len(commits) <= MOST_TRANSACTIONS
     assert sum(commits) <= MOST_SAFE
+
+
+async def test_an_idle_run_asks_once_whether_history_was_ever_kept(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a statement that it sends anyway; where none was, that is all."""
+    harness.simulate(Workspace.generate(1, contacts=5, companies=2, conversations=2, now=int(NOW)))
+    only = ("tags", "users", "leads")
+    await harness.sync(only=only, partial=False)
+    statements: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def noting(self: psycopg.Cursor[Any], query: Any, *args: Any, **options: Any) -> Any:
+        statements.append(str(query))
+        return execute(self, query, *args, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", noting)
+    assert (await harness.sync(only=only, partial=False)).exit_code == 0
+    told = [one for one in statements if re.search(r"sync_history|regclass", one)]
+    assert len(told) == 1
+    assert "greatest(" in told[0]
 
 
 # -- what may be lost ------------------------------------------------------------------------

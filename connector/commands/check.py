@@ -203,7 +203,7 @@ def _warehouse(settings: Settings, workspace: Workspace | None) -> Found:
             found.lines.append(database.read(lambda conn: _rights(conn, database, settings)))
             if not found.lines[-1].fine:
                 return found
-            found.lines.append(_looked_at(database))
+            found.lines.append(_looked_at(database, settings))
             found.lines.append(_pinned(database, settings))
             if workspace:
                 found.lines.append(_same(database, workspace))
@@ -227,16 +227,16 @@ def _read_before(conn: Any, database: Database) -> Collection[str]:
 
 
 def _rights(conn: Any, database: Database, settings: Settings) -> Line:
-    needs = rights.Needs(migrates=settings.auto_migrate, stages=True)
+    needs = rights.Needs(settings.auto_migrate, stages=True, history=settings.history)
     reasons = rights.missing(conn, database.schema, needs)
     if reasons:
         return Line("rights", False, "; ".join(reasons), DatabaseRefusedError.exit_code)
     return Line("rights", True, "the role may do what a sync does")
 
 
-def _looked_at(database: Database) -> Line:
+def _looked_at(database: Database, settings: Settings) -> Line:
     try:
-        return database.read(lambda conn: _schema(conn, database))
+        return database.read(lambda conn: _schema(conn, database, settings.history))
     except NamesTakenError as error:
         return Line("schema", False, str(error), error.exit_code)
 
@@ -252,8 +252,8 @@ def _pinned(database: Database, settings: Settings) -> Line:
     return Line("exclusions", True, "none but those that the schema is pinned to, if it is")
 
 
-def _schema(conn: Any, database: Database) -> Line:
-    migrate.refuse_taken(conn, database.schema)
+def _schema(conn: Any, database: Database, history: Collection[str]) -> Line:
+    migrate.refuse_taken(conn, database.schema, history)
     if version.present(conn, database.schema) is None:
         return Line("schema", True, f"{database.schema} is empty; the first sync will create it")
     if migrate.check(conn, database.schema):

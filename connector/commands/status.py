@@ -13,6 +13,7 @@ from connector.resources import RESOURCES
 from connector.resources.readings import Deletions, PerContact
 from connector.resources.resource import Resource
 from connector.warehouse import migrate, state
+from connector.warehouse.history import kept
 from connector.warehouse.reports.completeness import measure
 from connector.warehouse.schema import version
 from connector.warehouse.sql.database import Database, is_locked
@@ -57,6 +58,7 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
         "schema": schema,
         "workspace": vars(workspace) if workspace else None,
         "resources": {r.name: _resource(conn, schema, r) for r in RESOURCES},
+        "history": _history(conn, schema),
         "usable_since": state.usable_since(conn),
         "failed": state.last_failures(conn),
         "pending": [vars(entry) for entry in waiting],
@@ -97,6 +99,16 @@ def _counts(conn: sa.Connection, schema: str, resource: Resource) -> dict[str, A
     if isinstance(resource.reading, Deletions):  # a feed has no rows of its own
         found |= {"rows": 0, "placeholders": 0}
     return found
+
+
+def _history(conn: sa.Connection, schema: str) -> dict[str, Any]:
+    """By table: how many versions there are, since when they are kept, and when that ended."""
+    found = kept.all_kept(conn)
+    versions = kept.counts(conn, Names(schema), found)
+    return {
+        name: {"versions": versions[name], "since": one.began_at, "ended_at": one.ended_at}
+        for name, one in found.items()
+    }
 
 
 def _advice(runs: list[dict[str, Any]]) -> str:
@@ -140,6 +152,13 @@ def _print(facts: dict[str, Any]) -> None:
             since = resource["complete_since"]
             whole = f"; complete since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
             print(f"{'':<22}of {resource['read']:,} of {resource['contacts']:,} contacts{whole}")
+    for name, history in facts.get("history", {}).items():
+        ended = history["ended_at"]
+        until = f", until {ended:%Y-%m-%d %H:%M:%S %Z}" if ended else ""
+        print(
+            f"history of {name:<11}{history['versions']:>12,} versions"
+            f" since {history['since']:%Y-%m-%d %H:%M:%S %Z}{until}"
+        )
     for name, reason in facts.get("failed", {}).items():
         print(f"not read in the last run: {name}: {reason}")
     for one in facts.get("facts", []):

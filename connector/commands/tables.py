@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Link, Table
+from connector.warehouse.schema import versions
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.tables import BOOKKEEPING, metadata
 from connector.warehouse.state.tables import add_state_tables
@@ -42,6 +43,7 @@ def tables_markdown() -> str:
     blocks.append("## Resources")
     for table in TABLES:
         blocks += _table(meta, table, parent="")
+    blocks += _versions()
     blocks += _state(meta)
     return "\n\n".join(blocks) + "\n"
 
@@ -177,6 +179,20 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
         comment="Newest migration that has been applied",
     )
     yield _columns([version])
+
+
+def _versions() -> Iterator[str]:
+    yield "## Versions"
+    yield (
+        "Made where `CONNECTOR_HISTORY` names the table: all columns of its rows but bookkeeping,"
+        " `valid_from`, `valid_to`, and links as arrays (docs/history.md)."
+    )
+    rows = [
+        (_code(versions.name_of(table)), _anchor(name), ", ".join(_code(o.name) for o in linked))
+        for name, table in versions.VERSIONED.items()
+        for linked in [versions.linked(table)]
+    ]
+    yield _grid(("table", "versions of", "arrays"), rows)
 
 
 def _is_state(table: sa.Table) -> bool:

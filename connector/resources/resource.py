@@ -105,7 +105,8 @@ class Link:
     ``path`` leads to the list itself; alternatives are separated by ``|``, because Intercom
     names some lists differently from its description. ``halves``: records embed it as these lists,
     which make the whole one together. ``null_is_empty``: Intercom writes null where the complete
-    list has no element; elsewhere a null list says nothing.
+    list has no element; elsewhere a null list says nothing. ``is_membership``: its owner is a
+    group, and what it tells is as much the target's: to which groups it belongs.
     """
 
     table: str
@@ -119,6 +120,7 @@ class Link:
     complete: Complete | None = None
     null_is_empty: bool = False
     halves: tuple[str, ...] = ()
+    is_membership: bool = False
 
     @cached_property
     def paths(self) -> tuple[tuple[str, ...], ...]:
@@ -221,7 +223,7 @@ class Table:
     ``once_for`` is the part of the key that names a contact: what stands under several of its
     identities is shown once. ``derived`` are rows of other tables that its records hold.
     ``tombstone`` names, for a table whose rows tell that an object is gone, the column that refers
-    to it and the one that tells when.
+    to it and the one that tells when. ``versioned``: what its rows were can be kept as versions.
     """
 
     name: str
@@ -242,6 +244,7 @@ class Table:
     once_for: str = ""
     derived: tuple[DerivedRows, ...] = ()
     tombstone: tuple[str, str] | None = None
+    versioned: bool = False
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

@@ -65,6 +65,10 @@ class Course:
         for resource in await self._to_fill(_readable(done)):
             await steps.take(resource, self._placeholders)
         await self._settle_deletions(selected)
+        if self.writer.has_history:
+            from connector.sync.writing import history
+
+            await history.finish(self.writer, self.options, self.client.clock.likely_now())
         await grow_views(self.writer)
         for resource in [r for r in done if r.has_parts]:
             await self._measure(resource)

@@ -29,6 +29,13 @@ class Options:
     privacy: Privacy = field(default_factory=Privacy)
     partial: bool = False  # it is no run over all that the settings select
     lift_exclusions: bool = False
+    history: tuple[str, ...] = ()  # the tables of which it is kept
+    history_kept: timedelta | None = None  # so long after its end a version stays; None: for good
     live_delay: float = 2.0  # seconds that a hint waits for others of the same object
     drops_foreign_hints: bool = False  # those of tables that are not selected
     lock_patience: float = 0.0  # seconds for which another process may hold the schema
+
+    @property
+    def begins_history(self) -> tuple[str, ...]:
+        """The tables whose history it turns on where it is off: those of a whole run."""
+        return () if self.partial else self.history

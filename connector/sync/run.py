@@ -109,12 +109,13 @@ async def _run(
     kept = kept or Kept()
     workspace = kept.workspace or await tenure.opened_by(client)
     database.wait()
-    rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True))
+    begins = options.begins_history
+    rights.require(database, rights.Needs(options.auto_migrate, stages=True, history=begins))
     database.lock(options.lock_patience)
     pinned = database.write(
         lambda conn: tenure.admit_same(conn, workspace, database.schema, options)
     )
-    tenure.prepare(database, options.auto_migrate)
+    tenure.prepare(database, options.auto_migrate, begins)
     outcome = database.write(lambda conn: _begin(conn, options, kept))
     run_id = outcome.run_id
     lag = max(INDEX_LAG, options.lookback)
@@ -122,11 +123,15 @@ async def _run(
     writer = Writer(database, run_id, options.privacy, fuse, lag)
     try:
         await writer.do(lambda conn: _take_over(conn, writer, workspace, pinned, options))
-        known, refuted = await writer.look(lambda conn: (state.latest(conn), state.refuted(conn)))
-        if known:
-            client.clock.prove(known)
+        outset, refuted = await writer.look(lambda conn: (state.outset(conn), state.refuted(conn)))
+        if outset.latest:
+            client.clock.prove(outset.latest)
         client.facts.recall(one.fact for one in refuted)
         await writer.clean(pins=not options.partial)
+        if outset.has_history or options.history:  # no other run pays for it
+            from connector.sync.writing import history
+
+            await history.prepare(writer, options, client.clock.likely_now())
         steps = Steps(client, writer, options, outcome)
         passes = Passes(steps, reporter, workspace.timezone, client.clock.likely_now())
         run = Course(client, writer, options, reporter, outcome, steps, passes)

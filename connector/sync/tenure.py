@@ -6,7 +6,7 @@ Which workspace the token opens, and whether it is the one that the schema mirro
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import psycopg
 import sqlalchemy as sa
@@ -23,7 +23,7 @@ from connector.resources import RESOURCES
 from connector.sync.options import Options
 from connector.warehouse import migrate, rights, state
 from connector.warehouse.privacy import pinning
-from connector.warehouse.schema import foreign_keys, version
+from connector.warehouse.schema import foreign_keys, version, versions
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.names import Names
 from connector.warehouse.state import mapping
@@ -127,7 +127,9 @@ def take_over(
 
     ``of``: see ``rights.Needs``.
     """
-    rights.require(database, rights.Needs(migrates=options.auto_migrate, stages=True, of=of))
+    history = () if of is not None else options.begins_history
+    needs = rights.Needs(options.auto_migrate, stages=True, of=of, history=history)
+    rights.require(database, needs)
 
     def is_ready(conn: sa.Connection) -> bool:
         pinned = check_same(conn, workspace, database.schema)
@@ -139,26 +141,34 @@ def take_over(
     database.lock(options.lock_patience)
     try:
         pinned = database.write(lambda conn: admit_same(conn, workspace, database.schema, options))
-        prepare(database, options.auto_migrate)
+        prepare(database, options.auto_migrate, options.begins_history)
         database.write(lambda conn: pin(conn, workspace, pinned))
     finally:
         database.unlock()
 
 
-def prepare(database: Database, auto_migrate: bool) -> None:
+def prepare(database: Database, auto_migrate: bool, history: Collection[str] = ()) -> None:
     """Bring an empty or older schema up to date, and refuse a newer one.
 
-    Raises SchemaTooNewError; SettingsError if the schema is older and may not be migrated;
-    NamesTakenError where somebody else's relations are in the way.
+    ``history`` are the tables of which it is to be kept. Raises SchemaTooNewError; SettingsError if
+    the schema is older, or lacks tables of versions, and may not be migrated; NamesTakenError where
+    somebody else's relations are in the way.
     """
     if auto_migrate:
-        migrate.migrate(database)
+        migrate.migrate(database, history)
         return
-    database.write(lambda conn: migrate.refuse_taken(conn, database.schema))
+    database.write(lambda conn: migrate.refuse_taken(conn, database.schema, history))
     if not database.write(lambda conn: migrate.check(conn, database.schema)):
         raise SettingsError(
             f"schema {database.schema} is not up to date and CONNECTOR_AUTO_MIGRATE is 0;"
             " run 'intercom-warehouse migrate' as the role that owns it"
+        )
+    lacking = history and database.write(lambda conn: versions.lacking(conn, history))
+    if lacking:
+        raise SettingsError(
+            f"schema {database.schema} has no tables for the history of {', '.join(lacking)} and"
+            " CONNECTOR_AUTO_MIGRATE is 0; run 'intercom-warehouse migrate' with CONNECTOR_HISTORY"
+            " set, as the role that owns it"
         )
 
 

@@ -51,6 +51,12 @@ class Changes:
     A row whose links or children changed is updated with them. ``deleted`` also names what was told
     to be gone and had no living row. Placeholders are no content, and in
     none of these. Keys of children are there where a follower asks for them.
+
+    ``revived`` are those of the updated rows that were marked deleted. ``links`` are the link
+    tables in which anything changed. ``members`` are, by link table, whom memberships changed of
+    that are no change of their own rows, where a follower asks for them. ``read_at`` is when, by
+    Intercom's clock, what changed rows was asked for, the last of it. ``beside``, where those are
+    lists read beside the objects, whose rows keep their ``_read_at``: the columns that they tell.
     """
 
     run_id: int
@@ -58,6 +64,11 @@ class Changes:
     updated: dict[str, Keys] = field(default_factory=dict)
     deleted: dict[str, dict[str, Deletion]] = field(default_factory=dict)
     erased: dict[str, Keys] = field(default_factory=dict)
+    revived: dict[str, Sequence[str]] = field(default_factory=dict)
+    links: set[str] = field(default_factory=set)
+    members: dict[str, list[str]] = field(default_factory=dict)
+    read_at: datetime | None = None
+    beside: frozenset[str] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.inserted or self.updated or self.deleted or self.erased)
@@ -87,8 +98,15 @@ class Changes:
 
     def written(self, table: str) -> Sequence[str]:
         """The keys of its rows that are new or changed."""
-        found = (kind.get(table, Keys(0)).keys or () for kind in (self.inserted, self.updated))
-        return [key for keys in found for key in keys]
+        return [key for keys in (self.new(table), self.changed(table)) for key in keys]
+
+    def new(self, table: str) -> Sequence[str]:
+        """The keys of its rows that are new."""
+        return self.inserted.get(table, Keys(0)).keys or ()
+
+    def changed(self, table: str) -> Sequence[str]:
+        """The keys of its rows that were there and changed."""
+        return self.updated.get(table, Keys(0)).keys or ()
 
     def marked(self, table: str) -> list[str]:
         """The keys of its rows that lived until now."""
@@ -120,9 +138,11 @@ class Follower(Protocol):
     """Writes what follows from changes, in their transaction.
 
     ``needs_children``: the keys of children that are inserted or updated are asked for.
+    ``needs_members``: those of members of groups are.
     """
 
     needs_children: bool
+    needs_members: bool
 
     def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> Changes | None:
         """Write; returns the further changes that this made to rows, if any."""

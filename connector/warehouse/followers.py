@@ -7,8 +7,9 @@ A follower writes in the transaction of the changes (see ``changes``). The rooms
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -19,15 +20,30 @@ from connector.warehouse.merge import deletions
 from connector.warehouse.privacy import erasure
 from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.values.signatures import INTERCOM, Signatures
+
+if TYPE_CHECKING:
+    from connector.warehouse.history.kept import History
 
 
-def declared(*, scrubs_deleted: bool = False) -> Sequence[Follower]:
+def declared(
+    *,
+    scrubs_deleted: bool = False,
+    history: Mapping[str, History] | None = None,
+    signatures: Signatures = INTERCOM,
+) -> Sequence[Follower]:
     """All of them, in the order in which they follow.
 
     ``scrubs_deleted``: of a contact that is deleted at Intercom only the row stays, emptied.
+    ``history`` is what is kept of the tables' rows, ``signatures`` what of a text is no content.
     """
-    always: list[Follower] = [LetGo(), TouchParents()]
-    return [ScrubDeleted(), *always] if scrubs_deleted else always
+    scrubs: list[Follower] = [ScrubDeleted()] if scrubs_deleted else []
+    followers = [*scrubs, LetGo(), TouchParents()]
+    if history:
+        from connector.warehouse.history.follower import KeepVersions  # few keep any
+
+        followers.append(KeepVersions(history, signatures))
+    return followers
 
 
 class ScrubDeleted:
@@ -36,7 +52,7 @@ class ScrubDeleted:
     Of those that live on in another contact only their own row is.
     """
 
-    needs_children = False
+    needs_children = needs_members = False
 
     def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> Changes | None:
         """The rows that were emptied."""
@@ -54,7 +70,7 @@ class ScrubDeleted:
 class LetGo:
     """What was marked deleted is no known copy, and nothing waits for it any more."""
 
-    needs_children = False
+    needs_children = needs_members = False
 
     def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> None:
         """Drops digests, candidates and pending entries."""
@@ -66,7 +82,7 @@ class LetGo:
 class TouchParents:
     """A row of which a child was emptied has changed too."""
 
-    needs_children = False
+    needs_children = needs_members = False
 
     def follow(self, conn: sa.Connection, names: Names, changes: Changes) -> None:
         """Moves ``_changed_at`` of the parents."""

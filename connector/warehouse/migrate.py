@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable
 from functools import partial
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from connector.errors import (
     SchemaTooNewError,
     SettingsError,
 )
-from connector.warehouse.schema import relations, version
+from connector.warehouse.schema import relations, version, versions
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.version import has_column, present
 from connector.warehouse.sql import locks
@@ -48,15 +49,18 @@ def require_newest(conn: sa.Connection, schema: str) -> None:
 # -- what is ours ----------------------------------------------------------------------------
 
 
-def taken(conn: sa.Connection, schema: str) -> list[str]:
-    """What somebody else has under names that this version needs; see ``relations.taken``."""
+def taken(conn: sa.Connection, schema: str, history: Iterable[str] = ()) -> list[str]:
+    """What somebody else has under names that this version needs; see ``relations.taken``.
+
+    ``history`` are the tables of which it is to be kept.
+    """
     ours, revision = _ours(conn, schema), present(conn, schema)
-    return relations.taken(conn, schema, live.makers(), ours, revision)
+    return relations.taken(conn, schema, live.makers(), ours, revision, versions.needed(history))
 
 
-def refuse_taken(conn: sa.Connection, schema: str) -> None:
+def refuse_taken(conn: sa.Connection, schema: str, history: Iterable[str] = ()) -> None:
     """Raise NamesTakenError if a name that this version needs is somebody else's."""
-    relations.refuse(schema, taken(conn, schema))
+    relations.refuse(schema, taken(conn, schema, history))
 
 
 def _ours(conn: sa.Connection, schema: str) -> set[str]:
@@ -79,8 +83,10 @@ def _has_notes(conn: sa.Connection, schema: str) -> bool:
 # -- up ---------------------------------------------------------------------------------------
 
 
-def migrate(database: Database) -> bool:
+def migrate(database: Database, history: Collection[str] = ()) -> bool:
     """Create or upgrade the schema, then its views; whether anything was done.
+
+    Tables of versions are made for ``history``, and those that are there grow.
 
     The tables come in one transaction, each view that others may be reading in one of its own.
     Raises NamesTakenError where somebody else's relations are in the way, and SchemaBusyError
@@ -89,7 +95,7 @@ def migrate(database: Database) -> bool:
     """
     schema = database.schema
     try:
-        done = database.write(partial(_migrate, schema=schema))
+        done = database.write(partial(_migrate, schema=schema, history=history))
     except DatabaseLostError as failure:
         if locks.is_busy(failure.__cause__):
             raise SchemaBusyError(_busy(database)) from failure
@@ -107,12 +113,13 @@ def _busy(database: Database) -> str:
     )
 
 
-def _migrate(conn: sa.Connection, schema: str) -> bool:
+def _migrate(conn: sa.Connection, schema: str, history: Collection[str]) -> bool:
     execute(conn, "SET LOCAL client_min_messages = warning")
-    refuse_taken(conn, schema)
+    refuse_taken(conn, schema, history)
     if check(conn, schema):
-        return False
+        return bool(history) and _bring_history(conn, history)
     from connector.warehouse import revisions
+    from connector.warehouse.history import tables
 
     exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(name)s)"
     if not scalar(conn, exists, {"name": schema}):
@@ -126,9 +133,18 @@ def _migrate(conn: sa.Connection, schema: str) -> bool:
     relations.note_tables(conn, schema)
     for name, made in adopted.items():
         relations.note(conn, name, made)
+    tables.bring(conn, history)
     if revision is None:  # nobody reads them yet
         live.refresh_views(conn, schema)
     return True
+
+
+def _bring_history(conn: sa.Connection, history: Collection[str]) -> bool:
+    if not versions.lacking(conn, history):
+        return False
+    from connector.warehouse.history import tables
+
+    return tables.bring(conn, history)
 
 
 def _bring_views(database: Database) -> None:

@@ -14,14 +14,18 @@ import sqlalchemy as sa
 
 from connector.errors import DatabaseRefusedError
 from connector.warehouse import migrate
+from connector.warehouse.schema import relations, versions
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.tables import declared
+from connector.warehouse.schema.version import has_column
 from connector.warehouse.sql.database import STANDBY, Database
 from connector.warehouse.sql.execute import fetch
 from connector.warehouse.sql.names import quote
+from connector.warehouse.state.tables import RELATIONS
 
 WRITES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 NAMED = 5  # tables that a sentence names
+_VERSIONS = [versions.name_of(name) for name in versions.VERSIONED]
 
 
 @dataclass(frozen=True)
@@ -55,20 +59,22 @@ class Needs:
     """What will be done: bring the schema up to date, stage records, write rows.
 
     ``of``: the rights that are needed by table, where they are not those on all of ours.
+    ``history``: the tables of which it is to be kept, from now on if it is not yet.
     """
 
     migrates: bool = False
     stages: bool = False
     writes: bool = True
     of: Mapping[str, Sequence[str]] | None = None
+    history: Sequence[str] = ()
 
     @property
     def by_table(self) -> Mapping[str, Sequence[str]]:
-        """The rights that are needed on each table."""
+        """The rights that are needed on each table that is there."""
         if self.of is not None:
             return self.of
         rights = WRITES if self.writes else WRITES[:1]
-        every = dict.fromkeys(declared().tables, rights)
+        every = dict.fromkeys([*declared().tables, *_VERSIONS], rights)
         return every | {VERSION_TABLE: WRITES[:1]}  # only migrations write it
 
 
@@ -131,20 +137,35 @@ def _in_schema(conn: sa.Connection, house: House, schema: str, needs: Needs) -> 
             f" GRANT USAGE ON SCHEMA {place} TO {to}"
         )
         return
-    relations = _relations(conn, schema, needs.by_table)
-    if needs.migrates and not _is_current(conn, schema, relations):
-        yield from _to_migrate(house, schema, relations)
-    yield from _to_write(house, schema, relations, whole=needs.of is None)
+    found = _ours(conn, schema, _relations(conn, schema, needs.by_table))
+    if needs.migrates and not _is_current(conn, schema, found, needs.history):
+        yield from _to_migrate(house, schema, found)
+    yield from _to_write(house, schema, found, whole=needs.of is None)
 
 
-def _is_current(conn: sa.Connection, schema: str, relations: Sequence[_Relation]) -> bool:
+def _is_current(
+    conn: sa.Connection, schema: str, found: Sequence[_Relation], history: Sequence[str]
+) -> bool:
     """Whether nothing is to be migrated; also where that must not be read."""
-    unread = [one for one in relations if one.name == VERSION_TABLE and one.refused]
-    return bool(unread) or migrate.check(conn, schema)
+    unread = [one for one in found if one.name == VERSION_TABLE and one.refused]
+    return bool(unread) or (migrate.check(conn, schema) and not versions.lacking(conn, history))
 
 
-def _to_migrate(house: House, schema: str, relations: Sequence[_Relation]) -> Iterator[str]:
-    foreign = [one.name for one in relations if not one.owned]
+def _ours(conn: sa.Connection, schema: str, found: Sequence[_Relation]) -> Sequence[_Relation]:
+    """Without tables of versions that are not ours, as far as the role may read which are.
+
+    Most schemas have none, and nothing is asked.
+    """
+    if not any(one.name in _VERSIONS for one in found):
+        return found
+    notes = [one for one in found if one.name == RELATIONS.name and "SELECT" not in one.refused]
+    known = bool(notes) and has_column(conn, schema, RELATIONS.name, "name")
+    ours = relations.noted(conn) if known else set()
+    return [one for one in found if one.name not in _VERSIONS or one.name in ours]
+
+
+def _to_migrate(house: House, schema: str, found: Sequence[_Relation]) -> Iterator[str]:
+    foreign = [one.name for one in found if not one.owned]
     if not house.makes_tables:
         yield (
             f"the role {house.role} may not create tables in the schema {schema}, which is not up"

@@ -66,6 +66,7 @@ TABLE = Table(
         ),
     ),
     omits_unset=True,
+    versioned=True,
 )
 
 COMPANIES = Resource(

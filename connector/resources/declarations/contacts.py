@@ -188,6 +188,7 @@ TABLE = Table(
     ),
     repeats=("notes.data",),
     cut_by="created_at",
+    versioned=True,
     derived=(
         DerivedRows(
             MERGES, "merge_history", owner="target_contact_id", subject="source_contact_id"

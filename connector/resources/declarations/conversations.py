@@ -319,6 +319,7 @@ TABLE = Table(
     ),
     apart_from="tickets",
     cut_by="created_at",
+    versioned=True,
 )
 
 CONVERSATIONS = Resource(

@@ -23,6 +23,7 @@ TABLE = Table(
             owner="segment_id",
             target="contact_id",
             refers_to="contacts",
+            is_membership=True,
         ),
     ),
 )

@@ -141,6 +141,7 @@ TABLE = Table(
     children=(Child(PARTS, "ticket_parts.ticket_parts", "ticket_id", permanent=True, cap=500),),
     parts=Parts(stored="parts_stored", truncated="parts_truncated"),
     cut_by="created_at",
+    versioned=True,
 )
 
 TICKET_TYPES = Resource(

@@ -7,10 +7,11 @@ subprocess that does) and one writes, so that reading goes on meanwhile; see ``t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -24,7 +25,7 @@ from connector.sync.writing.submission import Submission, pending_key, together
 from connector.sync.writing.transactions import Transactions, Work
 from connector.tools.coalesce import Coalescer
 from connector.warehouse import followers, state
-from connector.warehouse.changes import follow
+from connector.warehouse.changes import Follower, follow
 from connector.warehouse.encode.encoder import encode_list, row_keys
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.encode.worker import Encoding, Made
@@ -38,6 +39,9 @@ from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import need_not_be_safe
 from connector.warehouse.state import digests
 
+if TYPE_CHECKING:
+    from connector.warehouse.history.kept import History
+
 MOST_RECORDS = 3_000  # of several submissions in one transaction
 MOST_OBJECTS = 150  # the same of whole conversations, which can be large
 MOST_BYTES = 8 << 20  # and of their texts: encoding takes a multiple of them for a while
@@ -46,7 +50,10 @@ INDEX_LAG = timedelta(minutes=10)
 
 
 class Writer(Transactions):
-    """Writes for one run; ``tracker`` keeps track of what it finds to be gone."""
+    """Writes for one run; ``tracker`` keeps track of what it finds to be gone.
+
+    ``has_history``: history of some table is kept, or was before.
+    """
 
     def __init__(
         self,
@@ -59,14 +66,15 @@ class Writer(Transactions):
         super().__init__(database, run_id)
         privacy = privacy or Privacy()
         self.fuse, self.lag = fuse or Fuse(), lag
-        self.exclusions = privacy.exclusions
+        self.exclusions, self._scrubs_deleted = privacy.exclusions, privacy.scrubs_deleted
         self.loader = Loader(
             database.schema,
-            followers=followers.declared(scrubs_deleted=privacy.scrubs_deleted),
+            followers=self._followers({}),
             signatures=self.exclusions.signatures,
             fuse=self.fuse,
         )
         self.tracker = DeletionTracker(self.loader, self.exclusions, self.fuse, run_id, lag)
+        self.has_history = False
         self._encoding = Encoding(self.exclusions)
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         # While Postgres works on one transaction the next is encoded.
@@ -265,6 +273,18 @@ class Writer(Transactions):
             await self.do(lambda conn: self.tracker.listed(conn, table, ids, asked_at))
 
     # -- around the passes -------------------------------------------------------------------
+
+    def keep_history(self, histories: Mapping[str, History]) -> None:
+        """Have versions written of these tables, from now on; none where it only ended."""
+        self.has_history = True
+        self.loader.followers = self._followers(histories)
+
+    def _followers(self, histories: Mapping[str, History]) -> Sequence[Follower]:
+        return followers.declared(
+            scrubs_deleted=self._scrubs_deleted,
+            history=histories,
+            signatures=self.exclusions.signatures,
+        )
 
     async def clean(self, *, pins: bool) -> None:
         """Empty what is newly excluded, and who was merged into a forgotten contact.

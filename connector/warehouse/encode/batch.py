@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from connector.resources.resource import Table
 
@@ -30,7 +31,8 @@ class Batch:
 
     ``misfits`` are counted by the row that they belong to, its table and key: a warning is about
     rows that are written. What can be no row has the key "". ``separate_lists`` came
-    with copies of the same objects, and are merged after them.
+    with copies of the same objects, and are merged after them. ``read_at`` is when the last of its
+    records was requested.
     """
 
     table: Table
@@ -38,6 +40,7 @@ class Batch:
     misfits: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     records: int = 0
     separate_lists: Batch | None = None
+    read_at: datetime | None = None
 
     @property
     def warnings(self) -> Counter[str]:

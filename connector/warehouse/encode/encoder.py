@@ -94,7 +94,7 @@ def _encode(
     table: Table, records: Sequence[Record], read_at: Sequence[datetime], lists: CompleteLists
 ) -> Batch:
     """Records all of which are copies of their objects, or none of which is."""
-    batch = Batch(table)
+    batch = Batch(table, read_at=max(read_at, default=None))
     kept = newest(table, records, read_at, lists)
     if kept.lost:
         without = f"{table.name}: record without {' or '.join(table.key)}"

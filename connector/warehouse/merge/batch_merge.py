@@ -11,6 +11,7 @@ that decides whether it changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from connector.resources.resource import Child, Link, Table
 from connector.warehouse.changes import Changes, Deletion, Keys
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.merge import diff, statements, write
-from connector.warehouse.merge.content import Family
+from connector.warehouse.merge.content import Family, contents, is_separate_list
 from connector.warehouse.merge.diff import Diff, Found
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.privacy import erasure
@@ -50,6 +51,14 @@ class Stages:
                 del self._used[other.name]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Of what the keys are asked for besides: changed children, members that memberships name."""
+
+    children: bool = False
+    members: bool = False
+
+
 class BatchMerge:
     """The steps of one batch, in their order: ``stage``, ``diff``, ``write``."""
 
@@ -61,12 +70,11 @@ class BatchMerge:
         batch: Batch,
         signatures: Signatures,
         fuse: Fuse | None = None,
-        *,
-        named: bool = False,
+        asked: Asked | None = None,
     ) -> None:
         self.names, self.stages, self.conn, self.batch = names, stages, conn, batch
         self.signatures, self.fuse = signatures, fuse or Fuse()
-        self.named = named  # keys of children are asked for too
+        self.asked = asked or Asked()
         self.held: dict[str, Sequence[str]] = {}
 
     def stage(self, by_id: bool, lag: timedelta) -> BatchMerge:
@@ -100,7 +108,7 @@ class BatchMerge:
 
     def _found(self, by_id: bool, lag: timedelta, run_id: int) -> Diff:
         query = diff.diff(self.names, self.batch.table, diff.outline(self.batch))
-        values = self._asked(by_id, lag, run_id) | {"named": self.named}
+        values = self._values(by_id, lag, run_id) | {"named": self.asked.children}
         found = fetch(self.conn, query, values)
         return {(name, outcome): Found(*rest) for name, outcome, *rest in found}
 
@@ -143,9 +151,9 @@ class BatchMerge:
     def differences(self) -> dict[str, list[str]]:
         """For each record the columns in which its stored row differs, [] where none does."""
         query = diff.differences(self.names, self.batch.table, diff.outline(self.batch))
-        return dict(fetch(self.conn, query, self._asked(True, timedelta(0), run_id=None)))
+        return dict(fetch(self.conn, query, self._values(True, timedelta(0), run_id=None)))
 
-    def _asked(self, by_id: bool, lag: timedelta, run_id: int | None) -> dict[str, Any]:
+    def _values(self, by_id: bool, lag: timedelta, run_id: int | None) -> dict[str, Any]:
         """The parameters of what is asked of staged and stored rows."""
         signed = self.signatures.expression
         return {"by_id": by_id, "lag": lag, "run_id": run_id, "signed": signed}
@@ -154,15 +162,24 @@ class BatchMerge:
 
     def write(self, found: Diff, run_id: int) -> Changes:
         """Write what the diff found; what that changed."""
-        changes = Changes(run_id)
+        changes = Changes(run_id, read_at=self.batch.read_at, beside=self._told_beside())
         for (name, outcome), rows in found.items():
             if outcome in ("new", "changed") and not self._is_link(name):
                 kind = changes.inserted if outcome == "new" else changes.updated
                 kind[name] = Keys(rows.number, rows.ids)
+                if rows.revived:
+                    changes.revived[name] = rows.revived
         if found:
             self._placeholders(run_id)
             self._write(self.batch.table, found, changes)
         return changes
+
+    def _told_beside(self) -> frozenset[str] | None:
+        """The columns that separate lists tell of their objects; None of whole copies."""
+        table, staged = self.batch.table, self.batch.staged[self.batch.table.name]
+        if not is_separate_list(table, staged.absent):
+            return None
+        return frozenset(contents(self.names, table, (staged.absent, staged.partial), None))
 
     def _is_link(self, name: str) -> bool:
         return any(link.table == name for part in self.batch.table.family() for link in part.links)
@@ -179,7 +196,7 @@ class BatchMerge:
     ) -> None:
         """Links and children first, then the rows, some of whose columns count them."""
         for link in table.links:
-            self._write_links(table, link, found)
+            self._write_links(table, link, found, changes)
         for child in table.children:
             self._write(child.table, found, changes, (table, child))
             if omitted := found.get((child.table.name, "omitted")):
@@ -201,10 +218,13 @@ class BatchMerge:
             query = write.replace_rows(self.names, table, absence, parent)
             execute(self.conn, query, {"places": changed.places, "run_id": run_id})
 
-    def _write_links(self, owner: Table, link: Link, found: Diff) -> None:
+    def _write_links(self, owner: Table, link: Link, found: Diff, changes: Changes) -> None:
+        tells, members = self.asked.members and link.is_membership, list[str]()
         if omitted := found.get((link.table, "omitted")):
-            query = write.remove_links(self.names, owner, link)
-            execute(self.conn, query, [omitted.ids])
+            query = write.remove_links(self.names, owner, link, tells=tells)
+            removed = execute(self.conn, query, [omitted.ids])
+            changes.links.add(link.table)
+            members += [key for (key,) in removed] if tells else []
         new, changed = found.get((owner.name, "new")), found.get((link.table, "changed"))
         if self.batch.staged[link.table].rows and (new or changed):
             every = number(found, owner, "new") == self.batch.staged[owner.name].rows
@@ -212,7 +232,12 @@ class BatchMerge:
                 "owners": new.ids if new else [],
                 "places": changed.places if changed else "{}",
             }
-            execute(self.conn, write.add_links(self.names, link, every=every), values)
+            query = write.add_links(self.names, link, every=every, tells=tells)
+            added = execute(self.conn, query, values)
+            changes.links.add(link.table)
+            members += [key for (key,) in added] if tells else []
+        if members:
+            changes.members[link.table] = members
 
 
 def number(found: Diff, table: Table, outcome: str) -> int:

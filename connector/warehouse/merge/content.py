@@ -102,7 +102,7 @@ def outdated(table: Table, absent: frozenset[str]) -> str:
 def _content(column: Column, partial: bool) -> Content:
     name = quote(column.name)
     value = f"s.{name}"
-    differs = _differs(value, f"o.{name}", column.kind)
+    differs = differs_from(value, f"o.{name}", column.kind)
     if partial:
         lacks = f"{literal(column.name)} = ANY(s._absent)"
         value = f"CASE WHEN {lacks} THEN o.{name} ELSE {value} END"
@@ -113,8 +113,11 @@ def _content(column: Column, partial: bool) -> Content:
 _TEXTUAL = {Kind.TEXT: "", Kind.JSON: "::text", Kind.MAP: "::text", Kind.FILES: "::text"}
 
 
-def _differs(new: str, old: str, kind: Kind) -> str:
-    """The values are not the same content: signatures are looked at only where they differ."""
+def differs_from(new: str, old: str, kind: Kind) -> str:
+    """The values are not the same content: signatures are looked at only where they differ.
+
+    Parameter: signed.
+    """
     if kind is Kind.URL:  # of any host
         new, old = f"split_part({new}, '?', 1)", f"split_part({old}, '?', 1)"
     if kind not in _TEXTUAL:
@@ -156,7 +159,7 @@ def _extra(table: Table, absence: Absence) -> Content:
     """New leftovers with the stored ones whose keys this copy does not have."""
     plain = "s.extra IS DISTINCT FROM o.extra"
     if table.omits_unset:
-        return Content("s.extra", "s.extra", _differs("s.extra", "o.extra", Kind.JSON))
+        return Content("s.extra", "s.extra", differs_from("s.extra", "o.extra", Kind.JSON))
     rest, declared, some = "o.extra", table.top_keys() - absence[0] - absence[1], absence[1]
     if declared:
         rest = f"({rest} - {_array(declared)})"
@@ -167,7 +170,7 @@ def _extra(table: Table, absence: Absence) -> Content:
         f" ELSE nullif({rest} || coalesce(s.extra, '{{}}'), '{{}}') END"
     )
     # Leftovers that are the same need not be put together to see that they do not change.
-    return Content("s.extra", value, f"{plain} AND {_differs(value, 'o.extra', Kind.JSON)}")
+    return Content("s.extra", value, f"{plain} AND {differs_from(value, 'o.extra', Kind.JSON)}")
 
 
 def _array(names: Iterable[str]) -> str:

@@ -33,11 +33,15 @@ Outline = tuple[tuple[str, Absence], ...]  # of each table with staged rows, wha
 
 @dataclass(frozen=True)
 class Found:
-    """Staged rows of one outcome: how many, where in their stage, and their owners' ids or own."""
+    """Staged rows of one outcome: how many, where in their stage, and their owners' ids or own.
+
+    ``revived`` are the ids of those whose stored row is marked deleted.
+    """
 
     number: int
     places: str | None  # tid[] as text
     ids: list[str]
+    revived: list[str] | None = None
 
 
 BELOW = "links or children"  # what differences call what differs there
@@ -110,6 +114,7 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
         f"o.{quote(key[0])} IS NOT NULL"
         f" AND (o._placeholder OR o._deleted_at IS NOT NULL OR {differs}) AS changed"
     )
+    columns.append("o._deleted_at IS NOT NULL AS dead" if not parent else "")
     lists = [link.table for link in table.links] + [c.table.name for c in table.children]
     columns += [f"s.{quote('_complete_' + name)}" for name in lists]
     if parent:
@@ -179,20 +184,22 @@ def _fates(
     outdated = "WHEN outdated THEN 'outdated' " if not parent else ""
     always = table.links or not parent
     ids = "array_agg(id)" if always else "CASE WHEN %(named)s THEN array_agg(id) END"
+    dead = "dead" if not parent else "false AS dead"
     yield f"""
-        SELECT {literal(table.name)} AS name, outcome, count(*), array_agg(place)::text, {ids}
-        FROM (SELECT place, id, CASE {outdated}WHEN NOT known THEN 'new'
+        SELECT {literal(table.name)} AS name, outcome, count(*), array_agg(place)::text, {ids},
+               array_agg(id) FILTER (WHERE dead)
+        FROM (SELECT place, id, {dead}, CASE {outdated}WHEN NOT known THEN 'new'
                      WHEN changed OR touched THEN 'changed' END AS outcome
               FROM {quote(table.name + " rows")}) r
         WHERE outcome IS NOT NULL GROUP BY outcome"""
     for link in table.links:
         yield f"""
         SELECT {literal(link.table)}, CASE WHEN omitted THEN 'omitted' ELSE 'changed' END,
-               count(*), array_agg(place)::text, array_agg(owner)
+               count(*), array_agg(place)::text, array_agg(owner), NULL
         FROM {quote(link.table + " met")} GROUP BY omitted"""
     for child in table.children:
         if child.table.name in staged:
             yield from _fates(child.table, staged, (table, child))
         yield f"""
-        SELECT {literal(child.table.name)}, 'omitted', count(*), NULL, array_agg(owner)
+        SELECT {literal(child.table.name)}, 'omitted', count(*), NULL, array_agg(owner), NULL
         FROM {quote(child.table.name + " omitted")} HAVING count(*) > 0"""

@@ -19,7 +19,7 @@ from connector.warehouse.changes import Changes, Deletion, Follower, follow
 from connector.warehouse.encode.batch import Batch
 from connector.warehouse.encode.encoder import row_keys
 from connector.warehouse.merge import statements
-from connector.warehouse.merge.batch_merge import BatchMerge, Stages
+from connector.warehouse.merge.batch_merge import Asked, BatchMerge, Stages
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.merge.stored_rows import Rows
 from connector.warehouse.sql.execute import execute, fetch
@@ -98,7 +98,6 @@ class Loader(Rows):
     ) -> None:
         super().__init__(Names(schema))
         self.followers, self.signatures, self.fuse = followers, signatures, fuse
-        self._named = any(follower.needs_children for follower in followers)
         self._stages = Stages()
 
     def merge(
@@ -142,10 +141,11 @@ class Loader(Rows):
         return merging.stage(by_id=True, lag=timedelta(0)).differences()
 
     def _batch_merge(self, conn: sa.Connection, batch: Batch) -> BatchMerge:
-        named = self._named or bool(batch.misfits)
-        return BatchMerge(
-            self.names, self._stages, conn, batch, self.signatures, self.fuse, named=named
+        asked = Asked(
+            children=bool(batch.misfits) or any(one.needs_children for one in self.followers),
+            members=any(one.needs_members for one in self.followers),
         )
+        return BatchMerge(self.names, self._stages, conn, batch, self.signatures, self.fuse, asked)
 
     def note_tried(
         self, conn: sa.Connection, table: Table, ids: Collection[str], tries: int = 1
@@ -223,7 +223,7 @@ class Loader(Rows):
         values = {"at": at, "run_id": run_id, "ids": list(keys)}
         found = fetch(conn, statements.mark_merged(self.names, tombstones), values)
         marked = [key for key, lived in found if lived]
-        deleted = {key: Deletion(at, merged=True) for key in marked}
+        deleted = {key: Deletion(at, merged=True, lived=lived) for key, lived in found}
         self._follow_deleted(conn, statements.subject_of(tombstones), deleted, run_id)
         return marked
 

@@ -90,10 +90,10 @@ def _placeholders(names: Names, table: Table, target: str, sources: Iterable[Sou
 
 
 @cache
-def add_links(names: Names, link: Link, *, every: bool) -> str:
+def add_links(names: Names, link: Link, *, every: bool, tells: bool = False) -> str:
     """Insert all staged links of owners that are new; or those of some, and changed ones.
 
-    Parameters unless ``every``: owners, places.
+    ``tells``: their targets come back. Parameters unless ``every``: owners, places.
     """
     own, far = quote(link.owner), quote(link.target)
     told = [quote(column.name) for column in link.columns]
@@ -101,23 +101,29 @@ def add_links(names: Names, link: Link, *, every: bool) -> str:
     insert = f"""
         INSERT INTO {names(link.table)} AS t ({listed})
         SELECT {listed} FROM {stage(link.table)} s"""
+    returning = f" RETURNING t.{far}" if tells else ""
     if every:
-        return insert
+        return insert + returning
     update = ", ".join(f"{c} = coalesce(excluded.{c}, t.{c})" for c in told)
     return f"""{insert}
         WHERE {_CHOSEN} OR s.{own} = ANY(%(owners)s)
-        ON CONFLICT ({own}, {far}) DO {"UPDATE SET " + update if update else "NOTHING"}"""
+        ON CONFLICT ({own}, {far}) DO {"UPDATE SET " + update if update else "NOTHING"}
+        {returning}"""
 
 
 @cache
-def remove_links(names: Names, owner: Table, link: Link) -> str:
-    """Delete the links of some owners that their complete lists omit. Parameter: owners."""
+def remove_links(names: Names, owner: Table, link: Link, *, tells: bool = False) -> str:
+    """Delete the links of some owners that their complete lists omit. Parameter: owners.
+
+    ``tells``: their targets come back.
+    """
     own, far = quote(link.owner), quote(link.target)
     return f"""
         DELETE FROM {names(link.table)} o USING {stage(owner.name)} p
         WHERE o.{own} = ANY(%s) AND o.{own} = p.id AND p.{quote("_complete_" + link.table)}
           AND NOT EXISTS (SELECT FROM {stage(link.table)} s
-                          WHERE s.{own} = o.{own} AND s.{far} = o.{far})"""
+                          WHERE s.{own} = o.{own} AND s.{far} = o.{far})
+        {f"RETURNING o.{far}" if tells else ""}"""
 
 
 # -- rows ------------------------------------------------------------------------------------

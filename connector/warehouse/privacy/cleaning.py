@@ -19,6 +19,8 @@ from connector.resources import TABLES
 from connector.resources.resource import Kind, Table
 from connector.warehouse import state
 from connector.warehouse.encode.exclusions import Exclusions, Rule
+from connector.warehouse.privacy import past
+from connector.warehouse.schema import versions
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute, fetch
 from connector.warehouse.sql.names import Names, literal, quote
@@ -38,6 +40,16 @@ class _Place:
     key: tuple[tuple[str, str], ...]
     table: Table | None = None  # None: a link table, which has no extra and no bookkeeping
     parent: tuple[str, str] = ("", "")  # column, table
+    versions_of: str = ""  # the table of whose rows it holds versions
+
+    @property
+    def declared(self) -> str:
+        """The table whose rules hold for it."""
+        return self.versions_of or self.name
+
+    @property
+    def has_bookkeeping(self) -> bool:
+        return self.table is not None and not self.versions_of
 
 
 def clean(database: Database, exclusions: Exclusions, command: str) -> None:
@@ -124,7 +136,7 @@ def _clean(
 ) -> dict[str, Any] | None:
     """Clean the rows after the position; the new position, or None at the end of all tables."""
     waiting = position is not None
-    for place in _places():
+    for place in _places_here(conn):
         after: Sequence[str] = ()
         if waiting and position is not None:
             if place.name != position["table"]:
@@ -144,7 +156,7 @@ class _Batch:
         self, names: Names, place: _Place, exclusions: Exclusions, hashing: dict[str, bool]
     ) -> None:
         self.names, self.place, self.exclusions = names, place, exclusions
-        rules = [rule for rule in exclusions.rules if rule.table == place.name]
+        rules = [rule for rule in exclusions.rules if rule.table == place.declared]
         own = [rule for rule in rules if not rule.key]
         self.hashed = {rule.column: rule for rule in own if hashing[rule.name]}
         self.emptied = {rule.column for rule in own} | {
@@ -168,7 +180,7 @@ class _Batch:
         if rows:
             values = [self._cleaned(row) for row in rows]
             arrays = [list(column) for column in zip(*values, strict=True)]
-            run = [run_id] if self.place.table else []
+            run = [run_id] if self.place.has_bookkeeping else []
             written = execute(conn, self._update(), [*run, *arrays])
             if self.place.parent[0]:
                 self._touch(conn, list({owner for (owner,) in written}), run_id)
@@ -225,7 +237,7 @@ class _Batch:
         sets = [f"{quote(name)} = v.{quote(name)}" for name in self.hashed]
         sets += [f"{quote(name)} = v.{quote(name)}::jsonb" for name in given[len(self.hashed) :]]
         sets += [f"{quote(name)} = NULL" for name in sorted(self.emptied)]
-        if self.place.table:
+        if self.place.has_bookkeeping:
             sets += ["_changed_at = now()", "_run_id = %s"]
         arrays = ", ".join("%s::text[]" for _ in (*self.place.key, *given))
         columns = ", ".join(map(quote, [*(name for name, _ in self.place.key), *given]))
@@ -244,6 +256,16 @@ class _Batch:
             " WHERE id = ANY(%s) AND _run_id IS DISTINCT FROM %s",
             [run_id, owners, run_id],
         )
+
+
+def _places_here(conn: sa.Connection) -> list[_Place]:
+    """Those, and the versions of their rows."""
+    key = (("id", "text"), ("valid_from", "timestamptz"))
+    found = [
+        _Place(versions.name_of(table), key, table, versions_of=table.name)
+        for table in past.versioned(conn)
+    ]
+    return sorted([*_places(), *found], key=lambda place: place.name)
 
 
 @cache

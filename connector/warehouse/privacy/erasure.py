@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from connector.resources.resource import Table
 from connector.warehouse.changes import Changes
-from connector.warehouse.privacy import forgotten_rows, wishes
+from connector.warehouse.privacy import forgotten_rows, past, wishes
 from connector.warehouse.privacy.forgotten_rows import DELETED, FORGOTTEN, MERGED, MERGES
-from connector.warehouse.privacy.personal import Personal, personal, stored_about
+from connector.warehouse.privacy.personal import Personal, emptied, full, personal, stored_about
 from connector.warehouse.privacy.revival import look_again
 from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names, literal, quote
@@ -63,6 +63,9 @@ def forget(
     for part in personal():
         if part.is_person or reason != MERGED:
             changes.add_erased(part.table.name, _empty_stored(conn, names, part, keys, run_id))
+    versions = past.empty_about(conn, names, keys, persons_only=reason == MERGED)
+    for name, rows in versions.items():
+        changes.add_erased(name, rows)
     return changes
 
 
@@ -138,17 +141,15 @@ def _empty_stored(
     conn: sa.Connection, names: Names, part: Personal, ids: list[str], run_id: int
 ) -> list[str]:
     """Empty the rows about the contacts; their keys, or of parts of a list their owners'."""
-    full = [f"o.{quote(column)} IS NOT NULL" for column in part.columns]
-    full.append(f"{_extra('o', part)} IS DISTINCT FROM o.extra")
     if part.parent and part.table.positioned:
         key = f"o.{quote(part.parent[1].parent)}"
     else:
         key = key_text(part.table, "o")
     return scalars(
         conn,
-        f"UPDATE {names(part.table.name)} o SET {_emptied('o', part)},"
+        f"UPDATE {names(part.table.name)} o SET {emptied('o', part)},"
         " _changed_at = now(), _run_id = %(run_id)s"
-        f" WHERE {stored_about(names, part)} AND ({' OR '.join(full)})"
+        f" WHERE {stored_about(names, part)} AND ({full('o', part)})"
         f" RETURNING {key}",
         {"ids": ids, "run_id": run_id},
     )
@@ -179,12 +180,12 @@ def empty_staged(
             forgotten_rows.drop(conn, names, revived)
             look_again(conn, names, revived, themselves=False)
     filled = set(staged)
-    forgotten_rows.note_staged(conn, names, table, filled)
+    past.empty_rows(conn, names, forgotten_rows.note_staged(conn, names, table, filled))
     for part in personal():
         if part.table.name in filled and part.table in tuple(table.family()):
             execute(
                 conn,
-                f"UPDATE {stage(part.table.name)} s SET {_emptied('s', part)}"
+                f"UPDATE {stage(part.table.name)} s SET {emptied('s', part)}"
                 f" WHERE {_staged_about(names, part)} OR"
                 f" {forgotten_rows.staged_inherits(names, part)}",
             )
@@ -227,16 +228,3 @@ def _staged_about(names: Names, part: Personal) -> str:
         f"EXISTS (SELECT FROM {stage(part.holder.name)} p JOIN {names('sync_forgotten')} f"
         f" ON f.contact_id = p.{quote(part.of)}{merged} WHERE p.id = s.{quote(part.key)})"
     )
-
-
-def _emptied(alias: str, part: Personal) -> str:
-    sets = [f"{quote(column)} = NULL" for column in part.columns]
-    return ", ".join([*sets, f"extra = {_extra(alias, part)}"])
-
-
-def _extra(alias: str, part: Personal) -> str:
-    """What stays of extra: nothing of what the contact is or wrote, else only other keys."""
-    if not part.keys:
-        return "NULL::jsonb"
-    keys = ", ".join(map(literal, part.keys))
-    return f"nullif({alias}.extra - ARRAY[{keys}]::text[], '{{}}')"

@@ -52,19 +52,26 @@ def note_older(conn: sa.Connection, names: Names) -> None:
         note_stored(conn, names, ids)
 
 
-def note_staged(conn: sa.Connection, names: Names, table: Table, filled: Collection[str]) -> None:
-    """Note the staged rows of the table that are about forgotten contacts."""
+def note_staged(
+    conn: sa.Connection, names: Names, table: Table, filled: Collection[str]
+) -> dict[tuple[str, str], list[str]]:
+    """Note the staged rows of the table that are about forgotten contacts.
+
+    The ids of those that were not noted yet, by their table and what of it names the contact.
+    """
     family = {part.name for part in table.family()}
+    noted: dict[tuple[str, str], list[str]] = {}
     for part in _holders():
         place, owner, target = _place(part)
         if part.holder.name in family and place in filled:
-            execute(
+            noted[part.holder.name, part.of] = scalars(
                 conn,
                 f"{_insert(names)} SELECT DISTINCT {literal(part.holder.name)}, x.{quote(owner)},"
                 f" {literal(part.of)}, f.contact_id FROM {stage(place)} x"
                 f" JOIN {names('sync_forgotten')} f ON f.contact_id = x.{quote(target)}"
-                f" AND f.reason <> {literal(MERGED)} ON CONFLICT DO NOTHING",
+                f" AND f.reason <> {literal(MERGED)} ON CONFLICT DO NOTHING RETURNING id",
             )
+    return {where: ids for where, ids in noted.items() if ids}
 
 
 def drop(conn: sa.Connection, names: Names, ids: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 
 from connector.resources import TABLES
 from connector.resources.resource import Child, Link, Table
-from connector.warehouse.sql.names import Names, quote
+from connector.warehouse.sql.names import Names, literal, quote
 
 Family = tuple[Table, Child]
 
@@ -86,3 +86,23 @@ def stored_about(names: Names, part: Personal) -> str:
         f"o.{quote(part.key)} IN (SELECT id FROM {names(part.holder.name)}"
         f" WHERE {quote(part.of)} = ANY(%(ids)s))"
     )
+
+
+def emptied(alias: str, part: Personal) -> str:
+    """What is set where a row is emptied."""
+    sets = [f"{quote(column)} = NULL" for column in part.columns]
+    return ", ".join([*sets, f"extra = {_extra(alias, part)}"])
+
+
+def full(alias: str, part: Personal) -> str:
+    """The condition that a row holds anything that would be emptied."""
+    some = [f"{alias}.{quote(column)} IS NOT NULL" for column in part.columns]
+    return " OR ".join([*some, f"{_extra(alias, part)} IS DISTINCT FROM {alias}.extra"])
+
+
+def _extra(alias: str, part: Personal) -> str:
+    """What stays of extra: nothing of what the contact is or wrote, else only other keys."""
+    if not part.keys:
+        return "NULL::jsonb"
+    keys = ", ".join(map(literal, part.keys))
+    return f"nullif({alias}.extra - ARRAY[{keys}]::text[], '{{}}')"

@@ -55,12 +55,15 @@ class Made:
 @cache
 def tables() -> dict[str, dict[str, str]]:
     """By table what this version needs for it: each name with its kind."""
-    found = {table.name: dict(_parts(table)) for table in declared().tables.values()}
+    found = {table.name: dict(parts(table)) for table in declared().tables.values()}
     return found | {VERSION_TABLE: {VERSION_TABLE: "r", f"{VERSION_TABLE}_pkc": "i"}}
 
 
-def _parts(table: sa.Table) -> Iterator[tuple[str, str]]:
-    """The table, its indexes, and its sequences; PostgreSQL names those that have no name."""
+def parts(table: sa.Table) -> Iterator[tuple[str, str]]:
+    """Each name that a table needs, with its kind: its own, of its indexes, of its sequences.
+
+    PostgreSQL names those that have no name.
+    """
     yield table.name, "r"
     for index in table.indexes:
         yield str(index.name), "i"
@@ -110,12 +113,15 @@ def taken(
     views: Iterable[str],
     ours: Collection[str],
     revision: str | None,
+    also: Iterable[sa.Table] = (),
 ) -> list[str]:
     """What somebody else has under the names that are needed: "table contacts", by name.
 
     What is ``ours`` is not; but where a view of ours was and something else is now, that is theirs.
+    ``also`` are tables that are needed besides.
     """
     wanted = needed(views, revision)
+    wanted |= {name: kind for table in also for name, kind in parts(table)}
     found = there(conn, schema, wanted)
     return [
         f"{_KINDS.get(kind, 'relation')} {name}"

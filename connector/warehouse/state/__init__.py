@@ -8,10 +8,11 @@ What most callers need can be had from here; the other modules (``digests``, ``r
 """
 
 from connector.warehouse.state.cursors import (
+    Outset,
     Progress,
     advance,
     clock,
-    latest,
+    outset,
     progress,
     progress_of,
     usable_since,
@@ -66,6 +67,7 @@ __all__ = [
     "OPEN_UPPER",
     "REVIVED",
     "STALE",
+    "Outset",
     "Pending",
     "Progress",
     "RefutedFact",
@@ -87,9 +89,9 @@ __all__ = [
     "guard",
     "last_failures",
     "last_sync_at",
-    "latest",
     "note_confirmed",
     "note_refuted",
+    "outset",
     "pending",
     "pin",
     "pinned",

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from connector.resources import RESOURCES
 from connector.warehouse.sql.execute import execute, fetch, names_of, scalar
-from connector.warehouse.state.tables import STATE
+from connector.warehouse.state.tables import HISTORY, STATE
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,24 @@ def usable_since(conn: sa.Connection) -> datetime | None:
     return found
 
 
-def latest(conn: sa.Connection) -> datetime | None:
-    """An instant, by Intercom's clock, that lies behind; the latest that is known here."""
+@dataclass(frozen=True)
+class Outset:
+    """What every run must know before it reads, asked at once.
+
+    ``latest``: an instant, by Intercom's clock, that lies behind; the latest that is known here.
+    ``has_history``: whether history of any table was ever kept.
+    """
+
+    latest: datetime | None
+    has_history: bool
+
+
+def outset(conn: sa.Connection) -> Outset:
+    """What is known at the outset of a run."""
     known = sa.func.greatest(STATE.c.cursor, STATE.c.fresh_as_of, STATE.c.last_success_at)
-    found: datetime | None = conn.execute(sa.select(sa.func.max(known))).scalar()
-    return found
+    history = sa.exists().select_from(HISTORY)
+    latest, has_history = conn.execute(sa.select(sa.func.max(known), history)).one()
+    return Outset(latest, has_history)
 
 
 def clock(conn: sa.Connection) -> datetime:

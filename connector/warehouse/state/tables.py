@@ -308,6 +308,34 @@ UNLISTED = helper_table(
     sa.Column("reads", sa.Integer(), nullable=False, comment="How often, since it is unlisted"),
 )
 
+HISTORY = helper_table(
+    "sync_history",
+    "Of which tables history is kept, and since when. All instants are by Intercom's clock.",
+    key_column(
+        "table_name", "The table; its versions stand in the one that bears _history behind its name"
+    ),
+    sa.Column(
+        "began_at", INSTANT, nullable=False, comment="When it was turned on for the last time"
+    ),
+    sa.Column(
+        "since_load",
+        sa.Boolean(),
+        nullable=False,
+        comment="Whether no row was here then: the first versions begin when Intercom says that the"
+        " objects were last updated, else when it was turned on",
+    ),
+    plain("position", sa.Text(), "Last row that was given its first version when it was turned on"),
+    plain("filled_at", INSTANT, "When all rows that were here had one; null before"),
+    plain(
+        "linked_at",
+        INSTANT,
+        "When the first load had read the members of groups, and the versions held them",
+    ),
+    plain("ended_at", INSTANT, "When it was turned off, and all versions end; null while it is on"),
+    plain("closed_at", INSTANT, "When they were all ended; null before"),
+    plain("pruned_at", INSTANT, "When versions past CONNECTOR_HISTORY_DAYS were last removed"),
+)
+
 FACTS = helper_table(
     "sync_refuted_facts",
     "What is taken to be true of Intercom and was seen to be false in this workspace.",
