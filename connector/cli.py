@@ -394,7 +394,7 @@ def parser() -> argparse.ArgumentParser:
         "--receive-only", action="store_true", help="keep what comes; another process reads it"
     )
     _metrics_option(served)
-    served.set_defaults(only=None, lift_exclusions=False, allow_deletes=None)
+    served.set_defaults(only=None, lift_exclusions=False, allow_deletes=None, events="all")
     pushed = _add(commands, "push", "write to Intercom what the outbox wishes", _push)
     pushing.add_options(pushed)
     _metrics_option(pushed)

@@ -60,14 +60,14 @@ class Harness:
         self.control = self.simulator.control
         return self.simulator
 
-    async def load(self, workspace: Workspace, **options: Any) -> None:
+    async def load(self, workspace: Workspace | None = None, **options: Any) -> None:
         """Begin with this workspace, loaded: by a first sync that nothing disturbs.
 
         The load of an equal workspace is made once in each worker, and copied after that.
         """
-        self.simulate(workspace, **options)
-        template, known = self.template, None
-        key = (sha256(pickle.dumps((workspace, sorted(options.items())))).digest(), self.now)
+        simulator, template, known = self.simulate(workspace, **options), self.template, None
+        told = pickle.dumps((simulator.workspace, sorted(options.items())))
+        key = (sha256(told).digest(), self.now)
         if template:
             known = template.kept.get(key)
         if template and known:

@@ -776,9 +776,10 @@ def test_the_lag_of_a_list_is_a_parameter_not_a_constant(warehouse):
 # -- what the next full pass costs -------------------------------------------------------------
 
 
-def test_lists_that_are_embedded_in_part_are_counted(warehouse):
-    def cut(name: str) -> int:
-        return warehouse.database.write(lambda conn: warehouse.loader.cut(conn, BY_NAME[name]))
+def test_what_confirms_lists_that_are_embedded_in_part_is_counted(warehouse):
+    def requests(name: str) -> int:
+        loader, resource = warehouse.loader, BY_NAME[name]
+        return warehouse.database.write(lambda conn: loader.cut_requests(conn, resource))
 
     eleven = listed(*map(str, range(11)))
     ten = listed(*map(str, range(10)))
@@ -789,9 +790,13 @@ def test_lists_that_are_embedded_in_part_are_counted(warehouse):
         contact("3", role="lead", tags=eleven),
         contact("4", role="user", tags=ten),
     )
-    assert (cut("users"), cut("leads"), cut("companies")) == (3, 1, 0)
+    # A search for each tag, and the list of the one whose companies do not count it.
+    assert (requests("users"), requests("leads"), requests("companies")) == (11 + 1, 11, 0)
+    warehouse.execute("UPDATE companies SET user_count = 2, _placeholder = false")
+    warehouse.execute("UPDATE companies SET user_count = 1 WHERE id = '10'")
+    assert requests("users") == 11
     warehouse.execute("UPDATE contacts SET _deleted_at = now() WHERE id = '2'")
-    assert (cut("users"), cut("leads")) == (2, 1)
+    assert requests("users") == 11 + 1  # each company counts one who is gone
 
 
 # -- what it costs ---------------------------------------------------------------------------

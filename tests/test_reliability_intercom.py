@@ -97,7 +97,7 @@ async def test_ten_kinds_of_bad_replies_in_a_larger_workspace_lose_nothing(
 @pytest.mark.fault(
     "a storm of 429s: half of all requests refused, and another tool spends the budget",
     "waits for the budget and goes on; the run succeeds",
-    times=400,
+    times=250,
 )
 async def test_a_storm_of_429s_is_sat_out(harness: Harness) -> None:
     harness.simulate(space(), rate_limit=60)

@@ -29,13 +29,12 @@ def open_client(settings: Settings, *, writes: bool = False) -> Client:
     told is told to one app.
     """
     secrets = (settings.require_write_token(),) if writes else settings.require_tokens()
-    tokens = tokens_of(
-        secrets, clock=Clock(), per_minute=settings.requests_per_minute, yields=writes
-    )
-    own = writes and settings.write_token
+    own = "INTERCOM_WRITE_TOKEN" if writes and settings.write_token else ""
+    most, named = settings.requests_per_minute, own or "the access token"
+    tokens = tokens_of(secrets, clock=Clock(), per_minute=most, yields=writes, name=named)
     return Client(
         token=tokens,
-        token_name="INTERCOM_WRITE_TOKEN" if own else "INTERCOM_ACCESS_TOKEN",
+        token_name=own or "INTERCOM_ACCESS_TOKEN",
         base_url=settings.base_url,
         version=settings.version,
         concurrency=settings.concurrency or tokens.in_flight,

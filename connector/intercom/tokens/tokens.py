@@ -157,11 +157,13 @@ def tokens_of(
     clock: Clock,
     per_minute: int | None = None,
     yields: bool = False,
+    name: str = "the access token",
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     rng: Callable[[], float] = random.random,
 ) -> Tokens:
     """The tokens with these secrets; SettingsError, which quotes none, for one that cannot be one.
 
+    ``name`` is what the error calls one.
     ``per_minute`` bounds all together. A single one has Intercom's limit where that is None;
     several have 20,000, and leave more to others while those use up the workspace's pool.
     """
@@ -170,7 +172,7 @@ def tokens_of(
     return Tokens(
         [
             Token(
-                checked(secret, f"the access token {number}" if several else "the access token"),
+                checked(secret, f"{name} {number}" if several else name),
                 Budget(clock=clock, sleep=sleep, rng=rng, allowance=allowance, yields=yields),
                 number,
             )
