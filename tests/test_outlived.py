@@ -190,6 +190,22 @@ async def test_a_living_contact_whose_notes_are_not_found_is_named_and_tried(
 # -- placeholders ----------------------------------------------------------------------------
 
 
+async def test_placeholders_whose_reads_failed_and_that_do_not_exist_are_settled(
+    harness: Harness,
+) -> None:
+    harness.simulate(workspace(conversations=60))  # somebody who left wrote parts of them
+    harness.control.fail({"path": r"^/admins/\d+$"}, times=None, status=500)
+    outcome = await harness.sync()
+    assert outcome.exit_code == 1
+    assert {name for name, _ in pending(harness)} == {"admins"}
+    harness.control.clear_faults()
+    for _ in range(2):
+        harness.pass_time(DAY)
+        outcome = await harness.sync()
+        assert outcome.exit_code == 0, outcome.error
+        assert pending(harness) == set()
+
+
 async def test_placeholders_whose_reads_fail_are_named_and_filled_when_they_heal(
     harness: Harness,
 ) -> None:

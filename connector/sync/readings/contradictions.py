@@ -11,6 +11,8 @@ from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
+import sqlalchemy as sa
+
 from connector.errors import IntercomError, TokenRefusedError
 from connector.intercom.paging import search
 from connector.intercom.paging.styles import pages
@@ -36,10 +38,22 @@ async def asked_again(work: Pass, ids: Sequence[str]) -> Collection[str]:
     """Those that a search for their ids still shows; all, where that cannot be told."""
     reading, found = work.resource.reading, set[str]()
     if not isinstance(reading, Search):
-        return await work.contradicted(ids, work.began_at())
+        listed = await _ever_read(work, ids)
+        return await work.contradicted(listed, work.began_at())
     for some in chunks(ids, AT_ONCE):
         found |= await _shown(work, reading, some)
     return await work.contradicted(sorted(found), work.began_at())
+
+
+async def _ever_read(work: Pass, ids: Sequence[str]) -> list[str]:
+    """Those of which there is more than a stand-in: what was never read no list has shown."""
+    loader, table = work.writer.loader, work.resource.table
+
+    def stand_ins(conn: sa.Connection) -> set[str]:
+        return loader.present(conn, table, ids) - loader.filled(conn, table, ids)
+
+    never = await work.writer.look(stand_ins)
+    return [key for key in ids if key not in never]
 
 
 async def _shown(work: Pass, reading: Search, ids: Sequence[str]) -> set[str]:
