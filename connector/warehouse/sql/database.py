@@ -112,7 +112,10 @@ class Database:
     # -- opening -----------------------------------------------------------------------------
 
     def wait(self) -> None:
-        """Return once the database answers; DatabaseUnreachableError after 30 s of trying."""
+        """Return once the database answers; DatabaseUnreachableError after 30 s of trying.
+
+        The connection is kept for the first transaction.
+        """
         found = self._connect(PATIENCE_AT_START, DatabaseUnreachableError)
         if self._writer is None:
             self._writer = found
