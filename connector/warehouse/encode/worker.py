@@ -134,13 +134,14 @@ def _answer(source: IO[bytes], target: IO[bytes]) -> bool:
 
 def _parts(batch: Batch) -> tuple[Any, ...]:
     separate = _parts(batch.separate_lists) if batch.separate_lists else None
-    return batch.table.name, batch.staged, batch.misfits, batch.records, separate
+    held = batch.staged, batch.misfits, batch.records, batch.read_at
+    return batch.table.name, *held, separate
 
 
 def _batch(name: str, *rest: Any) -> Batch:
-    staged, misfits, records, separate = rest
+    staged, misfits, records, read_at, separate = rest
     lists = _batch(*separate) if separate else None
-    return Batch(TABLE_BY_NAME[name], staged, misfits, records, lists)
+    return Batch(TABLE_BY_NAME[name], staged, misfits, records, lists, read_at)
 
 
 def _send(target: IO[bytes], value: Any) -> None:
