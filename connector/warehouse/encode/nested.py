@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import NoneType
 from typing import Any
 
@@ -144,11 +145,12 @@ def put_together(
     halves: Sequence[tuple[Lists, list[bool]]], elements: Lists, complete: list[bool]
 ) -> None:
     """Where a row has no list, put what its halves make together; nothing where one lacks."""
-    for row, some in enumerate(elements):
-        parts = [half[row] for half, _ in halves] if some is None else [None]
-        if None not in parts:
-            elements[row] = [element for part in parts for element in part or ()]
-            complete[row] = all(whole[row] for _, whole in halves)
+    found = zip(*(half for half, _ in halves), strict=True)
+    wholes = zip(*(whole for _, whole in halves), strict=True)
+    for row, (parts, whole) in enumerate(zip(found, wholes, strict=True)):
+        if elements[row] is None and None not in parts:
+            elements[row] = [*chain.from_iterable(part or () for part in parts)]
+            complete[row] = all(whole)
 
 
 def _complete(place: Place) -> list[bool]:
