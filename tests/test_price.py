@@ -222,6 +222,18 @@ async def test_since_when_events_are_complete_is_kept(harness: Harness) -> None:
     assert row["at"] > since + timedelta(days=159)
 
 
+async def test_a_time_that_lies_ahead_is_no_activity(harness: Harness) -> None:
+    harness.simulate(workspace())
+    contact = harness.control.truth("contacts")[-1]["id"]
+    harness.control.update_contact(contact, signed_up_at=int(NOW + 300 * DAY))
+    harness.pass_time(DAY)
+    await harness.sync(**NOT_DUE)
+    harness.pass_time(600)
+    recorder = recorded(harness)
+    await harness.sync(harness.client(transport=recorder), **NOT_DUE)
+    assert contact not in recorder.contacts()
+
+
 async def test_events_are_read_as_far_as_they_can_be_news(harness: Harness) -> None:
     harness.simulate(workspace())
     users = [one["id"] for one in harness.control.truth("contacts") if one["role"] == "user"]

@@ -77,8 +77,13 @@ def never_read(
 
 
 def _active(columns: Sequence[str]) -> str:
-    """When the contact was last active; null where none of the columns tells."""
-    return f"greatest({', '.join('c.' + quote(column) for column in columns)})"
+    """When the contact was last active; null where none of the columns tells.
+
+    What lies ahead is no activity: a customer may set such times to anything.
+    """
+    moments = ("c." + quote(column) for column in columns)
+    ahead = "%(began_at)s + interval '15 minutes'"
+    return f"greatest({', '.join(f'CASE WHEN {at} <= {ahead} THEN {at} END' for at in moments)})"
 
 
 def _pending(names: Names) -> str:
