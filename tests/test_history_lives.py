@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.commands import forget
@@ -32,6 +32,7 @@ from connector.warehouse.sql.database import Database
 from tests.gone import instant
 from tests.harness import Harness
 from tests.life import Life, small_workspace
+from tests.test_year import short_lives
 from tests.truth import comparable, differences
 
 EVERY = tuple(versions.VERSIONED)
@@ -184,19 +185,7 @@ CIRCUMSTANCES = st.fixed_dictionaries(
 )
 
 
-def lives(number: int) -> settings:
-    """A test of so many lives."""
-    return settings(
-        max_examples=number,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
-
-
-@lives(2)
+@short_lives(2)
 @given(circumstances=CIRCUMSTANCES)
 def test_versions_are_what_was_true_each_night(
     database_url: str, circumstances: dict[str, Any]
@@ -206,7 +195,7 @@ def test_versions_are_what_was_true_each_night(
 
 
 @pytest.mark.chaos
-@lives(10)
+@short_lives(10)
 @given(circumstances=CIRCUMSTANCES)
 def test_versions_are_what_was_true_each_night_of_many_lives(
     database_url: str, circumstances: dict[str, Any]

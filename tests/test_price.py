@@ -14,6 +14,10 @@ from connector.simulator import SimulatorTransport, Workspace
 from connector.sync.guards.embedded_lists import AT_FIRST, EMPTY, SIZE
 from connector.sync.outcome import Silent
 from connector.sync.readings import lists, members
+from connector.sync.run import refetch
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.names import Names
+from connector.warehouse.state import reads
 from tests.harness import NOW, Harness
 from tests.truth import differences
 
@@ -132,6 +136,42 @@ async def test_silent_subscriptions_are_found_within_the_refresh_interval(
     harness.pass_time(2 * DAY)
     await harness.sync(**NOT_DUE, refresh_interval=timedelta(days=2))
     assert differences(harness) == []
+
+
+async def test_a_list_that_searches_lag_behind_does_not_undo_what_was_read_since(
+    harness: Harness,
+) -> None:
+    harness.simulate(workspace(), index_lag=60.0)
+    await harness.sync()  # digests are stored only by the next pass
+    having = {one["contact_id"] for one in harness.control.truth("contact_subscriptions")}
+    contacts = [one["id"] for one in harness.control.truth("contacts") if one["id"] not in having]
+    for contact in contacts[:5]:
+        for type in harness.simulator.workspace.subscription_types:
+            harness.control.subscribe_contact(contact, type, subscribed=False)
+    database = Database(harness.database_url, harness.schema)
+    async with harness.client() as client:
+        await refetch(client, database, BY_NAME["contact_subscriptions"], contacts[:5])
+    database.close()
+    assert differences(harness) == []
+    harness.pass_time(10)
+    await harness.sync(**DUE)  # searches show what was before, and only later what is
+    assert differences(harness) == []
+
+
+async def test_new_contacts_do_not_move_since_when_events_are_complete(harness: Harness) -> None:
+    harness.simulate(workspace())
+    await harness.sync()
+    database = Database(harness.database_url, harness.schema)
+    first = database.read(lambda conn: reads.coverage(conn, Names(harness.schema), "events"))
+    for _ in range(3):
+        harness.pass_time(DAY)
+        harness.control.create_contact("user")
+        harness.pass_time(600)
+        await harness.sync()
+    last = database.read(lambda conn: reads.coverage(conn, Names(harness.schema), "events"))
+    database.close()
+    assert last.complete_since == first.complete_since is not None
+    assert last.read == last.contacts == first.contacts + 3
 
 
 # -- the order of a first load ---------------------------------------------------------------

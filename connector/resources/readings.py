@@ -39,12 +39,16 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Reading: a paged list, read whole each time, because it is short or tells no changes."""
+    """Reading: a paged list, read whole each time, because it is short or tells no changes.
+
+    One that ``grows`` for ever is read whole only as often as the budget of full passes allows.
+    """
 
     path: str
     key: str = "data"
     per_page: int = 50
     by_cursor: bool = False  # else by page numbers
+    grows: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ def upgrade() -> None:
             postgresql.TIMESTAMP(timezone=True),
             nullable=True,
             comment="Since when everything that its list ever showed is here, where lists"
-            " show only the last weeks: of events",
+            " show only the last weeks: of events; of a contact that was created later that is"
+            " everything",
         ),
     )
     op.add_column(

@@ -23,6 +23,7 @@ from connector.push.outbox.wish import Wish
 from connector.push.sending.context import Sending
 from connector.push.sending.judging import flat, judged
 from connector.push.sending.searches import SIZE, find
+from connector.tools.chunks import chunks
 from connector.tools.tasks import gather
 
 FEW = 500  # wishes, each read by id
@@ -75,7 +76,7 @@ class Confirming:
     async def _by_id(self, due: Sequence[Wish]) -> int:
         named = [one for one in due if one.object_id or one.kind != "contacts"]
         unnamed = [one for one in due if one not in named]
-        cut = [unnamed[n : n + SIZE] for n in range(0, len(unnamed), SIZE)]
+        cut = list(chunks(unnamed, SIZE))
         await gather(*(self._some(part) for part in cut))
         results, waiting = list[Result](), named
 
@@ -139,7 +140,7 @@ class Confirming:
         ):
             after = due[-1].id
             contacts = [one for one in due if one.kind == "contacts"]
-            cut = [contacts[n : n + SIZE] for n in range(0, len(contacts), SIZE)]
+            cut = list(chunks(contacts, SIZE))
             await gather(*(self._some(part) for part in cut))
             if others := [one for one in due if one.kind != "contacts"]:
                 await self._by_id(others)

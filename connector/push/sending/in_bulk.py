@@ -31,6 +31,7 @@ from connector.push.outbox.claims import UNEQUAL, Group
 from connector.push.outbox.results import Result
 from connector.push.outbox.wish import Wish
 from connector.push.sending.context import Sending, logger
+from connector.tools.chunks import chunks
 from connector.tools.tasks import gather
 
 WORTH_IT = 100  # wishes
@@ -214,8 +215,8 @@ class Bulk:
         if size and size < len(wishes):
             self.size = min(self.size, size)
             job = None
-            for start in range(0, len(wishes), size):
-                job = await self._request(name, wishes[start : start + size], job)
+            for some in chunks(wishes, size):
+                job = await self._request(name, some, job)
             return job
         if name not in self._taken and error.status != TOO_LARGE:
             # Nothing has been, so far: this may be no matter of an item.

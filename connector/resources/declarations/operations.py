@@ -119,7 +119,7 @@ NEWSFEEDS_TABLE = Table(
 CALLS = Resource(
     "calls",
     CALLS_TABLE,
-    Catalogue("/calls", per_page=25),
+    Catalogue("/calls", per_page=25, grows=True),
     by_id="/calls/{id}",
     optional=True,
     notified=Notified(

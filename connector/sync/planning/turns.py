@@ -37,6 +37,7 @@ async def turns_of(
         began_at=work.run_began_at or began_at,
         before=began_at if full and not (reading.follows and work.only_active) else None,
         follows=reading.follows,
+        embedded=reading.embedded,
         counted=reading.counted,
     )
 

@@ -120,8 +120,8 @@ def _told(record: dict[str, Any], part: Part) -> dict[str, Any]:
 async def catalogue(work: Pass, reading: Catalogue) -> None:
     """A paged list, whole; what it omits is asked for by id, and deleted if that says so.
 
-    One that is long is read only as far as it shows something new, unless the requests that full
-    passes leave suffice for all of it.
+    One that grows is read only as far as it shows something new, unless it is short, or the
+    requests that full passes leave suffice for all of it.
     """
     source = pages(work.client, catalogue_style(reading, skips=True))
     if await _is_read_whole(work, reading):
@@ -131,12 +131,12 @@ async def catalogue(work: Pass, reading: Catalogue) -> None:
 
 
 async def _is_read_whole(work: Pass, reading: Catalogue) -> bool:
+    if not reading.grows or not work.has_baseline or work.progress.full_due_since is not None:
+        return True
     loader, resource, last = work.writer.loader, work.resource, work.progress.last_full_pass_at
     rows = await work.writer.look(lambda conn: loader.alive(conn, resource))
     cost = math.ceil(rows / reading.per_page)
-    if not work.has_baseline or work.progress.full_due_since is not None or cost <= AT_EVERY_RUN:
-        return True
-    if await work.writer.look(partial(_has_pending, name=resource.name)):
+    if cost <= AT_EVERY_RUN or await work.writer.look(partial(_has_pending, name=resource.name)):
         return True
     return work.spare.affords(cost, work.began_at() - last if last else None)
 

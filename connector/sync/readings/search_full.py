@@ -75,7 +75,7 @@ async def partitions(work: Pass, reading: Search) -> None:
         await _read_what_is_lacking(work, reading, reader)
     else:
         await _note_older(work, since)
-    if may_be_spared(work):
+    if reader.spares:
         await confirm(work, reading)
     await work.choose_control()
     await ask(work, work.succeeded(began_at, full=True))
@@ -208,7 +208,7 @@ class _Reader:
             if reading.whole_by_id
             else PrioritySemaphore(PAGES_AT_ONCE + RESERVED, RESERVED)
         )
-        self._spares = may_be_spared(work)
+        self.spares = may_be_spared(work)  # lists that are confirmed at the end
         self._in_a_row = 0  # partitions that failed since one was finished
         self._failed: list[IntercomError] = []
         self.missing = 0  # records that no page shows
@@ -431,5 +431,5 @@ class _Reader:
             release(pages)  # what follows has its own bytes
             await read_by_id(self.work, heads, *effects, digests=digests, contradicted=told)
         else:
-            known = await agreeing(self.work, pages) if self._spares and pages else ()
+            known = await agreeing(self.work, pages) if self.spares and pages else ()
             await self.work.submit_pages(pages, *effects, digests=digests, known_lists=known)

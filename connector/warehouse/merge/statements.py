@@ -208,6 +208,18 @@ def cut_links(names: Names, resource: Resource, link: Link) -> str:
     )
 
 
+def cut_searches(names: Names, resource: Resource, link: Link) -> str:
+    """How many searches name all those links. Parameters: how many are embedded, how many owners
+    one search names."""
+    own, target = quote(link.owner), quote(link.target)
+    return (
+        f"WITH cut AS ({cut_owners(names, resource, link)})"
+        " SELECT coalesce(sum(ceil(l.number / %s::numeric)), 0) FROM ("
+        f" SELECT count(*) AS number FROM {names(link.table)} l JOIN cut ON cut.id = l.{own}"
+        f" GROUP BY l.{target}) l"
+    )
+
+
 def miscounted(names: Names, table: Table, link: Link, column: str) -> str:
     """Targets that count other than so many living owners.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,8 +67,8 @@ class Rows:
         number = 0
         for link in resource.table.links:
             if link.complete and link.complete.searched:
-                linked, _ = self.cut_links(conn, resource, link, "", None)
-                number += sum(math.ceil(len(owners) / NAMED) for owners in linked.values())
+                query = statements.cut_searches(self.names, resource, link)
+                number += int(scalar(conn, query, [EMBEDDED, NAMED]))
             elif link.complete:
                 counted = bool(link.complete.counted)
                 number += len(self.cut_owners(conn, resource, link, counted=counted))
@@ -94,13 +93,13 @@ class Rows:
         return scalars(conn, query, [EMBEDDED])
 
     def cut_links(
-        self, conn: sa.Connection, resource: Resource, link: Link, after: str, most: int | None
+        self, conn: sa.Connection, resource: Resource, link: Link, after: str, most: int
     ) -> tuple[dict[str, list[str]], str]:
         """The owners by target, of so many whose lists are cut; the id after which others come."""
         query = statements.cut_links(self.names, resource, link)
         found = dict(fetch(conn, query, [EMBEDDED, after, most]))
         owners = {owner for some in found.values() for owner in some}
-        return found, max(owners) if most is not None and len(owners) == most else ""
+        return found, max(owners) if len(owners) == most else ""
 
     def present(
         self, conn: sa.Connection, table: Table, keys: Sequence[str], *, filled: bool = False

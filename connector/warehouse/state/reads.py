@@ -40,17 +40,19 @@ class Turn:
 class Turns:
     """Which contacts of a resource are due, and by what.
 
-    ``before``: those last read before it; ``follows``: columns of contacts that tell when one was
-    active, so that those are due which were since they were read; ``counted``: (child table, its
-    parent column, count column of contacts) of those whose stored children are not as many as
-    Intercom counts. ``began_at``: when the run began; what is pending, or was too short, and may
-    be asked for again by then, is due too.
+    ``embedded``: contacts embed what is read; those are due whose record was stored so soon after
+    that a search may not have shown yet what had been read. ``before``: those last read before it;
+    ``follows``: columns of contacts that tell when one was active, so that those are due which
+    were since they were read; ``counted``: (child table, its parent column, count column of
+    contacts) of those whose stored children are not as many as Intercom counts. ``began_at``: when
+    the run began; what is pending, or was too short, and may be asked for again then, is due too.
     """
 
     resource: str
     began_at: datetime
     before: datetime | None = None
     follows: tuple[str, ...] = ()
+    embedded: bool = False
     counted: tuple[str, str, str] | None = None
 
 
@@ -98,6 +100,8 @@ def changed(conn: sa.Connection, names: Names, turns: Turns, after: str) -> list
     ]
     if turns.before is not None:
         reasons.append("r.read_at < %(before)s")
+    if turns.embedded:
+        reasons.append("c._read_at > r.read_at AND c._read_at < r.read_at + interval '15 minutes'")
     if turns.follows:
         # Searches lag behind, so what was read just after a change may not have shown it.
         reasons.append(f"{_active(turns.follows)} > r.read_at - interval '15 minutes'")
@@ -209,9 +213,13 @@ class Coverage:
 
 
 def coverage(conn: sa.Connection, names: Names, resource: str) -> Coverage:
-    """How many living contacts there are, how many were read, and since when all are known."""
+    """How many living contacts there are, how many were read, and since when all are known.
+
+    Of contacts that were created since everything is known: they bound nothing.
+    """
+    later = "coalesce(c.created_at >= r.complete_since, false)"
     query = (
-        "SELECT count(*), count(r.id), max(r.complete_since)"
+        f"SELECT count(*), count(r.id), max(r.complete_since) FILTER (WHERE NOT {later})"
         f" FROM {names(PERSONS.name)} c"
         f" LEFT JOIN {names('sync_reads')} r ON r.resource = %(resource)s AND r.id = c.id"
         f" WHERE {_ALIVE}"

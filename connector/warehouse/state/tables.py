@@ -162,7 +162,7 @@ READS = helper_table(
         "complete_since",
         INSTANT,
         "Since when everything that its list ever showed is here, where lists show only the last"
-        " weeks: of events",
+        " weeks: of events; of a contact that was created later that is everything",
     ),
 )
 
