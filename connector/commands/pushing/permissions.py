@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.commands.scopes import NOBODY
 from connector.errors import (
     BadRequestError,
     ConnectorError,
@@ -18,6 +17,8 @@ from connector.intercom.client import Client
 from connector.intercom.writes import is_of_the_body, write
 from connector.sync.tenure import opened_by
 from connector.warehouse.state.workspace import Workspace
+
+NOBODY = "0" * 24  # an id that no contact has
 
 
 @dataclass(frozen=True)
