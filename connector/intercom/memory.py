@@ -75,12 +75,13 @@ class Memory:
                 break
             await self._first[listing].wait()
         guess = int(self._typical.get(listing, self.step))
+        self._begun[share] = None
         try:
             await self._take(share, guess, self._asking)
         except BaseException:
+            self._begun.pop(share, None)
             self._answered(listing)
             raise
-        self._begun[share] = None
         return share
 
     def per_page(self, listing: str, wanted: int) -> int:
@@ -123,10 +124,11 @@ class Memory:
             self._wake()
 
     def _fits(self, share: Share, number: int) -> bool:
-        if self.in_use + number <= self.total or not self.in_use:
+        if self.in_use + number <= self.total:
             return True
-        # The share that was begun first goes on, unless some are about to be given back.
-        return not self._whole and next(iter(self._begun), None) is share
+        # The share that was begun first goes on, unless some are about to be given back: no other
+        # may pass the total, or two of them would.
+        return next(iter(self._begun), None) is share and not (self._whole and self.in_use)
 
     def _give(self, share: Share, number: int) -> None:
         share.held += number
