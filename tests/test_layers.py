@@ -132,7 +132,8 @@ WAREHOUSE = {
     "privacy": {"sql", "schema", "state", "values", "encode", "changes"},
     "merge": {"sql", "schema", "state", "values", "encode", "changes", "privacy"},
     "history": {"sql", "schema", "state", "values", "changes", "merge"},
-    "followers": {"sql", "values", "changes", "privacy", "merge", "history"},
+    "metrics": {"sql", "schema", "state", "changes"},
+    "followers": {"sql", "values", "changes", "privacy", "merge", "history", "metrics"},
 }
 
 

@@ -26,6 +26,7 @@ from connector.sync.passes import Passes
 from connector.sync.planning import limits, neighbours, schedule
 from connector.sync.planning.spare import Spare
 from connector.sync.steps import Steps
+from connector.sync.writing import figures
 from connector.sync.writing.writer import Writer
 from connector.tools.tasks import gather
 from connector.warehouse import state
@@ -51,6 +52,7 @@ class Course:
         """A pass over each selected resource, then what is pending, then placeholders."""
         selected, steps = self.passes.selected(), self.steps
         told_before = await self.writer.do(partial(self._plan, selected=selected))
+        figures_wait = await figures.prepare(self.writer)
         async with self.hints.beside(told_before):
             first = [resource for resource in selected if not resource.comes_last]
             await self._read(first)
@@ -69,6 +71,8 @@ class Course:
             from connector.sync.writing import history
 
             await history.finish(self.writer, self.options, self.client.clock.likely_now())
+        if figures_wait:
+            await figures.finish(self.writer)
         await grow_views(self.writer)
         for resource in [r for r in done if r.has_parts]:
             await self._measure(resource)

@@ -17,6 +17,7 @@ from connector.resources import PERSONS, TABLE_BY_NAME, TABLES
 from connector.resources.resource import Child, Table
 from connector.warehouse.changes import Changes, Follower, relation
 from connector.warehouse.merge import deletions
+from connector.warehouse.metrics.follower import KeepFigures
 from connector.warehouse.privacy import erasure
 from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.names import Names, quote
@@ -38,7 +39,7 @@ def declared(
     ``history`` is what is kept of the tables' rows, ``signatures`` what of a text is no content.
     """
     scrubs: list[Follower] = [ScrubDeleted()] if scrubs_deleted else []
-    followers = [*scrubs, LetGo(), TouchParents()]
+    followers = [*scrubs, LetGo(), TouchParents(), KeepFigures()]
     if history:
         from connector.warehouse.history.follower import KeepVersions  # few keep any
 

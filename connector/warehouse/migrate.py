@@ -55,7 +55,7 @@ def taken(conn: sa.Connection, schema: str, history: Iterable[str] = ()) -> list
     ``history`` are the tables of which it is to be kept.
     """
     ours, revision = _ours(conn, schema), present(conn, schema)
-    return relations.taken(conn, schema, live.makers(), ours, revision, versions.needed(history))
+    return relations.taken(conn, schema, live.needed(), ours, revision, versions.needed(history))
 
 
 def refuse_taken(conn: sa.Connection, schema: str, history: Iterable[str] = ()) -> None:

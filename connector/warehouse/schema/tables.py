@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from connector.resources import TABLES
 from connector.resources.resource import UNITS, Child, Column, Link, Table
+from connector.warehouse.schema.figures import add_figures
 from connector.warehouse.sql.types import INSTANT, TYPES, plain
 from connector.warehouse.state.tables import add_state_tables
 
@@ -36,12 +37,13 @@ def declared() -> sa.MetaData:
 
 
 def metadata() -> sa.MetaData:
-    """Every table of the warehouse: resources, links, children, state."""
+    """Every table of the warehouse: resources, links, children, stored figures, state."""
     meta = sa.MetaData()
     for table in TABLES:
         _add_table(meta, table)
     for table in TABLES:
         _add_links(meta, table)
+    add_figures(meta)
     add_state_tables(meta)
     return meta
 

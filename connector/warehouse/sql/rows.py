@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connector.resources.resource import Kind, Resource, Table
-from connector.warehouse.sql.names import literal, quote
+from connector.warehouse.sql.names import Names, literal, quote
 
 
 def living(row: str = "") -> str:
@@ -20,6 +20,16 @@ def owned(resource: Resource, row: str = "") -> str:
 def own_living(resource: Resource, row: str = "") -> str:
     """Both: the rows, of that alias, are the resource's own and live."""
     return f"{living(row)} AND {owned(resource, row)}"
+
+
+def apart(names: Names, table: Table, row: str) -> str:
+    """The row, of that alias, does not also live in the table that counts such objects."""
+    if not table.apart_from:
+        return "true"
+    return (
+        f"NOT EXISTS (SELECT FROM {names(table.apart_from)} x WHERE x.id = {row}.id"
+        f" AND {living('x')})"
+    )
 
 
 def key_text(table: Table, row: str) -> str:

@@ -504,6 +504,23 @@ PUSHED = helper_table(
     sa.Column("digests", JSONB(), nullable=False, comment="Digest of the value, by field"),
 )
 
+METRICS = helper_table(
+    "sync_metrics",
+    "How the stored figures of the metric views are made: one row, written by the migration.",
+    key_column("timezone", "Timezone of their days and months, as PostgreSQL knows it"),
+    plain("told", sa.Text(), "Timezone of the workspace that this was made of"),
+    plain(
+        "definition",
+        sa.Text(),
+        "What they are computed by, in short; figures made by another are computed anew",
+    ),
+    plain(
+        "position",
+        sa.Text(),
+        "Last conversation that was computed anew; null if none is left to compute",
+    ),
+)
+
 
 def add_state_tables(meta: sa.MetaData) -> None:
     """Copy the state tables into ``meta``."""

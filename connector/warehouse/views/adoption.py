@@ -16,8 +16,9 @@ from connector.resources.resource import Table
 from connector.warehouse.schema.relations import Made
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.views import casts, custom_columns, definitions, standing
-from connector.warehouse.views.definitions import Around, View
+from connector.warehouse.views.definitions import Around
 from connector.warehouse.views.standing import Stored, StoredColumn
+from connector.warehouse.views.view import Shown, View
 
 
 def views_over(tables: Collection[str]) -> Iterator[str]:
@@ -63,9 +64,7 @@ def _as_it_was(around: Around, name: str, table: Table) -> View:
     if name != definitions.live(table):
         return definitions.makers()[name](around)
     own = standing.look(around.conn, around.names, [table.name], noted={})[table.name]
-    columns = tuple(
-        definitions.Shown(c.name, f"o.{quote(c.name)}", c.comment) for c in own.columns.values()
-    )
+    columns = tuple(Shown(c.name, f"o.{quote(c.name)}", c.comment) for c in own.columns.values())
     sentence = definitions.sentence(table)
     return View(name, sentence, definitions.source(around.names, table), columns)
 

@@ -16,30 +16,13 @@ from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Child, Resource, Table
 from connector.warehouse.schema.tables import declared
 from connector.warehouse.sql.names import Names, quote
-from connector.warehouse.sql.rows import living, owned
+from connector.warehouse.sql.rows import apart, living, owned
 from connector.warehouse.views import custom_columns, identities
+from connector.warehouse.views.metrics import calendar, conversations, duplicates, groups
 from connector.warehouse.views.standing import Stored
+from connector.warehouse.views.view import Shown, View
 
 IDENTITIES = "contact_identities"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One column of a view: its name, the SQL that gives it, its comment."""
-
-    name: str
-    expression: str
-    comment: str
-
-
-@dataclass(frozen=True)
-class View:
-    """A view as it is to be: ``source`` is what follows FROM, ``sentence`` its comment."""
-
-    name: str
-    sentence: str
-    source: str
-    columns: tuple[Shown, ...]
 
 
 @dataclass(frozen=True)
@@ -64,7 +47,24 @@ def makers() -> dict[str, Maker]:
         for member, line in _families(table)
     }
     made |= {r.name: partial(_by_role, r) for r in RESOURCES if r.discriminator}
-    return made | {IDENTITIES: _identities}
+    made[IDENTITIES] = _identities
+    return made | {name: partial(_metric, make) for name, make in metrics().items()}
+
+
+@cache
+def metrics() -> dict[str, Callable[[Names], View]]:
+    """How each metric view is made, by its name."""
+    single = {
+        conversations.NAME: conversations.conversation_metrics,
+        "conversations_by_day": calendar.conversations_by_day,
+        "ai_agent_metrics": calendar.ai_agent_metrics,
+        "contact_duplicates": duplicates.contact_duplicates,
+    }
+    return single | groups.makers()
+
+
+def _metric(make: Callable[[Names], View], around: Around) -> View:
+    return make(around.names)
 
 
 def live(table: Table) -> str:
@@ -130,10 +130,7 @@ def _lives(names: Names, table: Table) -> str:
     if table.once_for:
         lives += f" AND {identities.is_first(names, table)}"
     if table.apart_from:
-        lives += (
-            f" AND NOT EXISTS (SELECT FROM {names(table.apart_from)} x WHERE x.id = o.id"
-            f" AND {living('x')})"
-        )
+        lives += f" AND {apart(names, table, 'o')}"
     return lives
 
 

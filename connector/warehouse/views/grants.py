@@ -45,14 +45,21 @@ def options(stored: Sequence[str]) -> str:
 # -- new views -------------------------------------------------------------------------------
 
 
-def show_no_more(conn: sa.Connection, names: Names, view: str) -> None:
+def show_no_more(
+    conn: sa.Connection, names: Names, view: str, tells_of: Sequence[str] = ()
+) -> None:
     """Let a view that was just made show nobody what he could not see without it.
 
     A view reads with the rights of its owner. Default privileges may give it to roles that may
-    not read what it selects from, and row policies do not hold for an owner.
+    not read what it selects from, and row policies do not hold for an owner. ``tells_of`` are
+    tables that it was computed from: where the reader decides what those show, it must be given by
+    hand.
     """
-    bases = _bases(conn, names, view)
+    computed_from = _tables(conn, names, tells_of)
     target = names(view)
+    if any(by_reader for _, by_reader in computed_from):
+        return _revoke(conn, target, _readers(conn, target, bases=[]))
+    bases = [*_bases(conn, names, view), *computed_from]
     if any(by_reader for _, by_reader in bases):
         if _version(conn) < 150_000:  # it knows no security_invoker: rights must be given by hand
             return _revoke(conn, target, _readers(conn, target, bases=[]))
@@ -72,6 +79,12 @@ def _bases(conn: sa.Connection, names: Names, view: str) -> list[tuple[int, bool
         " WHERE r.ev_class = %(view)s::regclass"
     )
     return [(oid, by) for oid, by in fetch(conn, query, {"view": names(view)})]
+
+
+def _tables(conn: sa.Connection, names: Names, tables: Sequence[str]) -> list[tuple[int, bool]]:
+    """These tables, as ``_bases`` gives them."""
+    query = "SELECT oid, relrowsecurity FROM pg_class WHERE oid = ANY(%(tables)s::regclass[])"
+    return [(oid, by) for oid, by in fetch(conn, query, {"tables": list(map(names, tables))})]
 
 
 def _readers(conn: sa.Connection, target: str, bases: Sequence[int]) -> list[str]:

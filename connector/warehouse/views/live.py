@@ -18,17 +18,11 @@ from connector.warehouse.sql import locks
 from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.views import custom_columns, grants, standing
-from connector.warehouse.views.definitions import (
-    Around,
-    Shown,
-    View,
-    customized,
-    makers,
-    selects_from,
-)
+from connector.warehouse.views.definitions import Around, customized, makers, metrics, selects_from
 from connector.warehouse.views.standing import Stored, StoredColumn
+from connector.warehouse.views.view import Shown, View
 
-__all__ = ["Grown", "behind", "grow", "makers", "rebuild", "refresh_views"]
+__all__ = ["Grown", "behind", "grow", "makers", "needed", "rebuild", "refresh_views"]
 
 BUSY = "others are reading it"
 NOT_OURS = "it is not the view that this connector made; rename it or drop it to get that one"
@@ -41,6 +35,11 @@ class Grown:
     columns: tuple[str, ...] = ()
     refused: str = ""
     busy: bool = False  # somebody reads it: worth another try
+
+
+def needed() -> list[str]:
+    """The views without which nothing is done: a metric view can be lacking."""
+    return [name for name in makers() if name not in metrics()]
 
 
 # -- one by one ------------------------------------------------------------------------------
@@ -127,7 +126,7 @@ def _bring(around: Around, name: str) -> Grown:
     query = _query(view, stored)
     if stored is None:
         execute(conn, f"CREATE VIEW {names(name)} AS {query}")
-        grants.show_no_more(conn, names, name)
+        grants.show_no_more(conn, names, name, view.tells_of)
     else:
         as_made = standing.is_as_made(stored, names, query)
         if as_made and not _stale(view, stored):

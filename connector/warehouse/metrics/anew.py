@@ -1,0 +1,121 @@
+"""Computes all stored figures anew, step by step, where what they are made by has changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+import sqlalchemy as sa
+
+from connector.warehouse.metrics import compute, follower
+from connector.warehouse.schema import figures
+from connector.warehouse.sql.execute import execute, fetch, names_of, scalar, scalars
+from connector.warehouse.sql.names import Names
+from connector.warehouse.state.tables import EXCLUSIONS, METRICS, WORKSPACE
+
+STEP = 2_000  # conversations of one transaction
+UNKNOWN = "UTC"  # the timezone where the workspace's is not known
+
+
+@dataclass(frozen=True)
+class Made:
+    """What figures are made by: their definition, what of conversations is kept out, the timezone.
+
+    All as they are noted; ``told`` is the timezone as Intercom names it.
+    """
+
+    definition: str | None
+    told: str | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How the stored figures are ``made``, and how they are ``to_be`` made now.
+
+    ``position`` is the last conversation that was computed anew, None where none is left.
+    """
+
+    made: Made
+    to_be: Made
+    position: str | None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether all are made as they are to be."""
+        return self.made == self.to_be and self.position is None
+
+
+def kept(conn: sa.Connection) -> Kept:
+    """How they are made now."""
+    names = names_of(conn)
+    query = f"""
+        SELECT m.definition, m.told, m.position,
+               (SELECT timezone FROM {names(WORKSPACE.name)} LIMIT 1),
+               (SELECT string_agg(e.name || ' ' || e.manner, ', ' ORDER BY e.name)
+                FROM {names(EXCLUSIONS.name)} e WHERE split_part(e.name, '.', 1) = ANY(%(tables)s))
+        FROM {names(METRICS.name)} m LIMIT 1"""
+    tables = [table.name for table in compute.TABLE.family()]
+    found = fetch(conn, query, {"tables": tables})
+    definition, told, position, now, without = found[0] if found else (None,) * 5
+    wanted = f"{compute.definition()} without {without}" if without else compute.definition()
+    return Kept(Made(definition, told), Made(wanted, now), position)
+
+
+def begin(conn: sa.Connection, *, again: bool = False) -> None:
+    """Have all computed as they are to be; what was begun so goes on, unless ``again``."""
+    found = kept(conn)
+    if found.made == found.to_be and found.position is not None and not again:
+        return
+    zone = _known(conn, found.to_be.told or UNKNOWN)
+    conn.execute(sa.delete(METRICS))
+    conn.execute(sa.insert(METRICS).values(timezone=zone, position="", **vars(found.to_be)))
+
+
+def _known(conn: sa.Connection, zone: str) -> str:
+    """The timezone, or UTC where this server does not know it."""
+    trial = conn.begin_nested()
+    try:
+        scalar(conn, "SELECT now() AT TIME ZONE %(zone)s", {"zone": zone})
+    except psycopg.errors.InvalidParameterValue:
+        return UNKNOWN
+    finally:
+        trial.rollback()
+    return zone
+
+
+def skip_if_empty(conn: sa.Connection, names: Names) -> bool:
+    """Whether there is anything to compute; if not, nothing is left to."""
+    some = bool(scalar(conn, f"SELECT EXISTS (SELECT FROM {names(compute.TABLE.name)})"))
+    if not some:
+        conn.execute(sa.update(METRICS).values(position=None))
+    return some
+
+
+def step(conn: sa.Connection, names: Names) -> int:
+    """Compute the next ones; how many, 0 if none was left."""
+    position = kept(conn).position
+    if position is None:
+        return 0
+    query = (
+        f"SELECT id FROM {names(compute.TABLE.name)} WHERE id > %(after)s"
+        " ORDER BY id LIMIT %(most)s"
+    )
+    keys = scalars(conn, query, {"after": position, "most": STEP})
+    last = keys[-1] if len(keys) == STEP else None
+    until = "" if last is None else " AND conversation_id <= %(last)s"
+    for table in figures.TABLES:  # also of what is no conversation any more
+        execute(
+            conn,
+            f"DELETE FROM {names(table.name)} WHERE conversation_id > %(after)s{until}",
+            {"after": position, "last": last} if until else {"after": position},
+        )
+    if keys:
+        follower.renew(conn, names, keys)
+    conn.execute(sa.update(METRICS).values(position=last))
+    return len(keys)
+
+
+def analyze(conn: sa.Connection, names: Names) -> None:
+    """Let the planner know what the tables of figures hold."""
+    for table in figures.TABLES:
+        execute(conn, f"ANALYZE {names(table.name)}")
