@@ -222,6 +222,23 @@ def _views(arguments: argparse.Namespace) -> int:
         return views.run(database, rebuild=arguments.rebuild)
 
 
+def _metrics(arguments: argparse.Namespace) -> int:
+    from connector.commands import figures
+    from connector.warehouse import migrate
+
+    settings = _settings(arguments)
+    with open_database(settings, say=say) as database:
+        database.wait()
+        if arguments.rebuild:
+            rights.require(database, rights.Needs(migrates=settings.auto_migrate))
+            database.lock(PATIENCE_FOR_LOCK)
+            admit(database, settings)
+            prepare(database, settings.auto_migrate)
+        else:
+            database.read(lambda conn: migrate.require_newest(conn, database.schema))
+        return figures.run(database, rebuild=arguments.rebuild)
+
+
 def _status(arguments: argparse.Namespace) -> int:
     from connector.commands import status
 
@@ -389,6 +406,8 @@ def parser() -> argparse.ArgumentParser:
     views.add_argument(
         "--rebuild", action="store_true", help="make them anew, with living attributes only"
     )
+    figured = _add(commands, "metrics", "how the figures of the metric views stand", _metrics)
+    figured.add_argument("--rebuild", action="store_true", help="compute them all anew")
     served = _add(commands, "serve", "receive notifications and keep in step", _serve)
     served.add_argument(
         "--receive-only", action="store_true", help="keep what comes; another process reads it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,7 @@ from connector.errors import RetryExhaustedError, TooManyDeletesError
 from connector.intercom.client import Client
 from connector.resources import BY_NAME, RESOURCES
 from connector.resources.readings import Search
-from connector.resources.resource import Resource
+from connector.resources.resource import Resource, Table
 from connector.sync import confirm_deletions, pending
 from connector.sync.columns import grow_views
 from connector.sync.guards import embedded_lists, refutations
@@ -32,6 +32,8 @@ from connector.tools.tasks import gather
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.reports.completeness import measure
+from connector.warehouse.schema.figures import TABLES as FIGURES
+from connector.warehouse.sql.statistics import analyze
 from connector.warehouse.state.runs import Tally
 
 
@@ -73,6 +75,7 @@ class Course:
             await history.finish(self.writer, self.options, self.client.clock.likely_now())
         if figures_wait:
             await figures.finish(self.writer)
+        await self._analyze()
         await grow_views(self.writer)
         for resource in [r for r in done if r.has_parts]:
             await self._measure(resource)
@@ -157,8 +160,18 @@ class Course:
         names = [one.name for one in left]
         progress = await self.writer.look(lambda conn: state.progress_of(conn, names))
         if all(one.cursor is None for one in progress.values()):
+            await self._analyze()
             await grow_views(self.writer)
             self.reporter.usable(left)
+
+    async def _analyze(self) -> None:
+        """Let the planner know what came for the first time."""
+        loaded, self.passes.loads = self.passes.loads, []
+        tables = {name for resource in loaded for name in _relations(resource.table)}
+        if tables:
+            tables |= {table.name for table in FIGURES}
+            names = self.writer.loader.names
+            await self.writer.do(partial(analyze, names=names, tables=tables))
 
     async def _whole_pass(self, resource: Resource) -> None:
         await self.steps.take(resource, self.passes.run)
@@ -239,6 +252,13 @@ class Course:
         tally.truncated = found.truncated
         refutations.look_at_parts(self.client, resource, found)
         self.steps.record(resource)
+
+
+def _relations(table: Table) -> Iterator[str]:
+    """All tables that its records fill."""
+    for part in table.family():
+        yield part.name
+        yield from (link.table for link in part.links)
 
 
 def _readable(resources: Sequence[Resource]) -> list[Resource]:

@@ -36,12 +36,15 @@ class Passes:
     spare: Spare = field(default_factory=Spare)
     samples: dict[str, ListSample] = field(default_factory=dict)  # of embedded lists, by table
     scheduled: dict[str, Progress] = field(default_factory=dict)  # as the run was planned
+    loads: list[Resource] = field(default_factory=list)  # what is loaded for the first time
 
     async def run(self, resource: Resource, tally: Tally) -> None:
         """The pass that the resource is due."""
         self.steps.record(resource)
         progress = self.scheduled.pop(resource.name, None) or await self.progress(resource)
         full = progress.full_due_since is not None
+        if progress.cursor is None:
+            self.loads.append(resource)
         self.reporter.started(resource.name, "full" if full else "incremental")
         if full:
             await self._full(resource, tally, progress)

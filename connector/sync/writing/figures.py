@@ -11,6 +11,8 @@ from functools import partial
 
 from connector.sync.writing.writer import Writer
 from connector.warehouse.metrics import anew
+from connector.warehouse.schema import figures
+from connector.warehouse.sql.statistics import analyze
 
 logger = logging.getLogger(__name__)
 
@@ -31,4 +33,5 @@ async def finish(writer: Writer) -> None:
     logger.info("the figures of all conversations are computed anew")
     while await writer.do(partial(anew.step, names=writer.loader.names)):
         pass
-    await writer.do(partial(anew.analyze, names=writer.loader.names))
+    tables = [table.name for table in figures.TABLES]
+    await writer.do(partial(analyze, names=writer.loader.names, tables=tables))

@@ -32,12 +32,14 @@ class Made:
 class Kept:
     """How the stored figures are ``made``, and how they are ``to_be`` made now.
 
-    ``position`` is the last conversation that was computed anew, None where none is left.
+    ``position`` is the last conversation that was computed anew, None where none is left;
+    ``timezone`` the one of their days, as PostgreSQL knows it.
     """
 
     made: Made
     to_be: Made
     position: str | None
+    timezone: str
 
     @property
     def is_right(self) -> bool:
@@ -49,16 +51,16 @@ def kept(conn: sa.Connection) -> Kept:
     """How they are made now."""
     names = names_of(conn)
     query = f"""
-        SELECT m.definition, m.told, m.position,
+        SELECT m.definition, m.told, m.position, m.timezone,
                (SELECT timezone FROM {names(WORKSPACE.name)} LIMIT 1),
                (SELECT string_agg(e.name || ' ' || e.manner, ', ' ORDER BY e.name)
                 FROM {names(EXCLUSIONS.name)} e WHERE split_part(e.name, '.', 1) = ANY(%(tables)s))
         FROM {names(METRICS.name)} m LIMIT 1"""
     tables = [table.name for table in compute.TABLE.family()]
     found = fetch(conn, query, {"tables": tables})
-    definition, told, position, now, without = found[0] if found else (None,) * 5
+    definition, told, position, zone, now, without = found[0] if found else (None,) * 6
     wanted = f"{compute.definition()} without {without}" if without else compute.definition()
-    return Kept(Made(definition, told), Made(wanted, now), position)
+    return Kept(Made(definition, told), Made(wanted, now), position, zone or UNKNOWN)
 
 
 def begin(conn: sa.Connection, *, again: bool = False) -> None:
@@ -113,9 +115,3 @@ def step(conn: sa.Connection, names: Names) -> int:
         follower.renew(conn, names, keys)
     conn.execute(sa.update(METRICS).values(position=last))
     return len(keys)
-
-
-def analyze(conn: sa.Connection, names: Names) -> None:
-    """Let the planner know what the tables of figures hold."""
-    for table in figures.TABLES:
-        execute(conn, f"ANALYZE {names(table.name)}")
