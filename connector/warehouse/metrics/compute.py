@@ -2,7 +2,8 @@
 
 Aliases are the same throughout: ``c`` is a conversation, ``s`` what was said in it (its parts, in
 their order ``n``), ``t`` a turn: what contacts said since the admin reply before, and the next one.
-The opening message comes before every part and is no reply.
+The opening message comes before every part and is no reply. Inside, a conversation is its place
+``k`` among the keys, for numbers are sorted faster than texts.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def add(names: Names) -> str:
             SELECT EXISTS (SELECT FROM {names(EXCLUSIONS.name)}
                            WHERE name = 'conversation_parts.body' AND manner = 'null') AS lack
         ), chosen AS MATERIALIZED (
-            SELECT c.id, c.created_at, c.state, c.admin_assignee_id, c.team_assignee_id,
+            SELECT k.k, c.id, c.created_at, c.state, c.admin_assignee_id, c.team_assignee_id,
                    CASE WHEN c.source_author_type IS NOT NULL
                         THEN {words.side("c.source_author")} END AS started_by,
                    c.rating_rating AS rating,
@@ -62,7 +63,7 @@ def add(names: Names) -> str:
                    c.rating_teammate_id AS rated_admin_id, c.ai_agent_rating AS ai_rating,
                    coalesce(c.ai_agent_participated, false) AS ai_involved,
                    {words.ai_outcome("c")} AS ai_outcome
-            FROM unnest(%(keys)s::text[]) k (id)
+            FROM unnest(%(keys)s::text[]) WITH ORDINALITY k (id, k)
             CROSS JOIN LATERAL (
                 SELECT * FROM {names(TABLE.name)} c WHERE c.id = k.id OFFSET 0) c
             WHERE {living("c")} AND {apart(names, TABLE, "c")}
@@ -70,35 +71,35 @@ def add(names: Names) -> str:
         ), turns AS MATERIALIZED ({_turns()}
         ), figures AS MATERIALIZED ({_figures()}
         ), conversations AS (
-            {_insert(names, figures.CONVERSATIONS, "SELECT * FROM figures")}
+            {_insert(names, figures.CONVERSATIONS, "figures")}
         ), admins AS (
-            {_insert(names, figures.ADMINS, _admins())}
+            {_insert(names, figures.ADMINS, f"({_admins()}) x")}
         )
-        {_insert(names, figures.DAYS, _days())}"""
+        {_insert(names, figures.DAYS, f"({_days()}) x")}"""
 
 
 def _insert(names: Names, table: sa.Table, query: str) -> str:
     columns = ", ".join(column.name for column in table.columns)
-    return f"INSERT INTO {names(table.name)} ({columns}) {query}"
+    return f"INSERT INTO {names(table.name)} ({columns}) SELECT {columns} FROM {query}"
 
 
 def _said(names: Names) -> str:
     """The parts in their order, with what each is; ``turn``: how many admin replies came before."""
     return f"""
             SELECT s.*, count(*) FILTER (WHERE by_admin) OVER (
-                       PARTITION BY conversation_id ORDER BY n
+                       PARTITION BY k ORDER BY n
                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS turn
             FROM (
-                SELECT conversation_id, at, n, author_id, side, assigned_team_id,
+                SELECT k, at, n, author_id, side, assigned_team_id,
                        is_note, is_assignment, is_reopen, is_close, is_snooze,
                        is_reply AND side = 'contact' AS by_contact,
                        is_reply AND side = 'admin' AS by_admin,
                        is_reply AND side = 'ai' AS by_ai,
                        is_reply AND side = 'bot' AS by_bot
                 FROM (
-                    SELECT p.conversation_id, p.created_at AS at, p.author_id,
+                    SELECT c.k, p.created_at AS at, p.author_id,
                            row_number() OVER (
-                               PARTITION BY p.conversation_id ORDER BY {words.order("p")}) AS n,
+                               PARTITION BY c.k ORDER BY {words.order("p")}) AS n,
                            {words.side("p.author")} AS side,
                            {words.reply("p", "(SELECT lack FROM texts)")} AS is_reply,
                            {words.note("p")} AS is_note,
@@ -121,31 +122,33 @@ def _turns() -> str:
             SELECT t.*, {seconds("asked_at", "answered_at")} AS seconds
             FROM (
                 SELECT t.*, asked AND turn = min(turn) FILTER (WHERE asked)
-                                             OVER (PARTITION BY conversation_id) AS is_first
+                                             OVER (PARTITION BY k) AS is_first
                 FROM (
-                    SELECT s.conversation_id, s.turn,
+                    SELECT s.k, s.turn,
                            bool_or(by_contact) OR (turn = 0 AND started_by = 'contact') AS asked,
                            CASE WHEN turn = 0 AND started_by = 'contact' THEN c.created_at
                                 ELSE min(at) FILTER (WHERE by_contact) END AS asked_at,
                            max(at) FILTER (WHERE by_admin) AS answered_at,
                            max(author_id) FILTER (WHERE by_admin) AS admin_id
-                    FROM said s JOIN chosen c ON c.id = s.conversation_id
+                    FROM said s JOIN chosen c ON c.k = s.k
                     WHERE by_contact OR by_admin
-                    GROUP BY s.conversation_id, s.turn, c.started_by, c.created_at
+                    GROUP BY s.k, s.turn, c.started_by, c.created_at
                 ) t
             ) t"""
 
 
 def _figures() -> str:
-    first, last = "ORDER BY n", "ORDER BY n DESC"
+    first, last = "1", "count(*)"
     team = "assigned_team_id IS NOT NULL"
     closer = "is_close AND side = 'admin'"
 
     def times(condition: str) -> str:
         return f"count(*) FILTER (WHERE {condition})"
 
-    def one(column: str, condition: str, order: str) -> str:
-        return f"(array_agg({column} {order}) FILTER (WHERE {condition}))[1]"
+    def one(column: str, condition: str, place: str) -> str:
+        such = f"FILTER (WHERE {condition})"
+        place = place if place == first else f"{place} {such}"
+        return f"(array_agg({column} ORDER BY n) {such})[{place}]"
 
     numbers = ", ".join(
         f"coalesce(s.{name}, 0) AS {name}"
@@ -155,7 +158,7 @@ def _figures() -> str:
         )
     )
     return f"""
-            SELECT c.id AS conversation_id, c.created_at, {_month("c.created_at")} AS month,
+            SELECT c.k, c.id AS conversation_id, c.created_at, {_month("c.created_at")} AS month,
                    c.state, c.admin_assignee_id, c.team_assignee_id, c.started_by, {numbers},
                    CASE WHEN c.started_by = 'contact' THEN c.created_at
                         ELSE s.first_contact_reply_at END AS first_contact_message_at,
@@ -174,7 +177,7 @@ def _figures() -> str:
                    s.first_team_id, s.last_team_id,
                    c.rating, c.rated_at, c.rated_admin_id, c.ai_rating, c.ai_involved, c.ai_outcome
             FROM chosen c LEFT JOIN (
-                SELECT conversation_id, count(*) AS parts,
+                SELECT k, count(*) AS parts,
                        {times("by_contact")} AS contact_replies,
                        {times("by_admin")} AS admin_replies,
                        {times("by_ai")} AS ai_replies, {times("by_bot")} AS bot_replies,
@@ -198,86 +201,96 @@ def _figures() -> str:
                        {one("assigned_team_id", team, last)} AS last_team_id
                 FROM (
                     SELECT s.*, min(n) FILTER (WHERE by_contact)
-                                       OVER (PARTITION BY conversation_id) AS asked_n
+                                       OVER (PARTITION BY k) AS asked_n
                     FROM said s
                 ) s
-                GROUP BY conversation_id
-            ) s ON s.conversation_id = c.id
+                GROUP BY k
+            ) s ON s.k = c.k
             LEFT JOIN (
-                SELECT conversation_id, count(seconds) AS responses,
+                SELECT k, count(seconds) AS responses,
                        {median("seconds")} AS median_response_seconds,
                        min(seconds) FILTER (WHERE is_first) AS first_response_seconds
-                FROM turns GROUP BY conversation_id
-            ) t ON t.conversation_id = c.id"""
+                FROM turns GROUP BY k
+            ) t ON t.k = c.k"""
 
 
 def _admins() -> str:
     """What each admin did, by the month in which it happened."""
     return f"""
-            SELECT conversation_id, admin_id, month, sum(reply), bool_or(is_first_reply),
-                   sum(close), bool_or(is_last_close), min(seconds) FILTER (WHERE is_first),
-                   coalesce(array_agg(seconds) FILTER (WHERE seconds IS NOT NULL), '{{}}'),
-                   max(rating)
-            FROM (
-                SELECT conversation_id, author_id AS admin_id, {_own_month("at")} AS month,
-                       by_admin::int AS reply,
-                       by_admin AND n = min(n) FILTER (WHERE by_admin)
-                           OVER (PARTITION BY conversation_id, author_id) AS is_first_reply,
-                       is_close::int AS close,
-                       is_close AND n = max(n) FILTER (WHERE is_close)
-                           OVER (PARTITION BY conversation_id) AS is_last_close,
-                       NULL::bigint AS seconds, false AS is_first, NULL::bigint AS rating
-                FROM said WHERE side = 'admin' AND (by_admin OR is_close)
-                UNION ALL
-                SELECT conversation_id, admin_id, {_own_month("answered_at")},
-                       0, false, 0, false, seconds, is_first, NULL
-                FROM turns WHERE seconds IS NOT NULL
-                UNION ALL
-                SELECT id, rated_admin_id, {_own_month("rated_at")},
-                       0, false, 0, false, NULL, false, rating
-                FROM chosen WHERE rating IS NOT NULL
-            ) a
-            WHERE admin_id IS NOT NULL
-            GROUP BY conversation_id, admin_id, month"""
+            SELECT c.id AS conversation_id, a.*
+            FROM chosen c JOIN (
+                SELECT k, admin_id, month, sum(reply) AS replies,
+                       bool_or(is_first_reply) AS replied_first, sum(close) AS closes,
+                       bool_or(is_last_close) AS closed_last,
+                       min(seconds) FILTER (WHERE is_first) AS first_response_seconds,
+                       coalesce(array_agg(seconds) FILTER (WHERE seconds IS NOT NULL), '{{}}')
+                           AS response_seconds,
+                       max(rating) AS rating
+                FROM (
+                    SELECT k, author_id AS admin_id, {_own_month("at")} AS month,
+                           by_admin::int AS reply,
+                           by_admin AND n = min(n) FILTER (WHERE by_admin)
+                               OVER (PARTITION BY k, author_id) AS is_first_reply,
+                           is_close::int AS close,
+                           is_close AND n = max(n) FILTER (WHERE is_close)
+                               OVER (PARTITION BY k) AS is_last_close,
+                           NULL::bigint AS seconds, false AS is_first, NULL::bigint AS rating
+                    FROM said WHERE side = 'admin' AND (by_admin OR is_close)
+                    UNION ALL
+                    SELECT k, admin_id, {_own_month("answered_at")},
+                           0, false, 0, false, seconds, is_first, NULL
+                    FROM turns WHERE seconds IS NOT NULL
+                    UNION ALL
+                    SELECT k, rated_admin_id, {_own_month("rated_at")},
+                           0, false, 0, false, NULL, false, rating
+                    FROM chosen WHERE rating IS NOT NULL
+                ) a
+                WHERE admin_id IS NOT NULL
+                GROUP BY k, admin_id, month
+            ) a ON a.k = c.k"""
 
 
 def _days() -> str:
     """What happened to each conversation by day; a day ends as its last change of state left it."""
     return f"""
-            SELECT conversation_id, day, sum(opened), sum(closed), sum(reopened), sum(change),
-                   max(responded), max(closed_after)
-            FROM (
-                SELECT conversation_id, day, opened, 0 AS closed, 0 AS reopened,
-                       is_open - coalesce(
-                           lag(is_open) OVER (PARTITION BY conversation_id ORDER BY day), 0)
-                           AS change,
-                       NULL::bigint AS responded, NULL::bigint AS closed_after
+            SELECT c.id AS conversation_id, d.*
+            FROM chosen c JOIN (
+                SELECT k, day, sum(opened) AS opened, sum(closed) AS closed,
+                       sum(reopened) AS reopened, sum(change) AS backlog_change,
+                       max(responded) AS first_response_seconds,
+                       max(closed_after) AS time_to_first_close_seconds
                 FROM (
-                    SELECT conversation_id, {_day("at")} AS day, max(opening) AS opened,
-                           (array_agg(is_open ORDER BY n DESC))[1] AS is_open
+                    SELECT k, day, opened, 0 AS closed, 0 AS reopened,
+                           is_open - coalesce(lag(is_open) OVER (PARTITION BY k ORDER BY day), 0)
+                               AS change,
+                           NULL::bigint AS responded, NULL::bigint AS closed_after
                     FROM (
-                        SELECT id AS conversation_id, created_at AS at, 0 AS n, 1 AS is_open,
-                               1 AS opening
-                        FROM chosen WHERE created_at IS NOT NULL
-                        UNION ALL
-                        SELECT s.conversation_id, s.at, s.n, (NOT s.is_close)::int, 0
-                        FROM said s JOIN chosen c ON c.id = s.conversation_id
-                        WHERE (s.is_close OR s.is_reopen) AND s.at >= c.created_at
+                        SELECT k, day, max(opening) AS opened,
+                               (array_agg(is_open ORDER BY n))[count(*)] AS is_open
+                        FROM (
+                            SELECT k, {_day("created_at")} AS day, 0 AS n, 1 AS is_open,
+                                   1 AS opening
+                            FROM chosen WHERE created_at IS NOT NULL
+                            UNION ALL
+                            SELECT s.k, {_day("s.at")}, s.n, (NOT s.is_close)::int, 0
+                            FROM said s JOIN chosen c ON c.k = s.k
+                            WHERE (s.is_close OR s.is_reopen) AND s.at >= c.created_at
+                        ) x
+                        GROUP BY k, day
                     ) x
-                    GROUP BY conversation_id, {_day("at")}
-                ) x
-                UNION ALL
-                SELECT conversation_id, {_day("first_closed_at")}, 0, 1, 0, 0, NULL,
-                       time_to_first_close_seconds
-                FROM figures WHERE first_closed_at IS NOT NULL
-                UNION ALL
-                SELECT conversation_id, {_day("at")}, 0, 0, 1, 0, NULL, NULL
-                FROM said WHERE is_reopen AND at IS NOT NULL
-                UNION ALL
-                SELECT conversation_id, {_day("answered_at")}, 0, 0, 0, 0, seconds, NULL
-                FROM turns WHERE is_first AND seconds IS NOT NULL
-            ) d
-            GROUP BY conversation_id, day"""
+                    UNION ALL
+                    SELECT k, {_day("first_closed_at")}, 0, 1, 0, 0, NULL,
+                           time_to_first_close_seconds
+                    FROM figures WHERE first_closed_at IS NOT NULL
+                    UNION ALL
+                    SELECT k, {_day("at")}, 0, 0, 1, 0, NULL, NULL
+                    FROM said WHERE is_reopen AND at IS NOT NULL
+                    UNION ALL
+                    SELECT k, {_day("answered_at")}, 0, 0, 0, 0, seconds, NULL
+                    FROM turns WHERE is_first AND seconds IS NOT NULL
+                ) d
+                GROUP BY k, day
+            ) d ON d.k = c.k"""
 
 
 def _own_month(at: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 CONTACTS = ("user", "lead", "contact", "visitor")
 MESSAGES = ("comment", "quick_reply")
 """Parts that have a text wherever texts are not stored."""
+LONGEST = 1_000  # digits of an id that is ordered by its value; PostgreSQL takes many more
 
 
 def side(author: str) -> str:
@@ -25,7 +26,7 @@ def reply(part: str, without_texts: str) -> str:
     """
     kinds = ", ".join(f"'{kind}'" for kind in MESSAGES)
     told = (
-        f"{part}.body <> '' OR {part}.redacted OR ({part}.part_type IN ({kinds}) AND"
+        f"octet_length({part}.body) > 0 OR {part}.redacted OR ({part}.part_type IN ({kinds}) AND"
         f" {without_texts})"
     )
     return f"coalesce(({told}) AND NOT {note(part)}, false)"
@@ -63,7 +64,8 @@ def _is(part: str, *conditions: str) -> str:
 
 def order(part: str) -> str:
     """The order of a conversation's parts: by time, then numeric ids by value, others as text."""
-    number = f"CASE WHEN {part}.id ~ '^[0-9]{{1,100}}$' THEN {part}.id::numeric END"
+    is_number = f"translate({part}.id, '0123456789', '') = '' AND length({part}.id) <= {LONGEST}"
+    number = f"CASE WHEN {is_number} AND {part}.id <> '' THEN {part}.id::numeric END"
     return f'{part}.created_at, {number}, {part}.id COLLATE "C"'
 
 
