@@ -55,10 +55,9 @@ def kept(conn: sa.Connection) -> Kept:
                (SELECT timezone FROM {names(WORKSPACE.name)} LIMIT 1),
                (SELECT string_agg(e.name || ' ' || e.manner, ', ' ORDER BY e.name)
                 FROM {names(EXCLUSIONS.name)} e WHERE split_part(e.name, '.', 1) = ANY(%(tables)s))
-        FROM {names(METRICS.name)} m LIMIT 1"""
+        FROM (SELECT) one LEFT JOIN {names(METRICS.name)} m ON true LIMIT 1"""
     tables = [table.name for table in compute.TABLE.family()]
-    found = fetch(conn, query, {"tables": tables})
-    definition, told, position, zone, now, without = found[0] if found else (None,) * 6
+    ((definition, told, position, zone, now, without),) = fetch(conn, query, {"tables": tables})
     wanted = f"{compute.definition()} without {without}" if without else compute.definition()
     return Kept(Made(definition, told), Made(wanted, now), position, zone or UNKNOWN)
 

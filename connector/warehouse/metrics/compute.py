@@ -223,8 +223,8 @@ def _admins() -> str:
                        bool_or(is_first_reply) AS replied_first, sum(close) AS closes,
                        bool_or(is_last_close) AS closed_last,
                        min(seconds) FILTER (WHERE is_first) AS first_response_seconds,
-                       coalesce(array_agg(seconds) FILTER (WHERE seconds IS NOT NULL), '{{}}')
-                           AS response_seconds,
+                       coalesce(array_agg(seconds ORDER BY seconds)
+                                FILTER (WHERE seconds IS NOT NULL), '{{}}') AS response_seconds,
                        max(rating) AS rating
                 FROM (
                     SELECT k, author_id AS admin_id, {_own_month("at")} AS month,
