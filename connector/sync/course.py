@@ -31,6 +31,7 @@ from connector.sync.writing.writer import Writer
 from connector.tools.tasks import gather
 from connector.warehouse import state
 from connector.warehouse.merge import deletions
+from connector.warehouse.metrics import anew
 from connector.warehouse.reports.completeness import measure
 from connector.warehouse.schema.figures import TABLES as FIGURES
 from connector.warehouse.sql.statistics import analyze
@@ -53,8 +54,8 @@ class Course:
     async def everything(self) -> None:
         """A pass over each selected resource, then what is pending, then placeholders."""
         selected, steps = self.passes.selected(), self.steps
-        told_before = await self.writer.do(partial(self._plan, selected=selected))
-        figures_wait = await figures.prepare(self.writer)
+        told_before, are_right = await self.writer.do(partial(self._plan, selected=selected))
+        figures_wait = not are_right and await figures.prepare(self.writer)
         async with self.hints.beside(told_before):
             first = [resource for resource in selected if not resource.comes_last]
             await self._read(first)
@@ -136,8 +137,11 @@ class Course:
 
     # -- the steps of a run, in their order --------------------------------------------------
 
-    def _plan(self, conn: sa.Connection, selected: Sequence[Resource]) -> datetime:
-        """Note which full passes are due, and which of them this run can afford; the time."""
+    def _plan(self, conn: sa.Connection, selected: Sequence[Resource]) -> tuple[datetime, bool]:
+        """Note which full passes are due, and which of them this run can afford.
+
+        Returns the time, and whether stored figures are made as they are to be.
+        """
         options, loader, now = self.options, self.writer.loader, self.client.clock.likely_now()
         if options.drops_foreign_hints:
             self.hints.drop_foreign(conn)
@@ -148,7 +152,7 @@ class Course:
         left = schedule.schedule(conn, loader, selected, now, most, days, interval)
         self.passes.spare = Spare(left, days)
         self.passes.scheduled = state.progress_of(conn, [resource.name for resource in selected])
-        return state.clock(conn)
+        return state.clock(conn), anew.kept(conn).is_right
 
     async def _read(self, resources: Sequence[Resource]) -> None:
         """A pass over each, neighbours side by side."""

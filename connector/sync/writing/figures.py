@@ -22,8 +22,6 @@ async def prepare(writer: Writer) -> bool:
 
     Where no conversation is stored yet they are right at once.
     """
-    if (await writer.look(anew.kept)).is_right:
-        return False
     await writer.do(anew.begin)
     return await writer.do(partial(anew.skip_if_empty, names=writer.loader.names))
 
