@@ -3,6 +3,7 @@
 #   make demo    the whole thing on this machine: no account, no server
 #   make test    the tests, against a real Postgres that they start themselves
 #   make check   what CI runs: lint, types, tests
+#   make package the wheel, installed in an empty environment and run there
 #   make migration NAME=what_it_does
 #                the next migration, from the declarations, and the pages made from them
 #   make docs    those pages alone: docs/tables.md, docs/facts.md, docs/reliability.md
@@ -20,7 +21,7 @@ READY := $(VENV)/.ready
 # Many processes are started: without byte code each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check migration docs chaos bench bench-full bench-peers lint format types clean
+.PHONY: help demo test check package migration docs chaos bench bench-full bench-peers lint format types clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -38,6 +39,13 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint types test
+
+package: $(READY)
+	rm -rf dist build/empty
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"
+	cd build && empty/bin/intercom-warehouse --version && empty/bin/intercom-warehouse demo
 
 migration: $(READY)
 	@$(BIN)/python -m migrations.new $(NAME)
