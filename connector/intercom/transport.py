@@ -219,6 +219,7 @@ async def _send_once(
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    """What certificates are checked by; SettingsError for a bundle that cannot be used."""
     # Without a bundle of our own, httpx honours SSL_CERT_FILE and SSL_CERT_DIR.
     try:
         if ca_bundle:

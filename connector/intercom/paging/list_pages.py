@@ -48,6 +48,8 @@ class Listed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Walk:
+    """How a list is gone through: by numbers, or by tokens that say nothing."""
+
     method: str
     style: Listed
     numbered: bool = False
@@ -73,6 +75,7 @@ class Walk:
 
 
 async def walk(client: Client, way: Walk, retry: Retry | None) -> AsyncGenerator[Page, None]:
+    """The pages of a list, one after the other; raises what asking for one raises."""
     trail = Trail(way.method, way.style.path)
     params = way.first_params()
     number, empty, place = 1, 0, 1

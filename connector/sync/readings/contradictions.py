@@ -1,4 +1,4 @@
-"""Objects that a read by id does not find: do lists show them all the same?
+"""Asks whether lists show, all the same, what a read by id does not find.
 
 A read by id and a list of the same run that contradict each other confirm nothing: a broken read
 would delete what lives. Deleted between the two, an object leaves the lists within the lag of

@@ -51,6 +51,7 @@ FEW_KEYS = 9  # so few are cheaper to ask for one by one
 
 
 def level_of(objects: Sequence[Record]) -> Level:
+    """The objects as a level: ``Uniform`` where all have the same keys in the same order."""
     keys = list(objects[0]) if objects else []
     if len(keys) < FEW_KEYS or any(map(keys.__ne__, map(list, objects))):
         return Level(objects, frozenset().union(*objects))

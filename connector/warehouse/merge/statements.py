@@ -197,8 +197,10 @@ def cut_owners(names: Names, resource: Resource, link: Link) -> str:
 
 
 def cut_links(names: Names, resource: Resource, link: Link) -> str:
-    """The links of some of those owners: target, owners. Parameters: how many are embedded, id
-    after which to begin, how many owners."""
+    """The links of some of those owners: target, owners.
+
+    Parameters: how many are embedded, id after which to begin, how many owners.
+    """
     own, target = quote(link.owner), quote(link.target)
     return (
         f"WITH cut AS (SELECT o.id FROM ({cut_owners(names, resource, link)}) o"
@@ -209,8 +211,10 @@ def cut_links(names: Names, resource: Resource, link: Link) -> str:
 
 
 def cut_searches(names: Names, resource: Resource, link: Link) -> str:
-    """How many searches name all those links. Parameters: how many are embedded, how many owners
-    one search names."""
+    """How many searches name all those links.
+
+    Parameters: how many are embedded, how many owners one search names.
+    """
     own, target = quote(link.owner), quote(link.target)
     return (
         f"WITH cut AS ({cut_owners(names, resource, link)})"

@@ -1,7 +1,6 @@
-"""Waits for locks no longer than those can bear who come after: who waits for an exclusive lock
-keeps out everybody that wants to read meanwhile.
+"""Waits for locks no longer than those can bear who come after.
 
-Knows no table. Whatever changes what others may be reading is done ``briefly``.
+Who waits for an exclusive lock keeps out everybody that wants to read meanwhile. Knows no table. Whatever changes what others may be reading is done ``briefly``.
 """
 
 from __future__ import annotations

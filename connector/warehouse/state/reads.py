@@ -65,9 +65,9 @@ def never_read(
     *,
     active: bool = False,
 ) -> list[Turn]:
-    """Contacts that were never read, nor tried in vain, by id; with ``since`` those that were
-    ``active`` since then, or those that were not.
+    """Contacts that were never read, nor tried in vain, by id.
 
+    With ``since`` those that were ``active`` since then, or those that were not.
     Ids of contacts begin with when they were created, so those come first whose oldest elements
     Intercom may show for the shortest time.
     """
@@ -166,7 +166,7 @@ def longest_ago(
         f" AND (r.read_at, r.id) > (%(read_at)s, %(id)s) AND {_stays(names)}"
         f" ORDER BY r.read_at, r.id LIMIT {PAGE}"
     )
-    start = after or Turn("", datetime.min)
+    start = after or Turn("", datetime.min.replace(tzinfo=UTC))
     values = {
         "resource": turns.resource,
         "before": before,

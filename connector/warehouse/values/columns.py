@@ -95,6 +95,7 @@ def _flags(values: Sequence[Any], types: set[type]) -> Fields:
 
 
 def flags(values: Sequence[bool]) -> Fields:
+    """Booleans as COPY writes them."""
     return ["t" if value else "f" for value in values]
 
 
@@ -159,5 +160,6 @@ def table_text(columns: Iterable[Fields], rows: int) -> bytes:
 
 
 def copy_text(lines: Iterable[str]) -> bytes:
+    """The rows as one text for COPY, in UTF-8."""
     # Line by line: a single wide character would make the whole text as wide.
     return b"\n".join([*map(str.encode, lines), b""])

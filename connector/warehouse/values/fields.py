@@ -47,6 +47,7 @@ class MisfitError(ValueError):
 
 
 def escape(text: str) -> str:
+    """The text with what COPY reads otherwise escaped."""
     for character, escaped in ESCAPES:
         text = text.replace(character, escaped)
     return text
@@ -70,6 +71,7 @@ def identifier(value: Any) -> str:
 
 
 def flag(value: Any) -> str:
+    """True or false; MisfitError for anything else."""
     if value is True:
         return "t"
     if value is False:
@@ -87,6 +89,7 @@ def count(value: Any) -> str:
 
 
 def money(value: Any) -> str:
+    """A finite number; MisfitError for anything else."""
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return repr(value)
     raise MisfitError
@@ -101,6 +104,7 @@ def instant(value: Any) -> str:
 
 
 def url(value: Any) -> str:
+    """An address, as any text."""
     return text(value)
 
 
