@@ -1,6 +1,7 @@
 """Waits for locks no longer than those can bear who come after.
 
-Who waits for an exclusive lock keeps out everybody that wants to read meanwhile. Knows no table. Whatever changes what others may be reading is done ``briefly``.
+Who waits for an exclusive lock keeps out everybody that wants to read meanwhile. Knows no table.
+Whatever changes what others may be reading is done ``briefly``.
 """
 
 from __future__ import annotations
