@@ -18,6 +18,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connector.warehouse.migrate import migrate
+from connector.warehouse.schema import versions
 from connector.warehouse.sql.database import Database, conninfo
 
 PASSWORD = "of-the-house"
@@ -188,7 +189,7 @@ def _furnish(house: House, outside: str, schema: str, role: str) -> None:
         if house.owns:
             return
         database = Database(outside, schema)
-        migrate(database)
+        migrate(database, tuple(versions.VERSIONED))
         database.close()
         inside.execute(
             f"REVOKE TEMPORARY ON DATABASE {role} FROM PUBLIC;"

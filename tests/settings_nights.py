@@ -2,12 +2,12 @@
 
 A night's settings are those of the night before, but for one or two that change: what is excluded
 and how, the hash key, which resources are read, the API version, the lookback, when full passes
-come, what becomes of deleted contacts, and the activity feed.
+come, what becomes of deleted contacts, the activity feed, and of what history is kept, how long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from connector.resources import RESOURCES
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.privacy.excludable import parse
+from connector.warehouse.schema import versions
 from tests.harness import Harness
 
 FIELDS = (
@@ -43,6 +44,7 @@ class Settings:
         self.left_out: set[str] = set()
         self.version = "2.16"
         self.scrubs = False
+        self.history: tuple[str, ...] = ()
         self.options: dict[str, Any] = {"full_pass_requests": 2_000}
 
     def change(self) -> None:
@@ -50,7 +52,8 @@ class Settings:
         for _ in range(self.random.choice((0, 1, 1, 2))):
             change: Callable[[], str] = self.random.choice(
                 (self._exclude, self._exclude, self._lift, self._lift, self._rekey,
-                 self._leave_out, self._take_in, self._version, self._pace, self._scrub, self._feed)
+                 self._leave_out, self._take_in, self._version, self._pace, self._scrub, self._feed,
+                 self._history, self._history)
             )  # fmt: skip
             self.log.append(change())
 
@@ -63,13 +66,14 @@ class Settings:
         """The options of a run."""
         selected = tuple(r.name for r in RESOURCES if r.name not in self.left_out)
         only = selected if self.left_out else None
-        return {**self.options, "privacy": self.privacy(), "only": only}
+        own = {"privacy": self.privacy(), "only": only, "history": self.history}
+        return {**self.options, **own}
 
     def calm(self) -> None:
-        """Everything is as it is without any setting."""
+        """Everything is as it is without any setting; of all that can be, history is kept."""
         self.excluded, self.left_out, self.version, self.scrubs = {}, set(), "2.16", False
-        self.options = {"full_pass_days": 0}
-        self.log.append("nothing is set")
+        self.options, self.history = {"full_pass_days": 0}, tuple(versions.VERSIONED)
+        self.log.append("nothing is set but history")
 
     # -- changes -----------------------------------------------------------------------------
 
@@ -119,14 +123,23 @@ class Settings:
         self.options["activity_feed"] = self.random.random() < 0.5
         return f"activity feed {self.options['activity_feed']}"
 
+    def _history(self) -> str:
+        every = tuple(versions.VERSIONED)
+        some = self.random.sample(every, k=self.random.randint(0, len(every)))
+        self.history = tuple(name for name in every if name in some)
+        days = self.random.choice((None, None, 3))
+        self.options["history_kept"] = timedelta(days=days) if days else None
+        return f"history of {self.history}, ended ones for {days} days"
 
-def leaked(harness: Harness, settings: Settings) -> list[str]:
-    """Columns that hold what is excluded now."""
+
+def leaked(harness: Harness, settings: Settings, versioned: Collection[str] = ()) -> list[str]:
+    """Columns that hold what is excluded now, also in versions of the rows of these tables."""
     found = []
     for name, hashed in settings.excluded.items():
         table, column, *key = name.split(".")
         value = f"{column} ->> '{key[0]}'" if key else f'"{column}"::text'
         wrong = f"{value} !~ '^[0-9a-f]{{64}}$'" if hashed else f"{value} IS NOT NULL"
-        rows = harness.query(f'SELECT 1 FROM "{table}" WHERE {wrong} LIMIT 1')
-        found += [name] if rows else []
+        for where in (table, f"{table}_history") if table in versioned else (table,):
+            rows = harness.query(f'SELECT 1 FROM "{where}" WHERE {wrong} LIMIT 1')
+            found += [f"{name} in {where}"] if rows else []
     return found

@@ -492,6 +492,27 @@ def test_what_is_newly_excluded_goes_from_versions_too(
     past.execute("DELETE FROM sync_exclusions")
 
 
+def test_a_table_that_goes_while_it_is_cleaned_leaves_nothing_after_it_out(
+    past: Historian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleaning, "BATCH", 1)
+    past.execute("DELETE FROM sync_exclusions")
+    past.keep()
+    past.write("contacts", contact("1", 5, email="secret one"), read=9)
+    past.write("conversations", talk(5, "1"), read=9)
+    exclusions = parse("contacts.email,conversations.source_body,conversations.title")
+    past.database.write(lambda conn: cleaning.begin(conn, exclusions))
+    reached = ""
+    while reached != "contacts_history":
+        past.database.write(lambda conn: cleaning.step(conn, past.loader.names, exclusions, 5))
+        (row,) = past.query("SELECT position ->> 'table' AS at FROM sync_exclusions LIMIT 1")
+        reached = row["at"]
+    past.execute("DROP TABLE contacts_history")
+    clean(past, exclusions)
+    assert "secret" not in past.text()
+    past.execute("DELETE FROM sync_exclusions")
+
+
 # -- whatever comes, in whatever order ---------------------------------------------------------
 
 KEYS = ("a", "b", "c")

@@ -14,14 +14,17 @@ from typing import Any
 import psycopg
 import pytest
 
+from connector.commands import forget
 from connector.errors import NamesTakenError, SettingsError
 from connector.resources import BY_NAME
 from connector.settings import load
 from connector.simulator import Simulator, Workspace
 from connector.sync.options import Options
 from connector.sync.run import Kept, refetch, settle_hints
+from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.history import steps
 from connector.warehouse.migrate import migrate
+from connector.warehouse.privacy.excludable import parse
 from connector.warehouse.rights import Needs, missing
 from connector.warehouse.schema import versions
 from connector.warehouse.sql.database import Database
@@ -225,6 +228,35 @@ async def test_names_that_others_have_are_refused_at_once(
     assert not harness.query("SELECT 1 AS x FROM pg_class WHERE relname = 'companies_history'")
     await harness.sync(history=())  # they are in nobody's way
     harness.query("DROP TABLE contacts_history; DROP VIEW tickets_history_open_idx")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "VIEW contacts_history AS SELECT * FROM archived",
+        "TABLE contacts_history (id text, valid_from timestamptz)",
+    ],
+)
+async def test_what_others_made_where_ours_was_dropped_is_theirs(
+    harness: Harness, database: Database, made: str
+) -> None:
+    begin(harness)
+    await harness.sync()
+    harness.query("ALTER TABLE contacts_history RENAME TO archived")
+    harness.query(f"CREATE {made}")
+    before = harness.query("SELECT * FROM contacts_history")
+    with pytest.raises(NamesTakenError, match="contacts_history"):
+        await harness.sync()
+    key = some(harness)
+    harness.pass_time(DAY)
+    harness.control.update_contact(key, name="Somebody")
+    outcome = await harness.sync(history=(), privacy=Privacy(parse("contacts.phone")), full=True)
+    assert outcome.exit_code == 0, outcome.error
+    assert forget.run(database, [key], as_json=True, unknown=False) == 0
+    assert harness.query("SELECT * FROM contacts_history") == before
+    harness.query(f"DROP {made.split()[0]} contacts_history; DROP TABLE archived")
+    await harness.sync(lift_exclusions=True)
+    assert Past(harness).broken() == []
 
 
 async def test_who_may_make_no_tables_needs_migrate_once(

@@ -28,6 +28,7 @@ from tests.life import Life, small_workspace
 from tests.postgres import PGBOUNCER, pooled
 from tests.receiving import SECRET, Sender, eventually, receiving, serving
 from tests.service import environment, served, start
+from tests.test_history_lives import EVERY, Past
 from tests.test_live import Mirror
 from tests.test_year import night_by_night
 from tests.truth import differences
@@ -78,9 +79,10 @@ async def test_load_night_and_full_pass_are_right_in_this_house(
         if night == 2:
             harness.control.change(fraction=0.1, seed=5)
         harness.pass_time(DAY)
-        outcome = await harness.sync(full=full)
+        outcome = await harness.sync(full=full, history=EVERY)
         assert outcome.exit_code == 0, outcome.error
         assert differences(harness) == []
+        assert Past(harness).broken() == []
         if night in (1, 3):
             assert harness.versions() == before
     assert any(not (row["name"] or "").isascii() for row in harness.rows("contacts").values())

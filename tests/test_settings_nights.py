@@ -13,6 +13,7 @@ from tests.harness import Harness
 from tests.life import Life, small_workspace
 from tests.life.kind import DAY
 from tests.settings_nights import Settings, leaked
+from tests.test_history_lives import Past, kept
 from tests.truth import differences
 
 FAILING = ("^/contacts/search", "^/conversations/", "^/tickets/", "^/events", "^/contacts/[^/]+/",
@@ -29,7 +30,7 @@ async def test_settings_that_change_at_night_lose_and_leak_nothing(
     print(f"seed {seed}")
     space = small_workspace(seed, scale=0.5)
     harness.simulate(space, index_lag=(60.0, 300.0), feed_lag=60.0, merges_move=seed % 2 == 0)
-    life, settings = Life(harness, seed), Settings(seed)
+    life, settings, past = Life(harness, seed), Settings(seed), Past(harness)
     for night in range(nights):
         life.night(12)
         settings.change()
@@ -43,13 +44,15 @@ async def test_settings_that_change_at_night_lose_and_leak_nothing(
         harness.control.clear_faults()
         told = f"seed {seed}, night {night + 1}: {settings.log[-12:]}"
         assert fails or outcome.exit_code == 0, f"{told}\n{outcome.error}"
-        assert leaked(harness, settings) == [], told
+        assert leaked(harness, settings, kept(harness)) == [], told
+        assert past.broken(kept(harness, on=True)) == [], f"{told}\n{life.told()}"
     settings.calm()
     _remember_everybody(harness)
     for _ in range(2):
         harness.pass_time(DAY)
         outcome = await _run(harness, settings)
     assert outcome.exit_code == 0, f"seed {seed}: {outcome.error}\n{settings.log}"
+    assert past.broken() == [], f"{settings.log}\n{life.told()}"
     cut = _past_the_newest(harness)
     found = differences(harness, began=harness.began, after_full=True)
     found = [line for line in found if not any(part in line for part in cut)]

@@ -52,9 +52,12 @@ def require_newest(conn: sa.Connection, schema: str) -> None:
 def taken(conn: sa.Connection, schema: str, history: Iterable[str] = ()) -> list[str]:
     """What somebody else has under names that this version needs; see ``relations.taken``.
 
-    ``history`` are the tables of which it is to be kept.
+    ``history`` are the tables of which it is to be kept. What of that was dropped is not ours any
+    more, whoever bears its name.
     """
     ours, revision = _ours(conn, schema), present(conn, schema)
+    for made in versions.needed(versions.lacking(conn, history)):
+        ours = ours - dict(relations.parts(made)).keys()
     return relations.taken(conn, schema, live.needed(), ours, revision, versions.needed(history))
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from connector.errors import DatabaseRefusedError
 from connector.warehouse import migrate
-from connector.warehouse.schema import relations, versions
+from connector.warehouse.schema import versions
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.tables import declared
 from connector.warehouse.schema.version import has_column
@@ -160,7 +160,7 @@ def _ours(conn: sa.Connection, schema: str, found: Sequence[_Relation]) -> Seque
         return found
     notes = [one for one in found if one.name == RELATIONS.name and "SELECT" not in one.refused]
     known = bool(notes) and has_column(conn, schema, RELATIONS.name, "name")
-    ours = relations.noted(conn) if known else set()
+    ours = [versions.name_of(name) for name in versions.ours(conn)] if known else []
     return [one for one in found if one.name not in _VERSIONS or one.name in ours]
 
 

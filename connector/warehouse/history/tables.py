@@ -23,9 +23,7 @@ def bring(conn: sa.Connection, tables: Iterable[str]) -> bool:
     new = versions.lacking(conn, tables)
     for name in new:
         _make(conn, versions.VERSIONED[name])
-    ours = relations.noted(conn)
-    old = [n for n in versions.there(conn, versions.VERSIONED) if versions.name_of(n) in ours]
-    grown = [_grow(conn, names_of(conn), versions.VERSIONED[name]) for name in old]
+    grown = [_grow(conn, names_of(conn), versions.VERSIONED[n]) for n in versions.ours(conn)]
     return bool(new) or any(grown)
 
 

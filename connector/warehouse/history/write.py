@@ -28,18 +28,22 @@ _READ = "coalesce(%(read_at)s::timestamptz, r._read_at, now())"
 def add_new(names: Names, table: Table, links: frozenset[str]) -> str:
     """Begin versions of rows that are new, unless there are any of the same key.
 
-    ``links`` are the link tables in which they have any. Parameters: keys, read_at, floor.
+    ``links`` are the link tables in which they have any: those are gathered for all rows at once.
+    Parameters: keys, read_at, floor.
     """
+    gathered = [one for one in versions.linked(table) if one.table in links]
     arrays = ", ".join(
-        _array(names, one) if one.table in links else "ARRAY[]::text[]"
+        f"coalesce({quote(one.table)}.ids, '{{}}')" if one in gathered else "ARRAY[]::text[]"
         for one in versions.linked(table)
     )
+    joins = "".join(_gathered(names, one) for one in gathered)
     columns, linked = _columns(table)
     rows = ", ".join(f"r.{name}" for name in [*columns, "_run_id"])
     history = names(versions.name_of(table))
     return f"""
         INSERT INTO {history} ({", ".join([*columns, "_run_id", *linked, "valid_from"])})
-        SELECT {rows}, {arrays}, {_first(table)} {_living(names, table)}
+        SELECT {rows}, {arrays}, {_first(table)}
+        {_living(names, table, joins)}
         WHERE NOT EXISTS (SELECT FROM {history} v WHERE v.id = r.id OFFSET 0)"""
 
 
@@ -78,13 +82,12 @@ def differing(names: Names, table: Table, columns: frozenset[str], links: frozen
     Where few columns can differ, this is less to plan than ``write_changed``. Parameters: keys,
     signed.
     """
-    arrays = _arrays(names, table, links) or "NULL"
     return f"""
         SELECT r.id {_living(names, table)}
         LEFT JOIN LATERAL (
             SELECT * FROM {names(versions.name_of(table))} v
-            WHERE v.id = r.id AND v.valid_to IS NULL OFFSET 0) v ON true
-        CROSS JOIN LATERAL (SELECT {arrays} OFFSET 0) l
+            WHERE v.id = k.id AND v.valid_to IS NULL OFFSET 0) v ON true
+        {_changed_arrays(names, table, links)}
         WHERE v.id IS NULL OR {_differs(table, links, columns)}"""
 
 
@@ -98,17 +101,17 @@ def _first(table: Table) -> str:
 def _write(names: Names, table: Table, begins: str, which: str, links: frozenset[str]) -> str:
     history = names(versions.name_of(table))
     columns, arrays = _columns(table)
-    listed = ", ".join([*columns, *arrays, "_run_id"])
     rows = ", ".join(f"r.{name}" for name in [*columns, "_run_id"])
-    found = ", ".join(f"f.{name}" for name in [*columns, *arrays, "_run_id"])
+    found = ", ".join(f"f.{name}" for name in arrays)
+    listed = ", ".join([*columns, "_run_id", *arrays])
     return f"""
         WITH found AS MATERIALIZED (
-            SELECT {rows}, l.*, {begins} AS begins,
+            SELECT r.id, {_arrays(names, table, links)}, {begins} AS begins,
                    CASE WHEN v.valid_to IS NULL THEN v.ctid END AS place
             {_living(names, table)}
             LEFT JOIN LATERAL (
-                SELECT v.ctid, v.* FROM {history} v WHERE v.id = r.id {_LAST}) v ON true
-            CROSS JOIN LATERAL (SELECT {_arrays(names, table, links)} OFFSET 0) l
+                SELECT v.ctid, v.* FROM {history} v WHERE v.id = k.id {_LAST}) v ON true
+            {_changed_arrays(names, table, links)}
             WHERE {which}
         ), closed AS (
             UPDATE {history} h SET valid_to = f.begins FROM found f
@@ -117,8 +120,9 @@ def _write(names: Names, table: Table, begins: str, which: str, links: frozenset
             RETURNING h.id
         )
         INSERT INTO {history} ({listed}, valid_from)
-        SELECT {found}, f.begins
+        SELECT {rows}, {found}, f.begins
         FROM found f LEFT JOIN closed c ON c.id = f.id
+        CROSS JOIN LATERAL (SELECT * FROM {names(table.name)} r WHERE r.id = f.id OFFSET 0) r
         WHERE f.place IS NULL OR c.id IS NOT NULL"""  # the open one is closed before
 
 
@@ -128,10 +132,10 @@ def _columns(table: Table) -> tuple[list[str], list[str]]:
     return columns, [quote(one.name) for one in versions.linked(table)]
 
 
-def _living(names: Names, table: Table) -> str:
-    """The living rows with these keys."""
+def _living(names: Names, table: Table, joins: str = "") -> str:
+    """The living rows with these keys, and what is joined to those."""
     return f"""
-            FROM unnest(%(keys)s::text[]) k (id)
+            FROM unnest(%(keys)s::text[]) k (id){joins}
             CROSS JOIN LATERAL (
                 SELECT * FROM {names(table.name)} r
                 WHERE r.id = k.id AND {living("r")} OFFSET 0) r"""
@@ -141,12 +145,22 @@ def _arrays(names: Names, table: Table, links: frozenset[str]) -> str:
     """The links of a row; where none of a table changed, those of the open version."""
     found = []
     for one in versions.linked(table):
-        array, name = _array(names, one), quote(one.name)
+        array, name = f"l.{quote(one.name)}", quote(one.name)
         if one.table not in links:
             is_open = f"v.valid_to IS NULL AND v.{name} IS NOT NULL"
-            array = f"CASE WHEN {is_open} THEN v.{name} ELSE {array} END"
-        found.append(f"{array} AS {name}")
+            array = f"CASE WHEN {is_open} THEN v.{name} ELSE {_array(names, one)} END AS {name}"
+        found.append(array)
     return ", ".join(found)
+
+
+def _changed_arrays(names: Names, table: Table, links: frozenset[str]) -> str:
+    """Joins those links of a row of which anything may have changed."""
+    found = [
+        f"{_array(names, one)} AS {quote(one.name)}"
+        for one in versions.linked(table)
+        if one.table in links
+    ]
+    return f"CROSS JOIN LATERAL (SELECT {', '.join(found)} OFFSET 0) l" if found else ""
 
 
 def _array(names: Names, one: Linked) -> str:
@@ -156,6 +170,16 @@ def _array(names: Names, one: Linked) -> str:
         f"ARRAY(SELECT {other} FROM {names(one.table)} x WHERE x.{quote(one.own)} = r.id"
         f' ORDER BY {other} COLLATE "C")'
     )
+
+
+def _gathered(names: Names, one: Linked) -> str:
+    """Joins the sorted ids that rows are linked to; a full join compares not each with each."""
+    own, other, name = f"x.{quote(one.own)}", f"x.{quote(one.other)}", quote(one.table)
+    return f"""
+            FULL JOIN (
+                SELECT {own} AS id, array_agg({other} ORDER BY {other} COLLATE "C") AS ids
+                FROM {names(one.table)} x WHERE {own} = ANY(%(keys)s::text[]) GROUP BY {own}
+            ) {name} ON {name}.id = k.id"""
 
 
 def _differs(table: Table, links: frozenset[str], columns: frozenset[str] | None = None) -> str:

@@ -135,13 +135,11 @@ def _clean(
     run_id: int,
 ) -> dict[str, Any] | None:
     """Clean the rows after the position; the new position, or None at the end of all tables."""
-    waiting = position is not None
+    reached, last_key = (position["table"], position["after"]) if position else ("", ())
     for place in _places_here(conn):
-        after: Sequence[str] = ()
-        if waiting and position is not None:
-            if place.name != position["table"]:
-                continue
-            waiting, after = False, position["after"]
+        if place.name < reached:  # the table that was reached may be gone by now
+            continue
+        after: Sequence[str] = last_key if place.name == reached else ()
         batch = _Batch(names, place, exclusions, hashing)
         last = batch.clean(conn, after, run_id) if batch.concerned else None
         if last is not None:

@@ -11,16 +11,14 @@ import sqlalchemy as sa
 
 from connector.resources.resource import Table
 from connector.warehouse.privacy.personal import Personal, emptied, full, personal, stored_about
-from connector.warehouse.schema import relations, versions
+from connector.warehouse.schema import versions
 from connector.warehouse.sql.execute import scalars
 from connector.warehouse.sql.names import Names, quote
 
 
 def versioned(conn: sa.Connection) -> list[Table]:
     """The tables of whose rows there are versions, in tables that are ours."""
-    there = versions.there(conn, versions.VERSIONED)
-    ours = relations.noted(conn) if there else set()
-    return [versions.VERSIONED[n] for n in sorted(there) if versions.name_of(n) in ours]
+    return [versions.VERSIONED[name] for name in versions.ours(conn)]
 
 
 def empty_about(

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql
 
 from connector.resources import TABLES
 from connector.resources.resource import Link, Table
+from connector.warehouse.schema import relations
 from connector.warehouse.schema.tables import BOOKKEEPING, declared
 from connector.warehouse.sql.execute import names_of, scalars
 from connector.warehouse.sql.types import INSTANT, TEXTS, plain
@@ -24,6 +25,7 @@ VERSIONED: Mapping[str, Table] = {table.name: table for table in TABLES if table
 """The tables of which history can be kept, by name."""
 
 _RUN = "_run_id"
+_MARKS = ("id", _RUN, "valid_from", "valid_to")
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -145,12 +147,28 @@ def needed(tables: Iterable[str]) -> list[sa.Table]:
 
 
 def there(conn: sa.Connection, tables: Iterable[str]) -> set[str]:
-    """Those of these tables that have a table of versions, be it ours or not."""
+    """Those of these tables that have a table of versions: one with the columns that make it so.
+
+    Somebody else's may have been made where ours was dropped.
+    """
     names = names_of(conn)
     asked = {name: names(name_of(name)) for name in tables}
-    query = "SELECT n FROM unnest(%(names)s::text[]) n WHERE to_regclass(n) IS NOT NULL"
-    found = set(scalars(conn, query, {"names": list(asked.values())})) if asked else set()
+    query = (
+        "SELECT n FROM unnest(%(names)s::text[]) n"
+        " JOIN pg_class c ON c.oid = to_regclass(n) AND c.relkind IN ('r', 'p')"
+        " WHERE %(columns)s::text[] <@ ARRAY(SELECT attname::text FROM pg_attribute"
+        " WHERE attrelid = c.oid AND NOT attisdropped)"
+    )
+    values = {"names": list(asked.values()), "columns": list(_MARKS)}
+    found = set(scalars(conn, query, values)) if asked else set()
     return {name for name, qualified in asked.items() if qualified in found}
+
+
+def ours(conn: sa.Connection) -> list[str]:
+    """The tables that have one that is ours, by name."""
+    found = there(conn, VERSIONED)
+    noted = relations.noted(conn) if found else set()
+    return sorted(name for name in found if name_of(name) in noted)
 
 
 def lacking(conn: sa.Connection, tables: Iterable[str]) -> list[str]:
