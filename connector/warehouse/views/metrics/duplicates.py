@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from connector.resources import MERGES
 from connector.warehouse.sql.names import Names, literal
 from connector.warehouse.sql.rows import living
 from connector.warehouse.views.view import View, over
@@ -25,7 +26,8 @@ def contact_duplicates(names: Names) -> View:
     """One row for each value that two or more contacts share."""
     found = " UNION ALL ".join(
         f"SELECT '{match}'::text AS match, v.value, array_agg(v.id) AS ids"
-        f" FROM (SELECT k.id, {value} AS value FROM {names('contacts')} k WHERE {living('k')}) v"
+        f" FROM (SELECT k.id, {value} AS value FROM {names('contacts')} k"
+        f" WHERE {living('k')} AND {_remains(names)}) v"
         " WHERE v.value <> '' GROUP BY v.value HAVING count(*) > 1"
         for match, value in _MATCHES.items()
     )
@@ -42,4 +44,12 @@ def contact_duplicates(names: Names) -> View:
         " phone.",
         source,
         columns,
+    )
+
+
+def _remains(names: Names) -> str:
+    """Whether a contact was not merged into another one, whose row stands for it then."""
+    return (
+        f"NOT EXISTS (SELECT FROM {names(MERGES.table.name)} m"
+        f" WHERE m.{MERGES.subject} = k.id AND m.{MERGES.owner} IS NOT NULL)"
     )
