@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import psycopg
 import sqlalchemy as sa
 
 from connector.warehouse.metrics import compute, follower
@@ -74,10 +75,20 @@ def begin(conn: sa.Connection, *, again: bool = False) -> None:
 def _known(conn: sa.Connection, zone: str) -> str:
     """The timezone, or UTC where this server does not know its name.
 
-    It would take some other texts too, for an offset: "Mars5" is five hours behind UTC.
+    It would take some texts with numbers for an offset: "Mars5" is five hours behind UTC. All names
+    are looked through only then, which takes a while.
     """
-    query = "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE lower(name) = lower(%(zone)s))"
-    return zone if scalar(conn, query, {"zone": zone}) else UNKNOWN
+    if any(character.isdigit() for character in zone):
+        query = "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE lower(name) = lower(%(zone)s))"
+        return zone if scalar(conn, query, {"zone": zone}) else UNKNOWN
+    trial = conn.begin_nested()
+    try:
+        scalar(conn, "SELECT now() AT TIME ZONE %(zone)s", {"zone": zone})
+    except psycopg.errors.InvalidParameterValue:
+        return UNKNOWN
+    finally:
+        trial.rollback()
+    return zone
 
 
 def skip_if_empty(conn: sa.Connection, names: Names) -> bool:
