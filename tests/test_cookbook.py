@@ -1,4 +1,4 @@
-"""The answers in docs/cookbook.md and docs/numbers.md are what their queries give; no page is stale.
+"""The answers in docs/cookbook.md and docs/numbers.md are what their queries give: none is stale.
 
 One load of the fixed workspace for all of them.
 """
@@ -49,7 +49,7 @@ def test_each_question_has_one_query_and_rows_to_show() -> None:
     assert len(questions) >= 25
     for question in questions:
         assert len(cookbook.queries(question)) == 1, question.splitlines()[0]
-        (answer,) = re.findall(r"^```\n(.*?)^```$", question.split("```sql")[1], re.M | re.S)[-1:]
+        (answer,) = re.findall(r"^```\n\n```\n(.*?)^```$", question, re.MULTILINE | re.DOTALL)
         assert 3 <= len(answer.splitlines()) <= cookbook.MOST_ROWS + 3, question.splitlines()[0]
 
 

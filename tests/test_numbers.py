@@ -23,7 +23,6 @@ PAGE = (Path(__file__).parents[1] / "docs/numbers.md").read_text(encoding="utf-8
 (QUERY,) = cookbook.queries(PAGE)
 MINUTE, HOUR = 60, 3_600
 BEGAN = int(NOW) - 30 * 86_400
-MOVES = ("first_admin_reply_at", "time_to_admin_reply")
 
 
 class Written:

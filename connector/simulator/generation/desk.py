@@ -5,15 +5,14 @@ The other generator looks for oddities; this one makes figures that somebody cou
 
 from __future__ import annotations
 
-from datetime import datetime
 from random import Random
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from connector.simulator.encoding import decode
 from connector.simulator.generation import texts
 from connector.simulator.generation.companies import company_item
 from connector.simulator.generation.conversations import new_id
+from connector.simulator.generation.office import HOUR, Office
 from connector.simulator.records.shelf import Item, Shelf
 from connector.simulator.records.thread import (
     Thread,
@@ -24,9 +23,7 @@ from connector.simulator.records.thread import (
 from connector.simulator.records.workspace import Record, Workspace
 from connector.simulator.times import DAY
 
-HOUR = 3_600
 WEEKS = 20  # for which the desk has been there
-OPENS, CLOSES, WORKDAYS = 9, 18, 5  # in the workspace's timezone, Monday to Friday
 SLA = "First reply within an hour"
 _LATEST = 900  # seconds before now in which nothing happens: indexes have caught up
 
@@ -88,7 +85,7 @@ def fill(space: Workspace, random: Random, count: int) -> None:
 class _Desk:
     def __init__(self, space: Workspace, random: Random) -> None:
         self.space, self.random = space, random
-        self.zone = ZoneInfo(space.timezone)
+        self.office = Office(space.timezone)
         self.end = space.now - _LATEST
         self.contacts = [c for c in space.contacts.current.values() if c.owned.companies]
         people = [admin_author(a) for a in space.admins.values()]
@@ -103,39 +100,12 @@ class _Desk:
         """When somebody writes: more of them lately, most while the desk is open."""
         while True:
             at = self.end - int(WEEKS * 7 * DAY * self.random.random() ** 1.3)
-            if self.random.random() < (1.0 if self._is_open(at) else 0.12):
+            if self.random.random() < (1.0 if self.office.is_open(at) else 0.12):
                 return at
-
-    def _is_open(self, at: int) -> bool:
-        local = datetime.fromtimestamp(at, self.zone)
-        return local.weekday() < WORKDAYS and OPENS <= local.hour < CLOSES
-
-    def _later(self, at: int, seconds: float) -> int:
-        """So many seconds of office hours later."""
-        left = int(seconds)
-        while True:
-            until = self._next_hour(at)
-            if self._is_open(at):
-                if left < until - at:
-                    return at + left
-                left -= until - at
-            at = until
-
-    def _office_seconds(self, since: int, until: int) -> int:
-        """How much of the time in between was office hours."""
-        passed = 0
-        while since < until:
-            step = min(until, self._next_hour(since))
-            passed += step - since if self._is_open(since) else 0
-            since = step
-        return passed
-
-    def _next_hour(self, at: int) -> int:
-        return at + HOUR - at % HOUR
 
     def _soon(self, at: int, hours: float) -> int:
         """When somebody of the desk gets to it: mostly about so many office hours later."""
-        return self._later(at, HOUR * hours * self.random.lognormvariate(0, 0.9))
+        return self.office.later(at, HOUR * hours * self.random.lognormvariate(0, 0.9))
 
     # -- a conversation ----------------------------------------------------------------------
 
@@ -309,7 +279,7 @@ class _Desk:
             ("time_to_last_close", numbers and numbers["last_close_at"]),
         ):
             if moment:
-                numbers[name] = self._office_seconds(created, moment)
+                numbers[name] = self.office.seconds(created, moment)
         if self.random.random() < 0.4:
             late = bool(replied) and numbers["time_to_admin_reply"] > HOUR
             status = "active" if not replied else "missed" if late else "hit"
