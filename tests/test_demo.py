@@ -57,6 +57,9 @@ def test_the_demo_syncs_twice_and_leaves_nothing_behind(place: Path) -> None:
     for told in (
         "Open conversations by team",
         "Newest conversation parts",
+        "The backlog, day by day",
+        "Teams side by side",
+        "What the AI agent did, month by month",
         "schema intercom: fine",
         '-> "platinum"',
         "has plan_tier 'platinum' now",

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from connector import settings as settings_module
-from connector.commands.demonstration import live, push, tables
+from connector.commands.demonstration import answers, live, push, tables
 from connector.commands.terminal.interruption import heeded
 from connector.errors import ConnectorError
 from connector.warehouse.sql import embedded
@@ -111,6 +111,8 @@ def _play(stage: Stage) -> int:
     code = push.show(stage.database, partial(_control, stage), partial(_command, stage), _say)
     if code:
         return code
+    _title("What a support team asks: the metric views have the figures ready.")
+    answers.show(stage.database, _say)
     _title("What the connector says of it.")
     return _command(stage, "status")
 
@@ -164,7 +166,7 @@ def _command(stage: Stage, *words: str) -> int:
 @contextlib.contextmanager
 def _simulator(directory: Path, size: dict[str, int], port: int) -> Iterator[str]:
     """The address of a simulator in a process of its own, which notifies whoever has the port."""
-    words = ["simulate", "--port", "0", "--token", TOKEN, "--rate-limit", str(RATE)]
+    words = ["simulate", "--port", "0", "--token", TOKEN, "--rate-limit", str(RATE), "--lifelike"]
     words += ["--webhooks", f"http://127.0.0.1:{port}/", "--secret", live.SECRET]
     for name, count in size.items():
         words += [f"--{name}", str(count)]

@@ -27,6 +27,9 @@ def add_options(sub: Any) -> None:
     sub.add_argument("--contacts", type=int, default=2_000)
     sub.add_argument("--companies", type=int, default=200)
     sub.add_argument("--conversations", type=int, default=300)
+    sub.add_argument(
+        "--lifelike", action="store_true", help="conversations of a desk that answers, no oddities"
+    )
     sub.add_argument("--latency", type=float, default=0.0, help="seconds before each reply")
     sub.add_argument(
         "--token", default="sim-token", help="the token it accepts, or several: one,two"
@@ -66,6 +69,7 @@ def workspace(arguments: argparse.Namespace) -> Workspace:
         contacts=arguments.contacts,
         companies=arguments.companies,
         conversations=arguments.conversations,
+        lifelike=arguments.lifelike,
     )
 
 

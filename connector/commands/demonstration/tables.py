@@ -9,6 +9,7 @@ from textwrap import dedent, indent
 from typing import Any
 
 import psycopg
+import sqlalchemy as sa
 
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute
@@ -76,23 +77,37 @@ def show(url: str, say: Callable[[str], None]) -> None:
         execute(conn, "SET LOCAL search_path = intercom")
         say(grid(execute(conn, " UNION ALL ".join(WRITTEN.format(table=t) for t in TABLES))))
         say("\n== What an analyst looks at.")
-        for question, statement in QUESTIONS:
-            say(f"-- {question}\n{indent(dedent(statement).strip(), '   ')}")
-            say(grid(execute(conn, statement)) + "\n")
+        ask(conn, QUESTIONS, say)
     database.close()
 
 
-def grid(cursor: psycopg.Cursor[Any]) -> str:
-    """The rows of a query as a table of text, numbers to the right."""
+def ask(
+    conn: sa.Connection, questions: Sequence[tuple[str, str]], say: Callable[[str], None]
+) -> None:
+    """Print each question, its SQL, and what it gives."""
+    for question, statement in questions:
+        say(f"-- {question}\n{indent(dedent(statement).strip(), '   ')}")
+        say(grid(execute(conn, statement)) + "\n")
+
+
+def grid(cursor: psycopg.Cursor[Any], most: int | None = None) -> str:
+    """The rows of a query, or the first of them, as a table of text, numbers to the right."""
     head = [column.name for column in cursor.description or ()]
-    rows = cursor.fetchall()
-    right = [all(isinstance(row[i], int | Decimal) for row in rows) for i in range(len(head))]
+    found = cursor.fetchall()
+    rows = found[:most]
+    right = [_is_number([row[i] for row in rows]) for i in range(len(head))]
     cells = [head, *([_text(value) for value in row] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
     lines = [_line(line, widths, right) for line in cells]
-    return indent(
-        "\n".join([lines[0], "-+-".join("-" * width for width in widths), *lines[1:]]), " "
-    )
+    lines.insert(1, "-+-".join("-" * width for width in widths))
+    if len(found) > len(rows):
+        lines.append(f"... {len(found) - len(rows):,} more")
+    return indent("\n".join(lines), " ")
+
+
+def _is_number(column: Sequence[Any]) -> bool:
+    values = [value for value in column if value is not None]
+    return bool(values) and all(isinstance(value, int | Decimal) for value in values)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
@@ -108,4 +123,5 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return f"{value:,}" if isinstance(value, int | Decimal) else str(value)
+    # Names hold tabs and line breaks, too.
+    return f"{value:,}" if isinstance(value, int | Decimal) else " ".join(str(value).split())

@@ -10,6 +10,7 @@ from connector.simulator.generation import (
     contacts,
     content,
     conversations,
+    desk,
     directory,
     events,
     operations,
@@ -19,7 +20,12 @@ from connector.simulator.records.workspace import Sizes, Workspace
 
 
 def populate(
-    space: Workspace, sizes: Sizes, parts: tuple[int, int], years: float, hostile: float
+    space: Workspace,
+    sizes: Sizes,
+    parts: tuple[int, int],
+    years: float,
+    hostile: float,
+    lifelike: bool,
 ) -> None:
     """Fill the workspace; each kind draws by a seed of its own, so that sizes do not interfere."""
 
@@ -27,10 +33,16 @@ def populate(
         return Random(f"{space.seed}-{kind}")
 
     directory.fill(space, dice("directory"), sizes, years)
+    if lifelike:
+        desk.name(space)
     companies.fill(space, dice("companies"), sizes.companies, years)
     contacts.fill(space, dice("contacts"), sizes.contacts, years, hostile)
     companies.count_users(space)
-    conversations.fill(space, dice("conversations"), sizes.conversations, parts, years)
+    if lifelike:
+        desk.price(space)
+        desk.fill(space, dice("desk"), sizes.conversations)
+    else:
+        conversations.fill(space, dice("conversations"), sizes.conversations, parts, years)
     catalogue.fill(space)
     tickets.fill(space, dice("tickets"), sizes.tickets or 0, years)
     events.fill(space, dice("events"), sizes.events or 0)

@@ -202,13 +202,15 @@ class Workspace:
         parts: tuple[int, int] = (1, 14),
         years: float = 3,
         hostile: float = 0.0,
+        lifelike: bool = False,
     ) -> Workspace:
         """A workspace of the given size; the same arguments give the same workspace.
 
         `now` is the latest moment of its history (default: the present). `hostile` is the share of
         contacts that carry values no Postgres column holds: NUL characters, lone surrogates,
         integers past 64 bits, years past 9999. Events, tickets and what follows them come in
-        modest numbers by the number of contacts unless a number is given.
+        modest numbers by the number of contacts unless a number is given. In a `lifelike` one a
+        support desk has answered the conversations for the last weeks, within office hours.
         """
         # Imported here: the generators import this module.
         from connector.simulator.generation.whole import populate
@@ -219,7 +221,7 @@ class Workspace:
             contacts, companies, conversations, tags, segments, admins, teams, events, tickets,
             articles, news_items, macros, calls, activity_logs,
         )  # fmt: skip
-        populate(space, sizes.settled(), parts, years, hostile)
+        populate(space, sizes.settled(), parts, years, hostile, lifelike)
         return space
 
     @property
