@@ -39,40 +39,57 @@ class Group:
     rows: Callable[[Names], str]
 
 
+_MEASURED = (
+    *("month", "state", "first_response_seconds", "time_to_first_close_seconds", "rating"),
+    *("ai_involved", "ai_outcome"),
+)
+_FIGURES = ", ".join(f"f.{name}" for name in _MEASURED)  # no more: they are sorted
+
+
+def _key(expression: str) -> str:
+    """Ids to group by: in whatever order is cheapest, which a locale's is not."""
+    return f'({expression}) COLLATE "C"'
+
+
 def _by_team(names: Names) -> str:
     return (
-        f"SELECT f.team_assignee_id AS key, f.* FROM {names('_conversation_figures')} f"
-        " WHERE f.team_assignee_id IS NOT NULL"
+        f"SELECT {_key('f.team_assignee_id')} AS key, {_FIGURES}"
+        f" FROM {names('_conversation_figures')} f WHERE f.team_assignee_id IS NOT NULL"
     )
 
 
 def _by_tag(names: Names) -> str:
     return (
-        f"SELECT x.tag_id AS key, f.* FROM {names('_conversation_figures')} f"
+        f"SELECT {_key('x.tag_id')} AS key, {_FIGURES} FROM {names('_conversation_figures')} f"
         f" JOIN {names('conversation_tags')} x ON x.conversation_id = f.conversation_id"
     )
 
 
+_PRESENT = "coalesce(e.current_contact_id, x.contact_id)"
+
+
 def _by_contact(names: Names) -> str:
     """Once for each contact, also where two of a conversation were merged."""
-    return (
-        "SELECT DISTINCT ON (f.month, key, f.conversation_id)"
-        " coalesce(e.current_contact_id, x.contact_id) AS key, f.*"
-        f" FROM {names('_conversation_figures')} f"
-        f" JOIN {names('conversation_contacts')} x ON x.conversation_id = f.conversation_id"
-        f" LEFT JOIN {identities.ends(names)} e ON e.contact_id = x.contact_id"
-    )
+    return _once(names, _PRESENT, "")
 
 
 def _by_company(names: Names) -> str:
+    return _once(
+        names,
+        "y.company_id",
+        f" JOIN {names('contacts')} k ON k.id = {_PRESENT} AND {living('k')}"
+        f" JOIN {names('contact_companies')} y ON y.contact_id = k.id",
+    )
+
+
+def _once(names: Names, key: str, joins: str) -> str:
+    """What the contacts of conversations lead to, each pair once."""
+    conversation = _key("f.conversation_id")
     return (
-        "SELECT DISTINCT ON (f.month, key, f.conversation_id) y.company_id AS key, f.*"
+        f"SELECT DISTINCT ON (f.month, {_key(key)}, {conversation}) {_key(key)} AS key, {_FIGURES}"
         f" FROM {names('_conversation_figures')} f"
         f" JOIN {names('conversation_contacts')} x ON x.conversation_id = f.conversation_id"
-        f" LEFT JOIN {identities.ends(names)} e ON e.contact_id = x.contact_id"
-        f" JOIN {names('contacts')} k ON k.id = coalesce(e.current_contact_id, x.contact_id)"
-        f" AND {living('k')}"
-        f" JOIN {names('contact_companies')} y ON y.contact_id = k.id"
+        f" LEFT JOIN {identities.ends(names)} e ON e.contact_id = x.contact_id{joins}"
     )
 
 
@@ -103,7 +120,8 @@ def _whole(group: Group, names: Names) -> View:
     measures = ", ".join(_zeros("g", _MEASURES, _COUNTS))
     query = f"""
         SELECT {_object(group)}, {measures}
-        FROM {names(group.table)} o LEFT JOIN ({_grouped(group, names)}) g ON g.key = o.id
+        FROM {names(group.table)} o LEFT JOIN ({_grouped(group, names)}) g
+            ON g.key = o.id COLLATE "C"
         WHERE {living("o")}"""
     source, columns = over(query, "m", _keys(group) | _MEASURES)
     return View(
@@ -118,7 +136,8 @@ def _whole(group: Group, names: Names) -> View:
 def _by_month(group: Group, names: Names) -> View:
     query = f"""
         SELECT g.month, {_object(group)}, {", ".join(f"g.{name}" for name in _MEASURES)}
-        FROM ({_grouped(group, names, "r.month")}) g JOIN {names(group.table)} o ON o.id = g.key
+        FROM ({_grouped(group, names, "r.month")}) g
+        JOIN {names(group.table)} o ON o.id COLLATE "C" = g.key
         WHERE {living("o")}"""
     source, columns = over(query, "m", _MONTH | _keys(group) | _MEASURES)
     return View(
@@ -243,18 +262,24 @@ def _done(names: Names, *, by_month: bool = False) -> str:
     by = "t.month, t.admin_id" if by_month else "t.admin_id"
     which = " WHERE t.month > '-infinity'" if by_month else ""
     counted = "t.replies > 0" if by_month else "t.replied_first"
-    joined = "p.admin_id = q.admin_id" + (" AND p.month = q.month" if by_month else "")
+    same = "(month, admin_id)" if by_month else "(admin_id)"
+
+    def medians(name: str, value: str, more: str = "") -> str:
+        given = f"{which} {'AND' if which else 'WHERE'} {value} IS NOT NULL"
+        return f"""(
+                SELECT {by}, {median(value)} AS {name} FROM {table} t{more}{given} GROUP BY {by})"""
+
+    first = medians("median_first_response_seconds", "t.first_response_seconds")
+    every = medians(
+        "median_response_seconds", "s.seconds", ", unnest(t.response_seconds) s (seconds)"
+    )
     return f"""
-            SELECT p.*, q.median_response_seconds
+            SELECT *
             FROM (
                 SELECT {by}, sum(t.replies) AS replies,
                        count(*) FILTER (WHERE {counted}) AS conversations_replied,
                        sum(t.closes) AS closes,
                        count(*) FILTER (WHERE t.closed_last) AS conversations_closed_last,
-                       {median("t.first_response_seconds")} AS median_first_response_seconds,
                        avg(t.rating) AS rating_average, count(t.rating) AS ratings
                 FROM {table} t{which} GROUP BY {by}
-            ) p LEFT JOIN (
-                SELECT {by}, {median("s.seconds")} AS median_response_seconds
-                FROM {table} t, unnest(t.response_seconds) s (seconds){which} GROUP BY {by}
-            ) q ON {joined}"""
+            ) p LEFT JOIN {first} q USING {same} LEFT JOIN {every} s USING {same}"""
