@@ -35,8 +35,9 @@ class Rows:
         return f"({self._now(names)} UNION ALL {self._past(names)}) o"
 
     def _columns(self, other: str) -> str:
-        own = [f"t.{quote(column.name)}" for column in self.table.columns]
-        return ", ".join([*own, *([f"{other} AS {quote(self.link.other)}"] if self.link else [])])
+        if self.link:
+            return f"t.id, t.updated_at, {other} AS {quote(self.link.other)}"
+        return ", ".join(f"t.{quote(column.name)}" for column in self.table.columns)
 
     def _now(self, names: Names) -> str:
         """Each object once, as it is; deleted ones only if no version tells of them."""
