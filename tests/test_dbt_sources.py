@@ -222,7 +222,7 @@ def project(place: Path, url: str, text: str) -> None:
     (place / "models").mkdir(parents=True)
     (place / "models/sources.yml").write_text(text, encoding="utf-8")
     (place / "dbt_project.yml").write_text(
-        'name: desk\nversion: 1.0.0\nprofile: desk\nflags: {send_anonymous_usage_stats: false}\n'
+        "name: desk\nversion: 1.0.0\nprofile: desk\nflags: {send_anonymous_usage_stats: false}\n"
     )
     told = conninfo_to_dict(conninfo(url))
     target = {

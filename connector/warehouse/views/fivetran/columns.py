@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from connector.resources.resource import Column, Kind, Table
+from connector.warehouse.schema.tables import declared
 from connector.warehouse.sql.names import literal, quote
 from connector.warehouse.views.view import Shown
 
@@ -71,6 +72,15 @@ def rest(table: Table, shown: Iterable[Shown], replaced: Iterable[str] = ()) -> 
     for column in table.columns:
         if column.name not in left:
             yield of(table, column.name)
+    for name in counted(table):
+        stored = declared().tables[table.name].columns[name]
+        sentence = f"{stored.comment}. From {table.name}.{name}."
+        yield Shown(name, f"o.{quote(name)}", sentence)
+
+
+def counted(table: Table) -> list[str]:
+    """The columns that tell how complete its rows' parts are."""
+    return [name for name in (table.parts.stored, table.parts.truncated) if name]
 
 
 def updated(parent: Table, noun: str) -> Shown:

@@ -17,7 +17,7 @@ from connector.warehouse.schema.versions import Linked
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.sql.rows import apart, living
 from connector.warehouse.state.tables import STATE
-from connector.warehouse.views.fivetran.columns import ACTIVE, END, LAST, START, utc
+from connector.warehouse.views.fivetran.columns import ACTIVE, END, LAST, START, counted, utc
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Rows:
     def _columns(self, other: str) -> str:
         if self.link:
             return f"t.id, t.updated_at, {other} AS {quote(self.link.other)}"
-        return ", ".join(f"t.{quote(column.name)}" for column in self.table.columns)
+        own = [*(column.name for column in self.table.columns), *counted(self.table)]
+        return ", ".join(f"t.{quote(name)}" for name in own)
 
     def _now(self, names: Names) -> str:
         """Each object once, as it is; deleted ones only if no version tells of them."""
