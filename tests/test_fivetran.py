@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -289,6 +291,17 @@ def test_every_view_and_column_has_a_comment(desk: Historian) -> None:
         f'"{desk.schema}_fivetran"',
     )
     assert bare == []
+
+
+def test_the_page_names_every_view_and_no_other() -> None:
+    page = (Path(__file__).parents[1] / "docs/fivetran.md").read_text(encoding="utf-8")
+    table = page.partition("| view | from |")[2].partition("\n\n")[0]
+    named = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", cell(line))]
+    assert sorted(named) == sorted(shape.makers())
+
+
+def cell(line: str) -> str:
+    return line.split("|")[1] if line.startswith("| `") else ""
 
 
 # -- pitfalls --------------------------------------------------------------------------------
