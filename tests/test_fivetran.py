@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from connector.cli import main
 from connector.commands import views as command
 from connector.errors import DatabaseRefusedError
 from connector.simulator import Workspace
@@ -759,3 +760,21 @@ def test_a_name_that_would_be_cut_is_refused(database_url: str, capsys: Any) -> 
         assert "too long" in capsys.readouterr().err
     finally:
         house.close()
+
+
+def test_the_command_line_makes_them(
+    database_url: str, house: House, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    words = ["--schema", house.schema]
+    assert main(["views", "--fivetran", *words]) == 0
+    assert f"schema {house.schema}_fivetran" in capsys.readouterr().out
+    assert main(["views", *words]) == 0
+    assert main(["migrate", *words]) == 0
+    house.do(f'DROP SCHEMA "{house.schema}_fivetran" CASCADE')
+    house.do(f'CREATE SCHEMA "{house.schema}_fivetran"')
+    house.do(f'CREATE TABLE "{house.schema}_fivetran".theirs (x int)')
+    assert main(["views", "--fivetran", *words]) == 1
+    told = capsys.readouterr().err
+    assert "table theirs" in told
+    assert "nothing was changed" in told

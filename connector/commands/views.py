@@ -19,9 +19,12 @@ def run(database: Database, *, rebuild: bool, fivetran: bool = False) -> int:
     The caller holds the lock of the schema. Raises ViewsInUseError if they cannot be made anew,
     and DatabaseRefusedError if the role may not make those of Fivetran's shape.
     """
-    if fivetran and (reason := begin(database, FIVETRAN)):
-        print(f"the views of Fivetran's shape were not made: {reason}", file=sys.stderr)
-        return 1
+    if fivetran:
+        if reason := begin(database, FIVETRAN):
+            print(f"the views of Fivetran's shape were not made: {reason}", file=sys.stderr)
+            return 1
+        place = FIVETRAN.place(Names(database.schema)).schema
+        print(f"the views of Fivetran's shape stand in the schema {place}")
     if rebuild:
         left = database.write(lambda conn: live.rebuild(conn, database.schema))
         for label, reason in left.items():
