@@ -518,6 +518,23 @@ def test_at_most_one_row_of_a_key_is_active_whatever_became_of_history(desk: His
     check(desk)
 
 
+def test_row_policies_on_versions_hold_when_history_is_turned_on(desk: Historian) -> None:
+    helpdesk.fill(desk)
+    helpdesk.shape(desk)
+    desk.keep(10_000)
+    desk.execute("ALTER TABLE contacts_history ENABLE ROW LEVEL SECURITY")
+    assert "fivetran.contact_tag_history" in grow(desk)
+    asking = desk.query(
+        "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+        " AND 'security_invoker=true' = ANY (reloptions) ORDER BY 1",
+        f'"{desk.schema}_fivetran"',
+    )
+    assert [row["relname"] for row in asking] == [
+        *("contact_company_history", "contact_history", "contact_tag_history")
+    ]
+    check(desk)
+
+
 def only_active(desk: Historian) -> None:
     for view, key in KEYS.items():
         several = (

@@ -20,6 +20,7 @@ from connector.warehouse.sql.names import Names, quote
 
 _SCHEMA = "{schema}."  # stands in noted queries for the schema's name
 _PROBE = "_intercom_warehouse_probe"
+_ABOUT = "{0}.objoid = c.oid AND {0}.classoid = 'pg_class'::regclass AND {0}.objsubid"
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,12 @@ def look(
     """
     query = (
         "SELECT c.relname, c.oid, c.relkind::text, pg_get_userbyid(c.relowner),"
-        " coalesce(c.reloptions, '{}'), coalesce(obj_description(c.oid, 'pg_class'), ''),"
-        " a.attname, format_type(a.atttypid, a.atttypmod),"
-        " coalesce(col_description(c.oid, a.attnum), '')"
+        " coalesce(c.reloptions, '{}'), coalesce(s.description, ''),"
+        " a.attname, format_type(a.atttypid, a.atttypmod), coalesce(d.description, '')"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+        f" LEFT JOIN pg_description s ON {_ABOUT.format('s')} = 0"
+        f" LEFT JOIN pg_description d ON {_ABOUT.format('d')} = a.attnum"
         " WHERE n.nspname = %(schema)s AND c.relname = ANY(%(views)s) ORDER BY c.oid, a.attnum"
     )
     noted = made(conn, [mark + view for view in views]) if noted is None else noted
