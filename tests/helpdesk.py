@@ -86,7 +86,11 @@ THIRD = [
 RATED = {"rating": 5, "remark": "good"}
 CONVERSATIONS = [
     conversation(
-        *("c1", "u1", 0, GONE, *FIRST),
+        "c1",
+        "u1",
+        0,
+        GONE,
+        *FIRST,
         tags=["20"],
         state="closed",
         admin_assignee_id=1,
@@ -188,9 +192,15 @@ def shape(desk: Historian) -> str:
     return desk.database.write(made)
 
 
+def wall(*parts: int) -> datetime:
+    """A time in UTC, without a zone: the year, the month, the day, ..."""
+    year, month, day, *time = parts
+    return datetime(year, month, day, *time, tzinfo=UTC).replace(tzinfo=None)
+
+
 def naive(seconds: float) -> datetime:
     """So many seconds after the tests' beginning, in UTC and without a zone."""
     return at(seconds).astimezone(UTC).replace(tzinfo=None)
 
 
-__all__ = ["BY_TABLE", "CONVERSATIONS", "FRESH", "empty", "fill", "naive", "shape"]
+__all__ = ["BY_TABLE", "CONVERSATIONS", "FRESH", "empty", "fill", "naive", "shape", "wall"]

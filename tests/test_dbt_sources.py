@@ -132,10 +132,10 @@ def test_tests_are_those_of_the_declarations(migrated: Database) -> None:
 def test_freshness_is_that_of_the_resources_that_confirm_the_table(migrated: Database) -> None:
     found = tables(written(migrated))
     with migrated.transaction() as conn:
-        for name, day in (("users", 3), ("leads", 2), ("conversations", 5)):
+        for name, number in (("users", 3), ("leads", 2), ("conversations", 5)):
             conn.exec_driver_sql(
                 f'INSERT INTO "{migrated.schema}".sync_state (resource, fresh_as_of)'
-                f" VALUES ('{name}', '2026-01-0{day} 00:00Z')"
+                f" VALUES ('{name}', '2026-01-0{number} 00:00Z')"
             )
 
     def day(name: str) -> int | None:

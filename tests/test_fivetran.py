@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from connector.warehouse.views.fivetran import shape
 from connector.warehouse.views.suites import FIVETRAN
 from tests import helpdesk, package
 from tests.harness import NOW, Harness
-from tests.helpdesk import naive
+from tests.helpdesk import naive, wall
 from tests.life.kind import DAY
 from tests.test_custom_columns import attribute
 from tests.test_history import Historian
@@ -39,7 +39,7 @@ from tests.warehouse import at, unix
 
 _numbers = itertools.count(1)
 NONE = (None,) * 6
-END = datetime(9999, 12, 31, 23, 59, 59, 999_000)
+END = wall(9999, 12, 31, 23, 59, 59, 999_000)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def earlier(desk: Historian) -> None:
     desk.write("companies", company | {"name": "Former", "tags": listed("21", "22")}, read=5)
     before = {"updated_at": unix(100), "state": "open", "admin_assignee_id": 2}
     before |= {"tags": {"tags": [{"id": "21"}]}, "contacts": {"contacts": [{"id": "u2"}]}}
-    parts = {"conversation_parts": {"conversation_parts": []}}
+    parts: dict[str, Any] = {"conversation_parts": {"conversation_parts": []}}
     desk.write("conversations", helpdesk.CONVERSATIONS[0] | before | parts, by_id=True, read=100)
 
 
@@ -356,7 +356,7 @@ def test_times_are_the_same_in_every_session(desk: Historian, zone: str) -> None
         desk.execute("SET timezone = 'UTC'")
     [first] = [row for row in found if row["id"] == "c1"]
     assert first["time_to_first_response_minutes"] == Decimal("60.00")
-    assert first["created_at"] == datetime(2026, 3, 8, 6, 30)
+    assert first["created_at"] == wall(2026, 3, 8, 6, 30)
 
 
 def test_excluded_texts_leave_a_mark_where_one_was(desk: Historian) -> None:
@@ -414,7 +414,7 @@ def test_a_row_is_as_fresh_as_the_last_sync_that_confirmed_its_table(desk: Histo
     desk.execute("UPDATE sync_state SET fresh_as_of = NULL WHERE resource = 'leads'")
     assert of(desk, "contact_tag_history", "_fivetran_synced")[0] == (None,)
     desk.execute("DELETE FROM sync_state WHERE resource = 'leads'")  # it is not selected
-    assert of(desk, "contact_tag_history", "_fivetran_synced")[0] == (datetime(2026, 2, 7),)
+    assert of(desk, "contact_tag_history", "_fivetran_synced")[0] == (wall(2026, 2, 7),)
 
 
 def test_no_stored_value_makes_a_view_raise(desk: Historian) -> None:

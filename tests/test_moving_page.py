@@ -14,7 +14,7 @@ import pytest
 
 from connector.warehouse.views.fivetran import shape
 from tests import helpdesk, package
-from tests.helpdesk import naive
+from tests.helpdesk import naive, wall
 from tests.test_fivetran import ANSWERS, KEYS, earlier
 from tests.test_history import Historian
 
@@ -182,7 +182,7 @@ def test_other_tools_are_compared_through_a_view(move: Move) -> None:
 
 
 def test_two_histories_become_one(move: Move) -> None:
-    desk, moment = move.desk, datetime(2026, 6, 1)
+    desk, moment = move.desk, wall(2026, 6, 1)
     desk.keep()
     earlier(desk)
     helpdesk.fill(desk)
@@ -211,14 +211,14 @@ def test_two_histories_become_one(move: Move) -> None:
     changed = datetime.fromtimestamp(1_785_000_000, UTC).replace(tzinfo=None)
     ms = timedelta(milliseconds=1)
     assert move.query(query.format("u1")) == [
-        ("Eldest", False, datetime(2020, 1, 1), datetime(2025, 12, 31, 23, 59, 59, 999_000)),
+        ("Eldest", False, wall(2020, 1, 1), wall(2025, 12, 31, 23, 59, 59, 999_000)),
         ("Old", False, naive(10), naive(20) - ms),
         ("Uma", False, naive(20), moment - ms),
         ("Uma", False, moment, changed - ms),
-        ("Newest", True, changed, datetime(9999, 12, 31, 23, 59, 59, 999_000)),
+        ("Newest", True, changed, wall(9999, 12, 31, 23, 59, 59, 999_000)),
     ]
     assert move.query(query.format("u7")) == [
-        ("Long gone", False, datetime(2019, 1, 1), datetime(2021, 1, 1))
+        ("Long gone", False, wall(2019, 1, 1), wall(2021, 1, 1))
     ]
     parts = "SELECT id FROM intercom_whole.conversation_part_history WHERE part_type = 'comment'"
     assert sorted(move.query(parts)) == [("first",), ("p2",), ("p3",), ("q1",), ("q3",)]

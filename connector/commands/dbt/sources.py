@@ -42,8 +42,9 @@ class Relation:
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds of a relation's rows: the column that is unique, those that are never null, and
-    which columns refer to which table's key.
+    """What holds of a relation's rows.
+
+    The column that is unique, those that are never null, which refer to which table's key.
     """
 
     unique: str = ""

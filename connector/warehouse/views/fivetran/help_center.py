@@ -16,6 +16,7 @@ from connector.warehouse.views.view import Shown, View
 
 
 def articles(around: Around) -> View:
+    """Articles with the collection that holds them; Intercom's lists carry no statistics."""
     table, collection = ARTICLES_TABLE, _collection(around.names)
     percentage = "percentage of readers who reacted"
     first = [
@@ -62,6 +63,7 @@ def _collection(names: Names) -> str:
 
 
 def collections(around: Around) -> View:
+    """Collections, those that are sections of others too."""
     table = COLLECTIONS_TABLE
     first = [
         *c.several(table, "id", "name", "help_center_id", "parent_id"),
@@ -74,6 +76,7 @@ def collections(around: Around) -> View:
 
 
 def help_centers(around: Around) -> View:
+    """Help Centers."""
     names = ("id", "display_name", "identifier", "website_turned_on", "workspace_id")
     first = c.several(HELP_CENTERS_TABLE, *names, "created_at", "updated_at")
     return history(around, "help_center_history", HELP_CENTERS_TABLE, first)
