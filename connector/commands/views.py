@@ -58,7 +58,6 @@ def begin(database: Database, suite: Suite) -> str:
     Raises DatabaseRefusedError, saying what an admin must run, if the role lacks a right.
     """
     place = suite.place(Names(database.schema)).schema
-    reasons = database.write(partial(rights.to_make_views, schema=place))
-    if reasons:
-        raise DatabaseRefusedError("; ".join(reasons))
+    if refused := database.write(partial(rights.to_make_schema, schema=place)):
+        raise DatabaseRefusedError(refused)
     return database.write(partial(apart.begin, schema=database.schema, suite=suite))

@@ -21,7 +21,7 @@ def begin(conn: sa.Connection, schema: str, suite: Suite) -> str:
     place = suite.place(names)
     if reason := _hindrance(conn, names, suite):
         return reason
-    if not _exists(conn, place):
+    if _owner(conn, place) is None:
         execute(conn, f"CREATE SCHEMA {quote(place.schema)}")
         sentence = f"Views over the schema {schema}, made by intercom-warehouse"
         execute(conn, f"COMMENT ON SCHEMA {quote(place.schema)} IS {literal(sentence)}")
@@ -42,7 +42,7 @@ def _hindrance(conn: sa.Connection, names: Names, suite: Suite) -> str:
     theirs = relations.strangers(conn, place.schema, dict.fromkeys(suite.makers(), "v"), ours)
     others = [] if theirs or ours else relations.some(conn, place.schema)
     if not theirs and not others:
-        return ""
+        return _refusal(conn, place)
     what = "under names that it needs" if theirs else "and nothing that it made"
     return (
         f"schema {place.schema} holds what this connector did not make, {what}:"
@@ -51,6 +51,22 @@ def _hindrance(conn: sa.Connection, names: Names, suite: Suite) -> str:
     )
 
 
-def _exists(conn: sa.Connection, place: Names) -> bool:
-    query = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(name)s)"
-    return bool(scalar(conn, query, {"name": place.schema}))
+def _refusal(conn: sa.Connection, place: Names) -> str:
+    """Why the role may not make views in a schema that is there, in words."""
+    owner = _owner(conn, place)
+    query = "SELECT bool_and(has_schema_privilege(%(name)s, p)) FROM unnest(%(rights)s::text[]) p"
+    given = {"name": place.schema, "rights": ["USAGE", "CREATE"]}
+    if owner is None or scalar(conn, query, given):
+        return ""
+    role = str(scalar(conn, "SELECT current_user::text"))
+    return (
+        f"schema {place.schema} belongs to the role {owner}, and the role {role} may not make views"
+        f" in it: GRANT USAGE, CREATE ON SCHEMA {quote(place.schema)} TO {quote(role)}"
+    )
+
+
+def _owner(conn: sa.Connection, place: Names) -> str | None:
+    """The role that owns the schema; None if there is no such schema."""
+    query = "SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = %(name)s"
+    owner: str | None = scalar(conn, query, {"name": place.schema})
+    return owner
