@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from connector.cli import main
 from connector.commands.dbt import sources, yaml
+from connector.resources import RESOURCES
 from connector.simulator import Workspace
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema.tables import declared, metadata
@@ -64,6 +65,11 @@ def written(database: Database) -> dict[str, Any]:
 
 def tables(source: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {table["name"]: table for table in source["tables"]}
+
+
+OPTIONAL = {
+    r.table.name for r in RESOURCES if r.optional or r.early_signal_of == ("leads", "users")
+}
 
 
 def column(table: dict[str, Any], name: str) -> dict[str, Any]:
@@ -153,6 +159,11 @@ def test_freshness_is_that_of_the_resources_that_confirm_the_table(migrated: Dat
     assert day("conversation_parts") == day("conversation_parts_live") == 5
     assert day("tags") is None
     assert {n for n in found if n.startswith("sync_") and "config" in found[n]} == set()
+    assert "'companies'" in found["conversation_metrics"]["config"]["loaded_at_query"]
+    assert day("contact_identities") == 2
+    assert set(makers()) - {name for name in found if "config" in found[name]} == {
+        f"{name}_live" for name in OPTIONAL
+    }
     assert "config" not in found["calls"]  # most plans do not open them
     with migrated.transaction() as conn:
         conn.exec_driver_sql(

@@ -636,6 +636,12 @@ async def test_a_sync_keeps_them_up_to_date_and_switches_with_history(harness: H
     await harness.sync()
     assert told() == plain
     assert (count(), count("_fivetran_active")) == (living, living)
+    query = "SELECT relname, xmin::text FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+    before = harness.query(query, f"{harness.schema}_fivetran")
+    assert len(before) == 16
+    harness.pass_time(DAY)
+    await harness.sync()
+    assert harness.query(query, f"{harness.schema}_fivetran") == before
 
 
 # -- what belongs to others ------------------------------------------------------------------

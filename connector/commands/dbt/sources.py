@@ -6,14 +6,14 @@ What stands in the schema comes from its catalog, what must hold of it from the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 import sqlalchemy as sa
 
 from connector.commands.dbt.yaml import Value, written
-from connector.resources import BY_NAME, MERGES, PERSONS, RESOURCES, TABLES
+from connector.resources import BY_NAME, PERSONS, RESOURCES, TABLES
 from connector.resources.resource import Resource, Table
 from connector.warehouse import migrate
 from connector.warehouse.schema import relations, versions
@@ -22,7 +22,7 @@ from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import fetch
 from connector.warehouse.sql.names import Names, literal
 from connector.warehouse.state.tables import STATE
-from connector.warehouse.views.definitions import IDENTITIES, live, makers
+from connector.warehouse.views.definitions import IDENTITIES, Around, live, makers
 
 WARN, ERROR = 48, 72  # hours after which data is stale
 HEAD = (
@@ -62,8 +62,9 @@ def run(database: Database) -> int:
 def document(conn: sa.Connection, schema: str) -> str:
     """The sources of one schema, as YAML."""
     migrate.require_newest(conn, schema)
-    fresh = _fresh(conn, Names(schema))
-    tables = [_table(schema, one, fresh) for one in _relations(conn, schema)]
+    found, fresh = _relations(conn, schema), _fresh(conn, Names(schema))
+    computed = _computed(conn, schema, [one.name for one in found])
+    tables = [_table(schema, one, _expected(one.name, computed, fresh)) for one in found]
     source: Value = {
         "name": _plain(schema),
         "schema": _plain(schema.replace('"', '""')),  # dbt puts quotes around it
@@ -102,12 +103,12 @@ def _fresh(conn: sa.Connection, names: Names) -> set[str]:
 # -- one of them -----------------------------------------------------------------------------
 
 
-def _table(schema: str, one: Relation, fresh: set[str]) -> dict[str, Value]:
+def _table(schema: str, one: Relation, confirming: list[str]) -> dict[str, Value]:
     rules = _rules().get(one.name, Rules())
     table: dict[str, Value] = {"name": one.name}
     if one.comment:
         table["description"] = _plain(one.comment)
-    if confirming := _expected(one.name, fresh):
+    if confirming:
         table["config"] = _freshness(schema, confirming)
     table["columns"] = [_column(schema, name, told, rules) for name, told in one.columns.items()]
     return table
@@ -196,12 +197,30 @@ def _shown() -> dict[str, Table]:
 # -- how fresh it is -------------------------------------------------------------------------
 
 
-def _expected(relation: str, fresh: set[str]) -> list[str]:
-    """The resources that confirm it; none if one is optional and was never read."""
-    found = list(_confirming(relation))
-    if any(_may_be_missing(resource) and resource.name not in fresh for resource in found):
-        return []
-    return sorted(resource.name for resource in found)
+def _expected(relation: str, computed: Mapping[str, set[str]], fresh: set[str]) -> list[str]:
+    """The resources that confirm it, without those that are optional and were never read."""
+    tables = computed.get(relation, {relation})
+    found = {resource for table in tables for resource in _confirming(table)}
+    return sorted(r.name for r in found if not _may_be_missing(r) or r.name in fresh)
+
+
+def _computed(conn: sa.Connection, schema: str, names: Sequence[str]) -> dict[str, set[str]]:
+    """The tables that views which show rows of no single one are made from, by view."""
+    views = [name for name in names if name in makers() and name not in _shown()]
+    query = (
+        "WITH RECURSIVE of (view, oid) AS ("
+        " SELECT c.relname, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %(schema)s AND c.relname = ANY(%(views)s)"
+        " UNION SELECT of.view, d.refobjid FROM of JOIN pg_rewrite r ON r.ev_class = of.oid"
+        " JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid"
+        " AND d.refclassid = 'pg_class'::regclass)"
+        " SELECT of.view, c.relname FROM of JOIN pg_class c ON c.oid = of.oid"
+    )
+    around = Around(conn, Names(schema), {})
+    found = {view: set(makers()[view](around).tells_of) for view in views}
+    for view, table in fetch(conn, query, {"schema": schema, "views": views}):
+        found[view].add(table)
+    return found
 
 
 def _may_be_missing(resource: Resource) -> bool:
@@ -210,9 +229,6 @@ def _may_be_missing(resource: Resource) -> bool:
 
 def _confirming(relation: str) -> Iterator[Resource]:
     """The resources by whose passes it is as fresh as it is."""
-    if relation == IDENTITIES:
-        yield from (*_confirming(PERSONS.name), BY_NAME[MERGES.table.name])
-        return
     name = {live(member): member.name for table in TABLES for member in table.family()}.get(
         relation, relation.removesuffix("_history") if relation in _versions() else relation
     )

@@ -20,7 +20,7 @@ from connector.warehouse.sql.names import Names, quote
 
 _SCHEMA = "{schema}."  # stands in noted queries for the schema's name
 _PROBE = "_intercom_warehouse_probe"
-_ABOUT = "{0}.objoid = c.oid AND {0}.classoid = 'pg_class'::regclass AND {0}.objsubid"
+_ABOUT = "{0}.objoid = c.oid AND {0}.classoid = c.tableoid AND {0}.objsubid"
 
 
 @dataclass(frozen=True)
