@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
 from connector.cli import main
+from connector.commands import views
 from connector.commands.dbt import sources, yaml
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
@@ -26,6 +27,7 @@ from connector.warehouse.migrate import migrate
 from connector.warehouse.schema.tables import declared, metadata
 from connector.warehouse.sql.database import Database, conninfo
 from connector.warehouse.views.definitions import makers
+from connector.warehouse.views.suites import FIVETRAN
 from tests.harness import NOW, Harness
 from tests.test_custom_columns import attribute
 
@@ -178,8 +180,6 @@ def test_templates_in_descriptions_are_no_templates(migrated: Database) -> None:
     odd = attribute("odd") | {"description": 'a "{{ name }}" {% if x %} {# or #}: #1\n\\ 🦊'}
     with migrated.transaction() as conn:
         conn.execute(sa.insert(table).values(_read_at=sa.func.now(), **odd))
-    from connector.commands import views
-
     assert views.run(migrated, rebuild=False) == 0
     told = column(tables(written(migrated))["contacts_live"], "custom_odd")["description"]
     assert "{{ '{{' }} name }}" in told
@@ -265,6 +265,21 @@ def called(dbt: Path, place: Path, *words: str) -> dict[str, str]:
     return {one["unique_id"]: one["status"] for one in found}
 
 
+PACKAGE = """
+version: 2
+sources:
+  - name: package
+    schema: {schema}
+    config:
+      loaded_at_field: _fivetran_synced
+      freshness:
+        warn_after: {{count: 48, period: hour}}
+        error_after: {{count: 72, period: hour}}
+    tables: [{{name: contact_history}}, {{name: tag}}, {{name: conversation_part_history}}]
+"""
+"""How Fivetran's package asks how fresh its sources are."""
+
+
 @pytest.mark.chaos
 async def test_dbt_takes_it_and_finds_it_true(harness: Harness, dbt: Path, tmp_path: Path) -> None:
     small = Workspace.generate(5, contacts=40, companies=8, conversations=12, now=int(NOW))
@@ -275,9 +290,12 @@ async def test_dbt_takes_it_and_finds_it_true(harness: Harness, dbt: Path, tmp_p
     assert (await harness.sync(full=True)).exit_code == 0
     database = Database(harness.database_url, harness.schema)
     text = database.read(lambda conn: sources.document(conn, harness.schema))
+    assert views.begin(database, FIVETRAN) == ""
     database.close()
     place = tmp_path / "project"
     project(place, harness.database_url, text)
+    of_package = PACKAGE.format(schema=f"{harness.schema}_fivetran")
+    (place / "models/package.yml").write_text(of_package, encoding="utf-8")
     called(dbt, place, "parse")
     tested = called(dbt, place, "test")
     assert len(tested) > 300
