@@ -44,11 +44,6 @@ def several(table: Table, *names: str) -> list[Shown]:
     return [of(table, name) for name in names]
 
 
-def person(table: Table, name: str, as_: str) -> Shown:
-    """A reference to somebody; 0 is nobody."""
-    return Shown(as_, f"nullif(o.{quote(name)}, '0')", told(table, table.column(name)))
-
-
 def small(table: Table, name: str, as_: str) -> Shown:
     """A whole number as integer; null if it is too large for one."""
     value = f"o.{quote(name)}"

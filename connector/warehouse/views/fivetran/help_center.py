@@ -21,7 +21,7 @@ def articles(around: Around) -> View:
     percentage = "percentage of readers who reacted"
     first = [
         *c.several(table, "id", "title", "state"),
-        c.person(table, "author_id", "author_id"),
+        c.of(table, "author_id"),
         Shown(
             "collection_id",
             collection,

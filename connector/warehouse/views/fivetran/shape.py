@@ -93,7 +93,7 @@ def _contacts(around: Around) -> View:
     names = ("id", "name", "email", "role", "created_at", "updated_at")
     times = ("signed_up_at", "last_replied_at", "last_contacted_at")
     emails = ("last_email_opened_at", "last_email_clicked_at", "unsubscribed_from_emails")
-    owner = c.person(CONTACTS, "owner_id", "admin_id")
+    owner = c.of(CONTACTS, "owner_id", "admin_id")
     first = [*c.several(CONTACTS, *names), owner, *c.several(CONTACTS, *times, *emails)]
     return history(around, "contact_history", CONTACTS, first, ["owner_id"])
 
@@ -106,7 +106,7 @@ def _companies(around: Around) -> View:
 
 def _conversations(around: Around) -> View:
     table = CONVERSATIONS
-    assignee = c.person(table, "admin_assignee_id", "assignee_id")
+    assignee = c.of(table, "admin_assignee_id", "assignee_id")
     rated = c.small(table, "rating_rating", "conversation_rating_value")
     first = [
         *c.several(table, "id", "created_at", "updated_at", "state"),
