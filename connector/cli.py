@@ -219,7 +219,7 @@ def _views(arguments: argparse.Namespace) -> int:
         database.lock(PATIENCE_FOR_LOCK)
         admit(database, settings)
         prepare(database, settings.auto_migrate)
-        return views.run(database, rebuild=arguments.rebuild)
+        return views.run(database, rebuild=arguments.rebuild, fivetran=arguments.fivetran)
 
 
 def _metrics(arguments: argparse.Namespace) -> int:
@@ -257,6 +257,13 @@ def _sql(arguments: argparse.Namespace) -> int:
         database.wait()
         warn_of_exclusions(database, settings)
         return sql.run(database, arguments.statement, as_json=arguments.json, write=arguments.write)
+
+
+def _dbt_sources(arguments: argparse.Namespace) -> int:
+    from connector.commands.dbt import sources
+
+    with open_database(_settings(arguments), say=say) as database:
+        return sources.run(database)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -406,6 +413,10 @@ def parser() -> argparse.ArgumentParser:
     views.add_argument(
         "--rebuild", action="store_true", help="make them anew, with living attributes only"
     )
+    views.add_argument(
+        "--fivetran", action="store_true", help="also those of Fivetran's shape, from now on"
+    )
+    _add(commands, "dbt-sources", "print the schema as sources of dbt, in YAML", _dbt_sources)
     figured = _add(commands, "metrics", "how the figures of the metric views stand", _metrics)
     figured.add_argument("--rebuild", action="store_true", help="compute them all anew")
     served = _add(commands, "serve", "receive notifications and keep in step", _serve)

@@ -4,7 +4,8 @@
 --   <schema>_sync     runs the nightly sync with CONNECTOR_AUTO_MIGRATE=0; it can neither create,
 --                     alter nor drop a table. It stages each batch in temporary tables, hence
 --                     TEMPORARY on the database
---   <schema>_analyst  reads tables and views; beyond that it may only what PUBLIC may
+--   <schema>_analyst  reads tables and views, those of Fivetran's shape in <schema>_fivetran too;
+--                     beyond that it may only what PUBLIC may
 --   <schema>_push     runs "intercom-warehouse push": reads of the mirror what a plan is compared
 --                     with, writes the outbox and what belongs to it, and changes no mirrored row.
 --                     What a model names it must be allowed to read besides, such as
@@ -43,6 +44,7 @@
 \set analyst :schema '_analyst'
 \set push :schema '_push'
 \set wishes :schema '_wishes'
+\set fivetran :schema '_fivetran'
 
 SELECT format('CREATE ROLE %I LOGIN', role)
 FROM unnest(ARRAY[:'owner', :'sync', :'analyst', :'push']) role
@@ -67,6 +69,17 @@ ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA :"schema"
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO :"sync";
 ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA :"schema"
     GRANT SELECT ON TABLES TO :"analyst";
+
+-- For "views --fivetran": the owner may make no schema. One that somebody else has stays his.
+CREATE SCHEMA IF NOT EXISTS :"fivetran" AUTHORIZATION :"owner";
+SELECT format(statement, :'fivetran', :'analyst', :'owner')
+FROM unnest(ARRAY[
+    'GRANT USAGE ON SCHEMA %1$I TO %2$I',
+    'GRANT SELECT ON ALL TABLES IN SCHEMA %1$I TO %2$I',
+    'ALTER DEFAULT PRIVILEGES FOR ROLE %3$I IN SCHEMA %1$I GRANT SELECT ON TABLES TO %2$I'
+]) statement
+WHERE EXISTS (SELECT FROM pg_namespace
+              WHERE nspname = :'fivetran' AND pg_get_userbyid(nspowner) = :'owner') \gexec
 
 SELECT format('GRANT %s ON %I.%I TO %I', rights, :'schema', name, :'push')
 FROM (

@@ -35,9 +35,9 @@ LONGEST = (
     "refusals", "nothing_is_lost", "night", "year", "sync", "cli", "fuse", "sync_faults",
     "reliability_intercom", "kills", "completeness", "clocks", "reliability_postgres", "pinning",
     "theirs", "houses", "demo", "reliability_process", "adding_a_resource",
-    "custom_columns", "erasure", "push_bulk", "push_kills", "breadth", "receiver_process",
-    "diagnosis", "exclusions", "push_plan", "push_singly", "serve", "live", "receiver",
-    "push_command", "commands",
+    "custom_columns", "fivetran", "erasure", "push_bulk", "push_kills", "breadth",
+    "receiver_process", "diagnosis", "exclusions", "push_plan", "push_singly", "serve", "live",
+    "receiver", "push_command", "commands",
 )  # fmt: skip
 
 

@@ -176,6 +176,7 @@ COMMANDS = {
     "serving": {"terminal", "reporting", "connect"},
     "pushing": {"terminal", "reporting", "connect"},
     "demonstration": set(),
+    "dbt": set(),
 }
 WITHIN = {
     "resources": RESOURCES,

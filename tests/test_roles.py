@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from connector.commands import views
 from connector.simulator import Workspace
 from connector.warehouse import rights
 from connector.warehouse.migrate import migrate
@@ -41,7 +42,9 @@ def managed(request: pytest.FixtureRequest, server: Server) -> Iterator[str]:
         yield make_conninfo(url, user="manager", dbname="house")
 
 
-async def test_the_roles_do_their_work_on_a_managed_server(managed: str, server: Server) -> None:
+async def test_the_roles_do_their_work_on_a_managed_server(
+    managed: str, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(2):
         server.tool("psql", "-q", "-v", "schema=acme", f"--dbname={managed}", "-f", ROLES)
     owner, nightly, analyst = (
@@ -50,6 +53,7 @@ async def test_the_roles_do_their_work_on_a_managed_server(managed: str, server:
     database = Database(owner, "acme")
     rights.require(database, ALL)
     assert migrate(database) is True
+    assert views.run(database, rebuild=False, fivetran=True) == 0
     database.close()
     harness = Harness(nightly, "acme", auto_migrate=False)
     small = Workspace.generate(3, now=int(NOW), contacts=40, companies=5, conversations=10, **FEW)
@@ -58,9 +62,12 @@ async def test_the_roles_do_their_work_on_a_managed_server(managed: str, server:
         outcome = await harness.sync(full=full)
         assert outcome.exit_code == 0, outcome.error
         assert differences(harness) == []
+    assert "fivetran" not in caplog.text
     harness.close()
     with psycopg.connect(analyst) as connection:
         connection.execute("SELECT * FROM acme.contacts_live")
+        found = connection.execute("SELECT id FROM acme_fivetran.contact_history").fetchall()
+        assert len(found) == 40
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DELETE FROM acme.contacts")
     with psycopg.connect(managed, autocommit=True) as manager:

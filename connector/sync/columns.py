@@ -11,6 +11,7 @@ from functools import partial
 
 from connector.sync.writing.writer import Writer
 from connector.warehouse.views import live
+from connector.warehouse.views.suites import shown
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +20,9 @@ async def grow_views(writer: Writer) -> None:
     """Bring the views up to date; an idle run finds nothing to do and executes no DDL."""
     schema = writer.database.schema
     refused: dict[str, list[str]] = {}
-    for view in await writer.do(partial(live.behind, schema=schema)):
-        grown = await writer.do(partial(live.grow, schema=schema, view=view))
+    for label in await writer.do(partial(live.behind, schema=schema)):
+        grown = await writer.do(partial(live.grow, schema=schema, view=label))
+        view = shown(schema, label)
         if grown.busy:
             logger.warning(
                 "%s lacks new columns: %s; the next run tries again", view, grown.refused

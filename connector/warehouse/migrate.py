@@ -22,7 +22,7 @@ from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute, scalar
 from connector.warehouse.sql.names import Names, quote
 from connector.warehouse.state.tables import RELATIONS
-from connector.warehouse.views import adoption, live
+from connector.warehouse.views import adoption, live, suites
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,8 @@ def _bring_history(conn: sa.Connection, history: Collection[str]) -> bool:
 
 
 def _bring_views(database: Database) -> None:
-    for view in database.write(partial(live.behind, schema=database.schema)):
-        grown = database.write(partial(live.grow, schema=database.schema, view=view))
+    for label in database.write(partial(live.behind, schema=database.schema)):
+        grown = database.write(partial(live.grow, schema=database.schema, view=label))
         if grown.refused:
+            view = suites.shown(database.schema, label)
             logger.warning("%s is not up to date: %s", view, grown.refused)

@@ -99,6 +99,12 @@ def missing(conn: sa.Connection, schema: str, needs: Needs) -> list[str]:
     return found + list(_in_schema(conn, house, schema, needs))
 
 
+def to_make_schema(conn: sa.Connection, schema: str) -> str:
+    """What the role lacks to make a schema, if that is not there, and what gives it; or ""."""
+    house = look(conn, schema)
+    return "" if house.has_schema or house.makes_schemas else _no_schema(house, schema)
+
+
 def look(conn: sa.Connection, schema: str) -> House:
     """The house as this connection finds it."""
     query = (
@@ -125,11 +131,7 @@ def _in_schema(conn: sa.Connection, house: House, schema: str, needs: Needs) -> 
     to, place = quote(house.role), quote(schema)
     if not house.has_schema:
         if needs.migrates and not house.makes_schemas:
-            yield (
-                f"the schema {schema} is not there and the role {house.role} may not create it:"
-                f" CREATE SCHEMA {place} AUTHORIZATION {to}, or GRANT CREATE ON DATABASE"
-                f" {quote(house.database)} TO {to}"
-            )
+            yield _no_schema(house, schema)
         return
     if not house.enters_schema:
         yield (
@@ -141,6 +143,15 @@ def _in_schema(conn: sa.Connection, house: House, schema: str, needs: Needs) -> 
     if needs.migrates and not _is_current(conn, schema, found, needs.history):
         yield from _to_migrate(house, schema, found)
     yield from _to_write(house, schema, found, whole=needs.of is None)
+
+
+def _no_schema(house: House, schema: str) -> str:
+    to = quote(house.role)
+    return (
+        f"the schema {schema} is not there and the role {house.role} may not create it:"
+        f" CREATE SCHEMA {quote(schema)} AUTHORIZATION {to}, or GRANT CREATE ON DATABASE"
+        f" {quote(house.database)} TO {to}"
+    )
 
 
 def _is_current(

@@ -6,7 +6,7 @@ needed and stands in no note was made by somebody else, and is never replaced, a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -122,6 +122,13 @@ def taken(
     """
     wanted = needed(views, revision)
     wanted |= {name: kind for table in also for name, kind in parts(table)}
+    return strangers(conn, schema, wanted, ours)
+
+
+def strangers(
+    conn: sa.Connection, schema: str, wanted: Mapping[str, str], ours: Collection[str]
+) -> list[str]:
+    """What bears a name that is wanted, for such a kind, and is not ours: "table contacts"."""
     found = there(conn, schema, wanted)
     return [
         f"{_KINDS.get(kind, 'relation')} {name}"
@@ -129,6 +136,18 @@ def taken(
         if (name not in ours or (wanted[name] == "v" and kind != "v"))
         and (kind != "T" or wanted[name] in "rv")  # only these make a type of their own name
     ]
+
+
+def some(conn: sa.Connection, schema: str, most: int = 5) -> list[str]:
+    """The relations that a schema holds, the first by name: "table contacts"."""
+    query = (
+        "SELECT c.relname, c.relkind::text FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %(schema)s AND c.relkind NOT IN ('i', 'I', 't', 'c')"
+        " ORDER BY 1 LIMIT %(most)s"
+    )
+    rows = fetch(conn, query, {"schema": schema, "most": most})
+    return [f"{_KINDS.get(kind, 'relation')} {name}" for name, kind in rows]
 
 
 def refuse(schema: str, taken: Collection[str]) -> None:

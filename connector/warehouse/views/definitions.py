@@ -7,8 +7,9 @@ it becomes what is to be, is known elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -27,11 +28,15 @@ IDENTITIES = "contact_identities"
 
 @dataclass(frozen=True)
 class Around:
-    """What a view is made from: the connection, the names, the views as they are stored."""
+    """What a view is made from: the connection, the names, the views as they are stored.
+
+    ``names`` are those of the tables. ``known`` is what makers of several views ask only once.
+    """
 
     conn: sa.Connection
     names: Names
     stored: Mapping[str, Stored]
+    known: dict[str, Any] = field(default_factory=dict)
 
 
 Maker = Callable[[Around], View]

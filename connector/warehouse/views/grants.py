@@ -6,13 +6,12 @@ in the same transaction; where that cannot be done exactly, nothing is done.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from connector.errors import ViewsInUseError
-from connector.warehouse.schema.relations import made
 from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names, literal, quote
 from connector.warehouse.views.standing import look
@@ -57,18 +56,32 @@ def show_no_more(
     """
     computed_from = _tables(conn, names, tells_of)
     target = names(view)
-    if any(by_reader for _, by_reader in computed_from):
+    if any(computed_from.values()):
         return _revoke(conn, target, _readers(conn, target, bases=[]))
-    bases = [*_bases(conn, names, view), *computed_from]
-    if any(by_reader for _, by_reader in bases):
-        if _version(conn) < 150_000:  # it knows no security_invoker: rights must be given by hand
-            return _revoke(conn, target, _readers(conn, target, bases=[]))
-        execute(conn, f"ALTER VIEW {target} SET (security_invoker = true)")
-    _revoke(conn, target, _readers(conn, target, [oid for oid, _ in bases]))
+    found = bases(conn, names, view) | computed_from
+    if any(found.values()) and not _ask_the_reader(conn, target):
+        return None
+    _revoke(conn, target, _readers(conn, target, list(found)))
     return None
 
 
-def _bases(conn: sa.Connection, names: Names, view: str) -> list[tuple[int, bool]]:
+def keep_policies(conn: sa.Connection, names: Names, view: str, before: Mapping[int, bool]) -> None:
+    """Let a view that selects from more than before go round no row policy of what is new."""
+    found = bases(conn, names, view)
+    if any(by_reader for oid, by_reader in found.items() if oid not in before):
+        _ask_the_reader(conn, names(view))
+
+
+def _ask_the_reader(conn: sa.Connection, target: str) -> bool:
+    """Let the view read with the rights of whoever reads it; False if it is for its owner alone."""
+    if _version(conn) < 150_000:  # it knows no security_invoker: rights must be given by hand
+        _revoke(conn, target, _readers(conn, target, bases=[]))
+        return False
+    execute(conn, f"ALTER VIEW {target} SET (security_invoker = true)")
+    return True
+
+
+def bases(conn: sa.Connection, names: Names, view: str) -> dict[int, bool]:
     """What the view selects from, and whether it depends on the reader what that shows."""
     query = (
         "SELECT DISTINCT b.oid, b.relrowsecurity OR EXISTS (SELECT FROM unnest(b.reloptions) o"
@@ -78,13 +91,13 @@ def _bases(conn: sa.Connection, names: Names, view: str) -> list[tuple[int, bool
         " JOIN pg_class b ON b.oid = d.refobjid AND b.oid <> r.ev_class"
         " WHERE r.ev_class = %(view)s::regclass"
     )
-    return [(oid, by) for oid, by in fetch(conn, query, {"view": names(view)})]
+    return dict(fetch(conn, query, {"view": names(view)}))
 
 
-def _tables(conn: sa.Connection, names: Names, tables: Sequence[str]) -> list[tuple[int, bool]]:
-    """These tables, as ``_bases`` gives them."""
+def _tables(conn: sa.Connection, names: Names, tables: Sequence[str]) -> dict[int, bool]:
+    """These tables, as ``bases`` gives them."""
     query = "SELECT oid, relrowsecurity FROM pg_class WHERE oid = ANY(%(tables)s::regclass[])"
-    return [(oid, by) for oid, by in fetch(conn, query, {"tables": list(map(names, tables))})]
+    return dict(fetch(conn, query, {"tables": list(map(names, tables))}))
 
 
 def _readers(conn: sa.Connection, target: str, bases: Sequence[int]) -> list[str]:
@@ -159,20 +172,23 @@ _GIVEN = (
 )
 
 
-def take(conn: sa.Connection, names: Names, views: Sequence[str]) -> list[Given]:
-    """Everything that others gave these views, in the order in which it can be given again."""
+def take(conn: sa.Connection, names: Names, views: Sequence[str], mark: str = "") -> list[Given]:
+    """Everything that others gave these views, in the order in which it can be given again.
+
+    Noted they are with that mark before their names.
+    """
     if not views:
         return []
     given = {"schema": names.schema, "views": list(views)}
     found = [Given(*row) for query in _GIVEN for row in fetch(conn, query, given)]
-    return found + _comments(conn, names, views)
+    return found + _comments(conn, names, views, mark)
 
 
-def _comments(conn: sa.Connection, names: Names, views: Sequence[str]) -> list[Given]:
+def _comments(conn: sa.Connection, names: Names, views: Sequence[str], mark: str) -> list[Given]:
     """The comments that are not the ones that were put last."""
-    noted, found = made(conn, views), []
-    for name, stored in look(conn, names, views).items():
-        put = noted[name].comments if name in noted else {}
+    found = []
+    for name, stored in look(conn, names, views, mark=mark).items():
+        put = stored.made.comments if stored.made else {}
         target = names(name)
         there = {"": stored.sentence} | {c.name: c.comment for c in stored.columns.values()}
         for column, text in there.items():
@@ -183,7 +199,7 @@ def _comments(conn: sa.Connection, names: Names, views: Sequence[str]) -> list[G
     return found
 
 
-def give(conn: sa.Connection, names: Names, dress: Sequence[Given]) -> None:
+def give(conn: sa.Connection, names: Names, dress: Sequence[Given], mark: str = "") -> None:
     """Give it again to the views that were made anew, and no more than that.
 
     Raises ViewsInUseError if what they have then is not what they had.
@@ -195,7 +211,8 @@ def give(conn: sa.Connection, names: Names, dress: Sequence[Given]) -> None:
         _strip(conn, names(view))
     for one in wanted:
         _give(conn, one)
-    differing = {one for one in set(wanted) ^ set(take(conn, names, views)) if not one.comment}
+    now = take(conn, names, views, mark)
+    differing = {one for one in set(wanted) ^ set(now) if not one.comment}
     if differing:
         told = "; ".join(sorted(one.statement for one in differing))
         raise ViewsInUseError(

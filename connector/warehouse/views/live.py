@@ -6,7 +6,7 @@ CREATE OR REPLACE VIEW append columns but neither move nor drop them. ``rebuild`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import psycopg
@@ -14,12 +14,14 @@ import sqlalchemy as sa
 
 from connector.errors import ViewsInUseError
 from connector.resources import TABLES
+from connector.warehouse.schema.relations import made
 from connector.warehouse.sql import locks
 from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.names import Names, literal, quote
-from connector.warehouse.views import custom_columns, grants, standing
+from connector.warehouse.views import custom_columns, grants, standing, suites
 from connector.warehouse.views.definitions import Around, customized, makers, metrics, selects_from
 from connector.warehouse.views.standing import Stored, StoredColumn
+from connector.warehouse.views.suites import APART, OWN, Suite
 from connector.warehouse.views.view import Shown, View
 
 __all__ = ["Grown", "behind", "grow", "makers", "needed", "rebuild", "refresh_views"]
@@ -46,54 +48,70 @@ def needed() -> list[str]:
 
 
 def grow(conn: sa.Connection, schema: str, view: str) -> Grown:
-    """Make one view if it is missing, or append what it lacks; no DDL if it lacks nothing.
+    """Make one view, called by its label, if it is missing, or append what it lacks; else no DDL.
 
     Nothing of it is left behind if the lock is not had within 2 s or Postgres refuses. One view
     for each transaction: who waits for the lock of a second one while holding that of a first
     would meet readers, who lock them the other way round.
     """
     names = Names(schema)
+    suite, name = suites.found(view)
     try:
         with locks.briefly(conn):
-            return _bring(_around(conn, names, view), view)
+            return _bring(_around(conn, names, suite, name), suite, name)
     except psycopg.errors.LockNotAvailable:
         return Grown(refused=BUSY, busy=True)
     except psycopg.ProgrammingError as failure:  # no right, or it cannot be so
-        return Grown(refused=_reason(conn, names, view, failure))
+        return Grown(refused=_reason(conn, suite.place(names), name, failure))
 
 
-def _reason(conn: sa.Connection, names: Names, view: str, cause: psycopg.Error) -> str:
+def _reason(conn: sa.Connection, place: Names, view: str, cause: psycopg.Error) -> str:
     told = " ".join(str(cause).split())
-    stored = standing.look(conn, names, [view]).get(view)
+    stored = standing.look(conn, place, [view], noted={}).get(view)
     if stored and isinstance(cause, psycopg.errors.InsufficientPrivilege):
         told += f"; it belongs to the role {stored.owner}"
     return told
 
 
 def behind(conn: sa.Connection, schema: str) -> list[str]:
-    """The views that may lack something, those that they select from first; writes nothing.
+    """The views that may lack something, by label, those that they select from first.
 
-    What those with custom attributes lack is decided as they grow, and here as if they did; where
-    that cannot be told they are among them.
+    Writes nothing. What those with custom attributes lack is decided as they grow, and here as if
+    they did; where that cannot be told they are among them.
     """
     names = Names(schema)
-    around = Around(conn, names, standing.look(conn, names, makers()))
+    noted = made(conn, [*makers(), *(suite.mark for suite in APART.values())])
+    around = Around(conn, names, standing.look(conn, names, makers(), noted))
     plain = [name for name in makers() if name not in customized()]
-    found = {name for name in plain if _is_behind(around, name)}
+    found = {name for name in plain if _is_behind(around, OWN, name)}
+    others = [suite for suite in APART.values() if suite.mark in noted]
+    late: list[str] = []
     trial = conn.begin_nested()
     try:
-        found |= {name for name in customized() if _is_behind(around, name)}
+        found |= {name for name in customized() if _is_behind(around, OWN, name)}
+        for suite in others:
+            late += _behind(conn, names, suite)
     except psycopg.ProgrammingError:
         found |= set(customized())
+        late = [suite.label(view) for suite in others for view in suite.makers()]
     finally:
         trial.rollback()
     # With a view grow those that select from it.
-    return [name for name in makers() if not found.isdisjoint((name, selects_from().get(name)))]
+    own = [name for name in makers() if not found.isdisjoint((name, selects_from().get(name)))]
+    return own + late
 
 
-def _is_behind(around: Around, name: str) -> bool:
+def _behind(conn: sa.Connection, names: Names, suite: Suite) -> list[str]:
+    """The same of a suite apart; none if it stands nowhere any more."""
+    around = Around(conn, names, suites.stored(conn, names, suite))
+    if not suites.stands(around.stored):
+        return []
+    return [suite.label(view) for view in suite.makers() if _is_behind(around, suite, view)]
+
+
+def _is_behind(around: Around, suite: Suite, name: str) -> bool:
     stored = around.stored.get(name)
-    return stored is None or _lacks(makers()[name](around), stored, around.names)
+    return stored is None or _lacks(suite.makers()[name](around), stored, around.names)
 
 
 def _lacks(view: View, stored: Stored, names: Names) -> bool:
@@ -104,41 +122,52 @@ def _lacks(view: View, stored: Stored, names: Names) -> bool:
     return not as_made or bool(_stale(view, stored))
 
 
-def refresh_views(conn: sa.Connection, schema: str) -> dict[str, str]:
+def refresh_views(conn: sa.Connection, schema: str, suite: Suite = OWN) -> dict[str, str]:
     """Bring all views up to date in this transaction; those that were left as they are, and why."""
     names = Names(schema)
-    grown = {name: _bring(_around(conn, names, name), name) for name in makers()}
-    return {name: one.refused for name, one in grown.items() if one.refused}
+    grown = {
+        name: _bring(_around(conn, names, suite, name), suite, name) for name in suite.makers()
+    }
+    return {suite.label(name): one.refused for name, one in grown.items() if one.refused}
 
 
-def _around(conn: sa.Connection, names: Names, view: str) -> Around:
+def _around(conn: sa.Connection, names: Names, suite: Suite, view: str) -> Around:
     standing.use_no_foreign_names(conn)
-    wanted = [view, *([base] if (base := selects_from().get(view)) else [])]
-    return Around(conn, names, standing.look(conn, names, wanted))
+    base = selects_from().get(view) if suite is OWN else None
+    return Around(conn, names, suites.stored(conn, names, suite, [view, *([base] if base else [])]))
 
 
-def _bring(around: Around, name: str) -> Grown:
+def _bring(around: Around, suite: Suite, name: str) -> Grown:
     """Make the view as it is to be, stored columns first."""
     conn, names, stored = around.conn, around.names, around.stored.get(name)
     if stored and (stored.kind != "v" or stored.made is None):
         return Grown(refused=NOT_OURS)
-    view = makers()[name](around)
+    place = suite.place(names)
+    view = suite.makers()[name](around)
     query = _query(view, stored)
     if stored is None:
-        execute(conn, f"CREATE VIEW {names(name)} AS {query}")
-        grants.show_no_more(conn, names, name, view.tells_of)
+        execute(conn, f"CREATE VIEW {place(name)} AS {query}")
+        grants.show_no_more(conn, place, name, view.tells_of)
     else:
         as_made = standing.is_as_made(stored, names, query)
         if as_made and not _stale(view, stored):
             return Grown()
-        if not standing.is_ours(conn, names, name, stored):
+        if not standing.is_ours(conn, names, stored):
             return Grown(refused=NOT_OURS)
         if not as_made:
-            options = grants.options(stored.options)
-            execute(conn, f"CREATE OR REPLACE VIEW {names(name)}{options} AS {query}")
-    standing.note_view(conn, names, name, query, _comment(around, view))
+            _replace(conn, place, stored, name, query)
+    put = _comment(conn, place(name), view, stored)
+    standing.note_view(conn, suite.label(name), place(name), standing.portable(names, query), put)
     known = stored.columns if stored else {}
     return Grown(tuple(c.name for c in view.columns if c.name not in known))
+
+
+def _replace(conn: sa.Connection, place: Names, stored: Stored, name: str, query: str) -> None:
+    """Give the view another query; it keeps what others gave it."""
+    before = grants.bases(conn, place, name)
+    options = grants.options(stored.options)
+    execute(conn, f"CREATE OR REPLACE VIEW {place(name)}{options} AS {query}")
+    grants.keep_policies(conn, place, name, before)
 
 
 def _query(view: View, stored: Stored | None) -> str:
@@ -170,14 +199,12 @@ def _stale(view: View, stored: Stored | None) -> dict[str, str]:
     }
 
 
-def _comment(around: Around, view: View) -> dict[str, str]:
+def _comment(conn: sa.Connection, target: str, view: View, stored: Stored | None) -> dict[str, str]:
     """Put the comments; all that were ever put, to be noted."""
-    stored = around.stored.get(view.name)
     new = _stale(view, stored)
-    target = around.names(view.name)
     for name, text in new.items():
         place = f"COLUMN {target}.{quote(name)}" if name else f"VIEW {target}"
-        execute(around.conn, f"COMMENT ON {place} IS {literal(text)}")
+        execute(conn, f"COMMENT ON {place} IS {literal(text)}")
     return (stored.made.comments if stored and stored.made else {}) | new
 
 
@@ -198,31 +225,39 @@ def rebuild(conn: sa.Connection, schema: str) -> dict[str, str]:
             for table in TABLES:
                 if table.attributes:
                     custom_columns.forget(conn, table)
-            stored = standing.look(conn, names, makers())
-            pruned = _to_prune(conn, names, stored)
-            dress = grants.take(conn, names, pruned)
-            if pruned:
-                execute(conn, f"DROP VIEW {', '.join(map(names, reversed(pruned)))}")
-            left = refresh_views(conn, schema)
-            grants.give(conn, names, dress)
+            left = _rebuild(conn, names, OWN)
+            for suite in suites.standing_apart(conn, names):
+                left |= _rebuild(conn, names, suite)
             return left
     except psycopg.Error as failure:
         raise _in_use(failure) from failure
 
 
-def _to_prune(conn: sa.Connection, names: Names, stored: Mapping[str, Stored]) -> list[str]:
+def _rebuild(conn: sa.Connection, names: Names, suite: Suite) -> dict[str, str]:
+    place = suite.place(names)
+    pruned = _to_prune(conn, names, suite)
+    dress = grants.take(conn, place, pruned, suite.mark)
+    if pruned:
+        execute(conn, f"DROP VIEW {', '.join(map(place, reversed(pruned)))}")
+    left = refresh_views(conn, names.schema, suite)
+    grants.give(conn, place, dress, suite.mark)
+    return left
+
+
+def _to_prune(conn: sa.Connection, names: Names, suite: Suite) -> list[str]:
     """Views of ours whose columns are not those that they would be made with."""
+    stored = suites.stored(conn, names, suite)
     fresh: dict[str, Iterable[str]] = {}
     pruned = []
-    for name, make in makers().items():
+    for name, make in suite.makers().items():
         there = stored.get(name)
-        base = selects_from().get(name)
+        base = selects_from().get(name) if suite is OWN else None
         if base:
             fresh[name] = fresh[base]
         else:
             fresh[name] = [column.name for column in make(Around(conn, names, {})).columns]
         if there and (list(there.columns) != fresh[name] or base in pruned):
-            if standing.is_ours(conn, names, name, there):
+            if standing.is_ours(conn, names, there):
                 pruned.append(name)
             else:
                 fresh[name] = list(there.columns)

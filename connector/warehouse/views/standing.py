@@ -20,6 +20,7 @@ from connector.warehouse.sql.names import Names, quote
 
 _SCHEMA = "{schema}."  # stands in noted queries for the schema's name
 _PROBE = "_intercom_warehouse_probe"
+_ABOUT = "{0}.objoid = c.oid AND {0}.classoid = c.tableoid AND {0}.objsubid"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class StoredColumn:
 
 @dataclass
 class Stored:
-    """A relation as it is under the name of a view; ``made`` is what was noted of it."""
+    """A relation as it is under the name of a view; ``made`` is what is noted under ``label``."""
 
+    label: str
     oid: int
     kind: str  # pg_class.relkind
     owner: str
@@ -49,26 +51,33 @@ def look(
     names: Names,
     views: Iterable[str],
     noted: Mapping[str, Made] | None = None,
+    mark: str = "",
 ) -> dict[str, Stored]:
-    """What is stored under these names, with the columns in their order."""
+    """What is stored under these names, with the columns in their order.
+
+    ``noted`` is what was noted, by label: the name behind ``mark``.
+    """
     query = (
         "SELECT c.relname, c.oid, c.relkind::text, pg_get_userbyid(c.relowner),"
-        " coalesce(c.reloptions, '{}'), coalesce(obj_description(c.oid, 'pg_class'), ''),"
-        " a.attname, format_type(a.atttypid, a.atttypmod),"
-        " coalesce(col_description(c.oid, a.attnum), '')"
+        " coalesce(c.reloptions, '{}'), coalesce(s.description, ''),"
+        " a.attname, format_type(a.atttypid, a.atttypmod), coalesce(d.description, '')"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+        f" LEFT JOIN pg_description s ON {_ABOUT.format('s')} = 0"
+        f" LEFT JOIN pg_description d ON {_ABOUT.format('d')} = a.attnum"
         " WHERE n.nspname = %(schema)s AND c.relname = ANY(%(views)s) ORDER BY c.oid, a.attnum"
     )
-    noted = made(conn, list(views)) if noted is None else noted
+    noted = made(conn, [mark + view for view in views]) if noted is None else noted
     found: dict[str, Stored] = {}
     for name, oid, kind, owner, options, sentence, column, of, comment in fetch(
         conn, query, {"schema": names.schema, "views": list(views)}
     ):
         stored = found.get(name)
         if stored is None:
-            about = noted.get(name)
-            stored = found[name] = Stored(oid, kind, owner, tuple(options), sentence, about)
+            label = mark + name
+            about = noted.get(label)
+            stored = Stored(label, oid, kind, owner, tuple(options), sentence, about)
+            found[name] = stored
         if column is not None:
             stored.columns[column] = StoredColumn(column, of, comment)
     return found
@@ -87,8 +96,11 @@ def is_as_made(stored: Stored, names: Names, query: str) -> bool:
     return stored.made is not None and stored.made.definition == portable(names, query)
 
 
-def is_ours(conn: sa.Connection, names: Names, name: str, stored: Stored) -> bool:
-    """Whether the view is the one that was made; executed where ``use_no_foreign_names``."""
+def is_ours(conn: sa.Connection, names: Names, stored: Stored) -> bool:
+    """Whether the view is the one that was made; executed where ``use_no_foreign_names``.
+
+    ``names`` are those of the tables that it selects from.
+    """
     if stored.made is None or stored.kind != "v":
         return False
     shown = fingerprint(conn, stored.oid)
@@ -97,16 +109,15 @@ def is_ours(conn: sa.Connection, names: Names, name: str, stored: Stored) -> boo
     query = stored.made.definition.replace(_SCHEMA, _prefix(names))
     if not same_query(conn, stored.oid, query):
         return False
-    note(conn, name, Made("v", stored.made.definition, shown, stored.made.comments))
+    note(conn, stored.label, Made("v", stored.made.definition, shown, stored.made.comments))
     return True
 
 
 def note_view(
-    conn: sa.Connection, names: Names, name: str, query: str, comments: dict[str, str]
+    conn: sa.Connection, label: str, target: str, query: str, comments: dict[str, str]
 ) -> None:
-    """Note the view as it was just made."""
-    oid = _oid(conn, names(name))
-    note(conn, name, Made("v", portable(names, query), fingerprint(conn, oid), comments))
+    """Note the view of that qualified name as it was just made, by a portable query."""
+    note(conn, label, Made("v", query, fingerprint(conn, _oid(conn, target)), comments))
 
 
 def portable(names: Names, query: str) -> str:

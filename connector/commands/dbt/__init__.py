@@ -1,0 +1,1 @@
+"""What dbt is told of a schema: ``sources`` says what stands in it, ``yaml`` writes that down."""
