@@ -15,12 +15,14 @@ from sqlalchemy.dialects import postgresql
 
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Link, Table
-from connector.warehouse.schema import versions
+from connector.warehouse.schema import figures, versions
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.tables import BOOKKEEPING, metadata
+from connector.warehouse.sql.names import Names
 from connector.warehouse.state.tables import add_state_tables
-from connector.warehouse.views.definitions import IDENTITIES, live, views_of
+from connector.warehouse.views.definitions import IDENTITIES, live, metrics, views_of
 
+FIGURES = tuple(table.name for table in figures.TABLES)
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 HEAD = """\
@@ -43,6 +45,7 @@ def tables_markdown() -> str:
     blocks.append("## Resources")
     for table in TABLES:
         blocks += _table(meta, table, parent="")
+    blocks += _metrics()
     blocks += _versions()
     blocks += _state(meta)
     return "\n\n".join(blocks) + "\n"
@@ -166,10 +169,8 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
     yield "## State"
     yield "What the sync knows about itself, in the same schema."
     for table in meta.tables.values():
-        if _is_state(table):
-            yield f"### {table.name}"
-            yield table.comment or ""
-            yield _columns(list(table.columns))
+        if _is_state(table) and table.name not in FIGURES:
+            yield from _plain(table)
     yield f"### {VERSION_TABLE}"
     yield "How far the schema has been migrated: one row."
     version = sa.Column[Any](
@@ -179,6 +180,26 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
         comment="Newest migration that has been applied",
     )
     yield _columns([version])
+    yield "## Stored figures"
+    yield "What the metric views are made of, in the same schema."
+    for name in FIGURES:
+        yield from _plain(meta.tables[name])
+
+
+def _plain(table: sa.Table) -> Iterator[str]:
+    yield f"### {table.name}"
+    yield table.comment or ""
+    yield _columns(list(table.columns))
+
+
+def _metrics() -> Iterator[str]:
+    yield "## Metric views"
+    yield "What their columns mean exactly: [metrics.md](metrics.md)."
+    for name, make in metrics().items():
+        view = make(Names(""))
+        yield f"- View: {_code(name)}: {view.sentence}"
+        rows = [(_code(column.name), column.comment) for column in view.columns]
+        yield _grid(("column", "what it is"), rows)
 
 
 def _versions() -> Iterator[str]:
@@ -196,7 +217,7 @@ def _versions() -> Iterator[str]:
 
 
 def _is_state(table: sa.Table) -> bool:
-    return table.name.startswith("_") or table.name in _state_tables()
+    return table.name in FIGURES or table.name in _state_tables()
 
 
 @cache
