@@ -9,7 +9,7 @@ from connector.commands.workspace_report.charts import nights, workspace
 from connector.commands.workspace_report.charts.chart import Chart, Drawn, cells
 from connector.commands.workspace_report.charts.workspace import Section
 from connector.commands.workspace_report.collect import Asked, Found
-from connector.commands.workspace_report.markup import Html, element, folded, join, table
+from connector.commands.workspace_report.markup import Html, element, folded, isolated, join, table
 from connector.commands.workspace_report.names import Names
 from connector.commands.workspace_report.standing import Tile
 
@@ -71,21 +71,23 @@ def _card(drawn: Drawn, asked: Asked, names: Names) -> Html:
     return element(
         "figure",
         element("figcaption", element("h4", chart.title), element("p", sentence)),
-        _picture(drawn, sentence, asked),
+        _picture(drawn, sentence, asked, names),
         folded("The figures as a table", _figures(drawn, names)) if drawn.rows else "",
         folded("The SQL", element("pre", element("code", drawn.sql))),
         class_="card",
     )
 
 
-def _picture(drawn: Drawn, sentence: str, asked: Asked) -> Html:
+def _picture(drawn: Drawn, sentence: str, asked: Asked, names: Names) -> Html:
     if drawn.rows:
         label = f"Chart: {drawn.chart.title}. {sentence} The figures follow as a table."
         return element(
             "div", class_="chart", data_chart=drawn.chart.key, role="img", aria_label=label
         )
     if drawn.rows is None:
-        return element("p", f"This could not be asked: {drawn.why}", class_="none")
+        return element(
+            "p", "This could not be asked: ", isolated(names.told(drawn.why)), class_="none"
+        )
     since = f" since {figures.day(asked.since)}" if asked.since else " yet"
     return element("p", f"There is nothing to show{since}.", class_="none")
 

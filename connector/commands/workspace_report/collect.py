@@ -80,7 +80,7 @@ def _answer(conn: sa.Connection, sql: str) -> tuple[list[Row] | None, str]:
     savepoint = conn.begin_nested()
     try:
         rows = _rows(conn, sql)
-    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.DataError) as failure:
+    except (psycopg.ProgrammingError, psycopg.DataError) as failure:
         savepoint.rollback()
         return None, failure.diag.message_primary or type(failure).__name__
     savepoint.commit()

@@ -40,7 +40,7 @@ def duration(seconds: float | Decimal | None) -> str:
     if minutes < 24 * 60:
         return _two(minutes // 60, "h", minutes % 60, "min")
     hours = round(whole / HOUR)
-    return _two(hours // 24, "d", hours % 24 if hours < 240 else 0, "h")
+    return _two(hours // 24, "d", hours % 24, "h") if hours < 240 else f"{whole / DAY:,.0f} d"
 
 
 def age(seconds: float) -> str:

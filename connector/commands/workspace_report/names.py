@@ -35,6 +35,11 @@ class Names:
         return WITHHELD if self.anonymous and text else clean(text, 400)
 
 
+def apart(name: str) -> str:
+    """The name between marks that end its direction with it, where there is no markup."""
+    return f"{_FIRST}{name}{_LAST}"
+
+
 def on_axis(names: list[str]) -> list[str]:
     """The names short, no two alike, since an axis has one place for each."""
     found: list[str] = []
@@ -43,4 +48,4 @@ def on_axis(names: list[str]) -> list[str]:
         while (label := short if times == 1 else f"{short} ({times})") in found:
             times += 1
         found.append(label)
-    return [f"{_FIRST}{name}{_LAST}" for name in found]
+    return [apart(name) for name in found]

@@ -24,7 +24,7 @@ from connector.commands.workspace_report.markup import (
     script,
     unbroken,
 )
-from connector.commands.workspace_report.names import Names
+from connector.commands.workspace_report.names import Names, apart
 
 
 def document(found: Found, asked: Asked, library: str) -> str:
@@ -48,7 +48,7 @@ def document(found: Found, asked: Asked, library: str) -> str:
         Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="color-scheme" content="light dark">'),
         Html('<meta name="referrer" content="no-referrer">'),
-        element("title", f"{title}: report"),
+        element("title", f"{apart(title)}: report"),
         Html(f"<style>{style}</style>"),
     )
     page = element("html", element("head", head), element("body", body), lang="en")

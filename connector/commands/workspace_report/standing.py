@@ -11,7 +11,7 @@ from typing import Any
 from connector.commands.reporting import wishes
 from connector.commands.workspace_report import figures
 from connector.commands.workspace_report.collect import Found
-from connector.commands.workspace_report.markup import Html, element, folded, join, table
+from connector.commands.workspace_report.markup import Html, element, folded, isolated, join, table
 from connector.commands.workspace_report.names import Names
 
 SHOWN = 12  # kinds of pending objects
@@ -83,7 +83,7 @@ def _resources(found: Found, names: Names) -> Iterator[tuple[object, ...]]:
             figures.number(one["rows"]),
             figures.number(one["deleted"] or None),
             figures.number(waiting[name] or None),
-            _flag("bad", "failed: ", names.told(failed)) if failed else _complete(one),
+            _flag("bad", "failed: ", isolated(names.told(failed))) if failed else _complete(one),
         )
 
 
@@ -131,7 +131,7 @@ def runs(found: Found, names: Names) -> Html:
 
 def _ended(run: Any, names: Names) -> object:
     if run["error"]:
-        return _flag("bad", run["status"], ": ", names.told(run["error"]))
+        return _flag("bad", run["status"], ": ", isolated(names.told(run["error"])))
     return _flag("good" if run["status"] == "succeeded" else "quiet", run["status"])
 
 
@@ -142,7 +142,7 @@ def pending(found: Found, names: Names) -> Html:
         return element("p", "No object is pending: all that was listed could be read.")
     kinds = Counter((one["resource"], names.told(one["reason"])) for one in entries)
     rows = [
-        (resource, reason, figures.number(times))
+        (resource, isolated(reason), figures.number(times))
         for (resource, reason), times in kinds.most_common(SHOWN)
     ]
     more = len(kinds) - len(rows)
@@ -179,7 +179,7 @@ def _live(found: Found, told: dict[str, Any]) -> Html:
 def _outbox(outbox: dict[str, Any], names: Names) -> Html:
     states = ("done", "waiting", "sending", "sent", "unknown", "failed")
     tiles = (Tile(state.capitalize(), figures.number(outbox[state])) for state in states)
-    why = (element("p", names.told(one)) for one in wishes.reasons(outbox["reasons"]))
+    why = (element("p", isolated(names.told(one))) for one in wishes.reasons(outbox["reasons"]))
     return join(element("h3", "Write back: wishes in the outbox"), _row(tiles), *why)
 
 

@@ -55,7 +55,7 @@ CONFIG: Spec = {
     },
     "range": {"category": SERIES},
     "bar": {"color": SERIES[0]},
-    "line": {"color": SERIES[0], "strokeWidth": 2},
+    "line": {"color": SERIES[0], "strokeWidth": 2, "strokeJoin": "round"},
     "area": {"color": SERIES[0]},
     "rect": {"color": SERIES[0]},
     "rule": {"color": QUIET},
