@@ -456,7 +456,11 @@ UNDRAWN = """[...document.querySelectorAll('[data-chart]')].filter(one => !one.d
         .some(path => path.getBoundingClientRect().width > 0)).map(one => one.dataset.chart)"""
 FITS = """[document.documentElement.scrollWidth <= innerWidth,
     [...document.querySelectorAll('svg')].every(one =>
-        one.getBoundingClientRect().right <= one.closest('.card').getBoundingClientRect().right)]"""
+        one.getBoundingClientRect().right <= one.closest('.card').getBoundingClientRect().right),
+    [...document.querySelectorAll('svg text:not([opacity="0"])')].filter(one => {
+        const [text, svg] = [one, one.closest('svg')].map(each => each.getBoundingClientRect());
+        return text.right > svg.right + 1 || text.left < svg.left - 1;
+    }).map(one => one.textContent)]"""
 LABELS = """[...document.querySelectorAll('svg text')].map(one => one.textContent)"""
 TOLD = """(() => {
     const bar = document.querySelector('[data-chart=teams] .mark-rect path');
@@ -482,7 +486,7 @@ async def test_a_browser_draws_every_chart_and_runs_nothing_of_what_names_say(
             await page.open(file, width, dark=dark)
             assert await page.ask(UNDRAWN) == []
             assert await page.ask("document.querySelectorAll('[data-drawn] svg').length") == 14
-            assert await page.ask(FITS) == [True, True]
+            assert await page.ask(FITS) == [True, True, []]
             assert await page.ask("typeof window.pwned") == "undefined"
         labels = await page.ask(LABELS)
         assert any("<img src=x" in label for label in labels)
@@ -495,7 +499,7 @@ async def test_a_browser_draws_every_chart_and_runs_nothing_of_what_names_say(
 
 
 @needs_chromium
-async def test_light_and_dark_differ_and_what_folds_opens_by_keyboard(
+async def test_a_browser_shows_it_light_and_dark_at_any_width_and_opens_it_by_keyboard(
     harness: Harness, library: str, tmp_path: Path
 ) -> None:
     await harness.load(space())
@@ -508,6 +512,11 @@ async def test_light_and_dark_differ_and_what_folds_opens_by_keyboard(
         for dark in (False, True):
             await page.open(file, dark=dark)
             seen.append(await page.ask(look))
+        for width in (400, 900, 1400):  # charts grow and shrink with the window
+            size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+            await page.call("Emulation.setDeviceMetricsOverride", **size)
+            await page.ask("new Promise(done => setTimeout(done, 300))")
+            assert await page.ask(FITS) == [True, True, []]
         await page.ask("document.querySelector('#days summary').focus()")
         for kind in ("rawKeyDown", "char", "keyUp"):
             key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}

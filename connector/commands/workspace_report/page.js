@@ -27,11 +27,26 @@
   };
   const all = [...document.querySelectorAll("[data-chart]")].map((place) =>
     vegaEmbed(place, specs[place.dataset.chart], options).then(
-      () => { place.dataset.drawn = "yes"; },
+      ({ view }) => { place.dataset.drawn = "yes"; return { place, view }; },
       (error) => {
         place.textContent = "This chart could not be drawn; its figures stand in the table below.";
         console.error(error);
       },
     ));
-  Promise.all(all).then(() => { document.body.dataset.drawn = "yes"; });
+  Promise.all(all).then((drawn) => {
+    document.body.dataset.drawn = "yes";
+    // On paper each chart is as wide as its column there, so that its texts keep their size.
+    const paper = { three: 172, two: 290 };
+    addEventListener("beforeprint", () => {
+      for (const { place, view } of drawn.filter(Boolean)) {
+        const columns = ["three", "two"].find((one) => place.closest(`.grid.${one}`));
+        view.signal("width", paper[columns] ?? 640).run();
+        view.resize().run(); // a legend may have become higher
+      }
+    });
+    addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
+    addEventListener("resize", () => requestAnimationFrame(() => {
+      for (const { view } of drawn.filter(Boolean)) view.resize().run();
+    }));
+  });
 })();

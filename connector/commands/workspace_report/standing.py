@@ -179,8 +179,9 @@ def _live(found: Found, told: dict[str, Any]) -> Html:
 def _outbox(outbox: dict[str, Any], names: Names) -> Html:
     states = ("done", "waiting", "sending", "sent", "unknown", "failed")
     tiles = (Tile(state.capitalize(), figures.number(outbox[state])) for state in states)
-    why = (element("p", isolated(names.told(one))) for one in wishes.reasons(outbox["reasons"]))
-    return join(element("h3", "Write back: wishes in the outbox"), _row(tiles), *why)
+    why = [element("p", isolated(names.told(one))) for one in wishes.reasons(outbox["reasons"])]
+    reasons = element("div", *why, class_="card") if why else ""
+    return join(element("h3", "Write back: wishes in the outbox"), _row(tiles), reasons)
 
 
 def _row(tiles: Iterable[Tile]) -> Html:

@@ -131,7 +131,8 @@ def series(columns: dict[str, str], colours: Sequence[int] = (0, 1, 2, 3)) -> Sp
     """The colour of each of the folded columns."""
     shades = [SERIES[colours[place]] for place in range(len(columns))]
     scale = {"domain": list(columns.values()), "range": shades}
-    legend = {"columns": {"expr": f"width < 420 ? 2 : {len(columns)}"} if len(columns) > 3 else 3}
+    room = 105 * len(columns) - 70  # that they need side by side
+    legend = {"columns": {"expr": f"width < {room} ? 2 : {len(columns)}"}}
     return {"field": "series", "type": "nominal", "scale": scale, "sort": None, "legend": legend}
 
 
