@@ -33,7 +33,8 @@ class Found:
 
     facts: Mapping[str, Any]
     asked_at: datetime
-    zone: tzinfo = UTC
+    timezone: str = "UTC"  # of the days, weeks, months and hours
+    zone: tzinfo = UTC  # in which instants are told: the same, where it is known here
     charts: Mapping[str, Drawn] = field(default_factory=dict)
     runs: Sequence[Row] = ()
     lately: Row = field(default_factory=dict)
@@ -50,10 +51,12 @@ def collect(conn: sa.Connection, schema: str, asked: Asked) -> Found:
     execute(conn, "SELECT set_config('search_path', %(path)s, true)", {"path": path})
     charts = [*nights.CHARTS, *(one for part in workspace.SECTIONS for one in part.charts)]
     pinned = facts["workspace"] or {}
+    timezone = scalar(conn, "SELECT timezone FROM sync_metrics") or "UTC"
     return Found(
         facts,
         now,
-        _zone(conn),
+        timezone,
+        _zone(timezone),
         {one.key: _drawn(conn, one, asked) for one in charts},
         _rows(conn, nights.RUNS),
         next(iter(_answer(conn, workspace.LATELY)[0] or ()), {}),
@@ -61,10 +64,10 @@ def collect(conn: sa.Connection, schema: str, asked: Asked) -> Found:
     )
 
 
-def _zone(conn: sa.Connection) -> tzinfo:
-    """The timezone of the metric views, where Python knows it too."""
+def _zone(timezone: str) -> tzinfo:
+    """The timezone, UTC where this machine does not know it."""
     try:
-        return ZoneInfo(scalar(conn, "SELECT timezone FROM sync_metrics") or "UTC")
+        return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return UTC
 

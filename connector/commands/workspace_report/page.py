@@ -72,18 +72,21 @@ def _hash(source: str) -> str:
 
 
 def _title(found: Found, names: Names) -> str:
-    return names("Workspace", found.workspace, 1) if found.workspace else "Intercom warehouse"
+    if names.anonymous or not found.workspace:
+        return "An Intercom workspace"
+    return names("Workspace", found.workspace, 1)
 
 
 def _header(found: Found, asked: Asked, title: str) -> Html:
     zone = getattr(found.zone, "key", "UTC")
+    days = f"Days and hours are those of {found.timezone}."
     when = figures.moment(found.asked_at, found.zone)
     since = f", since {figures.day(asked.since)}" if asked.since else ""
     return element(
         "header",
         element("p", "Intercom report", class_="over"),
         element("h1", isolated(title)),
-        element("p", f"As of {when} ({zone}){since}. Days and hours are those of this timezone."),
+        element("p", f"As of {when} ({zone}){since}. {days}"),
         _standing(found),
     )
 
