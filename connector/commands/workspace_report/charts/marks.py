@@ -81,7 +81,7 @@ def chart(height: Any, **parts: Any) -> Spec:
 def time(field: str, unit: str, *, band: bool = False) -> Spec:
     """Along the time: its dates come as midnights UTC, and stay there."""
     count = {"expr": "width < 420 ? 4 : 8"}
-    axis: Spec = {"tickCount": count, "format": "%-d %b %Y", "title": None}
+    axis: Spec = {"tickCount": count, "format": "%-d %b %Y", "title": None, "labelSeparation": 12}
     found: Spec = {"field": field, "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
     if band:
         found |= {"timeUnit": unit, "bandPosition": 0.5}
