@@ -129,6 +129,7 @@ async def test_the_values_are_those_of_the_metric_views(harness: Harness) -> Non
     assert sum(row[1] for row in days) == 80
     assert values(text, "opened", "day", "opened", "closed") == [row[:3] for row in days]
     assert values(text, "backlog", "day", "backlog") == [(row[0], row[3]) for row in days]
+    assert f"Backlog today{days[-1][3]:,}" in Parsed(text).text
     for key, query in {
         "teams": "SELECT name, conversations, open, closed FROM team_metrics",
         "tags": "SELECT o.name, conversations, open, closed FROM tag_metrics v"
