@@ -41,6 +41,7 @@ from connector.commands.terminal.interruption import Interruption, until_ended
 from connector.commands.terminal.logs import say
 from connector.commands.terminal.parsing import Parser, number
 from connector.commands.terminal.waiting import until_signalled
+from connector.commands.workspace_report import options as workspace_report
 from connector.errors import ConnectorError, SettingsError
 from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
@@ -249,6 +250,15 @@ def _status(arguments: argparse.Namespace) -> int:
         return code
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    from connector.commands.workspace_report import report, vega
+
+    vega.require()
+    settings = _settings(arguments)
+    with open_database(settings, say=say) as database:
+        return report.run(database, settings, arguments)
+
+
 def _sql(arguments: argparse.Namespace) -> int:
     from connector.commands import sql
 
@@ -379,6 +389,8 @@ def parser() -> argparse.ArgumentParser:
     )
     backfill.set_defaults(full=True)
     _json_option(_add(commands, "status", "last runs, freshness and what is pending", _status))
+    paged = _add(commands, "report", "the sync and the workspace as one HTML page", _report)
+    workspace_report.add_options(paged)
     checked = _add(commands, "check", "settings, token, workspace, scopes and database", _check)
     checked.add_argument(
         "--facts", action="store_true", help="ask whether Intercom is as it is known to be"

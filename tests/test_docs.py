@@ -86,10 +86,13 @@ OPERATIONS = ROOT / "docs/operations.md"
 LIVE = ROOT / "docs/live.md"
 PUSH = ROOT / "docs/push.md"
 FIVETRAN = ROOT / "docs/fivetran.md"
+REPORT = ROOT / "docs/report.md"
 
 
 @pytest.mark.parametrize(
-    "document", [ROOT / "README.md", OPERATIONS, LIVE, PUSH, FIVETRAN], ids=lambda path: path.name
+    "document",
+    [ROOT / "README.md", OPERATIONS, LIVE, PUSH, FIVETRAN, REPORT],
+    ids=lambda path: path.name,
 )
 def test_every_command_line_is_one_that_the_parser_takes(document: Path) -> None:
     lines = [

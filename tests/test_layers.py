@@ -177,6 +177,8 @@ COMMANDS = {
     "pushing": {"terminal", "reporting", "connect"},
     "demonstration": set(),
     "dbt": set(),
+    "status": {"reporting"},
+    "workspace_report": {"terminal", "reporting", "status"},
 }
 WITHIN = {
     "resources": RESOURCES,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -34,6 +35,7 @@ RATE = 5_000  # requests in 10 seconds: a raised limit, so that nobody has to wa
 INDEX_LAG = 120  # seconds until the simulator's lists have shown every change
 PATIENCE = 10.0  # seconds that a process may take to end
 OURS = ("CONNECTOR_", "INTERCOM_", "DATABASE_URL")
+REPORT = "intercom-demo-report.html"  # what stays, in the folder that one is in
 
 
 def add_options(sub: Any) -> None:
@@ -65,6 +67,12 @@ class Stage:
     intercom: str
     database: str
     port: int  # on which serve will listen
+
+    @property
+    def report(self) -> Path:
+        """Where the page is left: where the user is, or where files of no home go."""
+        here = Path.cwd()
+        return (here if os.access(here, os.W_OK) else Path(tempfile.gettempdir())) / REPORT
 
     @property
     def environment(self) -> dict[str, str]:
@@ -114,7 +122,20 @@ def _play(stage: Stage) -> int:
     _title("What a support team asks: the metric views have the figures ready.")
     answers.show(stage.database, _say)
     _title("What the connector says of it.")
-    return _command(stage, "status")
+    return _command(stage, "status") or _report(stage)
+
+
+def _report(stage: Stage) -> int:
+    """Write the page, which stays, where the extra that draws it is installed."""
+    if not _draws():
+        _say("\n(With the extra 'report' there would be a page of it now: see docs/report.md.)")
+        return 0
+    _title("The same for people who write no SQL: a page that opens in any browser.")
+    return _command(stage, "report", "-o", str(stage.report))
+
+
+def _draws() -> bool:
+    return importlib.util.find_spec("vl_convert") is not None
 
 
 def _show_live(stage: Stage) -> None:
@@ -133,6 +154,8 @@ def _next(stage: Stage, *, kept: bool) -> str:
     program = Path(sys.argv[0]).name
     call = "python -m connector" if program == "__main__.py" else program
     lines = ["\nWith your own Intercom workspace:", *_aligned(call)]
+    if _draws():
+        lines.insert(0, f"\nThe page stays: open {stage.report} in a browser.")
     if kept:
         look = f"CONNECTOR_HOME={stage.directory} DATABASE_URL=embedded {call} status"
         lines.append(f"\nThe warehouse of the demo was kept:\n  {look}")
