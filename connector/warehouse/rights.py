@@ -221,8 +221,8 @@ def _to_write(
 
 
 def _some(names: Sequence[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more tables" if rest > 0 else "")
+    rest, known = len(names) - NAMED, sorted(names, key=lambda name: (name[:1] == "_", name))
+    return ", ".join(known[:NAMED]) + (f" and {rest} more tables" if rest > 0 else "")
 
 
 def _relations(
