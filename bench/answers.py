@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -97,7 +98,7 @@ def main(conversations: int, parts: int) -> None:
         for first in range(1, conversations + 1, 50_000):
             last = min(first + 49_999, conversations)
             some = PARTS.format(first=first, last=last, parts=parts)
-            database.write(lambda conn, some=some: fill(conn, some))
+            database.write(partial(fill, statements=some))
         database.write(lambda conn: execute(conn, "ANALYZE"))
         began = time.monotonic()
         database.write(anew.begin)

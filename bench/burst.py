@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bench.live import SCHEMA, Living, running, wait_for
@@ -66,7 +67,7 @@ def tell(harness: Living, ids: Sequence[str]) -> None:
     stamps = {key: item.updated_at for key, item in shelf.contacts.current.items()}
     for start in range(0, len(ids), 5_000):
         hints = [Hint("contacts", key, stamps[key]) for key in ids[start : start + 5_000]]
-        database.write(lambda conn, hints=hints: inbox.tell(conn, hints, 2.0))
+        database.write(partial(inbox.tell, told=hints, delay=2.0))
     database.close()
 
 

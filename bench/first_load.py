@@ -81,4 +81,4 @@ def print_load(run: Run, server: Served, usable: float) -> None:
 if __name__ == "__main__":
     given = [float(size) for size in sys.argv[1:]]
     sizes = given + [10_000, 500, 5_000, 0.1][len(given) :]
-    main(*map(int, sizes[:3]), sizes[3])
+    main(int(sizes[0]), int(sizes[1]), int(sizes[2]), sizes[3])

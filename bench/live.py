@@ -210,4 +210,5 @@ def wait_for(what: Callable[[], Any], patience: float = PATIENCE) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:3]), *map(int, sys.argv[3:4]), *sys.argv[4:])
+    given = [*sys.argv[1:], *("100", "60", "5000", "")[len(sys.argv) - 1 :]]
+    main(float(given[0]), float(given[1]), int(given[2]), given[3])

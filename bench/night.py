@@ -108,4 +108,4 @@ def print_runs(found: dict[str, dict[str, Any]]) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[1:] or ["20000", "2000", "3000"]
-    main(*map(int, given[:3]), *given[3:])
+    main(int(given[0]), int(given[1]), int(given[2]), *given[3:])

@@ -80,7 +80,7 @@ def count(database: str, table: str) -> int:
         found = connection.execute("SELECT to_regclass(%s)", [table]).fetchone()
         if not found or not found[0]:
             return 0
-        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[arg-type]
+        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
         return row[0] if row else 0
 
 
@@ -89,7 +89,7 @@ def install(environment: Path, package: str) -> None:
     if (environment / "installed").exists():
         return
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    pip = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", package]
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", package]
     subprocess.run(pip, check=True)
     (environment / "installed").touch()
 

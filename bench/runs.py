@@ -90,7 +90,7 @@ def simulated(
     tokens: int = 1,
 ) -> Iterator[Served]:
     """A simulated workspace with so many apps, served for as long as the context lasts."""
-    spec = {"workspace": workspace, "latency": latency, "rate_limit": rate_limit}
+    spec: dict[str, Any] = {"workspace": workspace, "latency": latency, "rate_limit": rate_limit}
     spec["workspace_limit"] = WORKSPACE_LIMIT if rate_limit else None
     names = ["sim-token", *(f"sim-token-{number}" for number in range(2, tokens + 1))]
     spec |= {"swells": list(swells), "tokens": names}
