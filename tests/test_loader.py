@@ -532,6 +532,7 @@ def test_parts_that_are_held_back_change_nothing_and_what_changed_beside_them_co
         "conversations": 2,
         "conversation_parts": 3,
         "conversation_part_attachments": 1,
+        "_conversation_figures": 2,
     }
     row = warehouse.one("conversations", "1")
     assert (row["title"], row["_run_id"], row["parts_stored"]) == ("new", 9, 101)
