@@ -7,7 +7,7 @@
 #   make migration NAME=what_it_does
 #                the next migration, from the declarations, and the pages made from them
 #   make docs    those pages alone: docs/tables.md, docs/facts.md, docs/reliability.md, and the
-#                answers in docs/cookbook.md and docs/numbers.md
+#                answers in docs/cookbook.md and docs/numbers.md, and the picture in README
 #   make chaos   the long tests under faults, in every house, all cases: an hour and more
 #   make bench   what it costs, as ratios: under ten minutes; bench-full takes the largest sizes,
 #                bench-peers other connectors from PyPI, ten minutes more
@@ -55,6 +55,8 @@ migration: $(READY)
 docs: $(READY)
 	@$(BIN)/python -m connector.commands.tables > docs/tables.new && mv docs/tables.new docs/tables.md
 	@$(BIN)/python -m connector.commands.facts > docs/facts.new && mv docs/facts.new docs/facts.md
+	@$(BIN)/python -m connector.commands.demonstration.picture > docs/images/first-load.new \
+		&& mv docs/images/first-load.new docs/images/first-load.svg
 	@$(BIN)/python -m connector.commands.demonstration.cookbook docs/cookbook.md docs/numbers.md
 	@$(BIN)/python -m bench.reliability > docs/reliability.new \
 		&& mv docs/reliability.new docs/reliability.md

@@ -29,12 +29,12 @@ from connector.commands.connect import (
 )
 from connector.commands.pushing import options as pushing
 from connector.commands.reporting import live, wishes
-from connector.commands.reporting.progress import (
-    Progress,
+from connector.commands.reporting.outcomes import (
     name_failures,
     outcome_as_json,
     print_outcome,
 )
+from connector.commands.reporting.progress import Progress
 from connector.commands.reporting.report import reported
 from connector.commands.terminal import logs, streams
 from connector.commands.terminal.interruption import Interruption, until_ended

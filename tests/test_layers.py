@@ -175,9 +175,9 @@ COMMANDS = {
     "reporting": {"terminal"},
     "serving": {"terminal", "reporting", "connect"},
     "pushing": {"terminal", "reporting", "connect"},
-    "demonstration": set(),
+    "demonstration": {"terminal", "reporting"},
     "dbt": set(),
-    "status": {"reporting"},
+    "status": {"terminal", "reporting"},
     "workspace_report": {"terminal", "reporting", "status"},
 }
 WITHIN = {
@@ -259,6 +259,12 @@ def test_only_the_client_the_notification_and_the_simulators_transport_import_ht
     assert users
     outside = users - {"intercom/transport"}
     assert outside <= {"simulator/transport/inprocess", "commands/reporting/notification"}
+
+
+def test_only_what_draws_on_a_terminal_imports_rich():
+    assert _importers("rich") == {
+        *("commands/terminal/screen", "commands/terminal/grids", "commands/reporting/display"),
+    }
 
 
 def test_only_the_warehouse_its_writer_and_commands_speak_sql():

@@ -12,6 +12,8 @@ from connector.commands.connect import exclusions_differ, open_client, open_data
 from connector.commands.pushing import permissions
 from connector.commands.reporting import live, wishes
 from connector.commands.scopes import Scope
+from connector.commands.terminal.grids import Grid, draw, style_of
+from connector.commands.terminal.streams import is_terminal
 from connector.errors import (
     ConnectorError,
     DatabaseRefusedError,
@@ -36,6 +38,7 @@ from connector.warehouse.schema import version
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state.workspace import Workspace
 
+WARNING = "WARNING: "  # begins what does not fail, and deserves a look
 LONGEST_KEY = 60  # characters of a key that are printed
 _OF_TOKENS = (TokenRefusedError, NotPermittedError, WrongWorkspaceError)
 
@@ -54,6 +57,14 @@ class Line:
         """What is wrong with the thing of that name."""
         return cls(name, False, str(error), error.exit_code)
 
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """It as a row of a table."""
+        text = " ".join(self.text.split())
+        if not self.fine:
+            return "FAIL", self.name, text
+        return ("warn" if text.startswith(WARNING) else "ok"), self.name, text.removeprefix(WARNING)
+
 
 async def run(settings: Settings, *, as_json: bool) -> int:
     """Print one line for each thing; the exit code of the first that is not fine."""
@@ -70,6 +81,8 @@ def report(lines: Sequence[Line], *, as_json: bool) -> int:
     """Print the lines; the exit code of the first that is not fine, 0 if all are."""
     if as_json:
         print(json.dumps([vars(line) for line in lines]))
+    elif is_terminal("stdout"):
+        draw(Grid(("", "what", "how it is"), [line.cells for line in lines], style=style_of))
     else:
         for line in lines:
             print(f"{'ok  ' if line.fine else 'FAIL'} {line.name}: {' '.join(line.text.split())}")
@@ -124,7 +137,7 @@ async def _intercom(
 def _token(tokens: Tokens, token: Token, workspace: Workspace) -> Line:
     name = "token" if len(tokens) == 1 else f"token {token.position}"
     if token.refusal:  # the others go on without it, and so does a sync
-        return Line(name, True, f"WARNING: it is not used: {token.refusal}")
+        return Line(name, True, f"{WARNING}it is not used: {token.refusal}")
     return Line(name, True, f"opens the workspace {workspace.name} ({workspace.id_code})")
 
 
@@ -177,7 +190,7 @@ async def _writes(settings: Settings, workspace: Workspace, found: Found) -> lis
     except WrongWorkspaceError as error:
         return [Line.of("write token", error)]
     except ConnectorError as error:  # who only reads is none the worse for it
-        return [Line("write token", True, f"WARNING: push cannot use it: {error}")]
+        return [Line("write token", True, f"{WARNING}push cannot use it: {error}")]
 
 
 # -- the warehouse ---------------------------------------------------------------------------
@@ -246,9 +259,9 @@ def _pinned(database: Database, settings: Settings) -> Line:
     try:
         differing = exclusions_differ(database, settings)
     except SettingsError as error:
-        return Line("exclusions", True, f"WARNING: not compared with the pinned ones: {error}")
+        return Line("exclusions", True, f"{WARNING}not compared with the pinned ones: {error}")
     if differing:
-        return Line("exclusions", True, f"WARNING: {differing}; whatever writes will refuse that")
+        return Line("exclusions", True, f"{WARNING}{differing}; whatever writes will refuse that")
     return Line("exclusions", True, "none but those that the schema is pinned to, if it is")
 
 
@@ -266,7 +279,7 @@ def _facts(conn: Any, database: Database) -> list[Line]:
     if version.present(conn, database.schema) != version.newest():
         return []
     return [
-        Line(f"fact {one.fact}", True, f"WARNING: not true of this workspace: {one.detail}")
+        Line(f"fact {one.fact}", True, f"{WARNING}not true of this workspace: {one.detail}")
         for one in state.refuted(conn)
     ]
 
@@ -280,7 +293,7 @@ def _live(conn: Any, database: Database, settings: Settings) -> list[Line]:
         return [Line("notifications", True, "; ".join(live.sentences(found)))]
     if not settings.client_secrets:
         return []
-    text = "WARNING: INTERCOM_CLIENT_SECRET is set, and no notification ever came"
+    text = f"{WARNING}INTERCOM_CLIENT_SECRET is set, and no notification ever came"
     return [Line("notifications", True, text)]
 
 
@@ -291,7 +304,7 @@ def _outbox(conn: Any, database: Database) -> list[Line]:
     found = wishes.facts(conn)
     if not found:
         return []
-    wrong = "WARNING: " if found["failed"] or found["unknown"] else ""
+    wrong = WARNING if found["failed"] or found["unknown"] else ""
     return [Line("outbox", True, wrong + "; ".join(wishes.sentences(found)))]
 
 

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict
 
 from connector.commands.connect import open_client
+from connector.commands.terminal.screen import tell
 from connector.intercom.facts import FACTS, Fact
 from connector.intercom.probes import CONFIRMED, MOST_REQUESTS, REFUTED, Verdict, probe
 from connector.settings import Settings
@@ -41,8 +42,8 @@ async def run(settings: Settings, *, as_json: bool) -> int:
         print(json.dumps({"version": version, "requests": requests, "facts": told}))
     else:
         for one in verdicts:
-            print(_line(one))
-        print(f"{requests} requests; '--json' prints a report without any value of the workspace")
+            tell(_line(one))
+        tell(f"{requests} requests; '--json' prints a report without any value of the workspace")
     return 1 if any(one.verdict == REFUTED for one in verdicts) else 0
 
 

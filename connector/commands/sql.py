@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 
+from connector.commands.terminal.grids import Grid, fitted, plain
 from connector.errors import SettingsError
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute
@@ -89,13 +91,17 @@ def _message(failure: psycopg.Error) -> str:
 
 
 def table(names: list[str], rows: list[tuple[Any, ...]]) -> str:
-    """Rows under their headings, in columns as wide as they need."""
+    """Rows under their headings: a table that fits on a terminal, else columns of plain text."""
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    lines = [names, ["-" * width for width in widths], *cells]
-    body = ["  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)) for line in lines]
+    numbers = [
+        n for n, column in enumerate(zip(*rows, strict=True)) if all(map(_is_number, column))
+    ]
     count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
-    return "\n".join(line.rstrip() for line in [*body, f"({count})"])
+    return f"{fitted(Grid(names, cells, numbers)) or plain(Grid(names, cells))}\n({count})"
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float | Decimal) and type(value) is not bool)
 
 
 def _cell(value: Any) -> str:

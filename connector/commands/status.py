@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from connector.commands.reporting import live, wishes
+from connector.commands.terminal.grids import Grid, draw, style_of
+from connector.commands.terminal.screen import tell
+from connector.commands.terminal.streams import is_terminal
 from connector.intercom.facts import BY_ID
 from connector.resources import RESOURCES
 from connector.resources.readings import Deletions, PerContact
@@ -32,6 +37,8 @@ def run(database: Database, *, as_json: bool) -> int:
     facts = database.read(lambda conn: collect(conn, database.schema))
     if as_json:
         print(json.dumps(facts, default=str))
+    elif is_terminal("stdout"):
+        _show(facts)
     else:
         _print(facts)
     return 0 if facts["fine"] else 1
@@ -135,44 +142,99 @@ def _print(facts: dict[str, Any]) -> None:
         workspace = facts["workspace"]
         print(f"workspace {workspace['name']} ({workspace['id_code']}), {workspace['region']}")
     if facts.get("usable_since"):
-        print(f"usable since {facts['usable_since']:%Y-%m-%d %H:%M:%S %Z}")
+        print(f"usable since {_at(facts['usable_since'])}")
     for name, resource in facts.get("resources", {}).items():
         fresh = resource["fresh_as_of"]
-        when = f"fresh as of {fresh:%Y-%m-%d %H:%M:%S %Z}" if fresh else "never read"
+        when = f"fresh as of {_at(fresh)}" if fresh else "never read"
         print(
             f"{name:<22}{resource['rows']:>12,} rows {resource['deleted']:>8,} deleted"
             f" {resource['placeholders']:>8,} placeholders  {when}"
         )
-        if "parts" in resource:
-            print(
-                f"{'':<22}{resource['parts']:>12,} parts; {resource['incomplete']:,} lack parts"
-                f" that Intercom counts, {resource['truncated']:,} have more than it shows"
-            )
-        if "contacts" in resource:
-            since = resource["complete_since"]
-            whole = f"; complete since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
-            print(f"{'':<22}of {resource['read']:,} of {resource['contacts']:,} contacts{whole}")
+        for number, sentence in _more(resource):
+            print(f"{'':<22}{number}{sentence}")
     for name, history in facts.get("history", {}).items():
-        ended = history["ended_at"]
-        until = f", until {ended:%Y-%m-%d %H:%M:%S %Z}" if ended else ""
-        print(
-            f"history of {name:<11}{history['versions']:>12,} versions"
-            f" since {history['since']:%Y-%m-%d %H:%M:%S %Z}{until}"
-        )
-    for name, reason in facts.get("failed", {}).items():
-        print(f"not read in the last run: {name}: {reason}")
-    for one in facts.get("facts", []):
-        print(f"not true of this workspace: {BY_ID[one['fact']].sentence} Seen: {one['detail']}")
-    for entry in facts.get("pending", []):
-        print(f"pending: {entry['resource']} {entry['id']}: {entry['reason']}")
-    for sentence in live.sentences(facts["live"]) if facts.get("live") else ():
-        print(sentence)
-    for sentence in wishes.sentences(facts["outbox"]) if facts.get("outbox") else ():
+        print(f"history of {name:<11}{history['versions']:>12,} versions {_kept(history)}")
+    for sentence, _ in _sentences(facts):
         print(sentence)
     for run_ in facts.get("runs", []):
-        started = f"{run_['started_at']:%Y-%m-%d %H:%M:%S %Z}"
         print(
-            f"run {run_['id']:>6} {run_['command']:<10}{run_['status']:<12}{started}"
-            f" {run_['requests']:>10,} requests"
+            f"run {run_['id']:>6} {run_['command']:<10}{run_['status']:<12}"
+            f"{_at(run_['started_at'])} {run_['requests']:>10,} requests"
         )
     print(f"schema {facts['schema']}: {facts['advice']}")
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _more(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is said of a resource besides its rows: a number and the sentence that it begins."""
+    if "parts" in resource:
+        yield (
+            f"{resource['parts']:>12,}",
+            f" parts; {resource['incomplete']:,} lack parts that Intercom counts,"
+            f" {resource['truncated']:,} have more than it shows",
+        )
+    if "contacts" in resource:
+        since = resource["complete_since"]
+        whole = f"; complete since {_at(since)}" if since else ""
+        yield "", f"of {resource['read']:,} of {resource['contacts']:,} contacts{whole}"
+
+
+def _kept(history: dict[str, Any]) -> str:
+    ended = history["ended_at"]
+    return f"since {_at(history['since'])}" + (f", until {_at(ended)}" if ended else "")
+
+
+def _sentences(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What deserves a look, and in which colour."""
+    for name, reason in facts.get("failed", {}).items():
+        yield f"not read in the last run: {name}: {reason}", "red"
+    for one in facts.get("facts", []):
+        sentence = BY_ID[one["fact"]].sentence
+        yield f"not true of this workspace: {sentence} Seen: {one['detail']}", "yellow"
+    for entry in facts.get("pending", []):
+        yield f"pending: {entry['resource']} {entry['id']}: {entry['reason']}", "yellow"
+    for sentence in live.sentences(facts["live"]) if facts.get("live") else ():
+        yield sentence, ""
+    for sentence in wishes.sentences(facts["outbox"]) if facts.get("outbox") else ():
+        yield sentence, ""
+
+
+def _show(facts: dict[str, Any]) -> None:
+    """The same on a terminal: tables that fit it."""
+    if facts.get("workspace"):
+        workspace = facts["workspace"]
+        tell(f"workspace {workspace['name']} ({workspace['id_code']}), {workspace['region']}\n")
+    resources, runs = facts.get("resources", {}), facts.get("runs", [])
+    rows = [
+        (name, *(f"{one[figure]:,}" for figure in _FIGURES), _fresh(one))
+        for name, one in resources.items()
+    ]
+    draw(Grid(("resource", *_FIGURES, "fresh as of"), rows, (1, 2, 3), (3, 2)))
+    for name, resource in resources.items():
+        for number, sentence in _more(resource):
+            tell(f"{name}: {number.strip()}{sentence}", "dim")
+    kept = [
+        (name, f"{one['versions']:,}", _kept(one)) for name, one in facts.get("history", {}).items()
+    ]
+    draw(Grid(("history of", "versions", "kept"), kept, (1,)))
+    told = [
+        (f"{r['id']}", r["command"], r["status"], _at(r["started_at"]), f"{r['requests']:,}")
+        for r in runs
+    ]
+    draw(Grid(("run", "command", "status", "began", "requests"), told, (0, 4), (4, 1), style_of))
+    for sentence, style in _sentences(facts):
+        tell(sentence, style)
+    if facts.get("usable_since"):
+        tell(f"usable since {_at(facts['usable_since'])}")
+    tell(f"schema {facts['schema']}: {facts['advice']}", "green" if facts["fine"] else "red")
+
+
+_FIGURES = ("rows", "deleted", "placeholders")
+
+
+def _fresh(resource: dict[str, Any]) -> str:
+    fresh = resource["fresh_as_of"]
+    return _at(fresh) if fresh else "never read"

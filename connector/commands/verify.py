@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from connector.commands.terminal.screen import tell
 from connector.resources import BY_NAME
 from connector.resources.readings import PerContact
 from connector.sync.on_demand.verify import Verified
@@ -22,16 +23,16 @@ def report(found: Mapping[str, Verified], *, as_json: bool) -> int:
 
 def _print(name: str, outcome: Verified) -> None:
     if outcome.not_compared:
-        print(f"{name:<22}not compared: {outcome.not_compared}")
+        tell(f"{name:<22}not compared: {outcome.not_compared}")
         return
-    print(
+    tell(
         f"{name:<22}{outcome.equal:>6} equal {outcome.changed_since:>6} changed since"
         f" {len(outcome.differences):>6} different {len(outcome.unread):>6} not readable"
     )
     for key, columns in outcome.differences.items():
-        print(f"  {key}: {', '.join(columns)}; {_remedy(name, key)}")
+        tell(f"  {key}: {', '.join(columns)}; {_remedy(name, key)}")
     for key, reason in outcome.unread.items():
-        print(f"  {key}: {reason}")
+        tell(f"  {key}: {reason}")
 
 
 def _remedy(name: str, key: str) -> str:

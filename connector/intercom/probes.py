@@ -13,7 +13,7 @@ from typing import Any
 
 from connector.errors import IntercomError, MergedError, NotFoundError, TokenRefusedError
 from connector.intercom import facts
-from connector.intercom.budget import Spent, spending
+from connector.intercom.budget import Account, spending
 from connector.intercom.client import Client
 from connector.intercom.facts import FACTS, Fact
 from connector.intercom.paging.search import compare
@@ -60,7 +60,7 @@ class Asker:
     """Sends the reading requests of the probes, at most so many."""
 
     client: Client
-    spent: Spent
+    spent: Account
     headers: dict[str, str] = field(default_factory=dict)
     _kept: dict[str, Any] = field(default_factory=dict)
 

@@ -54,6 +54,7 @@ class Course:
     async def everything(self) -> None:
         """A pass over each selected resource, then what is pending, then placeholders."""
         selected, steps = self.passes.selected(), self.steps
+        self.reporter.planned(selected)
         told_before, are_right = await self.writer.do(partial(self._plan, selected=selected))
         figures_wait = not are_right and await figures.prepare(self.writer)
         async with self.hints.beside(told_before):

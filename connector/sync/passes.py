@@ -45,7 +45,7 @@ class Passes:
         full = progress.full_due_since is not None
         if progress.cursor is None:
             self.loads.append(resource)
-        self.reporter.started(resource.name, "full" if full else "incremental")
+        self.reporter.started(resource.name, "full" if full else "incremental", tally)
         if full:
             await self._full(resource, tally, progress)
         else:

@@ -39,7 +39,7 @@ class Steps:
         tally = self.tally(resource)
         began = time.monotonic()
         try:
-            with spending() as spent:
+            with spending(tally):
                 await step(resource, tally)
             tally.succeed()
         except STOPS as error:
@@ -57,7 +57,6 @@ class Steps:
             tally.status = "interrupted"
             raise
         finally:
-            tally.requests += spent.requests
             tally.seconds += time.monotonic() - began
         self.record(resource)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from connector.commands.demonstration.tables import grid
+from connector.commands.demonstration.tables import shown
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute, fetch
 from connector.warehouse.sql.session import READS
@@ -44,7 +44,7 @@ def show(database_url: str, control: Control, run: Callable[..., int], say: Say)
         if code := run("sync", "--only", "users"):
             return code
         with database.transaction(READS) as conn:
-            say(grid(execute(conn, _MIRRORED)))
+            say(shown(execute(conn, _MIRRORED)))
     finally:
         database.close()
     return 0

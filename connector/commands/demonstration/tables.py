@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
+from connector.commands.terminal.grids import Grid, fitted, plain
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.session import READS
@@ -75,7 +76,7 @@ def show(url: str, say: Callable[[str], None]) -> None:
     database = Database(url, "intercom")
     with database.transaction(READS) as conn:
         execute(conn, "SET LOCAL search_path = intercom")
-        say(grid(execute(conn, " UNION ALL ".join(WRITTEN.format(table=t) for t in TABLES))))
+        say(shown(execute(conn, " UNION ALL ".join(WRITTEN.format(table=t) for t in TABLES))))
         say("\n== What an analyst looks at.")
         ask(conn, QUESTIONS, say)
     database.close()
@@ -87,35 +88,36 @@ def ask(
     """Print each question, its SQL, and what it gives."""
     for question, statement in questions:
         say(f"-- {question}\n{indent(dedent(statement).strip(), '   ')}")
-        say(grid(execute(conn, statement)) + "\n")
+        say(shown(execute(conn, statement)) + "\n")
+
+
+def shown(cursor: psycopg.Cursor[Any]) -> str:
+    """The rows of a query, for whoever watches: on a terminal as a table that fits."""
+    found = _grid(cursor, cursor.fetchall())
+    return fitted(found) or _bordered(found)
 
 
 def grid(cursor: psycopg.Cursor[Any], most: int | None = None) -> str:
     """The rows of a query, or the first of them, as a table of text, numbers to the right."""
-    head = [column.name for column in cursor.description or ()]
     found = cursor.fetchall()
     rows = found[:most]
-    right = [_is_number([row[i] for row in rows]) for i in range(len(head))]
-    cells = [head, *([_text(value) for value in row] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
-    lines = [_line(line, widths, right) for line in cells]
-    lines.insert(1, "-+-".join("-" * width for width in widths))
-    if len(found) > len(rows):
-        lines.append(f"... {len(found) - len(rows):,} more")
-    return indent("\n".join(lines), " ")
+    more = f"\n ... {len(found) - len(rows):,} more" if len(found) > len(rows) else ""
+    return _bordered(_grid(cursor, rows)) + more
+
+
+def _grid(cursor: psycopg.Cursor[Any], rows: Sequence[Sequence[Any]]) -> Grid:
+    head = [column.name for column in cursor.description or ()]
+    numbers = [n for n in range(len(head)) if _is_number([row[n] for row in rows])]
+    return Grid(head, [[_text(value) for value in row] for row in rows], numbers)
+
+
+def _bordered(found: Grid) -> str:
+    return indent(plain(found, " | ", "-+-"), " ")
 
 
 def _is_number(column: Sequence[Any]) -> bool:
     values = [value for value in column if value is not None]
     return bool(values) and all(isinstance(value, int | Decimal) for value in values)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    padded = (
-        cell.rjust(width) if to_right else cell.ljust(width)
-        for cell, width, to_right in zip(cells, widths, right, strict=True)
-    )
-    return " | ".join(padded).rstrip()
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from connector.commands.reporting.wishes import ending, reasons, sentences
 from connector.commands.terminal.logs import warn
+from connector.commands.terminal.screen import tell
 from connector.push.planning import Plan, preview
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def plan(found: Plan, *, as_json: bool) -> None:
     """What a model comes to; with --json it is part of the object at the end."""
     if not as_json:
         for line in preview.lines(found):
-            print(line)
+            tell(line)
 
 
 def as_json(outcome: Outcome, outbox: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def outcome(found: Outcome, told: dict[str, Any]) -> None:
     if found.plan and (found.plan.dry_run or found.plan.fuse):
         return
     counts = ", ".join(f"{number:,} {state}" for state, number in found.states.items() if number)
-    print(f"{counts or 'nothing to send'}; {found.writes:,} writes, {found.reads:,} reads")
+    tell(f"{counts or 'nothing to send'}; {found.writes:,} writes, {found.reads:,} reads")
     for line in reasons(told["reasons"]):
         warn(line)
 
@@ -50,4 +51,4 @@ def status(found: dict[str, Any] | None, *, as_json: bool) -> None:
         print(json.dumps(found, default=str))
         return
     for line in sentences(found) if found else ["outbox: nothing was ever wished"]:
-        print(line)
+        tell(line)

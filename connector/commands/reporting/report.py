@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from connector.commands.reporting.notification import TRIES, notify
-from connector.commands.reporting.progress import outcome_as_json
+from connector.commands.reporting.outcomes import outcome_as_json
 from connector.errors import ConnectorError
 from connector.settings import Reporting, reporting
 from connector.sync.outcome import Outcome

@@ -17,7 +17,8 @@ from typing import Any
 from connector.commands.connect import open_client, open_database
 from connector.commands.reporting import wishes
 from connector.commands.reporting.live import facts
-from connector.commands.reporting.progress import Progress, name_failures
+from connector.commands.reporting.outcomes import name_failures
+from connector.commands.reporting.progress import Progress
 from connector.commands.reporting.report import deliver, run_report
 from connector.commands.serving import figures
 from connector.commands.serving.keeping import Keeping

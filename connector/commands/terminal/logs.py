@@ -13,8 +13,9 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
+from connector.commands.terminal.screen import harmless
 from connector.commands.terminal.streams import is_terminal
 
 FORMATS = ("text", "json")
@@ -44,9 +45,8 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, or with its traceback several."""
-        if record.name == words.name:
-            return record.getMessage()
-        return super().format(record)
+        text = record.getMessage() if record.name == words.name else super().format(record)
+        return harmless(text, lines=True) if is_terminal("stderr") else text
 
 
 def set_up(log_format: str, *, verbose: bool) -> None:
@@ -64,6 +64,13 @@ def set_up(log_format: str, *, verbose: bool) -> None:
     if log_format == "json":
         threading.excepthook = _failed_thread
         sys.unraisablehook = _failed_aside
+
+
+def say_on(stream: TextIO) -> None:
+    """From now on what is said goes there: beside what is drawn on a terminal, or to stderr."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, TextLines):
+            handler.setStream(stream)
 
 
 def asked_format(arguments: Sequence[str]) -> str:

@@ -5,10 +5,19 @@ tokens may send together, since the workspace has a limit too.
 """
 
 from connector.intercom.budget.allowance import Allowance, SharedAllowance
-from connector.intercom.budget.windows import LEARNING, Budget, Spent, Ticket, WindowUse, spending
+from connector.intercom.budget.windows import (
+    LEARNING,
+    Account,
+    Budget,
+    Spent,
+    Ticket,
+    WindowUse,
+    spending,
+)
 
 __all__ = [
     "LEARNING",
+    "Account",
     "Allowance",
     "Budget",
     "SharedAllowance",

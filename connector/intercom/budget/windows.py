@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol
 
 from connector.intercom.budget.allowance import Allowance
 from connector.intercom.clock import Clock
@@ -61,6 +62,12 @@ class WindowUse:
     limit: int | None = None
 
 
+class Account(Protocol):
+    """What requests are counted on."""
+
+    requests: int
+
+
 @dataclass(slots=True)
 class Spent:
     """Requests that one part of a run sent."""
@@ -68,13 +75,16 @@ class Spent:
     requests: int = 0
 
 
-_spent: ContextVar[Spent | None] = ContextVar("spent", default=None)
+_spent: ContextVar[Account | None] = ContextVar("spent", default=None)
 
 
 @contextmanager
-def spending() -> Iterator[Spent]:
-    """Counts the requests of what runs in this context, and of the tasks it begins."""
-    spent = Spent()
+def spending(account: Account | None = None) -> Iterator[Account]:
+    """Counts the requests of what runs in this context, and of the tasks it begins.
+
+    Each is counted as it is sent, on ``account`` where there is one.
+    """
+    spent = account or Spent()
     token = _spent.set(spent)
     try:
         yield spent

@@ -207,7 +207,7 @@ class Settling:
         tally = steps.tally(resource)
         work = self.passes.of(resource, tally, await self.passes.progress(resource))
         try:
-            with spending() as spent:
+            with spending(tally):
                 await read(work)
             self.pauses.until.pop(name, None)
         except STOPS:
@@ -223,8 +223,6 @@ class Settling:
         except Exception:
             self.pauses.failed(name)
             logger.exception("what was told of %s could not be read", name)
-        finally:
-            tally.requests += spent.requests
 
     async def _list(self, work: Pass, hints: Sequence[Waiting]) -> None:
         await run_pass(work, full=False)

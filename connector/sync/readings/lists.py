@@ -216,6 +216,7 @@ async def _complete(work: Pass, source: AsyncIterator[Page], run_ahead: int = 20
     async with aclosing(work.batched(prefetch(source, run_ahead))) as batches:
         async for batch in batches:
             asked_at = asked_at or batch[0].requested_at
+            work.tally.expected = work.tally.expected or batch[0].total
             gaps += [page.gap for page in batch if page.gap]
             seen.add(await work.submit_changed(batch))
     began_at = work.began_at()

@@ -68,11 +68,26 @@ READS_MOST = 6  # after so many the count is taken to be wrong
 async def per_contact(work: Pass, reading: PerContact, *, full: bool) -> None:
     """Read the contacts whose turn it is."""
     began_at = await began_at_of(work, full)
+    await _expect(work, reading)
     turns = turns_of(work, reading, began_at, full)
     async with aclosing(_read_all(work, reading, turns, full=full)) as batches:
         async for found in batches:
             await _submit(work, reading, found)
+            if work.tally.asked is not None:
+                work.tally.asked += len(found)
     await work.writer.commit(work.succeeded(began_at, full=full))
+
+
+async def _expect(work: Pass, reading: PerContact) -> None:
+    """In a first load: how many contacts are to be read, for whoever watches."""
+    if work.has_baseline or reading.embedded:
+        return
+    names, name = work.writer.loader.names, work.resource.name
+    column = reading.counted[2] if reading.counted else ""
+    work.tally.expected = await work.writer.look(
+        lambda conn: reads.unread(conn, names, name, column)
+    )
+    work.tally.asked = 0
 
 
 async def read_contacts(work: Pass, reading: PerContact, ids: Sequence[str]) -> list[str]:

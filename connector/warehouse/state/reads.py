@@ -203,6 +203,17 @@ def contacts(conn: sa.Connection, names: Names, resource: str = "") -> int:
     return int(scalar(conn, query, {"resource": resource}))
 
 
+def unread(conn: sa.Connection, names: Names, resource: str, column: str = "") -> int:
+    """How many living contacts were never read for the resource; of those that count some there."""
+    counts = f" AND coalesce(c.{quote(column)}, 0) > 0" if column else ""
+    query = (
+        f"SELECT count(*) FROM {names(PERSONS.name)} c WHERE {_ALIVE}{counts}"
+        f" AND NOT EXISTS (SELECT FROM {names('sync_reads')} r"
+        " WHERE r.resource = %(resource)s AND r.id = c.id)"
+    )
+    return int(scalar(conn, query, {"resource": resource}))
+
+
 @dataclass(frozen=True)
 class Coverage:
     """Of how many contacts the lists were read, and since when those of all are whole here."""

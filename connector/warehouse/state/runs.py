@@ -37,7 +37,8 @@ class Tally:
     truncated: int | None = None
     misfits: dict[str, int] = field(default_factory=dict)
     tolerated: bool = False  # it failed, but that does not make the run fail
-    expected: int | None = None  # records that Intercom counts, where a pass knows
+    expected: int | None = None  # records that Intercom counts, where a pass knows; or contacts
+    asked: int | None = None  # contacts of which lists were read, where those are expected
 
     def succeed(self) -> None:
         """A step went well; that mends no step that failed."""
@@ -49,9 +50,8 @@ class Tally:
         return {name: getattr(self, name) for name in _COLUMNS}
 
 
-_COLUMNS = tuple(
-    one.name for one in fields(Tally) if one.name not in ("misfits", "tolerated", "expected")
-)
+_BESIDE = ("misfits", "tolerated", "expected", "asked")
+_COLUMNS = tuple(one.name for one in fields(Tally) if one.name not in _BESIDE)
 
 
 def last_failures(conn: sa.Connection) -> dict[str, str]:
