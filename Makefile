@@ -8,6 +8,7 @@
 #                the next migration, from the declarations, and the pages made from them
 #   make docs    those pages alone: docs/tables.md, docs/facts.md, docs/reliability.md, and the
 #                answers in docs/cookbook.md and docs/numbers.md, and the picture in README
+#   make site    README and docs/ as a site with a search, in build/site, to be read without a network
 #   make chaos   the long tests under faults, in every house, all cases: an hour and more
 #   make bench   what it costs, as ratios: under ten minutes; bench-full takes the largest sizes,
 #                bench-peers other connectors from PyPI, ten minutes more
@@ -22,7 +23,7 @@ READY := $(VENV)/.ready
 # Many processes are started: without byte code each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check package migration docs chaos bench bench-full bench-peers lint format types clean
+.PHONY: help demo test check package migration docs site chaos bench bench-full bench-peers lint format types clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -60,6 +61,10 @@ docs: $(READY)
 	@$(BIN)/python -m connector.commands.demonstration.cookbook docs/cookbook.md docs/numbers.md
 	@$(BIN)/python -m bench.reliability > docs/reliability.new \
 		&& mv docs/reliability.new docs/reliability.md
+
+site: $(READY)
+	$(BIN)/sphinx-build -q -W -d build/doctrees -c docs/site . build/site
+	@echo "Open build/site/index.html"
 
 chaos: $(READY)
 	$(BIN)/python -m pytest -m chaos --durations=0

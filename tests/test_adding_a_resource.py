@@ -122,9 +122,8 @@ def test_the_diff_is_short() -> None:
 
 
 def test_the_diff_fits_where_others_added_theirs_at_the_same_places(tmp_path: Path) -> None:
-    for name in ("connector", "README.md"):
-        source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    for name in ("connector", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("atlas_pages", NAME):
         _put(tmp_path, name)
     asked = "from connector.resources import TABLES as t; print(*(table.name for table in t))"

@@ -22,20 +22,30 @@ from connector.commands.reporting.report import run_report
 from connector.resources import BY_NAME, RESOURCES
 from connector.sync.outcome import Outcome
 from connector.warehouse.migrate import migrate
-from connector.warehouse.schema.tables import metadata
+from connector.warehouse.schema.tables import BOOKKEEPING, metadata
 from connector.warehouse.sql.database import Database
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+BESIDE = [ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")]
+DOCUMENTS = sorted([*BESIDE, *(ROOT / "docs").rglob("*.md")])
+# What the README was about before it had pages beside it: as strictly read as the README.
+CONCEPTS = ROOT / "docs/concepts.md"
+CONFIGURATION = ROOT / "docs/configuration.md"
+DEMO = ROOT / "docs/demo.md"
+MOVING = ROOT / "docs/moving.md"
+PRIVACY = ROOT / "docs/privacy.md"
+WHAT_YOU_GET = ROOT / "docs/what-you-get.md"
+FOR_USERS = [ROOT / "README.md", CONCEPTS, CONFIGURATION, DEMO, MOVING, PRIVACY, WHAT_YOU_GET]
 
 
-def _section(heading: str) -> str:
+def _section(heading: str, document: Path = ROOT / "README.md") -> str:
     """The text under a heading, to the next one of the same or a higher level."""
+    text = document.read_text(encoding="utf-8")
     level = heading.split()[0]
-    start = README.index(f"\n{heading}\n") + len(heading) + 2
-    end = re.search(rf"^#{{1,{len(level)}}} ", README[start:], re.MULTILINE)
-    return README[start : start + end.start() if end else len(README)]
+    start = text.index(f"\n{heading}\n") + len(heading) + 2
+    end = re.search(rf"^#{{1,{len(level)}}} ", text[start:], re.MULTILINE)
+    return text[start : start + end.start() if end else len(text)]
 
 
 def _first_cells(text: str) -> list[str]:
@@ -47,7 +57,7 @@ def _first_cells(text: str) -> list[str]:
 def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
     source = Path(settings.__file__).read_text(encoding="utf-8")
     read = re.findall(r'source\.\w+\(\s*"([A-Z_]+)"', source)
-    documented = _first_cells(_section("## Configuration"))
+    documented = _first_cells(CONFIGURATION.read_text(encoding="utf-8"))
     assert sorted(documented) == sorted(set(read))
 
 
@@ -56,16 +66,25 @@ def test_every_command_is_documented_and_every_documented_one_exists() -> None:
     assert sorted(documented) == sorted(_commands())
 
 
-def test_every_flag_in_the_readme_exists() -> None:
+@pytest.mark.parametrize("document", [*FOR_USERS, *BESIDE[1:]], ids=lambda path: path.name)
+def test_every_setting_that_a_page_names_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:CONNECTOR|INTERCOM)_[A-Z_]+\b", text))
+    known = set(_first_cells(CONFIGURATION.read_text(encoding="utf-8")))
+    assert {name.removesuffix("_FILE") for name in named} <= known
+
+
+@pytest.mark.parametrize("document", [*FOR_USERS, *BESIDE[1:]], ids=lambda path: path.name)
+def test_every_flag_in_the_readme_and_its_pages_exists(document: Path) -> None:
     known = {
         option
         for command in [parser(), *_commands().values()]
         for action in command._actions
         for option in action.option_strings
     }
-    outside = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    outside = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)
     mentioned = set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", outside))
-    assert mentioned
+    assert mentioned or document not in (ROOT / "README.md", CONCEPTS, PRIVACY)
     assert mentioned <= known
 
 
@@ -77,9 +96,9 @@ def _commands() -> dict[str, argparse.ArgumentParser]:
 def _blocks(document: Path, kind: str = "") -> list[str]:
     """The code blocks of that kind, dedented."""
     found = re.findall(
-        rf"^( *)```{kind}\n(.*?)^ *```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        r"^ *```(\w*)\n(.*?)^ *```$", document.read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
-    return [textwrap.dedent(text) for _, text in found]
+    return [textwrap.dedent(text) for language, text in found if language == kind]
 
 
 OPERATIONS = ROOT / "docs/operations.md"
@@ -91,7 +110,7 @@ REPORT = ROOT / "docs/report.md"
 
 @pytest.mark.parametrize(
     "document",
-    [ROOT / "README.md", OPERATIONS, LIVE, PUSH, FIVETRAN, REPORT],
+    [ROOT / "README.md", CONCEPTS, DEMO, OPERATIONS, LIVE, PUSH, FIVETRAN, REPORT],
     ids=lambda path: path.name,
 )
 def test_every_command_line_is_one_that_the_parser_takes(document: Path) -> None:
@@ -104,7 +123,7 @@ def test_every_command_line_is_one_that_the_parser_takes(document: Path) -> None
     called = [
         re.split(r"intercom-warehouse ", line)[-1]
         for line in lines
-        if re.search(r"(^|=|/bin/|&& )intercom-warehouse [a-z]", line)
+        if re.search(r"(^|^\$ |=|[A-Z]=\S+ |/bin/|&& )intercom-warehouse [a-z]", line)
         and "docker-compose" not in line
     ]
     assert called
@@ -155,7 +174,7 @@ def test_the_kubernetes_job_runs_this_version_as_the_images_user() -> None:
 
 def test_the_freshness_query_for_dbt_runs(database: Database) -> None:
     migrate(database)
-    (block,) = _blocks(ROOT / "README.md", "yaml")
+    (block,) = _blocks(MOVING, "yaml")
     (table,) = yaml.safe_load(block)["sources"][0]["tables"]
     query = table["config"]["loaded_at_query"].replace("intercom.", f'"{database.schema}".')
     named = re.findall(r"'(\w+)'", query)
@@ -194,19 +213,39 @@ def test_the_exit_codes_of_the_help_and_the_readme_are_the_same() -> None:
     assert sorted(helped, key=int) == documented
 
 
-def test_every_table_in_the_readme_exists_and_every_table_is_in_it() -> None:
-    held = _section("## What you get").split("### Questions")[0]
+def test_every_table_of_the_page_exists_and_every_table_is_in_it() -> None:
+    held = _section("## Tables", WHAT_YOU_GET)
     rows = [line for line in held.splitlines() if line.startswith("| `")]
-    first_table = [row for row in rows if "_placeholder" not in row and not row.startswith("| `_")]
-    named = {name for row in first_table for name in re.findall(r"`([a-z_]+)`", row)}
-    named -= {"role", "extra", "ticket_id"}  # columns
-    state = set(re.findall(r"`(sync_[a-z_]+)`", held))
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+    named -= {"role", "ticket_id"}  # columns
+    states = _first_cells(_section("## State", WHAT_YOU_GET))
+    state = {name for name in states if name.startswith("sync_")}
     exist = set(metadata().tables)
-    assert named <= exist
+    assert named | set(states) <= exist
     assert state == {name for name in exist if name.startswith("sync_")}
     read = {table for resource in RESOURCES for table in _tables(resource.table)}
     missing = ", ".join(sorted(read - named))
-    assert not missing, f'README.md, "What you get", its table of tables: a row for {missing}'
+    assert not missing, f'docs/what-you-get.md, "Tables": a row for {missing}'
+
+
+def test_every_column_that_each_row_tells_about_itself_with_exists() -> None:
+    told = _first_cells(_section("## What each row tells about itself", WHAT_YOU_GET))
+    assert sorted(told) == sorted({*BOOKKEEPING, "extra"})
+    assert set(told) <= set(metadata().tables["contacts"].columns.keys())
+
+
+def test_the_figures_of_the_readme_are_those_of_the_page_on_performance() -> None:
+    page = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    measured = page[page.index("\n## Other connectors\n") :].split("\n## ")[1].splitlines()
+    shown = [line for line in _section("## How fast it is").splitlines() if line.startswith("|")]
+    assert len(shown) >= 6
+    assert set(shown) <= set(measured)
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    assert len(README.splitlines()) <= 230
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")}
+    assert pages <= set(re.findall(r"\]\(([^)#]+)", README))
 
 
 def _tables(table: object) -> set[str]:
@@ -216,10 +255,12 @@ def _tables(table: object) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/operations.md", "docs/live.md"])
-def test_the_queries_run(database: Database, document: str) -> None:
+@pytest.mark.parametrize(
+    "document", [WHAT_YOU_GET, CONCEPTS, OPERATIONS, LIVE], ids=lambda path: path.name
+)
+def test_the_queries_run(database: Database, document: Path) -> None:
     migrate(database)
-    text = (ROOT / document).read_text(encoding="utf-8")
+    text = document.read_text(encoding="utf-8")
     blocks = re.findall(r"^ *```sql\n(.*?)```", text, re.MULTILINE | re.DOTALL)
     queries = [query for block in blocks for query in re.split(r";\s*(?:\n|$)", block)]
     queries = [query for query in queries if query.strip().upper().startswith("SELECT")]
@@ -241,7 +282,12 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert other.exists(), target
         if anchor:
             headings = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE)
-            assert anchor in {h.lower().replace(" ", "-") for h in headings}, target
+            assert anchor in {_anchor(heading) for heading in headings}, target
+
+
+def _anchor(heading: str) -> str:
+    """What GitHub and the site make of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_every_module_is_in_the_architecture_and_every_named_test_exists() -> None:
