@@ -1,3 +1,3 @@
 """intercom-warehouse: keeps a Postgres warehouse in step with Intercom."""
 
-__version__ = "0.1.1"
+__version__ = "0.2.0"

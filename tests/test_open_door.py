@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from connector import __version__
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs/contributing").glob("*.md")]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -53,3 +55,11 @@ def test_the_hooks_are_what_lint_and_types_run() -> None:
     rules = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert entries == {"ruff format", "ruff check", "mypy"}
     assert all(f"$(BIN)/{entry}" in rules for entry in entries)
+
+
+def test_the_newest_version_is_closed_in_the_changelog() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[([^\]]+)\](?: - (\S+))?$", text, re.MULTILINE)
+    assert versions[0] == ("Unreleased", "")
+    assert versions[1][0] == __version__
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", versions[1][1])
