@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from html.parser import HTMLParser
@@ -20,7 +22,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connector.cli import main
-from connector.commands.workspace_report import figures, page, vega
+from connector.commands.reporting import metrics
+from connector.commands.workspace_report import figures, page, report, vega
 from connector.commands.workspace_report.collect import Asked, collect
 from connector.commands.workspace_report.names import Names, on_axis
 from connector.simulator import Workspace
@@ -229,6 +232,9 @@ async def test_since_leaves_out_what_came_before(harness: Harness) -> None:
         f" WHERE month >= '{month}' GROUP BY team_id ORDER BY 1 DESC"
     )
     assert values(text, "teams", "conversations") == asked(harness, query)
+    longest = shown(harness, date(1, 1, 1))  # no day before the first run, nor of older centuries
+    assert len(values(longest, "rows", "day")) <= 2
+    assert len(values(longest, "opened", "day")) <= 3_660
     nothing = shown(harness, date(2100, 1, 1))
     assert "nothing to show since Fri 1 Jan 2100" in nothing
 
@@ -440,6 +446,26 @@ async def test_the_command_writes_the_file_says_where_and_changes_nothing(
     ):
         assert main([*words, *wrong]) == 2
         assert told in capsys.readouterr().err
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    """Root may replace /dev/null, and whoever does ends all other work on the machine."""
+    for write in (report._write, metrics._replace):
+        pipe = tmp_path / write.__name__
+        os.mkfifo(pipe)
+        with ThreadPoolExecutor(1) as pool:
+            taken = pool.submit(pipe.read_text, "utf-8")
+            write(pipe, "the page")
+            assert taken.result(10) == "the page"
+        assert pipe.is_fifo()
+
+
+def test_a_link_goes_on_leading_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "page.html").symlink_to(tmp_path / "there" / "real.html")
+    report._write(tmp_path / "page.html", "the page")
+    assert (tmp_path / "page.html").is_symlink()
+    assert (tmp_path / "there" / "real.html").read_text("utf-8") == "the page"
 
 
 def test_without_the_extra_the_command_says_what_to_install(

@@ -74,8 +74,14 @@ def _figures(path: Path) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """The file as a whole; that it cannot be written is a warning."""
+    """The file as a whole; that it cannot be written is a warning.
+
+    What is no file (a pipe, /dev/null) is written to, and never replaced.
+    """
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
         try:
             with os.fdopen(handle, "wb") as file:

@@ -40,7 +40,17 @@ def _require_place(path: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """The whole file or none: who looks at the old one goes on doing so."""
+    """The whole file or none: who looks at the old one goes on doing so.
+
+    What is no file (a pipe, /dev/null) is written to, and never replaced.
+    """
+    if path.exists() and not path.is_file():
+        try:
+            path.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as failure:
+            raise SettingsError(f"{path} cannot be written: {failure.strerror}") from failure
+        return
+    path = path.resolve()  # of a link what it leads to
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         part.write_text(text, encoding="utf-8", newline="\n")

@@ -31,7 +31,8 @@ OPENED = Chart(
     """
 SELECT day, opened, closed, reopened
 FROM conversations_by_day
-WHERE day >= :since
+WHERE day > CURRENT_DATE - 3660
+  AND day >= :since
 ORDER BY day""",
     (
         Column("day", "Day", DAY),
@@ -71,7 +72,8 @@ BACKLOG = Chart(
     """
 SELECT day, backlog
 FROM conversations_by_day
-WHERE day >= :since
+WHERE day > CURRENT_DATE - 3660
+  AND day >= :since
 ORDER BY day""",
     (Column("day", "Day", DAY), Column("backlog", "Backlog")),
     marks.chart(

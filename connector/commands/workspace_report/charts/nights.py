@@ -20,6 +20,8 @@ from connector.commands.workspace_report.charts.chart import (
 LIMIT = ":limit"
 USUAL = 10_000  # requests a minute that Intercom allows an app
 _RECENT = "(now() AT TIME ZONE m.timezone)::date - 29"
+_FIRST = f"""greatest({SINCE}, (
+     SELECT coalesce(min(f.started_at), now()) FROM sync_runs f)::date - 1)"""
 _DAYS = f"""sync_metrics m CROSS JOIN LATERAL
      generate_series({_RECENT}, (now() AT TIME ZONE m.timezone)::date, interval '1 day') d (day)"""
 _OF_DAY = "(r.started_at AT TIME ZONE m.timezone)::date = d.day"
@@ -95,7 +97,7 @@ ROWS = Chart(
             "tooltip": marks.TOLD,
         },
     ),
-    sql_since=_ROWS.replace(_RECENT, SINCE),
+    sql_since=_ROWS.replace(_RECENT, _FIRST),
     newest_first=True,
 )
 _BY_DAY = dict(ROWS.spec["encoding"]["x"])
@@ -121,7 +123,7 @@ REQUESTS = Chart(
             "tooltip": marks.TOLD,
         },
     ),
-    sql_since=_REQUESTS.replace(_RECENT, SINCE),
+    sql_since=_REQUESTS.replace(_RECENT, _FIRST),
     newest_first=True,
 )
 DURATION = replace(
