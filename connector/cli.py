@@ -230,13 +230,11 @@ def _metrics(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     with open_database(settings, say=say) as database:
         database.wait()
+        database.read(lambda conn: migrate.require_newest(conn, database.schema))
         if arguments.rebuild:
-            rights.require(database, rights.Needs(migrates=settings.auto_migrate))
+            rights.require(database, rights.Needs(migrates=False))
             database.lock(PATIENCE_FOR_LOCK)
             admit(database, settings)
-            prepare(database, settings.auto_migrate)
-        else:
-            database.read(lambda conn: migrate.require_newest(conn, database.schema))
         return figures.run(database, rebuild=arguments.rebuild)
 
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 import yaml as pyyaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
@@ -46,6 +46,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.from_regex("k[a-z]{1,5}", fullmatch=True), VALUES, min_size=1))
 def test_what_is_written_is_read_back(value: dict[str, Any]) -> None:
     assert pyyaml.safe_load(yaml.written(value)) == value

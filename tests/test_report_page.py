@@ -427,6 +427,7 @@ async def test_the_command_writes_the_file_says_where_and_changes_nothing(
 ) -> None:
     await harness.load(space())
     before = harness.text()
+    (tmp_path / "other.html").touch(mode=0o640)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", harness.database_url)
     monkeypatch.setattr(vega, "library", lambda: "")
@@ -438,11 +439,13 @@ async def test_the_command_writes_the_file_says_where_and_changes_nothing(
     assert main([*words, "-o", "other.html", "--anonymous", "--since", "2026-01-01"]) == 0
     assert "since Thu 1 Jan 2026" in (tmp_path / "other.html").read_text("utf-8")
     assert sorted(path.name for path in tmp_path.iterdir()) == [file.name, "other.html"]
+    assert (tmp_path / "other.html").stat().st_mode & 0o777 == 0o640
     assert harness.text() == before
     for wrong, told in (
         (["-o", "nowhere/page.html"], "there is no folder nowhere"),
         (["-o", "."], "is a folder"),
         (["--since", "yesterday"], "no date such as"),
+        (["--schema", "nowhere"], "there is no warehouse in schema nowhere"),
     ):
         assert main([*words, *wrong]) == 2
         assert told in capsys.readouterr().err

@@ -28,7 +28,9 @@ async def grow_views(writer: Writer) -> None:
                 "%s lacks new columns: %s; the next run tries again", view, grown.refused
             )
         elif grown.refused == live.NOT_OURS:
-            logger.warning("%s lacks new columns: %s", view, grown.refused)
+            if view not in writer.told:  # once in a run
+                logger.warning("%s was left as it is: %s", view, grown.refused)
+            writer.told.add(view)
         elif grown.refused:
             refused.setdefault(grown.refused.replace(view, "the view"), []).append(view)
         elif grown.columns:

@@ -41,7 +41,12 @@ def check(conn: sa.Connection, schema: str) -> bool:
 
 
 def require_newest(conn: sa.Connection, schema: str) -> None:
-    """SettingsError if the schema is older than this version; SchemaTooNewError if newer."""
+    """SettingsError if it is older than this version, or none; SchemaTooNewError if newer."""
+    if present(conn, schema) is None:
+        raise SettingsError(
+            f"there is no warehouse in schema {schema}: is that its name? 'sync' or 'migrate' makes"
+            " one"
+        )
     if not check(conn, schema):
         raise SettingsError(f"schema {schema} is older: run 'intercom-warehouse migrate' first")
 

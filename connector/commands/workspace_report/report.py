@@ -13,6 +13,7 @@ from connector.commands.workspace_report.charts.nights import USUAL
 from connector.commands.workspace_report.collect import Asked, collect
 from connector.errors import SettingsError
 from connector.settings import Settings
+from connector.warehouse import migrate
 from connector.warehouse.sql.database import Database
 
 
@@ -22,6 +23,7 @@ def run(database: Database, settings: Settings, arguments: Any) -> int:
     per_minute = settings.requests_per_minute or USUAL
     asked = Asked(arguments.since, arguments.anonymous, per_minute)
     database.wait()
+    database.read(partial(migrate.require_newest, schema=database.schema))
     found = database.read(partial(collect, schema=database.schema, asked=asked))
     text = page.document(found, asked, vega.library())
     _write(arguments.output, text)
@@ -54,6 +56,8 @@ def _write(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         part.write_text(text, encoding="utf-8", newline="\n")
+        if path.exists():
+            part.chmod(path.stat().st_mode)  # who may read the old one, and nobody else
         part.replace(path)
     except OSError as failure:
         part.unlink(missing_ok=True)

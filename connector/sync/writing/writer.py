@@ -75,6 +75,7 @@ class Writer(Transactions):
         )
         self.tracker = DeletionTracker(self.loader, self.exclusions, self.fuse, run_id, lag)
         self.has_history = False
+        self.told = set[str]()  # of what the run has warned, where once is enough
         self._encoding = Encoding(self.exclusions)
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         # While Postgres works on one transaction the next is encoded.
