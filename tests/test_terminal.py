@@ -23,6 +23,7 @@ from connector.commands.reporting import outcomes
 from connector.commands.reporting.display import Display
 from connector.commands.reporting.going import Left, Run
 from connector.commands.reporting.progress import Progress
+from connector.commands.terminal import logs
 from connector.commands.terminal.grids import MOST_DRAWN, Grid, fitted, plain
 from connector.commands.terminal.logs import TextLines
 from connector.commands.terminal.screen import harmless, tell
@@ -278,11 +279,14 @@ def test_without_a_terminal_a_line_tells_of_each_resource(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     progress = Progress()
-    with caplog.at_level(logging.INFO):
-        progress.planned(RESOURCES)
-        progress.started("tags", "full", Tally())
-        progress.ended("tags", Tally(status="succeeded", requests=1, fetched=3, inserted=3))
-        progress.usable([BY_NAME["contact_notes"], BY_NAME["events"]])
+    for logger in ("", logs.words.name, "connector.commands.reporting.progress"):
+        caplog.set_level(
+            logging.INFO, logger or None
+        )  # a command that ran here may have set others
+    progress.planned(RESOURCES)
+    progress.started("tags", "full", Tally())
+    progress.ended("tags", Tally(status="succeeded", requests=1, fetched=3, inserted=3))
+    progress.usable([BY_NAME["contact_notes"], BY_NAME["events"]])
     progress.clear()
     lines = [re.sub(r"seconds=\S+", "seconds=0", one.getMessage()) for one in caplog.records]
     assert lines == [
