@@ -104,8 +104,7 @@ def main(conversations: int, parts: int) -> None:
         database.write(anew.begin)
         while database.write(lambda conn: anew.step(conn, names)):
             pass
-        tables = [table.name for table in figures.TABLES]
-        database.write(lambda conn: analyze(conn, names, tables))
+        database.write(lambda conn: analyze(conn, names, figures.NAMES))
         told("stored figures, all", time.monotonic() - began)
         print("| relation | whole, s | one month, s |\n|---|---|---|", flush=True)
         for name in metrics():

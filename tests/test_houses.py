@@ -22,6 +22,7 @@ from connector.warehouse.schema import foreign_keys
 from connector.warehouse.sql import session
 from connector.warehouse.sql.database import Database, conninfo
 from tests import houses, older
+from tests.figures import outdated
 from tests.harness import NOW, Harness
 from tests.houses import Applied, House, applied
 from tests.life import Life, small_workspace
@@ -82,6 +83,7 @@ async def test_load_night_and_full_pass_are_right_in_this_house(
         outcome = await harness.sync(full=full, history=EVERY)
         assert outcome.exit_code == 0, outcome.error
         assert differences(harness) == []
+        assert outdated(harness) == []
         assert Past(harness).broken() == []
         if night in (1, 3):
             assert harness.versions() == before
@@ -166,6 +168,7 @@ def test_the_live_mirror_lives_in_this_house(harness: Harness, home: Applied) ->
             assert set(deliver(simulator, sender)) == {200}
             eventually(lambda: harness.query("SELECT id FROM sync_inbox") == [], 30)
             assert differences(harness) == []
+            assert outdated(harness) == []
         assert sender.health()[1]["trouble"] is None
         assert it.end(signal.SIGTERM) == 0
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from connector.simulator import Simulator, Workspace
+from tests.figures import outdated
 from tests.harness import Harness
 from tests.service import environment, served, start
 from tests.truth import differences
@@ -50,6 +51,7 @@ def test_kills_of_a_first_load_end_equal_to_the_truth(
     assert killed == kills
     injected(killed)
     assert differences(harness) == []
+    assert outdated(harness) == []
     statuses = [row["status"] for row in harness.query("SELECT status FROM sync_runs ORDER BY id")]
     assert statuses[-1] == "succeeded"
     assert set(statuses[:-1]) <= {"interrupted"}

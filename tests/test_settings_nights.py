@@ -9,6 +9,7 @@ from connector.sync.outcome import Outcome
 from connector.warehouse.privacy import erasure, pinning
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.names import Names
+from tests.figures import outdated
 from tests.harness import Harness
 from tests.life import Life, small_workspace
 from tests.life.kind import DAY
@@ -45,6 +46,7 @@ async def test_settings_that_change_at_night_lose_and_leak_nothing(
         told = f"seed {seed}, night {night + 1}: {settings.log[-12:]}"
         assert fails or outcome.exit_code == 0, f"{told}\n{outcome.error}"
         assert leaked(harness, settings, kept(harness)) == [], told
+        assert outcome.exit_code or outdated(harness) == [], told
         assert past.broken(kept(harness, on=True)) == [], f"{told}\n{life.told()}"
     settings.calm()
     _remember_everybody(harness)

@@ -19,6 +19,7 @@ from connector.sync.outcome import Outcome
 from connector.sync.writing.writer import INDEX_LAG
 from connector.warehouse.sql.database import Database
 from tests.doubts import LAGGING
+from tests.figures import outdated
 from tests.gone import instant
 from tests.harness import Harness
 from tests.life import Life, small_workspace
@@ -36,7 +37,8 @@ _numbers = itertools.count(1)
 def wrong(harness: Harness, *, after_full: bool, left_out: Sequence[str] = ()) -> list[str]:
     """What is wrong after a sync, although it could be known."""
     tables = [table for table in TABLES if table.name not in left_out]
-    return differences(harness, tables, began=harness.began, after_full=after_full)
+    found = differences(harness, tables, began=harness.began, after_full=after_full)
+    return found + outdated(harness)
 
 
 def was_full(harness: Harness) -> bool:

@@ -22,8 +22,7 @@ def run(database: Database, *, rebuild: bool) -> int:
         database.write(partial(anew.begin, again=True))
         while database.write(partial(anew.step, names=names)):
             pass
-        tables = [table.name for table in figures.TABLES]
-        database.write(partial(analyze, names=names, tables=tables))
+        database.write(partial(analyze, names=names, tables=figures.NAMES))
     count = f"SELECT count(*) FROM {names(figures.CONVERSATIONS.name)}"
     number, kept = database.read(lambda conn: (scalar(conn, count), anew.kept(conn)))
     print(f"figures of {number:,} conversations, days and months in {kept.timezone}")

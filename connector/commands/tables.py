@@ -22,7 +22,6 @@ from connector.warehouse.sql.names import Names
 from connector.warehouse.state.tables import add_state_tables
 from connector.warehouse.views.definitions import IDENTITIES, live, metrics, views_of
 
-FIGURES = tuple(table.name for table in figures.TABLES)
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 HEAD = """\
@@ -169,7 +168,7 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
     yield "## State"
     yield "What the sync knows about itself, in the same schema."
     for table in meta.tables.values():
-        if _is_state(table) and table.name not in FIGURES:
+        if _is_state(table) and table.name not in figures.NAMES:
             yield from _plain(table)
     yield f"### {VERSION_TABLE}"
     yield "How far the schema has been migrated: one row."
@@ -182,7 +181,7 @@ def _state(meta: sa.MetaData) -> Iterator[str]:
     yield _columns([version])
     yield "## Stored figures"
     yield "What the metric views are made of, in the same schema."
-    for name in FIGURES:
+    for name in figures.NAMES:
         yield from _plain(meta.tables[name])
 
 
@@ -217,7 +216,7 @@ def _versions() -> Iterator[str]:
 
 
 def _is_state(table: sa.Table) -> bool:
-    return table.name in FIGURES or table.name in _state_tables()
+    return table.name in figures.NAMES or table.name in _state_tables()
 
 
 @cache

@@ -33,7 +33,7 @@ from connector.warehouse import state
 from connector.warehouse.merge import deletions
 from connector.warehouse.metrics import anew
 from connector.warehouse.reports.completeness import measure
-from connector.warehouse.schema.figures import TABLES as FIGURES
+from connector.warehouse.schema.figures import NAMES as FIGURES
 from connector.warehouse.sql.statistics import analyze
 from connector.warehouse.state.runs import Tally
 
@@ -174,7 +174,7 @@ class Course:
         loaded, self.passes.loads = self.passes.loads, []
         tables = {name for resource in loaded for name in _relations(resource.table)}
         if tables:
-            tables |= {table.name for table in FIGURES}
+            tables.update(FIGURES)
             names = self.writer.loader.names
             await self.writer.do(partial(analyze, names=names, tables=tables))
 

@@ -22,8 +22,7 @@ async def prepare(writer: Writer) -> bool:
 
     Where no conversation is stored yet they are right at once.
     """
-    await writer.do(anew.begin)
-    return await writer.do(partial(anew.skip_if_empty, names=writer.loader.names))
+    return await writer.do(partial(anew.prepare, names=writer.loader.names))
 
 
 async def finish(writer: Writer) -> None:
@@ -31,5 +30,4 @@ async def finish(writer: Writer) -> None:
     logger.info("the figures of all conversations are computed anew")
     while await writer.do(partial(anew.step, names=writer.loader.names)):
         pass
-    tables = [table.name for table in figures.TABLES]
-    await writer.do(partial(analyze, names=writer.loader.names, tables=tables))
+    await writer.do(partial(analyze, names=writer.loader.names, tables=figures.NAMES))

@@ -91,8 +91,9 @@ def _known(conn: sa.Connection, zone: str) -> str:
     return zone
 
 
-def skip_if_empty(conn: sa.Connection, names: Names) -> bool:
-    """Whether there is anything to compute; if not, nothing is left to."""
+def prepare(conn: sa.Connection, names: Names) -> bool:
+    """Begin where there is anything to compute; whether there is."""
+    begin(conn)
     some = bool(scalar(conn, f"SELECT EXISTS (SELECT FROM {names(compute.TABLE.name)})"))
     if not some:
         conn.execute(sa.update(METRICS).values(position=None))

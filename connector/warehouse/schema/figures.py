@@ -126,6 +126,7 @@ DAYS = sa.Table(
 )
 
 TABLES = (CONVERSATIONS, ADMINS, DAYS)
+NAMES = tuple(table.name for table in TABLES)
 
 
 def add_figures(meta: sa.MetaData) -> None:
