@@ -25,7 +25,12 @@ SWITCHES = (
     *("--no-first-run", "--disable-background-networking", "--hide-scrollbars"),
     *("--remote-debugging-port=0", "--force-device-scale-factor=1"),
 )
+BETWEEN = re.compile(r"navigated|context", re.IGNORECASE)  # said while a page takes over
 SAID = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+
+
+class BrowserError(Exception):
+    """The browser did not carry out a command."""
 
 
 class Page:
@@ -54,7 +59,8 @@ class Page:
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
         told = await asyncio.wait_for(answer, PATIENCE)
-        assert "error" not in told, told
+        if "error" in told:
+            raise BrowserError(method, told["error"].get("message", ""))
         return told["result"]
 
     async def ask(self, expression: str) -> Any:
@@ -64,6 +70,18 @@ class Page:
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
+    async def until(self, expression: str) -> None:
+        """Wait until the expression is true, in whatever page the browser is by then."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    if await self.ask(expression):
+                        return
+                except BrowserError as refused:
+                    if not BETWEEN.search(str(refused)):
+                        raise
+                await asyncio.sleep(0.05)
+
     async def open(self, file: Path, width: int = 1400, *, dark: bool = False) -> None:
         """Open the file at that width, and wait until its charts are drawn."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
@@ -71,11 +89,10 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
         await self.call("Page.navigate", url=file.resolve().as_uri())
-        async with asyncio.timeout(PATIENCE):
-            while not await self.ask("document.readyState == 'complete'"):
-                await asyncio.sleep(0.05)
-            while not await self.ask("!!document.body.dataset.drawn || !window.vegaEmbed"):
-                await asyncio.sleep(0.05)
+        await self.until(
+            "document.readyState == 'complete'"
+            " && (!!document.body.dataset.drawn || !window.vegaEmbed)"
+        )
 
     async def picture(self, height: int | None = None) -> bytes:
         """The whole page, or its upper part, as PNG."""
