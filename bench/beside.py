@@ -27,7 +27,7 @@ import psycopg
 from bench.idle import NOTHING_DUE
 from bench.runs import postgres, simulated
 from connector.warehouse.sql.dsn import conninfo
-from tests.service import environment
+from tests.support.service import environment
 
 HERE = Path(__file__).parents[1]
 FIGURES = ("seconds", "CPU", "CPU of Postgres", "transactions", "round trips")

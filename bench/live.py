@@ -28,9 +28,9 @@ import psycopg
 from bench.runs import RATE_LIMIT, postgres
 from connector.commands.demonstration.live import free_port
 from connector.simulator import Simulator, Workspace, send, serve
-from tests import told
-from tests.harness import Harness
-from tests.service import environment
+from tests.support.harness import Harness
+from tests.support.service import environment
+from tests.support.truth import told
 
 SCHEMA, SECRET = "bench", "bench-secret"
 LATENCY = 0.1

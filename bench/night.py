@@ -18,9 +18,9 @@ from typing import Any
 
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql import embedded
-from tests.harness import Harness
-from tests.service import environment, served, start
-from tests.truth import differences
+from tests.support.harness import Harness
+from tests.support.service import environment, served, start
+from tests.support.truth.compared import differences
 
 SCHEMA = "bench"
 CHANGED = 0.01

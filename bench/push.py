@@ -20,7 +20,7 @@ import psycopg
 
 from bench.growth import workspace
 from bench.runs import RATE_LIMIT, Served, postgres, simulated, sync
-from tests.service import environment
+from tests.support.service import environment
 
 SCHEMA = "push"
 MODEL = f"SELECT id, 'Pushed ' || id AS name FROM {SCHEMA}.contacts_live"

@@ -32,7 +32,7 @@ from connector.warehouse import state
 from connector.warehouse.migrate import migrate
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state.workspace import Workspace
-from tests.service import environment
+from tests.support.service import environment
 
 SCHEMA, SECRET, APP = "bench", "bench-secret", "abc12345"
 CONNECTIONS, CONTACTS, PATIENCE = 64, 20_000, 30.0

@@ -14,16 +14,16 @@ from typing import Any
 
 TESTS = Path(__file__).parents[1] / "tests"
 HEADINGS = {
-    "test_reliability_intercom.py": "Intercom",
-    "test_sync_faults.py": "Intercom, one fault at a time",
-    "test_refusals.py": "What cannot be read: one record, one object, one list",
-    "test_reliability_process.py": "The process",
-    "test_kills.py": "The process, in a larger load",
-    "test_push_kills.py": "A push",
-    "test_reliability_postgres.py": "Postgres",
-    "test_reliability_input.py": "What is read",
-    "test_reliability_security.py": "Secrets, names",
-    "test_reliability_soak.py": "Many nights",
+    "reliability/test_intercom.py": "Intercom",
+    "sync/test_faults.py": "Intercom, one fault at a time",
+    "sync/guards/test_refusals.py": "What cannot be read: one record, one object, one list",
+    "reliability/test_process.py": "The process",
+    "lives/test_kills.py": "The process, in a larger load",
+    "push/sending/test_kills.py": "A push",
+    "reliability/test_postgres.py": "Postgres",
+    "reliability/test_input.py": "What is read",
+    "reliability/test_security.py": "Secrets, names",
+    "reliability/test_soak.py": "Many nights",
 }
 PREFACE = """# Reliability
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.warehouse.sql import embedded
-from tests.service import environment
+from tests.support.service import environment
 
 RATE_LIMIT = 1667
 """Requests in each window of ten seconds, Intercom's usual limit of an app."""

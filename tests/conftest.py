@@ -19,11 +19,11 @@ import sqlalchemy as sa
 
 from connector.commands.terminal.waiting import COLLECT_AFTER
 from connector.warehouse.sql.database import Database, conninfo
-from tests import sampling
-from tests.forked import FORKER
-from tests.harness import Harness
-from tests.postgres import Server
-from tests.template import Template
+from tests.support import sampling
+from tests.support.forked import FORKER
+from tests.support.harness import Harness
+from tests.support.postgres.server import Server
+from tests.support.postgres.template import Template
 
 _numbers = itertools.count(1)
 
@@ -32,12 +32,15 @@ ROOM = 4 << 30  # bytes that must be free there
 
 # Begun first, each by a worker of its own, so that none waits for one of them at the end.
 LONGEST = (
-    "refusals", "nothing_is_lost", "night", "year", "sync", "cli", "fuse", "sync_faults",
-    "reliability_intercom", "kills", "completeness", "clocks", "reliability_postgres", "pinning",
-    "theirs", "houses", "demo", "reliability_process", "adding_a_resource",
-    "custom_columns", "fivetran", "erasure", "push_bulk", "push_kills", "breadth",
-    "receiver_process", "diagnosis", "exclusions", "push_plan", "push_singly", "serve", "live",
-    "receiver", "push_command", "commands",
+    "sync/guards/refusals", "sync/guards/nothing_is_lost", "commands/night", "lives/year",
+    "sync/sync", "commands/cli", "sync/guards/fuse", "sync/faults", "reliability/intercom",
+    "lives/kills", "sync/completeness", "sync/clocks", "reliability/postgres",
+    "warehouse/privacy/pinning", "warehouse/views/theirs", "lives/houses", "commands/demo",
+    "reliability/process", "project/adding_a_resource", "warehouse/views/custom_columns",
+    "warehouse/views/fivetran/package", "warehouse/privacy/erasure", "push/sending/bulk",
+    "push/sending/kills", "sync/breadth", "webhooks/receiver_process", "commands/diagnosis",
+    "warehouse/privacy/exclusions", "push/planning/plan", "push/sending/singly", "commands/serve",
+    "webhooks/live", "webhooks/receiver", "push/command", "commands/commands",
 )  # fmt: skip
 
 
@@ -81,8 +84,14 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Choose of many cases; the files in order of how long they take, as far as that matters."""
     sampling.mark_the_rest(items)
-    order = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(_room(item.path), len(order)))
+
+
+def _room(path: Path) -> str:
+    """A file of tests as ``LONGEST`` names it."""
+    folder = path.parent.relative_to(Path(__file__).parent)
+    return (folder / path.stem.removeprefix("test_")).as_posix()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,74 @@
+"""The simulator over real HTTP in a thread, and the command line as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from connector.simulator import Simulator, Workspace, serve
+from tests.support.places import ROOT
+
+
+@contextmanager
+def served(simulator: Simulator, latency: float = 0.0) -> Iterator[str]:
+    """The address at which the simulator answers."""
+    loop = asyncio.new_event_loop()
+    started: list[str] = []
+    ready, stop = threading.Event(), asyncio.Event()
+
+    async def run() -> None:
+        async with serve(simulator, latency=latency) as url:
+            started.append(url)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
+    thread.start()
+    ready.wait(10)
+    try:
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+
+
+def environment(url: str, database_url: str, schema: str, **more: str) -> dict[str, str]:
+    """What a process needs to sync; nothing of this process's own settings."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("INTERCOM_", "CONNECTOR_"))}
+    here = str(ROOT)  # this checkout, wherever the process runs
+    return kept | {
+        "PYTHONPATH": here,
+        "INTERCOM_BASE_URL": url,
+        "INTERCOM_ACCESS_TOKEN": "sim-token",
+        "DATABASE_URL": database_url,
+        "INTERCOM_SCHEMA": schema,
+        **more,
+    }
+
+
+def start(environ: dict[str, str], *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """A running command, its output captured."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "connector", *arguments],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+FEW = {"events": 60, "tickets": 20, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
+
+
+def small(contacts: int = 400, conversations: int = 120) -> Simulator:
+    sizes = FEW | {"contacts": contacts, "companies": 120, "conversations": conversations}
+    space = Workspace.generate(21, **sizes)
+    return Simulator(space, rate_limit=None)
