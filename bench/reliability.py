@@ -65,9 +65,13 @@ class Fault:
 def faults() -> Iterator[Fault]:
     """Every marked test, file by file."""
     files = [TESTS / name for name in HEADINGS]
-    assert {file.name for file in TESTS.glob("*.py") if _marked(file)} == set(HEADINGS)
+    assert {_path(file) for file in TESTS.rglob("*.py") if _marked(file)} == set(HEADINGS)
     for file in files:
         yield from _marked(file)
+
+
+def _path(file: Path) -> str:
+    return file.relative_to(TESTS).as_posix()
 
 
 def _marked(file: Path) -> list[Fault]:
@@ -79,7 +83,7 @@ def _marked(file: Path) -> list[Fault]:
                 (what, outcome), more = marks["fault"]
                 times, rows = more.get("times", 1), more.get("rows", True)
                 chaos = "chaos" in marks
-                found.append(Fault(file.name, node.name, what, outcome, times, chaos, rows))
+                found.append(Fault(_path(file), node.name, what, outcome, times, chaos, rows))
     return found
 
 

@@ -15,8 +15,8 @@ from connector.errors import SettingsError
 from connector.intercom.client import Client
 from connector.intercom.clock import Clock
 from connector.intercom.tokens.tokens import tokens_of
+from connector.settings import load
 from connector.simulator import Simulator, SimulatorTransport, Workspace
-from tests.commands import test_settings
 from tests.support.forked import Ended
 from tests.support.harness import Harness
 from tests.support.postgres import copied
@@ -259,7 +259,7 @@ def test_a_single_token_sends_what_it_always_sent(terminal: Keys, simulator: Sim
 
 def test_push_writes_with_one_token_and_reading_uses_all(tmp_path: Path) -> None:
     def tokens(**settings: str) -> tuple[list[str], list[str]]:
-        loaded = test_settings.load(tmp_path, **settings)
+        loaded = load(settings, tmp_path)
         clients = open_client(loaded), open_client(loaded, writes=True)
         read, write = ([token.secret for token in client.tokens] for client in clients)
         return read, write
@@ -273,7 +273,7 @@ def test_push_writes_with_one_token_and_reading_uses_all(tmp_path: Path) -> None
 
 def test_requests_in_flight_and_a_minute_follow_from_the_tokens(tmp_path: Path) -> None:
     def client(**settings: str) -> Client:
-        return open_client(test_settings.load(tmp_path, **settings))
+        return open_client(load(settings, tmp_path))
 
     assert client(INTERCOM_ACCESS_TOKEN="a").concurrency == 50
     assert client(INTERCOM_ACCESS_TOKEN="a,b").concurrency == 200
@@ -288,7 +288,7 @@ def test_requests_in_flight_and_a_minute_follow_from_the_tokens(tmp_path: Path) 
 
 
 def test_settings_show_no_token(tmp_path: Path) -> None:
-    shown = repr(test_settings.load(tmp_path, INTERCOM_ACCESS_TOKEN=BOTH))
+    shown = repr(load({"INTERCOM_ACCESS_TOKEN": BOTH}, tmp_path))
     assert not any(secret in shown for secret in SECRETS)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from connector import resources
 from tests.project.modules import FILES, PACKAGE, imported
+from tests.support.places import ROOT
 
 MOST_FILES = 14  # in one folder
 # Folders that grow with what Intercom has, one file for each family of resources.
@@ -351,3 +352,32 @@ def test_only_the_settings_read_the_environment():
                 names = {name.name for name in node.names}
                 readers |= {_name(file)} if names & {"environ", "getenv", "environb"} else set()
     assert readers - {PASSES_ON} == {"settings"}
+
+
+# -- the tests -------------------------------------------------------------------------------
+
+TESTS = ROOT / "tests"
+# Whole lives, promises under faults, the project itself; and what helps: about no room alone.
+ABOUT_ALL = {"lives", "reliability", "project", "support"}
+
+
+def _is_test(name: str) -> bool:
+    return name.rpartition(".")[2].startswith("test_")
+
+
+def test_tests_stand_in_folders_that_mirror_the_rooms():
+    assert [one.name for one in TESTS.glob("test_*.py")] == []
+    for folder in {one.parent.relative_to(TESTS) for one in TESTS.rglob("test_*.py")}:
+        assert folder.parts[0] in ABOUT_ALL or (PACKAGE / folder).is_dir(), folder
+    for folder in [one for one in TESTS.rglob("*") if one.is_dir()]:
+        files = [one for one in folder.glob("*.py") if one.stem not in ("__init__", "conftest")]
+        assert len(files) <= MOST_FILES, folder
+
+
+def test_what_several_files_of_tests_need_stands_in_none_of_them():
+    for file in TESTS.rglob("*.py"):
+        for name in imported(file):
+            module = name.rpartition(".")[0]
+            assert not (name.startswith("tests.") and (_is_test(name) or _is_test(module))), file
+            if file.is_relative_to(TESTS / "support"):
+                assert not name.startswith("tests.") or name.startswith("tests.support"), file
