@@ -18,7 +18,8 @@ import pytest
 import sqlalchemy as sa
 
 from connector.commands.terminal.waiting import COLLECT_AFTER
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.support import sampling
 from tests.support.forked import FORKER
 from tests.support.harness import Harness

@@ -20,7 +20,8 @@ from psycopg.conninfo import make_conninfo
 
 from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.support.postgres import copied
 from tests.support.service import served
 from tests.support.terminal import FEW, TOKEN, Terminal, Warehouse

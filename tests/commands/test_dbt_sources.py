@@ -25,7 +25,8 @@ from connector.resources import RESOURCES
 from connector.simulator import Workspace
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema.tables import declared, metadata
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.views.definitions import makers
 from connector.warehouse.views.suites import FIVETRAN
 from tests.support.harness import NOW, Harness

@@ -17,7 +17,8 @@ import pytest
 from connector import __version__
 from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.support.forked import Ended
 from tests.support.postgres import copied, older
 from tests.support.service import environment, served
@@ -302,7 +303,7 @@ def _rows(warehouse: Warehouse, name: str) -> int:
     return int(warehouse.query(f"SELECT count(*) AS n FROM {table}")[0]["n"])
 
 
-WRONG = {
+WRONG: dict[str, Any] = {
     "subscription_types": "UPDATE subscription_types SET default_translation_name = 'wrong'",
     "ticket_states": "UPDATE ticket_states SET category = 'wrong'",
     "data_attributes": "UPDATE data_attributes SET label = 'wrong'",

@@ -21,7 +21,7 @@ from connector.commands.reporting.progress import Progress
 from connector.commands.terminal.logs import JsonLines
 from connector.errors import TokenRefusedError
 from connector.simulator import Simulator, Workspace
-from connector.warehouse.sql.database import conninfo
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.state.runs import Tally
 from tests.support.postgres import copied
 from tests.support.service import environment, served, start

@@ -19,7 +19,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema import versions
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 
 PASSWORD = "of-the-house"
 _numbers = itertools.count(1)

@@ -20,7 +20,8 @@ from connector.warehouse import rights, state
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema import foreign_keys
 from connector.warehouse.sql import session
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.lives import houses
 from tests.lives.houses import Applied, House, applied
 from tests.lives.nights import night_by_night
@@ -36,7 +37,14 @@ from tests.support.truth.figures import outdated
 from tests.support.truth.past import EVERY, Past
 
 DAY = 86_400.0
-FEW = {"events": 60, "tickets": 30, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
+FEW: dict[str, Any] = {
+    "events": 60,
+    "tickets": 30,
+    "articles": 10,
+    "macros": 5,
+    "calls": 10,
+    "activity_logs": 20,
+}
 _numbers = itertools.count(1)
 
 

@@ -16,14 +16,22 @@ from connector.cli import parser
 from connector.commands.pushing import push
 from connector.push.kinds import COMPANIES, CONTACTS, EVENTS
 from connector.simulator import Workspace
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.state.tables import OUTBOX
 from tests.push.pusher import patient
 from tests.support.harness import NOW, Harness
 from tests.support.places import ROOT
 
 PAGE = (ROOT / "docs/push.md").read_text(encoding="utf-8")
-FEW = {"events": 20, "tickets": 5, "articles": 5, "macros": 5, "calls": 5, "activity_logs": 10}
+FEW: dict[str, Any] = {
+    "events": 20,
+    "tickets": 5,
+    "articles": 5,
+    "macros": 5,
+    "calls": 5,
+    "activity_logs": 10,
+}
 BILLING = """
     CREATE SCHEMA billing;
     CREATE SCHEMA analytics;

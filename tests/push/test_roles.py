@@ -18,7 +18,8 @@ from connector.push.rights import RIGHTS
 from connector.simulator import Workspace
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema.tables import metadata
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.views.live import refresh_views
 from tests.push.pusher import patient
 from tests.support.harness import NOW, Harness
@@ -27,7 +28,14 @@ from tests.support.postgres.server import Server
 
 ROLES = ROOT / "docs" / "roles.sql"
 SCHEMA = "wishing"
-FEW = {"events": 20, "tickets": 5, "articles": 5, "macros": 5, "calls": 5, "activity_logs": 10}
+FEW: dict[str, Any] = {
+    "events": 20,
+    "tickets": 5,
+    "articles": 5,
+    "macros": 5,
+    "calls": 5,
+    "activity_logs": 10,
+}
 READ = ("tags", "data_attributes", "companies", "leads", "users")
 WISH = f"INSERT INTO {SCHEMA}.outbox (kind, op, external_id, body)"
 

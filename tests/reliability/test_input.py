@@ -25,7 +25,7 @@ from tests.support.warehouse import BY_TABLE, T0, Warehouse, opened
 STORED = DATA / "openapi/responses-2.16.json"
 SCHEMAS: dict[str, Any] = json.loads(STORED.read_text(encoding="utf-8"))["schemas"]
 # Tables whose records the description describes, and under which name.
-DESCRIBED = {
+DESCRIBED: dict[str, Any] = {
     "tags": "tag",
     "segments": "segment",
     "admins": "admin",

@@ -21,7 +21,8 @@ from connector.errors import AlreadyRunningError, DatabaseError, DatabaseLostErr
 from connector.simulator import SimulatorTransport, Workspace
 from connector.warehouse.sql import database as database_module
 from connector.warehouse.sql import session
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.support.harness import NOW, Harness
 from tests.support.postgres.server import PGBOUNCER, Server, may_mount, pooled, small_disk, standby
 from tests.support.service import environment, served, start

@@ -24,7 +24,8 @@ from connector.simulator import Simulator, Workspace
 from connector.sync.tenure import prepare
 from connector.warehouse import migrate
 from connector.warehouse.schema import foreign_keys
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.sql.names import Names
 from tests.support.harness import NOW, Harness
 from tests.support.places import ROOT

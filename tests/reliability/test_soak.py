@@ -18,7 +18,14 @@ from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
 DAY = 86_400.0
-FEW = {"events": 40, "tickets": 10, "articles": 5, "macros": 5, "calls": 5, "activity_logs": 10}
+FEW: dict[str, Any] = {
+    "events": 40,
+    "tickets": 10,
+    "articles": 5,
+    "macros": 5,
+    "calls": 5,
+    "activity_logs": 10,
+}
 KEPT = 5  # days of runs
 
 

@@ -19,7 +19,8 @@ from connector.simulator import Simulator, SimulatorTransport, Workspace
 from connector.sync.options import Options
 from connector.sync.outcome import Outcome
 from connector.sync.run import sync
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.support.postgres.template import Template
 
 # Of the connection that looks, whatever the house around it sets.

@@ -65,7 +65,14 @@ def start(environ: dict[str, str], *arguments: str, **options: Any) -> subproces
     )
 
 
-FEW = {"events": 60, "tickets": 20, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
+FEW: dict[str, Any] = {
+    "events": 60,
+    "tickets": 20,
+    "articles": 10,
+    "macros": 5,
+    "calls": 10,
+    "activity_logs": 20,
+}
 
 
 def small(contacts: int = 400, conversations: int = 120) -> Simulator:

@@ -10,14 +10,21 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from connector.warehouse.sql.database import conninfo
+from connector.warehouse.sql.dsn import conninfo
 from tests.support import forked
 from tests.support.forked import Ended
 
 TOKEN = "tok_5ecret-of-the-tests"
 
 
-FEW = {"events": 60, "tickets": 10, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
+FEW: dict[str, Any] = {
+    "events": 60,
+    "tickets": 10,
+    "articles": 10,
+    "macros": 5,
+    "calls": 10,
+    "activity_logs": 20,
+}
 
 
 class Terminal:

@@ -20,7 +20,8 @@ from connector.warehouse.encode.encoder import Batch, encode
 from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.merge.loader import Loader, Merged
 from connector.warehouse.migrate import migrate
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.support.harness import UNDISTURBED
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)  # where the tests' time begins

@@ -34,7 +34,8 @@ from connector.sync.writing.effects import (
 from connector.sync.writing.writer import Writer
 from connector.warehouse import state
 from connector.warehouse.sql import session
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.sql.names import Names
 from connector.warehouse.sql.session import Guard
 from connector.warehouse.state.partitions import Span

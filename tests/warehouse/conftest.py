@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from connector.warehouse.sql.database import conninfo
+from connector.warehouse.sql.dsn import conninfo
 from tests.support.postgres import older
 from tests.support.warehouse import Warehouse, opened
 from tests.warehouse.house import House

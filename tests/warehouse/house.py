@@ -11,7 +11,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from connector.warehouse.migrate import migrate
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 
 
 class House:

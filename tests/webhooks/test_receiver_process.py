@@ -24,7 +24,8 @@ from psycopg.conninfo import make_conninfo
 from connector.settings import load
 from connector.simulator import Simulator
 from connector.warehouse.migrate import migrate
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.webhooks.notification import read
 from tests.support.harness import Harness
 from tests.support.listening import NOW, workspace

@@ -14,7 +14,7 @@ from connector.errors import DatabaseLostError, SettingsError
 from connector.push.kinds import CONTACTS
 from connector.push.planning import Asked
 from connector.push.planning.model import query
-from connector.warehouse.sql.database import conninfo
+from connector.warehouse.sql.dsn import conninfo
 from tests.push.planning.pushing import attribute, bodies, contact, outbox, plan, store
 from tests.support.warehouse import Warehouse, opened
 

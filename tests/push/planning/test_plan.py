@@ -17,7 +17,8 @@ from connector.push.planning import Asked, Plan, Sample, make
 from connector.push.planning.model import Given
 from connector.push.planning.preview import as_json, lines
 from connector.push.planning.values import digested
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.push.planning.pushing import (
     attribute,
     bodies,

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from alembic import command
 
 from connector.warehouse import revisions
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.support.places import DATA
 
 REVISION = "0002"

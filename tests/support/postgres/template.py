@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from connector.warehouse.migrate import migrate
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 
 
 @dataclass(frozen=True)

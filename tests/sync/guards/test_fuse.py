@@ -23,7 +23,7 @@ from tests.support.truth.compared import differences
 DAY = 86_400
 ALWAYS: dict[str, Any] = {"full_pass_days": 0}  # a full pass at every run
 NEVER: dict[str, Any] = {"full_pass_days": 10_000}
-SOME = {"contacts": 70, "companies": 5, "conversations": 30}
+SOME: dict[str, Any] = {"contacts": 70, "companies": 5, "conversations": 30}
 
 
 def workspace(seed: int = 71, **sizes: int) -> Workspace:

@@ -24,8 +24,8 @@ from tests.support.truth.compared import differences
 DAY = 86_400.0
 SAMPLED = SIZE + EMPTY
 AT_FIRST_SAMPLED = SIZE + AT_FIRST
-DUE = {"full_pass_days": 0.0}  # full passes are due by their age
-NOT_DUE = {"full_pass_days": 3_650.0}
+DUE: dict[str, Any] = {"full_pass_days": 0.0}  # full passes are due by their age
+NOT_DUE: dict[str, Any] = {"full_pass_days": 3_650.0}
 
 
 def workspace(**sizes: int) -> Workspace:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from connector.errors import SettingsError
 from connector.settings import load
 from connector.warehouse.merge.loader import Loader
-from connector.warehouse.sql.database import conninfo
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.values.signatures import INTERCOM, KEPT, Signatures
 
 FILE = "https://downloads.intercomcdn.com/i/o/1/a.png"

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector import jsontext
-from connector.warehouse.sql.database import conninfo
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.values import fields
 from connector.warehouse.values.fields import NULL, MisfitError
 from tests.support.records import JSON_VALUES

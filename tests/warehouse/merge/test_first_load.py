@@ -25,14 +25,15 @@ from connector.warehouse.encode.worker import Encoding, make
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema import foreign_keys
 from connector.warehouse.sql import locks
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.sql.names import Names
 from tests.support.harness import NOW, Harness
 from tests.support.service import environment, served, start
 from tests.support.truth.compared import differences
 from tests.support.warehouse import T0
 
-MANY = {"contacts": 1_200, "companies": 60, "conversations": 20, "events": 0}
+MANY: dict[str, Any] = {"contacts": 1_200, "companies": 60, "conversations": 20, "events": 0}
 
 
 def space() -> Workspace:

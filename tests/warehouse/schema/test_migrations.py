@@ -25,7 +25,8 @@ from connector.warehouse import revisions
 from connector.warehouse.migrate import check, migrate
 from connector.warehouse.schema import version
 from connector.warehouse.schema.tables import metadata
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from migrations import new
 from tests.support.warehouse import opened
 

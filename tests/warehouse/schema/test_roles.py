@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,7 +22,14 @@ from tests.support.postgres.server import Server, of_version, programs
 from tests.support.truth.compared import differences
 
 ROLES = ROOT / "docs" / "roles.sql"
-FEW = {"events": 20, "tickets": 5, "articles": 5, "macros": 5, "calls": 5, "activity_logs": 10}
+FEW: dict[str, Any] = {
+    "events": 20,
+    "tickets": 5,
+    "articles": 5,
+    "macros": 5,
+    "calls": 5,
+    "activity_logs": 10,
+}
 ALL = rights.Needs(migrates=True, stages=True)
 
 

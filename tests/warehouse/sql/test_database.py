@@ -24,7 +24,8 @@ from connector.errors import (
 )
 from connector.warehouse.sql import database as module
 from connector.warehouse.sql import refusals, session
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.sql.execute import execute
 
 SECRET = "s3cr3t-pass"

@@ -16,7 +16,8 @@ from psycopg.conninfo import make_conninfo
 
 from connector.resources.hint import Hint
 from connector.warehouse import state
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.sql.execute import execute, fetch, names_of
 from connector.warehouse.state import inbox
 from connector.warehouse.state.inbox import Waiting

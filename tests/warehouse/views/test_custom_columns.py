@@ -20,7 +20,7 @@ from connector.errors import ViewsInUseError
 from connector.simulator import Workspace
 from connector.warehouse.migrate import migrate
 from connector.warehouse.sql import locks
-from connector.warehouse.sql.database import conninfo
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.views import custom_columns
 from connector.warehouse.views.casts import sql_type
 from connector.warehouse.views.custom_columns import LONGEST, Attribute, CustomColumn, choose, fold

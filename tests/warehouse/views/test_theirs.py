@@ -21,7 +21,8 @@ from connector.warehouse.schema import relations
 from connector.warehouse.schema.tables import metadata
 from connector.warehouse.sql import database as database_module
 from connector.warehouse.sql import locks
-from connector.warehouse.sql.database import Database, conninfo
+from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from connector.warehouse.sql.execute import scalar
 from connector.warehouse.views.definitions import makers
 from tests.support.harness import NOW, Harness
