@@ -18,21 +18,21 @@ from tests.support.places import ROOT
 @contextmanager
 def served(simulator: Simulator, latency: float = 0.0) -> Iterator[str]:
     """The address at which the simulator answers."""
-    loop = asyncio.new_event_loop()
-    started: list[str] = []
+    started: list[tuple[str, asyncio.AbstractEventLoop]] = []
     ready, stop = threading.Event(), asyncio.Event()
 
     async def run() -> None:
         async with serve(simulator, latency=latency) as url:
-            started.append(url)
+            started.append((url, asyncio.get_running_loop()))
             ready.set()
             await stop.wait()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     ready.wait(10)
+    url, loop = started[0]
     try:
-        yield started[0]
+        yield url
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)

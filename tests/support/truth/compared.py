@@ -124,7 +124,7 @@ def _row(table: Table, row: Record, record: Record) -> list[str]:
         copied = COPIED.get((table.name, column.name))
         if copied and true is not None:
             true = [{k: v for k, v in one.items() if k not in copied} for one in true]
-        if comparable(stored) != comparable(true):
+        if stored != true and comparable(stored) != comparable(true):
             found.append(
                 f"{table.name} {_key(row, table)}: {column.name} is {stored!r}, not {true!r}"
             )
