@@ -254,7 +254,8 @@ def project(place: Path, url: str, text: str) -> None:
 
 def called(dbt: Path, place: Path, *words: str) -> dict[str, str]:
     """The status of everything that a command of dbt looked at, by its name."""
-    command = [dbt, "--no-use-colors", *words, "--profiles-dir", place, "--project-dir", place]
+    places = ["--profiles-dir", str(place), "--project-dir", str(place)]
+    command = [str(dbt), "--no-use-colors", *words, *places]
     environment = os.environ | {"DBT_LOG_PATH": str(place / "logs")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=place)
     assert done.returncode in (0, 1), done.stdout

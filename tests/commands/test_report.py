@@ -305,7 +305,9 @@ def test_metrics_replace_whatever_stood_there(tmp_path: Path, before: bytes) -> 
 
 def test_what_waits_moves_in_the_metrics_beside_the_last_run(tmp_path: Path) -> None:
     file, now = tmp_path / "sync.prom", datetime.now(UTC)
-    live = {"backlog": 3, "oldest_seconds": None, "last_notification_at": now, "unseen_topics": []}
+    live: dict[str, Any] = {
+        "backlog": 3, "oldest_seconds": None, "last_notification_at": now, "unseen_topics": [],
+    }  # fmt: skip
     metrics.write_live(file, "s", live | {"received": {"a": 1}})
     assert 'inbox_backlog{schema="s"} 3.0' in file.read_text()
     metrics.write_metrics(file, report.run_report("sync", "s", 0.0, None, TokenRefusedError("no")))

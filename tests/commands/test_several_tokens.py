@@ -32,7 +32,7 @@ BOTH = ",".join(SECRETS[:2])
 @pytest.fixture(scope="module")
 def intercom() -> Iterator[tuple[Simulator, str]]:
     """A small workspace with three apps, and its address."""
-    space = Workspace.generate(3, contacts=60, companies=230, conversations=45, **FEW)  # type: ignore[arg-type]
+    space = Workspace.generate(3, contacts=60, companies=230, conversations=45, **FEW)
     simulator = Simulator(space, token=SECRETS, rate_limit=5_000)
     with served(simulator) as url:
         yield simulator, url

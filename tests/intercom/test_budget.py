@@ -338,5 +338,5 @@ async def test_each_part_of_a_run_has_its_own_requests_counted() -> None:
             await asyncio.sleep(0)
             return spent.requests
 
-    assert await asyncio.gather(part(3), part(5), part(0)) == [3, 5, 0]
+    assert [*await asyncio.gather(part(3), part(5), part(0))] == [3, 5, 0]
     assert budget.requests == before + 8

@@ -24,11 +24,12 @@ from connector.errors import (
     SettingsError,
     TokenRefusedError,
 )
-from connector.intercom.address import REGIONS, check_base_url, check_version, link_query
+from connector.intercom.address import check_base_url, check_version, link_query
 from connector.intercom.client import Client
 from connector.intercom.retry import ONCE, QUICK, Retry
 from connector.intercom.transport import Timeouts, proxy_for
 from connector.jsontext import decode, is_complete
+from connector.settings import REGIONS
 from tests.support.places import DATA
 
 TOKEN = "dG9rOnNlY3JldA-not-to-be-seen"
@@ -227,7 +228,7 @@ async def test_a_merge_names_the_survivor(link: str, survivor: str | None) -> No
     assert caught.value.merged_into == survivor
 
 
-TEMPORARY = {
+TEMPORARY: dict[str, httpx.Response | Exception] = {
     "408": told(408, "request_timeout"),
     "500": told(500, "server_error"),
     "503 page": httpx.Response(503, html=HTML),

@@ -224,7 +224,7 @@ def test_packed_ids_come_out_as_they_went_in() -> None:
 # -- readings ---------------------------------------------------------------------------------
 
 
-def space(**sizes: int) -> Workspace:
+def space(**sizes: Any) -> Workspace:
     given = {"contacts": 200, "companies": 40, "conversations": 40, "events": 300, "tickets": 40}
     return Workspace.generate(7, now=int(NOW), **(given | sizes))
 

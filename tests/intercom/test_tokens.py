@@ -6,7 +6,7 @@ Most of it at a tenth of Intercom's limits: what counts are shares.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
@@ -103,13 +103,15 @@ class World:
             chain.bind(grant.token)
         return grant
 
-    async def run(self, seconds: float, workers: int | None = None, *more: object) -> None:
+    async def run(
+        self, seconds: float, workers: int | None = None, *more: Awaitable[object]
+    ) -> None:
         async def work() -> None:
             while True:
                 await self.one()
 
         number = self.tokens.in_flight // 2 if workers is None else workers
-        every = asyncio.gather(*(work() for _ in range(number)), *more)  # type: ignore[call-overload]
+        every = asyncio.gather(*(work() for _ in range(number)), *more)
         await self.time.run(every, START + seconds)
 
 
@@ -186,7 +188,7 @@ def test_with_one_token_requests_leave_when_its_budget_lets_them(
         if bare:
             budget = world.tokens.first.budget
 
-            async def acquire(*_: object) -> Grant:
+            async def acquire(*_: object, **__: object) -> Grant:
                 return Grant(world.tokens.first, await budget.acquire())
 
             world.tokens.acquire = acquire  # type: ignore[method-assign]

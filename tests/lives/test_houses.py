@@ -190,7 +190,7 @@ def test_every_transaction_has_our_settings_in_this_house(home: Applied) -> None
         names = [setting.name for setting in session.SETTINGS]
         names += ["transaction_isolation", "transaction_read_only", "transaction_deferrable"]
         query = sa.text("SELECT n, current_setting(n, true) FROM unnest(CAST(:n AS text[])) n")
-        found = dict(iter(conn.execute(query, {"n": names})))
+        found: dict[str, str | None] = dict(iter(conn.execute(query, {"n": names})))
         return {name: value for name, value in found.items() if value is not None}
 
     fixed = {setting.name: setting.value for setting in session.SETTINGS}

@@ -142,8 +142,8 @@ def test_the_page_leads_to_a_resource_that_is_synced(copy: Copy, shared_url: str
     written = [f"migrations/versions/{made}", *sorted(files)]
     for words in (("check", "--fix"), ("format", "--check")):
         _run(copy, sys.executable, "-m", "ruff", *words, "--no-cache", *written)
-    files = re.findall(r"tests/[\w/]+\.py", PAGE[PAGE.index("-m pytest") :].splitlines()[0])
-    tests = [sys.executable, "-m", "pytest", *files, "-k", " or ".join(FOLLOWED)]
+    named = re.findall(r"tests/[\w/]+\.py", PAGE[PAGE.index("-m pytest") :].splitlines()[0])
+    tests = [sys.executable, "-m", "pytest", *named, "-k", " or ".join(FOLLOWED)]
     place = ["-p", "no:cacheprovider", f"--basetemp={copy / 'tmp'}"]
     ended = _run(copy, *tests, *place, "-rA", TEST_DATABASE_URL=shared_url)
     assert re.search(rf"PASSED .*and_so_is_what_comes_changes_and_goes\[{NAME}\]", ended)

@@ -195,7 +195,7 @@ def test_rooms_of_a_part_import_downwards(part, name):
 
 @pytest.mark.parametrize("part", WITHIN)
 def test_no_rooms_import_each_other(part):
-    above = set()
+    above: set[str] = set()
     for name, below in WITHIN[part].items():
         assert below <= above, f"{name} imports what stands beside or over it"
         above.add(name)
@@ -325,7 +325,9 @@ def test_what_reads_ahead_is_closed_by_whoever_takes_from_it():
 
 
 def is_loop(node: ast.AST) -> TypeGuard[ast.AsyncFor | ast.comprehension]:
-    return isinstance(node, ast.AsyncFor) or (isinstance(node, ast.comprehension) and node.is_async)
+    if isinstance(node, ast.comprehension):
+        return bool(node.is_async)
+    return isinstance(node, ast.AsyncFor)
 
 
 def test_readings_write_by_effects_alone():

@@ -181,6 +181,7 @@ def _first_cells(text: str) -> str:
 
 def test_every_option_is_on_the_page_and_none_besides() -> None:
     (choices,) = (a.choices for a in parser()._actions if a.choices)
+    assert isinstance(choices, dict)
     known = {option for action in choices["push"]._actions for option in action.option_strings}
     listed = set(re.findall(r"--[a-z][a-z-]+", _first_cells(section("## Options"))))
     assert listed == {option for option in known if option.startswith("--")}

@@ -195,7 +195,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
-HOSTILE = JSON_VALUES | st.sampled_from(
+HOSTILE: st.SearchStrategy[Any] = JSON_VALUES | st.sampled_from(
     [None, [], {}, 0, "", -1, 2**63, -(2**70), 1e308, "\0", "\udfff", 253402300800, -62135596801]
 )
 
@@ -267,7 +267,9 @@ def test_large_records_and_odd_attribute_names_land_as_they_were_sent(
 
 async def test_what_a_page_repeats_or_leaves_out_stops_no_run(harness: Harness) -> None:
     """Duplicate ids in one page, records without an id, over the whole way."""
-    few = {"events": 20, "tickets": 5, "articles": 5, "macros": 5, "calls": 5, "activity_logs": 5}
+    few: dict[str, Any] = {
+        "events": 20, "tickets": 5, "articles": 5, "macros": 5, "calls": 5, "activity_logs": 5,
+    }  # fmt: skip
     harness.simulate(
         Workspace.generate(3, contacts=30, companies=5, conversations=10, now=int(NOW), **few)
     )

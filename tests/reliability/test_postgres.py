@@ -151,7 +151,7 @@ async def test_a_server_that_stays_away_ends_the_run_and_the_next_goes_on(
 
 
 async def _refused_until_there_is_space(
-    harness: Harness, make_space: Callable[[], None], told: str
+    harness: Harness, make_space: Callable[[], object], told: str
 ) -> None:
     with pytest.raises(DatabaseLostError, match=told) as caught:
         await harness.sync()
@@ -182,7 +182,7 @@ async def test_a_full_disk_is_told_and_the_next_run_goes_on(own: Harness, inject
     )
     injected()
     await _refused_until_there_is_space(
-        own, lambda: own.query("DROP FUNCTION full_disk CASCADE") and None, "No space left"
+        own, lambda: own.query("DROP FUNCTION full_disk CASCADE"), "No space left"
     )
 
 

@@ -245,7 +245,7 @@ def test_a_day_of_everything_is_repeatable_and_silent_where_intercom_is(simulato
 
 
 def test_sizes_can_be_nothing():
-    nothing = dict.fromkeys(
+    nothing: dict[str, Any] = dict.fromkeys(
         ("events", "tickets", "articles", "news_items", "macros", "calls", "activity_logs"), 0
     )
     simulator = Simulator(Workspace.generate(1, now=NOW, contacts=3, **nothing))

@@ -23,7 +23,7 @@ NOW = 1_780_000_000
 STORED = ROOT / "tests/data/openapi/responses-2.16.json"
 # Places of the description: the operation it describes and what the simulator is asked for it.
 # {name} is replaced by every id of that name.
-ENDPOINTS = (
+ENDPOINTS: tuple[tuple[str, str, Any], ...] = (
     ("get", "/me", "/me"),
     ("get", "/admins", "/admins"),
     ("get", "/admins/{admin_id}", "/admins/{admins}"),
@@ -265,7 +265,9 @@ def trimmed(path: Path) -> dict[str, Any]:
     whole, preview = _loaded(path), _loaded(path.with_name("intercom-preview.yaml"))
     known = {**preview["components"]["schemas"], **whole["components"]["schemas"]}
     responses: dict[str, Any] = {}
-    for method, place, *_ in (*ENDPOINTS, *WRITES):
+    operations = [(method, place) for method, place, _ in ENDPOINTS]
+    operations += [(method, place) for method, place, *_ in WRITES]
+    for method, place in operations:
         responses[f"{method} {place}"] = _answer(whole, method, place, "200")
     for method, place, _ in BULK:
         status = "200" if method == "get" else "202"
@@ -410,7 +412,7 @@ def rich() -> Simulator:
     space = Workspace.generate(5, now=NOW, contacts=400, companies=40, conversations=300)
     simulator = Simulator(space, clock=lambda: float(NOW), index_lag=0)
     control = simulator.control
-    ids = {group: [] for group in ("user", "lead")}
+    ids: dict[str, list[str]] = {group: [] for group in ("user", "lead")}
     for item in space.contacts.current.values():
         ids[item.group].append(item.id)
     control.merge_contacts(ids["lead"][0], ids["user"][0])
@@ -555,7 +557,7 @@ def test_the_checker_finds_what_is_wrong():
             "o": {"oneOf": [{"type": "string"}, {"type": "integer"}]},
         },
     }
-    value = {"b": "y", "t": {"id": 1, "more": 2}, "n": None, "o": [], "u": 1}
+    value: dict[str, Any] = {"b": "y", "t": {"id": 1, "more": 2}, "n": None, "o": [], "u": 1}
     assert sorted(checker.problems(schema, value, "at")) == [
         ("at.a", "missing"),
         ("at.b", "not in the enumeration"),

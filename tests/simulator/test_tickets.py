@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from connector.simulator import Simulator, Workspace
@@ -12,7 +14,7 @@ LAG = 60
 ALL = either(where("open", "=", True), where("open", "=", False))
 
 
-def make(**options: bool) -> Simulator:
+def make(**options: Any) -> Simulator:
     space = Workspace.generate(4, now=NOW, contacts=100, conversations=30, tickets=230)
     return Simulator(space, clock=lambda: float(NOW), index_lag=LAG, **options)
 
@@ -22,8 +24,8 @@ def simulator() -> Simulator:
     return make()
 
 
-def found(caller: Caller, query: object, **how: object) -> list[str]:
-    return [t["id"] for page in caller.search("tickets", query, **how) for t in page["tickets"]]
+def found(caller: Caller, query: object) -> list[str]:
+    return [t["id"] for page in caller.search("tickets", query) for t in page["tickets"]]
 
 
 def test_a_search_finds_every_ticket_whole(simulator, caller):

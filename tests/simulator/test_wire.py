@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import aiohttp
 import httpx
@@ -122,7 +123,7 @@ async def test_over_http(simulator):
 async def test_control_over_http(simulator):
     async with serve(simulator, control=True) as url, aiohttp.ClientSession() as http:
 
-        async def control(method: str, **arguments: object) -> object:
+        async def control(method: str, **arguments: object) -> Any:
             async with http.post(f"{url}/_control/{method}", json=arguments) as response:
                 return await response.json()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from connector.simulator import Simulator, Workspace
@@ -11,7 +13,7 @@ NOW = 1_780_000_000
 KINDS = ("tags", "segments", "admins", "teams", "companies", "contacts", "conversations")
 
 
-def make(seed: int = 1, **size: int) -> Simulator:
+def make(seed: int = 1, **size: Any) -> Simulator:
     space = Workspace.generate(seed=seed, now=NOW, **size)
     return Simulator(space, clock=lambda: float(NOW), index_lag=30, signed_urls=False)
 

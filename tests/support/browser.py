@@ -108,8 +108,9 @@ async def browser() -> AsyncIterator[Page]:
     """A browser that ends with this context, with one page."""
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as home:
         command = [PROGRAM, *SWITCHES, f"--user-data-dir={home}", "about:blank"]
-        pipes = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.PIPE}
-        process = await asyncio.create_subprocess_exec(*command, **pipes)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
         try:
             address = await asyncio.wait_for(_address(process), PATIENCE)
             async with aiohttp.ClientSession() as session:

@@ -52,8 +52,8 @@ class Mirror:
 
     async def settle(self, **options: Any) -> Outcome:
         """One burst, of as long as it takes."""
-        given = {"lookback": timedelta(seconds=900), "live_delay": self.delay} | options
-        settings = Options(command="serve", partial=True, **given)
+        given: dict[str, Any] = {"lookback": timedelta(seconds=900), "live_delay": self.delay}
+        settings = Options(command="serve", partial=True, **(given | options))
         async with self.harness.client() as client:
             outcome = await settle_hints(client, self.database, settings, self.kept, 60.0)
         self.kept.outcome = outcome

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import Any
 
 from connector.commands.serving.receiver import Receiver
@@ -37,6 +38,15 @@ def sign(sent: bytes, secret: str = SECRET) -> str:
     return "sha1=" + hmac.new(secret.encode(), sent, "sha1").hexdigest()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What came back, the body as text."""
+
+    status: int
+    headers: Message
+    text: str
+
+
 @dataclass
 class Sender:
     """Whoever sends to a port of this machine."""
@@ -45,15 +55,14 @@ class Sender:
 
     def ask(
         self, method: str, sent: bytes | None = None, path: str = "/", **headers: str
-    ) -> http.client.HTTPResponse:
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request(
                 method, path, sent, {n.replace("_", "-"): v for n, v in headers.items()}
             )
-            answer = connection.getresponse()
-            answer.text = answer.read().decode()  # type: ignore[attr-defined]
-            return answer
+            came = connection.getresponse()
+            return Answer(came.status, came.headers, came.read().decode())
         finally:
             connection.close()
 
@@ -64,7 +73,7 @@ class Sender:
 
     def health(self) -> tuple[int, Json]:
         answer = self.ask("GET", path="/health")
-        return answer.status, json.loads(answer.text)  # type: ignore[attr-defined]
+        return answer.status, json.loads(answer.text)
 
     def connect(self, sent: bytes = b"") -> socket.socket:
         """A connection on which so much was said."""

@@ -16,7 +16,8 @@ from psycopg.rows import dict_row
 from connector.resources import TABLES
 from connector.resources.resource import Table
 from connector.warehouse import followers
-from connector.warehouse.encode.encoder import Batch, encode
+from connector.warehouse.encode.batch import Batch
+from connector.warehouse.encode.encoder import encode
 from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.merge.loader import Loader, Merged
 from connector.warehouse.migrate import migrate

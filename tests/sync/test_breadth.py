@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from connector.resources import RESOURCES
+from connector.resources.readings import FullScan
 from connector.simulator import Workspace
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
@@ -101,6 +102,7 @@ async def test_what_a_plan_does_not_open_is_listed_and_fails_nothing(harness: Ha
         Workspace.generate(37, contacts=40, companies=5, conversations=5, now=int(NOW))
     )
     for resource in OPTIONAL:
+        assert not isinstance(resource.reading, FullScan)  # which has two paths
         harness.control.deny(f"^{resource.reading.path}", 403)
     outcome = await harness.sync()
     assert outcome.exit_code == 0, outcome.error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import pytest
 
@@ -75,7 +76,7 @@ async def test_leaving_early_ends_what_is_being_read() -> None:
 
     results = concurrently(numbers(100), read, 3)
     assert await anext(results) in range(3)
-    await results.aclose()  # type: ignore[attr-defined]
+    await results.aclose()
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -241,11 +242,14 @@ async def test_a_task_group_waits_for_all_and_raises_the_first_error() -> None:
         if number == 3:
             raise ValueError("three")
 
+    def note(number: int, _: object) -> None:
+        ended.append(number)
+
     async def both(*some: int) -> None:
         async with task_group() as group:
             for number in some:
                 task = group.create_task(work(number))
-                task.add_done_callback(lambda _, number=number: ended.append(number))
+                task.add_done_callback(partial(note, number))
 
     await both(0, 1, 2)
     assert sorted(ended) == [0, 1, 2]

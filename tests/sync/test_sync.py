@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
@@ -20,7 +21,7 @@ from tests.support.truth.compared import differences
 DAY = 86_400.0
 
 
-def workspace(**sizes: int) -> Workspace:
+def workspace(**sizes: Any) -> Workspace:
     sizes = {"contacts": 600, "companies": 60, "conversations": 120} | sizes
     return Workspace.generate(7, now=int(NOW), **sizes)
 
@@ -165,9 +166,12 @@ async def test_contacts_near_midnight_are_not_lost_between_partitions(
     harness.simulate(space, midnight_hole=1_800)
     reopened: list[str] = []
     reopen = search_full._reopen_edges
-    monkeypatch.setattr(
-        search_full, "_reopen_edges", lambda conn, name: (reopened.append(name), reopen(conn, name))
-    )
+
+    def noted(conn: sa.Connection, name: str) -> None:
+        reopened.append(name)
+        reopen(conn, name)
+
+    monkeypatch.setattr(search_full, "_reopen_edges", noted)
     outcome = await harness.sync()
     assert outcome.exit_code == 0, outcome.error
     assert reopened == ["leads", "users"]  # search had missed some of each

@@ -51,7 +51,7 @@ class Historian(Warehouse):
         return [
             tuple(end and (end - T0).total_seconds() for end in (v["valid_from"], v["valid_to"]))
             for v in self.past(table, key)
-        ]  # type: ignore[misc]
+        ]
 
     def delete(self, table: str, key: str, moment: float, *, exact: bool = False) -> None:
         times, lag = {key: at(moment)}, timedelta(seconds=60)

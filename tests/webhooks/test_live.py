@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -288,7 +289,7 @@ async def test_the_fuse_counts_what_is_not_found_and_was_not_told_to_be_gone(
         for key in some:
             control.delete_contact(key)
         hints = [Hint("contacts", key, gone=told) for key in some]
-        mirror.database.write(lambda conn, hints=hints: inbox.tell(conn, hints, 0.0))
+        mirror.database.write(partial(inbox.tell, told=hints, delay=0.0))
         codes.append((await mirror.settle()).exit_code)
     dead = [row for row in harness.rows("contacts").values() if row["_deleted_at"]]
     assert len(dead) == (45 if told else 18)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ def warehouse(harness: Harness) -> Harness:
 def receiving(harness: Harness, **settings: str) -> Iterator[Process]:
     with serving(harness.database_url, harness.schema, ONLY, **settings) as it:
         yield it
+
+
+def healthy(sender: Sender, status: int) -> bool:
+    """Whether its health is answered with that status."""
+    return sender.health()[0] == status
 
 
 def ended(it: Process, code: int) -> str:
@@ -167,8 +173,8 @@ def test_health_notices_by_itself_that_the_database_is_away(server: Server, own:
             sender = it.sender
             assert sender.health()[0] == 200
             with fate(server):
-                eventually(lambda sender=sender: sender.health()[0] == 503, within)
-            eventually(lambda sender=sender: sender.health()[0] == 200)
+                eventually(partial(healthy, sender, 503), within)
+            eventually(partial(healthy, sender, 200))
             assert it.end(signal.SIGTERM) == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -699,7 +700,7 @@ def test_time_zone_and_date_style_of_the_role_change_nothing(shared_url, warehou
     model = "SELECT '1' AS external_id, timestamp '2026-03-05 00:00' AS signed_up_at"
     try:
         for given in (model, model.replace("timestamp '2026-03-05 00:00'", "date '2026-03-05'")):
-            made = database.write(lambda conn, g=given: make(conn, Asked(CONTACTS, g)))
+            made = database.write(partial(make, asked=Asked(CONTACTS, given)))
             assert made.unchanged == 1
     finally:
         database.close()

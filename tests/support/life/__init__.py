@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 from connector.simulator import Workspace
 from tests.support.harness import NOW, Harness
@@ -25,7 +26,7 @@ KINDS = ("contacts", "companies", "conversations", "tickets")
 def small_workspace(seed: int, scale: float = 1.0) -> Workspace:
     """About sixty contacts, twelve companies, twenty-five conversations, ten tickets."""
     sizes = {"contacts": 60, "companies": 12, "conversations": 25, "tickets": 10}
-    scaled = {kind: max(3, round(size * scale)) for kind, size in sizes.items()}
+    scaled: dict[str, Any] = {kind: max(3, round(size * scale)) for kind, size in sizes.items()}
     return Workspace.generate(
         seed, **scaled, tags=14, segments=6, admins=6, teams=3, events=60, articles=6,
         news_items=3, macros=4, calls=4, activity_logs=6, parts=(1, 5), now=int(NOW),

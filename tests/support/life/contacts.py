@@ -34,7 +34,7 @@ class Contacts(Kind):
         return f"create contact {id} {role}"
 
     def update(self) -> str | None:
-        id = self.any("contacts")
+        id = str(self.any("contacts"))
         fields: dict[str, Any] = self.random.choice(
             [
                 {"name": self.word()},

@@ -27,7 +27,8 @@ class Server:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._embedded: Any = embedded.start(directory / "data")
+        started: Any = embedded.start(directory / "data")  # more of it than the product uses
+        self._embedded = started
         self.url: str = self._embedded.get_uri()
         self.socket: Path = self._embedded.get_postmaster_info().socket_dir
         self.user: str | None = self._embedded.system_user

@@ -75,7 +75,7 @@ class Past:
 
     def differences(self) -> list[str]:
         """Where versions are not what was true; a few sentences."""
-        found = []
+        found: list[str] = []
         for moment, tables in self.nights:
             for name, rows in tables.items():
                 found += _differing(name, moment, rows, self._valid(name, moment))

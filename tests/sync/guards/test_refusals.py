@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ SPOILS: dict[str, dict[str, Any]] = {
 }
 
 
-def space(**sizes: int) -> Workspace:
+def space(**sizes: Any) -> Workspace:
     sizes = {"contacts": 40, "companies": 24, "conversations": 14, "tickets": 12, **sizes}
     return Workspace.generate(5, now=int(NOW), **sizes)
 
@@ -227,13 +228,13 @@ async def test_a_change_of_a_spoilt_record_holds_up_no_other_change(
     await harness.load(space())
     harness.pass_time(DAY)
     keys = [str(row["id"]) for row in listed(harness, kind)[2:7]]
-    change = {
+    changes: dict[str, Callable[[str], object]] = {
         "contacts": lambda key: harness.control.update_contact(key, name=f"Changed {key}"),
         "conversations": harness.control.reply,
         "tickets": harness.control.reply_ticket,
-    }[kind]
+    }
     for key in keys:
-        change(key)
+        changes[kind](key)
         harness.pass_time(60)
     harness.pass_time(600)
     spoil(harness, keys[2], f"^/{kind}", status=500)

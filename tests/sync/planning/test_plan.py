@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from connector.intercom.paging import search
 from connector.sync.planning import plan
-from connector.warehouse.state.partitions import Span
+from connector.warehouse.state.partitions import OPEN_LOWER, OPEN_UPPER, Span
 
 NOON = datetime(2026, 5, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -21,7 +22,7 @@ def unix(moment: datetime) -> int:
 
 def test_a_partition_that_is_little_too_large_stays_whole() -> None:
     span = Span(NOON - 100 * DAY, NOON)
-    options = {"earliest": None, "now": NOON, "unit": "day", "target": 100}
+    options: dict[str, Any] = {"earliest": None, "now": NOON, "unit": "day", "target": 100}
     assert plan.divide(span, 150, **options) == [span]
     parts = plan.divide(span, 151, **options)
     assert len(parts) == 2
@@ -56,13 +57,13 @@ def test_what_partitions_by_the_day_surely_show_tiles_and_lies_in_searches(
     timezone: str,
 ) -> None:
     spans = [
-        Span(plan.OPEN_LOWER, NOON),
+        Span(OPEN_LOWER, NOON),
         Span(NOON, NOON + 3 * DAY),
-        Span(NOON + 3 * DAY, plan.OPEN_UPPER),
+        Span(NOON + 3 * DAY, OPEN_UPPER),
     ]
     covered = [plan.covered(span, "day", timezone) for span in spans]
-    assert covered[0].lower == plan.OPEN_LOWER
-    assert covered[-1].upper == plan.OPEN_UPPER
+    assert covered[0].lower == OPEN_LOWER
+    assert covered[-1].upper == OPEN_UPPER
     assert [one.upper for one in covered[:-1]] == [one.lower for one in covered[1:]]
     body = search.query(
         search.TimeRange(spans[1].lower, spans[1].upper), field="created_at", granularity="day"

@@ -28,7 +28,7 @@ DUE: dict[str, Any] = {"full_pass_days": 0.0}  # full passes are due by their ag
 NOT_DUE: dict[str, Any] = {"full_pass_days": 3_650.0}
 
 
-def workspace(**sizes: int) -> Workspace:
+def workspace(**sizes: Any) -> Workspace:
     sizes = {"contacts": 150, "companies": 20, "conversations": 8, **sizes}
     return Workspace.generate(21, **sizes, now=int(NOW))
 
@@ -320,7 +320,7 @@ def with_many(harness: Harness, kind: str) -> list[dict[str, Any]]:
     return [one for one in contacts if len(one[kind]["data"]) > 10]
 
 
-async def settled(harness: Harness, **sizes: int) -> None:
+async def settled(harness: Harness, **sizes: Any) -> None:
     """A workspace whose contacts have been read twice: lists, digests and counts are stored."""
     harness.simulate(Workspace.generate(5, contacts=600, companies=40, now=int(NOW), **sizes))
     await harness.sync()

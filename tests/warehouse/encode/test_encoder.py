@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.jsontext import decode, split
-from connector.resources.resource import Kind, Table
+from connector.resources.resource import Child, Kind, Link, Table
 from connector.warehouse.encode.encoder import encode
 from tests.support.records import JSON_VALUES
 from tests.support.warehouse import BY_TABLE, T0, at, unix
@@ -349,7 +349,8 @@ def test_a_child_that_is_no_object_with_an_id_is_kept_and_marks_no_other(warehou
 
 
 def test_records_without_an_id_are_counted_and_the_others_land(warehouse):
-    bad = [{}, {"id": None}, {"id": ""}, {"id": []}, {"id": True}, {"id": "\0"}]
+    none: tuple[Any, ...] = (None, "", [], True, "\0")
+    bad: list[dict[str, Any]] = [{}, *({"id": id} for id in none)]
     warehouse.write("tags", *bad, {"id": "1", "name": "good"})
     assert warned("tags", *bad) == {"tags: record without id": len(bad)}
     assert set(warehouse.rows("tags")) == {"1"}
@@ -406,12 +407,12 @@ def test_of_copies_of_the_same_age_the_one_read_last_counts(warehouse):
 
 def test_the_age_of_a_copy_does_not_depend_on_how_its_instant_is_written(warehouse):
     newer, older = "2026-01-02T00:00:00Z", unix(0) * 1000
-    for records in ([{"id": "1", "updated_at": newer, "name": "new"}, {"updated_at": older}],):
-        records[1] |= {"id": "1", "name": "old"}
-        for order in (records, records[::-1]):
-            warehouse.clear()
-            warehouse.write("contacts", *order)
-            assert warehouse.one("contacts", "1")["name"] == "new"
+    new = {"id": "1", "updated_at": newer, "name": "new"}
+    old = {"id": "1", "updated_at": older, "name": "old"}
+    for order in ((new, old), (old, new)):
+        warehouse.clear()
+        warehouse.write("contacts", *order)
+        assert warehouse.one("contacts", "1")["name"] == "new"
 
 
 def test_links_and_children_that_are_listed_twice_are_stored_once(warehouse):
@@ -437,7 +438,8 @@ def _paths() -> list[tuple[str, str]]:
     found = []
     for name, table in BY_TABLE.items():
         paths = [column.path for column in table.columns if column.name not in table.key]
-        for part in (*table.links, *table.children):
+        parts: list[Link | Child] = [*table.links, *table.children]
+        for part in parts:
             paths += part.path.split("|")
         found += [(name, path) for path in paths]
     return found

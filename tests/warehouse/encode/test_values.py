@@ -99,7 +99,8 @@ def test_what_is_no_id_does_not_fit_an_id_column(value):
 
 def test_flags_are_only_true_and_false():
     assert (fields.flag(True), fields.flag(False)) == ("t", "f")
-    for value in (0, 1, "true", "", [], {}):
+    others: tuple[Any, ...] = (0, 1, "true", "", [], {})
+    for value in others:
         assert misfit(fields.flag, value) == NULL
 
 

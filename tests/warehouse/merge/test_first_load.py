@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from connector.sync.readings import search_full
 from connector.sync.writing.submission import Submission
 from connector.sync.writing.writer import Writer
 from connector.warehouse.encode import worker
+from connector.warehouse.encode.exclusions import NONE
 from connector.warehouse.encode.worker import Encoding, make
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema import foreign_keys
@@ -192,14 +193,17 @@ def test_what_the_subprocess_encodes_is_what_is_encoded_here(
     monkeypatch.setattr(worker, "WORTH_IT", 1)
     records, moments = texts(), [T0] * MANY["contacts"]
     complete_lists = {(0, "contact_tags"): [{"id": "7", "name": "x"}]}
-    apart = Encoding(worker.NONE)
+    apart = Encoding(NONE)
     try:
         for _ in range(2):
             batch, others = apart.make(CONTACTS, records, moments, complete_lists)
             here, told = make(CONTACTS, records, moments, complete_lists)
             assert apart._subprocess is not None
             assert (batch, others) == (here, told)
-        odd = [b'{"id": 1, "name": "\\ud800"}', {"id": "2", "name": "\0"}]
+        odd: list[Mapping[str, Any] | bytes] = [
+            b'{"id": 1, "name": "\\ud800"}',
+            {"id": "2", "name": "\0"},
+        ]
         assert apart.make(CONTACTS, odd, [T0, T0], {}) == make(CONTACTS, odd, [T0, T0], {})
     finally:
         apart.close()
@@ -210,7 +214,7 @@ def test_a_subprocess_that_is_killed_costs_nothing(
 ) -> None:
     monkeypatch.setattr(worker, "WORTH_IT", 1)
     records, moments = texts(), [T0] * MANY["contacts"]
-    apart = Encoding(worker.NONE)
+    apart = Encoding(NONE)
     apart.make(CONTACTS, records, moments, {})
     assert apart._subprocess is not None
     os.kill(apart._subprocess.pid, signal.SIGKILL)

@@ -246,7 +246,7 @@ def _versions(draw: Any) -> list[tuple[dict[str, Any], int, list[dict[str, Any]]
 
     A copy, when it was asked for, and its complete list of tags if that was read.
     """
-    found = []
+    found: list[tuple[dict[str, Any], int, list[dict[str, Any]] | None]] = []
     for read in draw(st.permutations(range(6)))[: draw(st.integers(1, 6))]:
         tags = draw(st.lists(st.sampled_from("abcdef"), max_size=3, unique=True))
         kind = draw(st.sampled_from(["whole", "cut", "complete", "absent", "separate"]))
@@ -334,7 +334,8 @@ def test_lists_keep_to_their_records_when_submissions_are_joined():
     other.add([contact("1"), contact("3")], at(1))
     other.complete_lists |= {(0, "contact_tags"): ["a"], (1, "contact_tags"): ["c"]}
     one.take_in(other)
-    assert {one.records[place]["id"] for place, _ in one.complete_lists} == {"1", "2", "3"}
+    owners = [one.records[place] for place, _ in one.complete_lists]
+    assert {owner["id"] for owner in owners if not isinstance(owner, bytes)} == {"1", "2", "3"}
     assert one.complete_lists == {
         (1, "contact_tags"): ["b"],
         (2, "contact_tags"): ["a"],
@@ -607,7 +608,7 @@ def test_intercoms_own_time_of_a_deletion_corrects_what_was_found_out_and_counts
 
 
 def test_what_a_batch_did_is_counted_by_rows_not_by_their_links(warehouse):
-    tags = {"tags": {"data": [{"id": str(n)} for n in range(9)], "has_more": False}}
+    tags: dict[str, Any] = {"tags": {"data": [{"id": str(n)} for n in range(9)], "has_more": False}}
     warehouse.write("contacts", contact("1"), contact("2"))
     written = warehouse.write("contacts", contact("1", **tags), contact("2"), read=1)
     assert (written.inserted, written.updated, written.unchanged) == (0, 1, 1)
@@ -701,12 +702,16 @@ def test_a_leftover_that_the_next_copy_does_not_mention_stays(warehouse):
 
 
 def test_a_spoilt_value_that_heals_leaves_extra(warehouse):
-    spoilt = {"name": 5, "location": "x", "custom_attributes": {"k": "\0"}, "tags": {"data": 1}}
+    spoilt: dict[str, Any] = {
+        "name": 5, "location": "x", "custom_attributes": {"k": "\0"}, "tags": {"data": 1},
+    }  # fmt: skip
     warehouse.write("contacts", contact(**spoilt))
     assert set(warehouse.one("contacts", "1")["extra"]) == set(spoilt)
     warehouse.write("contacts", contact(name="fine"), contact("2", location=None), read=1)
     assert set(warehouse.one("contacts", "1")["extra"]) == set(spoilt) - {"name"}
-    healed = {"location": {"city": "X"}, "custom_attributes": {}, "tags": listed()}
+    healed: dict[str, Any] = {
+        "location": {"city": "X"}, "custom_attributes": {}, "tags": listed(),
+    }  # fmt: skip
     warehouse.write("contacts", contact(**healed), read=2)
     assert warehouse.one("contacts", "1")["extra"] is None
 
@@ -781,7 +786,9 @@ def test_stored_rows_are_looked_up_by_their_index_however_few_statistics_there_a
         query = "EXPLAIN " + diff(warehouse.loader.names, batch.table, outline(batch))
         with warehouse.database.transaction() as conn:
             warehouse.loader.compare(conn, batch)  # makes and fills the stages
-            cursor = conn.connection.driver_connection.cursor()
+            driver = conn.connection.driver_connection
+            assert driver is not None
+            cursor = driver.cursor()
             values = {
                 "by_id": False,
                 "lag": timedelta(0),

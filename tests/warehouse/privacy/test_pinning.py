@@ -44,7 +44,9 @@ def excluding(text: str, key: str = KEY) -> Privacy:
 
 def lively(harness: Harness) -> str:
     """A workspace with something in every excluded field; the contact that has most."""
-    small = {"events": 30, "tickets": 6, "articles": 4, "macros": 3, "calls": 4, "news_items": 3}
+    small: dict[str, Any] = {
+        "events": 30, "tickets": 6, "articles": 4, "macros": 3, "calls": 4, "news_items": 3,
+    }  # fmt: skip
     harness.simulate(
         Workspace.generate(1, contacts=40, companies=24, conversations=12, **small, now=int(NOW))
     )

@@ -320,7 +320,7 @@ def operations(database: Database) -> Iterator[Operations]:
             yield active
 
 
-def perform(active: Operations, found: ops.OpContainer | None) -> str:
+def perform(active: Operations, found: ops.UpgradeOps | ops.DowngradeOps | None) -> str:
     """Do what a file with these operations would do; its text."""
     assert found
     text = render_python_code(found, migration_context=active.migration_context)

@@ -17,7 +17,7 @@ NEVER: dict[str, Any] = {"full_pass_days": 10_000}
 ALWAYS: dict[str, Any] = {"full_pass_days": 0}
 
 
-def workspace(seed: int = 81, **sizes: int) -> Workspace:
+def workspace(seed: int = 81, **sizes: Any) -> Workspace:
     sizes = {"contacts": 50, "companies": 6, "conversations": 12, **sizes}
     return Workspace.generate(seed, **sizes, now=int(NOW))
 

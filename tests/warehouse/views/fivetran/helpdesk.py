@@ -192,10 +192,10 @@ def shape(desk: Historian) -> str:
     return desk.database.write(made)
 
 
-def wall(*parts: int) -> datetime:
-    """A time in UTC, without a zone: the year, the month, the day, ..."""
-    year, month, day, *time = parts
-    return datetime(year, month, day, *time, tzinfo=UTC).replace(tzinfo=None)
+def wall(year: int, month: int, day: int, *time: int) -> datetime:
+    """A time in UTC, without a zone: after the day, the hour, the minute, ... to microseconds."""
+    hour, minute, second, micro = (*time, 0, 0, 0, 0)[:4]
+    return datetime(year, month, day, hour, minute, second, micro, tzinfo=UTC).replace(tzinfo=None)
 
 
 def naive(seconds: float) -> datetime:
