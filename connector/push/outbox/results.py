@@ -132,13 +132,3 @@ def _hints(results: Iterable[Result]) -> Iterable[Hint]:
             yield Hint(table.name, WHOLE_LIST)
         elif key:
             yield Hint(table.name, key, one.as_of, one.gone)
-
-
-def set_sending(conn: sa.Connection, ids: Sequence[int]) -> None:
-    """These are about to leave: noted before the request does."""
-    execute(
-        conn,
-        f"UPDATE {names_of(conn)('outbox')} SET state = 'sending', attempts = attempts + 1,"
-        " sent_at = clock_timestamp(), not_before = NULL WHERE id = ANY(%(ids)s)",
-        {"ids": list(ids)},
-    )
