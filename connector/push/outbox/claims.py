@@ -12,12 +12,14 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from connector.errors import RowRefusedError
+from connector.errors import SchemaDamagedError
 from connector.push.kinds import COMPANIES, CONTACTS, EVENTS
 from connector.push.outbox.identities import DUE
 from connector.push.outbox.wish import UNFINISHED, Wish, columns, none_other, select
+from connector.warehouse.schema import damage
 from connector.warehouse.sql.execute import execute, fetch, names_of, scalar, scalars
 from connector.warehouse.sql.names import literal
+from connector.warehouse.state.tables import OUTBOX
 
 UNEQUAL = "unequal"
 """Why a wish is sent once more, singly: it was carried by a bulk request and is not there."""
@@ -142,9 +144,9 @@ def take(conn: sa.Connection, ids: Sequence[int]) -> list[Wish]:
     )
     wishes = [wish for wish in (Wish(*row) for row in rows) if wish.state == "sending"]
     if ids and not wishes and scalar(conn, _STAY.format(names_of(conn)("outbox")), {"ids": ids}):
-        raise RowRefusedError(
-            "what waits cannot be noted as being sent, so nothing of it was: is there a trigger of"
-            " others on the outbox?"
+        raise SchemaDamagedError(
+            "what waits in the outbox cannot be noted as being sent, so nothing of it was:"
+            f" {damage.keeping(conn, OUTBOX.name)}; take that away and push again"
         )
     return sorted(wishes, key=lambda one: one.id)
 
