@@ -115,7 +115,7 @@ def test_a_table_that_somebody_dropped_is_one_clear_error_of_every_command(line,
     for command in commands:
         code, out, errors = line.run(*command)
         told = out + errors
-        assert words in told, print(command, told) or command
+        assert words in told, (command, told)
         assert "Traceback" not in told, command
         assert code == 5, (command, told)
         assert "restore the schema from a backup" in told
