@@ -4,15 +4,21 @@
 from a simulator that allows 1,667 requests in ten seconds, changes an attribute of every contact by
 a model, and pushes it by the command line. In the same run a plain sender (asyncio, fifty requests
 at a time, the same limit, no mirror) writes as many of them as SINGLES says, one by one.
+
+Intercom carries out what a bulk request holds on computers of its own, the simulator on the one
+that sends. So it does that twenty seconds later, when all requests should have been sent; how much
+CPU it takes for the whole push, with reading back, stands beside that of the push itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -23,27 +29,44 @@ from bench.runs import RATE_LIMIT, Served, postgres, simulated, sync
 from tests.support.service import environment
 
 SCHEMA = "push"
+JOB_DELAY = 10.0  # seconds, and as long again until their end
 MODEL = f"SELECT id, 'Pushed ' || id AS name FROM {SCHEMA}.contacts_live"
 AT_ONCE = 50
 
 
 def main(contacts: int, singles: int, latency: float) -> None:
     """A line for each way."""
-    print("| | contacts | write requests | seconds of writing | other requests | seconds in all |")
-    print("|---" * 6 + "|", flush=True)
+    print(
+        "| | contacts | write requests | seconds of writing | other requests | seconds in all |"
+        " CPU of the push | of the simulator |"
+    )
+    print("|---" * 8 + "|", flush=True)
     space = workspace(contacts)
     with postgres() as database, simulated(space, latency=latency, rate_limit=RATE_LIMIT) as server:
         sync(server.url, database, SCHEMA, "--only", "tags,companies,leads,users")
+        server.control("writing", job_delay=JOB_DELAY)
         with psycopg.connect(database) as conn:
             found = conn.execute(f"SELECT id FROM {SCHEMA}.contacts ORDER BY id LIMIT {singles}")
             one_by_one(server, [key for (key,) in found])
         for name in ("push", "the same model again"):
-            line(name, contacts, *push(server, database))
+            line(name, contacts, push(server, database))
 
 
-def push(server: Served, database: str) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
-    """A push of the model: its report, the write requests it made, and its seconds."""
-    before, began = len(server.control("writes")), time.monotonic()
+@dataclass
+class Pushed:
+    """A push: its report, when it wrote, how long it took, and the CPU of both sides in seconds."""
+
+    report: dict[str, Any]
+    times: list[float]
+    seconds: float
+    own: float
+    simulator: float
+
+
+def push(server: Served, database: str) -> Pushed:
+    """Push the model by the command line; it must succeed."""
+    before, cpu = len(server.control("writes")), server.cpu
+    own, began = _children(), time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "connector", "push", "contacts", "--from", MODEL, "--yes", "--json"],
         env=environment(server.url, database, SCHEMA),
@@ -55,22 +78,24 @@ def push(server: Served, database: str) -> tuple[dict[str, Any], list[dict[str, 
     seconds = time.monotonic() - began
     if done.returncode:
         raise SystemExit(f"push ended with {done.returncode}: {done.stdout}{done.stderr}")
-    return json.loads(done.stdout), server.control("writes")[before:], seconds
+    own, simulator = _children() - own, server.cpu - cpu
+    times = [one["at"] for one in server.control("writes")[before:]]
+    return Pushed(json.loads(done.stdout), times, seconds, own, simulator)
 
 
-def line(
-    name: str,
-    contacts: int,
-    report: dict[str, Any],
-    written: list[dict[str, Any]],
-    seconds: float,
-) -> None:
+def _children() -> float:
+    """Seconds of processor time of all processes that this one began and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def line(name: str, contacts: int, done: Pushed) -> None:
     """One push as a row of the table."""
-    times = [one["at"] for one in written]
+    times, reads = done.times, done.report["reads"]
     writing = max(times) - min(times) if times else 0.0
     print(
-        f"| {name} | {contacts:,} | {len(written):,} | {writing:.1f} | {report['reads']:,} |"
-        f" {seconds:.0f} |",
+        f"| {name} | {contacts:,} | {len(times):,} | {writing:.1f} | {reads:,} |"
+        f" {done.seconds:.0f} | {done.own:.1f} s | {done.simulator:.1f} s |",
         flush=True,
     )
 
@@ -99,7 +124,7 @@ def one_by_one(server: Served, ids: list[str]) -> None:
     asyncio.run(all_of_them())
     seconds = time.monotonic() - began
     print(
-        f"| one by one | {len(ids):,} | {requests:,} | {seconds:.1f} | 0 | {seconds:.0f} |",
+        f"| one by one | {len(ids):,} | {requests:,} | {seconds:.1f} | 0 | {seconds:.0f} | | |",
         flush=True,
     )
 

@@ -16,6 +16,7 @@
     │   ├── DatabaseLostError
     │   ├── DatabaseRefusedError     2  stop: the database or the role does not allow what is needed
     │   ├── SchemaBusyError
+    │   ├── SchemaDamagedError       5  stop: somebody changed our tables; the message says what
     │   └── SchemaTooNewError
     └── IntercomError                1  one resource fails, the others go on (unless said otherwise)
         ├── TokenRefusedError        3  stop: the token opens nothing
@@ -112,6 +113,10 @@ class DatabaseRefusedError(DatabaseError):
 
 class SchemaBusyError(DatabaseError):
     """The schema cannot be upgraded while others use its tables; nothing was changed."""
+
+
+class SchemaDamagedError(DatabaseError):
+    """Tables are not as the connector made them, or keep others from what they are made for."""
 
 
 class SchemaTooNewError(DatabaseError):

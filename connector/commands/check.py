@@ -19,6 +19,7 @@ from connector.errors import (
     DatabaseRefusedError,
     NamesTakenError,
     NotPermittedError,
+    SchemaDamagedError,
     SettingsError,
     TokenRefusedError,
     WrongWorkspaceError,
@@ -34,7 +35,7 @@ from connector.sync.tenure import check_same, opened_by
 from connector.warehouse import migrate, rights, state
 from connector.warehouse.privacy.excludable import alike
 from connector.warehouse.reports.unmapped import Unclaimed, unclaimed
-from connector.warehouse.schema import version
+from connector.warehouse.schema import damage, version
 from connector.warehouse.sql.database import Database
 from connector.warehouse.state.workspace import Workspace
 
@@ -270,6 +271,8 @@ def _schema(conn: Any, database: Database, history: Collection[str]) -> Line:
     if version.present(conn, database.schema) is None:
         return Line("schema", True, f"{database.schema} is empty; the first sync will create it")
     if migrate.check(conn, database.schema):
+        if missing := damage.missing(conn, database.schema):
+            raise SchemaDamagedError(damage.sentence(database.schema, missing))
         return Line("schema", True, f"{database.schema} is up to date")
     return Line("schema", True, f"{database.schema} is older; sync or migrate will upgrade it")
 

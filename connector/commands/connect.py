@@ -14,6 +14,7 @@ from connector.settings import EMBEDDED, Settings
 from connector.warehouse.encode.exclusions import Privacy
 from connector.warehouse.privacy import pinning
 from connector.warehouse.privacy.excludable import parse
+from connector.warehouse.schema import damage
 from connector.warehouse.sql import embedded
 from connector.warehouse.sql.database import Database
 from connector.warehouse.values.signatures import Signatures
@@ -83,7 +84,7 @@ def open_database(settings: Settings, say: Callable[[str], None]) -> Iterator[Da
         server = embedded.start(settings.require_home() / "postgres")
         url = server.get_uri()
         say(f"embedded Postgres: {url}")
-    database = Database(url, settings.schema)
+    database = Database(url, settings.schema, explain=damage.told)
     try:
         yield database
     finally:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from connector.errors import RowRefusedError
+from connector.errors import SchemaDamagedError
 from connector.push.sending import in_bulk
 from tests.push.pusher import Pusher, loaded
 
@@ -108,7 +108,7 @@ async def test_a_trigger_that_keeps_wishes_waiting_is_no_success(pusher):
     pusher.harness.query(
         "CREATE TRIGGER keep BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION keep()"
     )
-    with pytest.raises(RowRefusedError, match="trigger of others"):
+    with pytest.raises(SchemaDamagedError, match="trigger keep"):
         await pusher.push()
     assert not pusher.control.writes()
 

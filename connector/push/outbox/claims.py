@@ -12,12 +12,14 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from connector.errors import RowRefusedError
+from connector.errors import SchemaDamagedError
 from connector.push.kinds import COMPANIES, CONTACTS, EVENTS
 from connector.push.outbox.identities import DUE
 from connector.push.outbox.wish import UNFINISHED, Wish, columns, none_other, select
+from connector.warehouse.schema import damage
 from connector.warehouse.sql.execute import execute, fetch, names_of, scalar, scalars
 from connector.warehouse.sql.names import literal
+from connector.warehouse.state.tables import OUTBOX
 
 UNEQUAL = "unequal"
 """Why a wish is sent once more, singly: it was carried by a bulk request and is not there."""
@@ -114,17 +116,23 @@ def _free(conn: sa.Connection, kind: str) -> str:
     return none_other(conn, literal(kind), older)
 
 
-def count(conn: sa.Connection, group: Group, terms: Terms) -> int:
-    """How many wishes of a group are due."""
-    query = f"SELECT count(*) {_due(conn, group, terms)}"
-    found: int = hashed(conn, lambda conn: scalar(conn, query))
-    return found
+def due(conn: sa.Connection, group: Group, terms: Terms, most: int) -> list[int]:
+    """The first wishes of a group that are due, by their numbers."""
+    query = f"SELECT o.id {_due(conn, group, terms)} ORDER BY o.id LIMIT {most}"
+    return hashed(conn, lambda conn: scalars(conn, query))
 
 
 def claim(conn: sa.Connection, group: Group, terms: Terms, most: int) -> list[Wish]:
     """The first wishes of a group that are due, which are being sent from now on."""
-    query = f"SELECT o.id {_due(conn, group, terms)} ORDER BY o.id LIMIT {most}"
-    ids = hashed(conn, lambda conn: scalars(conn, query))
+    return take(conn, due(conn, group, terms, most))
+
+
+def take(conn: sa.Connection, ids: Sequence[int]) -> list[Wish]:
+    """Those of these wishes that still wait, which are being sent from now on.
+
+    Only what is noted as being sent may be: a trigger of others may think otherwise. Raises
+    SchemaDamagedError where nothing of what waits can be noted.
+    """
     rows = fetch(
         conn,
         f"UPDATE {names_of(conn)('outbox')} o SET state = 'sending', attempts = o.attempts + 1,"
@@ -132,14 +140,15 @@ def claim(conn: sa.Connection, group: Group, terms: Terms, most: int) -> list[Wi
         # Should another push have come in meanwhile, it has what it has taken.
         " WHERE o.id = ANY(%(ids)s) AND o.state = 'waiting'"
         f" RETURNING {columns()}",
-        {"ids": ids},
+        {"ids": list(ids)},
     )
-    if ids and not rows and scalar(conn, _STAY.format(names_of(conn)("outbox")), {"ids": ids}):
-        raise RowRefusedError(
-            "what waits cannot be noted as being sent, so nothing of it was: is there a trigger of"
-            " others on the outbox?"
+    wishes = [wish for wish in (Wish(*row) for row in rows) if wish.state == "sending"]
+    if ids and not wishes and scalar(conn, _STAY.format(names_of(conn)("outbox")), {"ids": ids}):
+        raise SchemaDamagedError(
+            "what waits in the outbox cannot be noted as being sent, so nothing of it was:"
+            f" {damage.keeping(conn, OUTBOX.name)}; take that away and push again"
         )
-    return sorted((Wish(*row) for row in rows), key=lambda one: one.id)
+    return sorted(wishes, key=lambda one: one.id)
 
 
 def held_up(conn: sa.Connection) -> dict[str, int | None]:

@@ -13,15 +13,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.errors import RowRefusedError
 from connector.jsontext import encode
 from connector.push.kinds import KINDS
 from connector.push.outbox.digests import note
 from connector.push.outbox.wish import Wish
 from connector.resources.hint import WHOLE_LIST, Hint
 from connector.warehouse.privacy import wishes
-from connector.warehouse.sql.execute import execute, names_of
+from connector.warehouse.schema import damage
+from connector.warehouse.sql.execute import fetch, names_of, scalars
 from connector.warehouse.sql.names import literal
 from connector.warehouse.state import inbox
+from connector.warehouse.state.tables import OUTBOX
 
 PERSONAL = ("contacts", "events")
 LONGEST_ERROR = 1_000  # characters
@@ -52,10 +55,13 @@ class Result:
 
 
 def record(conn: sa.Connection, results: Sequence[Result], delay: float) -> None:
-    """Note what became of wishes, with the hints that follow; ``delay`` is a hint's, in seconds."""
+    """Note what became of wishes, with the hints that follow; ``delay`` is a hint's, in seconds.
+
+    RowRefusedError where the outbox does not keep what is noted.
+    """
     if not results:
         return
-    execute(
+    noted = scalars(
         conn,
         f"UPDATE {names_of(conn)('outbox')} o SET state = r.state, error_code = r.code,"
         " attempts = o.attempts - r.untaken, error = r.error,"
@@ -68,9 +74,12 @@ def record(conn: sa.Connection, results: Sequence[Result], delay: float) -> None
         " FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (id bigint, state text, code text,"
         " error text, object_id text, job_id text, task_id text, as_of bigint, after float8,"
         " untaken int)"
-        f" WHERE o.id = r.id AND o.error_code IS DISTINCT FROM {literal(wishes.FORGOTTEN)}",
+        f" WHERE o.id = r.id AND o.error_code IS DISTINCT FROM {literal(wishes.FORGOTTEN)}"
+        " RETURNING o.state = r.state",
         {"rows": encode([_row(one) for one in results]).decode()},
     )
+    if sum(noted) < len(results):
+        _refuse_unnoted(conn, results)
     note(conn, [(r.wish.kind, _object(r), r.values) for r in results if r.values and _object(r)])
     if hints := list(_hints(results)):
         inbox.tell(conn, hints, delay)
@@ -78,6 +87,19 @@ def record(conn: sa.Connection, results: Sequence[Result], delay: float) -> None
     if ended:
         wishes.exclude(conn, names_of(conn), ended)
     wishes.empty(conn, names_of(conn), list(_forgotten(conn, results)))
+
+
+def _refuse_unnoted(conn: sa.Connection, results: Sequence[Result]) -> None:
+    """RowRefusedError where a row is there and not as noted, unless its contact is forgotten."""
+    wished = {one.wish.id: one.state for one in results}
+    rows = fetch(
+        conn,
+        f"SELECT o.id, o.state FROM {names_of(conn)('outbox')} o WHERE o.id = ANY(%(ids)s)"
+        f" AND o.error_code IS DISTINCT FROM {literal(wishes.FORGOTTEN)}",
+        {"ids": list(wished)},
+    )
+    if any(state != wished[key] for key, state in rows):
+        raise RowRefusedError(damage.keeping(conn, OUTBOX.name))
 
 
 def _forgotten(conn: sa.Connection, results: Sequence[Result]) -> Iterator[int]:
@@ -132,13 +154,3 @@ def _hints(results: Iterable[Result]) -> Iterable[Hint]:
             yield Hint(table.name, WHOLE_LIST)
         elif key:
             yield Hint(table.name, key, one.as_of, one.gone)
-
-
-def set_sending(conn: sa.Connection, ids: Sequence[int]) -> None:
-    """These are about to leave: noted before the request does."""
-    execute(
-        conn,
-        f"UPDATE {names_of(conn)('outbox')} SET state = 'sending', attempts = attempts + 1,"
-        " sent_at = clock_timestamp(), not_before = NULL WHERE id = ANY(%(ids)s)",
-        {"ids": list(ids)},
-    )

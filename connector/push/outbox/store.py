@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from connector.errors import RowRefusedError
+from connector.errors import ConnectorError, RowRefusedError, SchemaDamagedError
 from connector.tools.coalesce import Coalescer
 from connector.tools.threads import ended
 from connector.warehouse.sql.database import Database
 
 T = TypeVar("T")
+REFUSED = (RowRefusedError, SchemaDamagedError)  # of one piece of work, not of all
 MOST = 200  # pieces of work in one transaction
 GRACE = 2.0  # seconds for a transaction to end where nobody waits for it any more
 
@@ -23,7 +24,7 @@ GRACE = 2.0  # seconds for a transaction to end where nobody waits for it any mo
 class _Piece:
     work: Callable[[sa.Connection], Any]
     result: Any = None
-    refused: RowRefusedError | None = None
+    refused: ConnectorError | None = None
 
 
 class Store:
@@ -49,7 +50,7 @@ class Store:
         """All in one transaction; each in its own where Postgres refuses something of them."""
         try:
             await self._write(pieces)
-        except RowRefusedError as error:
+        except REFUSED as error:
             if len(pieces) == 1:
                 pieces[0].refused = error
                 return

@@ -13,6 +13,7 @@ from connector.push.planning.asked import Asked, Plan, Sample
 from connector.push.planning.model.checks import key_of
 from connector.push.planning.model.columns import Model
 from connector.push.planning.model.stage import STAGE
+from connector.push.planning.write import put
 from connector.warehouse.sql.execute import execute, fetch, scalar
 from connector.warehouse.sql.names import Names
 
@@ -129,15 +130,18 @@ def _held(names: Names) -> str:
 
 
 def _insert(conn: sa.Connection, names: Names, asked: Asked, beyond: int) -> None:
-    execute(
+    chosen = f"FROM {EVENTS_OF} WHERE fate IN ('create', %(code)s) AND n < %(beyond)s"
+    given = {"model": asked.model, "code": SAME_SECOND, "error": _ERROR, "beyond": beyond}
+    put(
         conn,
         f"INSERT INTO {names('outbox')} (kind, op, object_id, external_id, email, body, model,"
         " state, error_code, error, done_at) SELECT 'events', 'create', object_id, external_id,"
         " email, body, %(model)s, CASE WHEN bad THEN 'failed' ELSE 'waiting' END,"
         " CASE WHEN bad THEN %(code)s END, CASE WHEN bad THEN %(error)s END,"
-        " CASE WHEN bad THEN now() END FROM (SELECT *, fate = %(code)s AS bad"
-        f" FROM {EVENTS_OF}) e WHERE fate IN ('create', %(code)s) AND n < %(beyond)s ORDER BY n",
-        {"model": asked.model, "code": SAME_SECOND, "error": _ERROR, "beyond": beyond},
+        f" CASE WHEN bad THEN now() END FROM (SELECT *, fate = %(code)s AS bad {chosen}) e"
+        " ORDER BY n",
+        given,
+        scalar(conn, f"SELECT count(*) {chosen}", given),
     )
 
 

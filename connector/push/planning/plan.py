@@ -57,7 +57,7 @@ def _decided(conn: sa.Connection, names: Names, asked: Asked, model: Model, rows
     fuse = None if asked.yes else _fuse(conn, names, asked.kind, creates + updates)
     reported = 0
     if not (asked.dry_run or fuse):
-        reported = write(conn, names, asked, model, beyond)
+        reported = write(conn, names, asked, model, beyond, creates + updates)
     return Plan(
         rows,
         creates,

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
 
+from connector.errors import RowRefusedError
 from connector.push.kinds import CONTACTS
 from connector.push.planning.asked import Asked
 from connector.push.planning.compare import OUTCOME
 from connector.push.planning.match import ROWS
 from connector.push.planning.model.columns import Model
 from connector.push.planning.own import CUSTOM
+from connector.warehouse.schema import damage
 from connector.warehouse.sql.execute import execute
 from connector.warehouse.sql.names import Names, literal
+from connector.warehouse.state.tables import OUTBOX
 
 WRITTEN = "x.state IN ('create', 'update')"
 
 
-def write(conn: sa.Connection, names: Names, asked: Asked, model: Model, beyond: int) -> int:
-    """Write all of a plan before the row of that number; how many drifts are reported."""
+def write(
+    conn: sa.Connection, names: Names, asked: Asked, model: Model, beyond: int, number: int
+) -> int:
+    """Write all wishes before the row of that number, so many; how many drifts are reported."""
     parameters = {"model": asked.model, "beyond": beyond}
-    execute(conn, _wishes(names, asked, model), parameters)
+    put(conn, _wishes(names, asked, model), parameters, number)
     _write_digests(conn, names, model)
     if asked.on_drift != "report":
         return 0
     return execute(conn, _reports(names, asked, model), parameters).rowcount
+
+
+def put(conn: sa.Connection, statement: str, parameters: Mapping[str, Any], number: int) -> None:
+    """Insert so many wishes into the outbox; RowRefusedError where it does not take them all."""
+    taken = execute(conn, statement, parameters).rowcount
+    if taken != number:
+        raise RowRefusedError(
+            f"of {number:,} wishes it takes {taken:,}; {damage.keeping(conn, OUTBOX.name)}"
+        )
 
 
 def _wishes(names: Names, asked: Asked, model: Model) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -47,7 +48,22 @@ class Following:
             for key, (kind, _) in found.items()
         }
         due = [key for key, one in self.jobs.items() if not one.ended and one.due <= now]
-        await gather(*map(self._ask, due))
+        for first in due[:1]:
+            await self._ask(first)
+            await gather(*map(self._ask, self._worth_asking(first, due[1:])))
+
+    def _worth_asking(self, first: str, others: Sequence[str]) -> list[str]:
+        """Those of the others that may have ended; while one runs, the rest is asked for rarely.
+
+        Jobs that were begun together end at about the same time, though nobody promises it.
+        """
+        if self.jobs[first].ended:
+            return list(others)
+        rarely = [key for key in others if self.jobs[key].pause >= LATEST]
+        for key in others:
+            if key not in rarely:
+                self._later(self.jobs[key])
+        return rarely
 
     def seconds_to_next(self) -> float | None:
         """In how many seconds a job is to be asked for; None where none is."""

@@ -32,17 +32,17 @@ from connector.push.outbox.results import Result
 from connector.push.outbox.wish import Wish
 from connector.push.sending.context import Sending, logger
 from connector.tools.chunks import chunks
-from connector.tools.tasks import gather
+from connector.tools.tasks import Overlap, gather, overlap
 
 WORTH_IT = 100  # wishes
 SIZE = 100  # items of a request, until Intercom says otherwise
-SECONDS = 10.0  # in which all requests should have been sent
+SECONDS = 5.0  # in which all requests should have been sent
 LANES = (4, 40)  # at least and at most
 EACH = 10  # requests of a lane at least: each has a job that must be asked for
 COSTLY = 0.5  # of a request for each item: then singles are as good
 WEIGHED = 3  # requests of which the cost is measured: others may spend meanwhile
 TOO_LARGE = 413
-CLAIMED = 20_000  # wishes at once
+FOUND, CLAIMED = 100_000, 1_000  # wishes that are looked for, and claimed, at once
 
 
 @dataclass(frozen=True)
@@ -64,33 +64,56 @@ ENDPOINTS = {
 
 
 class _Queue:
-    """The wishes of a group, claimed by the thousand and taken by the hundred."""
+    """The wishes of a group: found together, claimed by the thousand, taken by the hundred.
 
-    def __init__(self, sending: Sending, group: Group) -> None:
-        self._sending, self._group = sending, group
-        self._claimed = list[Wish]()
+    The next are claimed while those before them are sent, so nobody waits for that, and a push
+    that is killed leaves few in doubt.
+    """
+
+    def __init__(self, sending: Sending, group: Group, claiming: Overlap[list[Wish]]) -> None:
+        self._store = sending.store
+        self._find = partial(claims.due, group=group, terms=sending.options.terms, most=FOUND)
+        self._ids, self._are_all = list[int](), False
+        self._claimed, self._claiming = list[Wish](), claiming
         self._turn = asyncio.Lock()
         self.taken = 0
+
+    async def find(self) -> int:
+        """Look for what is due; how many wishes are."""
+        self._ids = await self._store.do(self._find)
+        self._are_all = len(self._ids) < FOUND
+        return len(self._ids)
 
     async def take(self, most: int) -> list[Wish]:
         """The next wishes, so many at most; none where no more are due."""
         async with self._turn:
-            if not self._claimed:
-                claim = partial(
-                    claims.claim,
-                    group=self._group,
-                    terms=self._sending.options.terms,
-                    most=CLAIMED,
-                )
-                self._claimed = await self._sending.store.do(claim)
+            while len(self._claimed) < most and (self._is_more or self._claiming.is_begun):
+                self._begin()
+                self._claimed += await self._claiming.outcome() or ()
+            self._begin()
             taken, self._claimed = self._claimed[:most], self._claimed[most:]
             self.taken += len(taken)
             return taken
 
     async def rest(self) -> list[Wish]:
-        """What was claimed and not taken."""
+        """What was claimed and not taken; nothing more is claimed."""
+        self._ids, self._are_all = [], True
         rest, self._claimed = self._claimed, []
-        return rest
+        return rest + (await self._claiming.outcome() or [])
+
+    @property
+    def _is_more(self) -> bool:
+        return bool(self._ids) or not self._are_all
+
+    def _begin(self) -> None:
+        if self._is_more and not self._claiming.is_begun:
+            self._claiming.begin(self._claim())
+
+    async def _claim(self) -> list[Wish]:
+        if not self._ids:
+            await self.find()
+        ids, self._ids = self._ids[:CLAIMED], self._ids[CLAIMED:]
+        return await self._store.do(partial(claims.take, ids=ids)) if ids else []
 
 
 @dataclass
@@ -107,27 +130,30 @@ class Bulk:
         """Send a group of wishes by its bulk request; how many were claimed for it."""
         if name in self.closed:
             return 0
-        due = await self.sending.store.do(
-            partial(claims.count, group=group, terms=self.sending.options.terms)
-        )
-        if due < WORTH_IT:
-            return 0
-        queue = _Queue(self.sending, group)
-        job, latency = (None, 0.0)
-        if name not in self._tried:
-            job, latency = await self._first(name, queue)
-        left = ceil((due - queue.taken) / self.size)
-        lanes = max(ceil(latency * left / SECONDS), LANES[0])
-        lanes = max(1, min(lanes, LANES[1], left // EACH))
+        async with overlap() as claiming:
+            queue = _Queue(self.sending, group, claiming)
+            due = await queue.find()
+            if due < WORTH_IT:
+                return 0
+            job, latency = (None, 0.0)
+            if name not in self._tried:
+                job, latency = await self._first(name, queue)
+            left = ceil((due - queue.taken) / self.size)
+            lanes = max(ceil(latency * left / SECONDS), LANES[0])
+            await self._all(name, queue, job, max(1, min(lanes, LANES[1], left // EACH)))
+        return queue.taken
 
+    async def _all(self, name: str, queue: _Queue, job: str | None, lanes: int) -> None:
+        """Send what is in the queue, in so many lanes, of which the first goes on with a job."""
         errors = list[Exception]()
 
         async def lane(job: str | None) -> None:
             try:
-                while self._may_go_on(name) and not errors:
-                    if not (wishes := await queue.take(self.size)):
-                        return
-                    job = await self._request(name, wishes, job)
+                async with overlap() as noting:
+                    while self._may_go_on(name) and not errors:
+                        if not (wishes := await queue.take(self.size)):
+                            return
+                        job = await self._request(name, wishes, job, noting)
             except Exception as error:  # requests that have left are waited for
                 errors.append(error)
 
@@ -135,7 +161,6 @@ class Bulk:
         await self._untaken(await queue.rest())
         if errors:
             raise errors[0]
-        return queue.taken
 
     def _may_go_on(self, name: str) -> bool:
         return name not in self.closed and not self.sending.is_over
@@ -171,8 +196,17 @@ class Bulk:
 
     # -- one request -----------------------------------------------------------------------
 
-    async def _request(self, name: str, wishes: Sequence[Wish], job: str | None) -> str | None:
-        """Send wishes by a request; the job to which the next can be added."""
+    async def _request(
+        self,
+        name: str,
+        wishes: Sequence[Wish],
+        job: str | None,
+        noting: Overlap[None] | None = None,
+    ) -> str | None:
+        """Send wishes by a request; the job to which the next can be added.
+
+        ``noting``: that it was accepted is noted while the next request is under way.
+        """
         items = [await self._item(name, wish) for wish in wishes]
         try:
             found = await self._ask(name, items, job)
@@ -187,7 +221,12 @@ class Bulk:
             return None
         except BadRequestError as error:
             return await self._refused(name, wishes, error)
-        await self._note(name, wishes, found)
+        noted = self._note(name, wishes, found)
+        if noting is None:
+            await noted
+        else:
+            await noting.outcome()
+            noting.begin(noted)
         return found.id
 
     async def _ask(self, name: str, items: Sequence[Mapping[str, Any]], job: str | None) -> Job:

@@ -69,8 +69,8 @@ class Push:
     def _tell_refused(self) -> None:
         if refused := self.sending.tally.refused:
             raise RowRefusedError(
-                f"what became of {len(refused):,} wishes could not be noted ({refused[0]}); is"
-                " there a trigger or a constraint of others on the outbox?"
+                f"what became of {len(refused):,} wishes could not be noted ({refused[0]}): the"
+                " next push begins with them; take away what others put on the outbox before"
             )
 
     async def step(self) -> float | None:

@@ -40,12 +40,12 @@ class ContactChanges(Changes):
         """
         item = self._item("contacts", id)
         record = decode(item.body)
-        before = encode(record)
+        before = dict(record)  # what is set is another value, none is changed in place
         converts = item.group == "lead" and fields.get("role") == "user"
         if converts:
             record["external_id"] = None
         _write(record, fields)
-        if encode(record) == before:
+        if not any(_differ(value, before.get(name)) for name, value in record.items()):
             return False
         if "updated_at" not in fields:
             self._touch(record)
@@ -53,7 +53,7 @@ class ContactChanges(Changes):
         self._put("contacts", changed)
         if converts:
             self._activity("contact.role_updated", changed, record)
-        self._tell_edit(item, changed)
+        self._tell_edit(before, record, changed)
         return True
 
     def update_contact_silently(self, id: str, **fields: Any) -> None:
@@ -181,9 +181,8 @@ class ContactChanges(Changes):
         self._put("contacts", tied)
         return tied
 
-    def _tell_edit(self, before: Item, after: Item) -> None:
-        old, new = decode(before.body), decode(after.body)
-        signed_up = before.group == "lead" and after.group == "user"
+    def _tell_edit(self, old: Record, new: Record, after: Item) -> None:
+        signed_up = old["role"] == "lead" and after.group == "user"
         topic = "contact.lead.signed_up" if signed_up else f"contact.{after.group}.updated"
         self._tell(topic, items.contact, after)
         if new["email"] != old["email"]:
@@ -211,6 +210,11 @@ class ContactChanges(Changes):
     def _note_subscriptions(self, contact: str) -> None:
         now = self.simulator.now()
         self.simulator.journal.note("contact_subscriptions", contact, now, silent=True)
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether they are not the same JSON: to Python 1, 1.0 and true are equal."""
+    return one is not other and encode(one) != encode(other)
 
 
 def _write(record: Record, fields: dict[str, Any]) -> None:

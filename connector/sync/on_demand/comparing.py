@@ -91,9 +91,13 @@ class Comparison:
         found = await read_complete_lists(self.client, table, records)
         outcome.unread |= {key: str(error) for key, error in found.failed.items()}
         batch = encode(table, records, [at for _, at in dated], found.lists, self.exclusions)
-        with self.database.transaction() as conn:
+
+        def compared(conn: sa.Connection) -> Mapping[str, list[str]]:
             differing = self.loader.compare(conn, batch)
             _roll_back(conn)
+            return differing
+
+        differing = self.database.write(compared)
         by_key = {keys.shown(table, record): record for record in records}
         for key, columns in differing.items():
             if not columns:

@@ -26,6 +26,7 @@ from connector.errors import (
     DatabaseRefusedError,
     DatabaseUnreachableError,
     RowRefusedError,
+    SchemaDamagedError,
 )
 from connector.warehouse.sql import refusals, session
 from connector.warehouse.sql.dsn import conninfo
@@ -51,8 +52,15 @@ GLANCE = 0.1  # seconds between two tries to take a lock that another process ho
 TRIES = 6  # of one transaction, before a passing fault counts as one that stays
 
 
+Explain = Callable[[sa.Connection, str], str]
+"""What is not as it was made in a schema, in a sentence; "" where all is."""
+
+
 class Database:
-    """One Postgres database and the configured schema in it."""
+    """One Postgres database and the configured schema in it.
+
+    ``explain`` is asked where the server does not know, or refuses, what our statements name.
+    """
 
     def __init__(
         self,
@@ -60,8 +68,10 @@ class Database:
         schema: str,
         *,
         clock: Callable[[], float] = time.monotonic,
+        explain: Explain | None = None,
     ) -> None:
         self.schema = schema
+        self._explain = explain
         self.stopped = threading.Event()  # set it, and no wait goes on
         self._conninfo = conninfo(url)
         self._clock = clock
@@ -79,7 +89,7 @@ class Database:
 
     def another(self) -> Database:
         """The same database and schema, by connections of its own."""
-        other = Database("", self.schema, clock=self._clock)
+        other = Database("", self.schema, clock=self._clock, explain=self._explain)
         other._conninfo = self._conninfo
         return other
 
@@ -197,7 +207,8 @@ class Database:
 
         ``work`` must be repeatable: when a commit's answer is lost, nobody knows whether it
         happened. Raises DatabaseLostError after 60 s without the database, DatabaseError where
-        the database refuses for good, RowRefusedError where it refuses something that is written.
+        the database refuses for good, RowRefusedError where it refuses something that is written,
+        SchemaDamagedError where the schema is not as it was made.
         """
         return self._repeated(work, WRITES, guard)
 
@@ -219,6 +230,8 @@ class Database:
         if _is_of_a_row(failure):
             # What the server says besides quotes the row: it must be in no traceback.
             raise RowRefusedError(f"Postgres refuses a row ({_kind(failure)})") from None
+        if _is_of_the_schema(failure):
+            self._raise_if_damaged(failure)
         if self.stopped.is_set():
             raise failure
         if isinstance(failure, TRANSIENT) and tries < TRIES:
@@ -253,6 +266,16 @@ class Database:
             raise DatabaseUnreachableError(
                 f"cannot begin a transaction ({_reason(failure)}); {_advice(failure)}"
             ) from failure
+
+    def _raise_if_damaged(self, failure: psycopg.Error) -> None:
+        """Raise where the schema is not as it was made; else the fault is in the statement."""
+        told = ""
+        if self._explain is not None:
+            with contextlib.suppress(psycopg.Error), self.transaction(READS) as conn:
+                told = self._explain(conn, self.schema)
+        if told:
+            said = failure.diag.message_primary or _reason(failure)
+            raise SchemaDamagedError(f"{told} (Postgres says: {said})") from failure
 
     def _discard_writer(self) -> None:
         if self._writer is not None:
@@ -348,6 +371,15 @@ OF_A_ROW = ("22", "23", "54", "P0")
 def _is_of_a_row(failure: psycopg.Error) -> bool:
     """Whether what is written is refused for what it is, and not the database unable to write."""
     return (failure.sqlstate or "").startswith(OF_A_ROW)
+
+
+# Names and types that are not there, what no rule or view lets do, what is no table.
+OF_THE_SCHEMA = ("42", "0A", "55000")
+
+
+def _is_of_the_schema(failure: psycopg.Error) -> bool:
+    """Whether a statement does not fit what is there."""
+    return (failure.sqlstate or "").startswith(OF_THE_SCHEMA)
 
 
 def _kind(failure: psycopg.Error) -> str:

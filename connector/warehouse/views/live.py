@@ -272,7 +272,8 @@ def _in_use(failure: psycopg.Error) -> Exception:
         )
     if locks.is_busy(failure):
         return ViewsInUseError("nothing was changed: others are reading the views; try again later")
-    if isinstance(failure, psycopg.ProgrammingError):
+    gone = isinstance(failure, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn)
+    if isinstance(failure, psycopg.ProgrammingError) and not gone:
         return ViewsInUseError(f"nothing was changed: {' '.join(str(failure).split())}")
     return failure
 

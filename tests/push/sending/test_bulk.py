@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from connector.push.sending import in_bulk
 from connector.push.sending.in_bulk import WORTH_IT
 from tests.push.pusher import Pusher, loaded
 
@@ -46,6 +47,16 @@ async def test_many_changes_are_few_requests(pusher):
     assert pusher.states() == {"done": USERS}
     assert [one["items"] for one in requests(pusher, "/contacts/bulk")] == [100, 30]
     assert tally.writes == 2
+    names_are_right(pusher, wishes)
+
+
+async def test_what_is_found_and_claimed_in_parts_is_sent_in_whole_requests(pusher, monkeypatch):
+    monkeypatch.setattr(in_bulk, "FOUND", WORTH_IT + 10)
+    monkeypatch.setattr(in_bulk, "CLAIMED", 30)
+    wishes = rename(pusher)
+    await pusher.push()
+    assert [one["items"] for one in requests(pusher, "/contacts/bulk")] == [100, 30]
+    assert {row["attempts"] for row in pusher.harness.query("SELECT attempts FROM outbox")} == {1}
     names_are_right(pusher, wishes)
 
 
