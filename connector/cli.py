@@ -19,7 +19,7 @@ from typing import Any
 
 from connector import __version__
 from connector import settings as settings_module
-from connector.commands import demo, simulate
+from connector.commands import simulate
 from connector.commands.connect import (
     admit,
     open_client,
@@ -27,6 +27,7 @@ from connector.commands.connect import (
     privacy,
     warn_of_exclusions,
 )
+from connector.commands.demonstration import options as demonstration
 from connector.commands.pushing import options as pushing
 from connector.commands.reporting import live, wishes
 from connector.commands.reporting.outcomes import (
@@ -352,6 +353,8 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    from connector.commands import demo
+
     return demo.run(arguments)
 
 
@@ -440,7 +443,7 @@ def parser() -> argparse.ArgumentParser:
     _metrics_option(pushed)
     _json_option(pushed)
     simulate.add_options(_add(commands, "simulate", "run the bundled simulator", _simulate))
-    demo.add_options(_add(commands, "demo", "the whole thing, no account needed", _demo))
+    demonstration.add_options(_add(commands, "demo", "the whole thing, no account needed", _demo))
     return top
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from dotenv.parser import parse_stream
-
 from connector.errors import SettingsError
 
 D = TypeVar("D", int, None)
@@ -150,6 +148,8 @@ def _here(file: Path) -> str:
 
 
 def _bindings(file: Path, text: str) -> Iterator[tuple[str, str]]:
+    from dotenv.parser import parse_stream  # most have no such file
+
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
             raise SettingsError(

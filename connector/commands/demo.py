@@ -38,16 +38,6 @@ OURS = ("CONNECTOR_", "INTERCOM_", "DATABASE_URL")
 REPORT = "intercom-demo-report.html"  # what stays, in the folder that one is in
 
 
-def add_options(sub: Any) -> None:
-    """How large the demonstrated workspace is, and whether its warehouse stays."""
-    sub.add_argument("--contacts", type=int, default=2_000)
-    sub.add_argument("--companies", type=int, default=200)
-    sub.add_argument("--conversations", type=int, default=300)
-    sub.add_argument(
-        "--keep", action="store_true", help="keep the warehouse, in a new folder of CONNECTOR_HOME"
-    )
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Show it all and leave nothing running."""
     with _ended_by_signals(), contextlib.ExitStack() as stack:

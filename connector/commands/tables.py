@@ -19,7 +19,7 @@ from connector.warehouse.schema import figures, versions
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.schema.tables import BOOKKEEPING, metadata
 from connector.warehouse.sql.names import Names
-from connector.warehouse.state.tables import add_state_tables
+from connector.warehouse.state.tables import state_tables
 from connector.warehouse.views.definitions import IDENTITIES, live, metrics, views_of
 
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -221,9 +221,7 @@ def _is_state(table: sa.Table) -> bool:
 
 @cache
 def _state_tables() -> frozenset[str]:
-    meta = sa.MetaData()
-    add_state_tables(meta)
-    return frozenset(meta.tables)
+    return frozenset(table.name for table in state_tables())
 
 
 def _columns(columns: list[sa.Column[Any]]) -> str:

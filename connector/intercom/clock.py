@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from statistics import median_low
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -89,7 +88,7 @@ class Clock:
         if len(self._judges) < JUDGES:
             self._judges.append(least)
         else:
-            middle = median_low(self._judges)
+            middle = _middle(self._judges)
             self._lowest = min(self._lowest, least if least >= middle - DAY else math.inf)
             self._nearest = min(self._nearest, least if least >= middle - NEAR else math.inf)
         self._recent.append((least, most))
@@ -106,7 +105,7 @@ class Clock:
         recent, edge = self._recent, self._edge
         agreeing = sum(least - 1.0 <= edge <= most + 1.0 for least, most in recent)
         if len(recent) < FEW or agreeing * 4 < len(recent):
-            edge = median_low([least for least, _ in recent])
+            edge = _middle([least for least, _ in recent])
         at_most = min((most for _, most in recent if most >= edge), default=edge)
         return max((least for least, _ in recent if least <= at_most), default=edge)
 
@@ -150,7 +149,7 @@ class Clock:
         """Seconds to add to the local clock for a time that is never beyond Intercom's."""
         if not self._judges:
             return self._bound()
-        middle = median_low(self._judges)
+        middle = _middle(self._judges)
         return min(self._lowest, *(one for one in self._judges if one >= middle - DAY))
 
     @property
@@ -166,7 +165,7 @@ class Clock:
         """The same of a request, without regard to outliers: later ones bear later times."""
         if not self._judges:
             return self.at(local)
-        middle = median_low(self._judges)
+        middle = _middle(self._judges)
         near = [one for one in self._judges if abs(one - middle) <= NEAR]
         return _aware(local + min(self._nearest, *near))
 
@@ -216,6 +215,12 @@ def parse_date(header: str | None) -> float | None:
 def _seconds(age: str | None) -> float:
     """What a cache says of how long it kept the reply."""
     return float(age) if age and age.strip().isdigit() and len(age) < 8 else 0.0
+
+
+def _middle(values: Iterable[float]) -> float:
+    """The middle one by size; of two the smaller."""
+    ordered = sorted(values)
+    return ordered[(len(ordered) - 1) // 2]
 
 
 def _aware(seconds: float) -> datetime:

@@ -22,7 +22,7 @@ from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute, scalar
 from connector.warehouse.sql.names import Names, quote
 from connector.warehouse.state.tables import RELATIONS
-from connector.warehouse.views import adoption, live, suites
+from connector.warehouse.views import live, suites
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +128,7 @@ def _migrate(conn: sa.Connection, schema: str, history: Collection[str]) -> bool
         return bool(history) and _bring_history(conn, history)
     from connector.warehouse import revisions
     from connector.warehouse.history import tables
+    from connector.warehouse.views import adoption
 
     exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(name)s)"
     if not scalar(conn, exists, {"name": schema}):

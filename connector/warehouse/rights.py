@@ -74,7 +74,7 @@ class Needs:
         if self.of is not None:
             return self.of
         rights = WRITES if self.writes else WRITES[:1]
-        every = dict.fromkeys([*declared().tables, *_VERSIONS], rights)
+        every = dict.fromkeys([*declared(), *_VERSIONS], rights)
         return every | {VERSION_TABLE: WRITES[:1]}  # only migrations write it
 
 

@@ -126,7 +126,7 @@ def test_tests_are_those_of_the_declarations(migrated: Database) -> None:
     assert "data_tests" not in column(found["contacts"], "email")
     keys = {
         (table.name, c.name)
-        for table in declared().tables.values()
+        for table in declared().values()
         for c in table.columns
         if c.foreign_keys
     }

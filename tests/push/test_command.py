@@ -3,48 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
-import pytest
 
-from connector.simulator import Simulator, Workspace
-from tests.push.pusher import Pusher
-from tests.support.harness import Harness
 from tests.support.living import until
-from tests.support.service import environment, served, start
-
-MODEL = "SELECT id, upper(name) AS name FROM {}.users WHERE name IS NOT NULL ORDER BY id LIMIT 15"
-
-
-class Line:
-    """A loaded mirror, and the command line in front of it."""
-
-    def __init__(self, harness: Harness, environ: dict[str, str]) -> None:
-        self.pusher, self.environ = Pusher(harness), environ
-        self.model = MODEL.format(harness.schema)
-
-    def run(self, *words: str, **settings: str) -> tuple[int, str, str]:
-        process = start(self.environ | settings, *words)
-        out, errors = process.communicate(timeout=120)
-        return process.returncode, out, errors
-
-    def push(self, *words: str, **settings: str) -> tuple[int, str, str]:
-        return self.run("push", *words, **settings)
-
-
-@pytest.fixture
-def line(harness: Harness) -> Iterator[Line]:
-    space = Workspace.generate(13, contacts=200, companies=10, conversations=0)
-    harness.simulator = Simulator(space, rate_limit=None, index_lag=1)
-    harness.control = harness.simulator.control
-    with served(harness.simulator) as url:
-        environ = environment(url, harness.database_url, harness.schema, CONNECTOR_INDEX_LAG="3")
-        done = Line(harness, environ)
-        code, _, errors = done.run("sync", "--only", "tags,companies,leads,users,data_attributes")
-        assert code == 0, errors
-        yield done
+from tests.support.service import start
 
 
 def test_a_model_is_shown_pushed_and_pushed_again(line):

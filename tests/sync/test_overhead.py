@@ -33,9 +33,11 @@ from connector.sync.writing.effects import (
 )
 from connector.sync.writing.writer import Writer
 from connector.warehouse import state
+from connector.warehouse.schema.tables import declared, metadata
 from connector.warehouse.sql import session
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.dsn import conninfo
+from connector.warehouse.sql.execute import scalar
 from connector.warehouse.sql.names import Names
 from connector.warehouse.sql.session import Guard
 from connector.warehouse.state.partitions import Span
@@ -53,6 +55,7 @@ def test_a_command_imports_nothing_that_only_few_runs_need() -> None:
         *("alembic", "mako", "prometheus_client", "aiohttp.web", "connector.simulator", "rich"),
         *("connector.warehouse.history", "connector.warehouse.views.fivetran"),
         *("connector.commands.dbt", "connector.commands.reporting.going"),
+        *("connector.commands.demo", "connector.warehouse.views.adoption", "dotenv"),
     )
     code = f"import connector.cli, sys; print([n for n in {rare} if n in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -300,3 +303,32 @@ async def test_a_short_list_is_staged_again_only_where_something_changed(
     await harness.sync(only=only)
     assert staged == ["help_centers"]
     assert harness.rows("help_centers")[key]["display_name"] == "another"
+
+
+# -- long parameters -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["1", "2"], ["", "a,b", "{}", "NULL", 'say "x"', "back\\slash", "ü 😀", " "], [], ["a", None]],
+    ids=str,
+)
+def test_lists_of_texts_are_told_as_they_are(harness: Harness, texts: list[str | None]) -> None:
+    database = Database(harness.database_url, harness.schema)
+    told = database.read(lambda conn: scalar(conn, "SELECT %s::text[]", [texts]))
+    database.close()
+    assert told == texts
+
+
+def test_a_list_with_what_no_text_may_hold_is_refused(harness: Harness) -> None:
+    database = Database(harness.database_url, harness.schema)
+    with pytest.raises(psycopg.DataError, match="NUL"):
+        database.read(lambda conn: scalar(conn, "SELECT %s::text[]", [["a\0b", "c"]]))
+    database.close()
+
+
+# -- what is declared ------------------------------------------------------------------------
+
+
+def test_tables_that_are_looked_at_are_those_that_are_made() -> None:
+    assert declared().keys() == metadata().tables.keys()

@@ -159,7 +159,7 @@ def _text(name: str) -> str:
 @cache
 def _rules() -> dict[str, Rules]:
     """What holds of tables, and of the views that show rows of theirs."""
-    found = {table.name: _rules_of(table) for table in declared().tables.values()}
+    found = {table.name: _rules_of(table) for table in declared().values()}
     found |= {name: _rules_of(versions.versions(table)) for name, table in _versions().items()}
     for view, table in _shown().items():
         found[view] = found[table.name]

@@ -306,7 +306,7 @@ async def _doubted(work: Pass, found: Read) -> tuple[Collection[str], Collection
         unlisted = living & candidates.unlisted(conn, table, gone)
         return living - unlisted, unlisted
 
-    return await work.writer.do(look)
+    return await work.writer.look(look)
 
 
 async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) -> dict[str, Lack]:
@@ -314,7 +314,7 @@ async def _short(work: Pass, reading: PerContact, found: Read, now: datetime) ->
     if not reading.counted or not found.lists:
         return {}
     names, name, column = work.writer.loader.names, work.resource.name, reading.counted[2]
-    lacking = await work.writer.do(
+    lacking = await work.writer.look(
         lambda conn: reads.shortages(conn, names, name, column, found.numbers)
     )
     if lacking:

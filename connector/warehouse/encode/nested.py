@@ -150,13 +150,16 @@ def put_together(
     wholes = zip(*(whole for _, whole in halves), strict=True)
     for row, (parts, whole) in enumerate(zip(found, wholes, strict=True)):
         if elements[row] is None and None not in parts:
-            elements[row] = [*chain.from_iterable(part or () for part in parts)]
+            elements[row] = [*chain.from_iterable(filter(None, parts))]
             complete[row] = all(whole)
 
 
 def _complete(place: Place) -> list[bool]:
     if len(place.path) == 1:
         return [True] * len(place.values)
+    more = [wrapper.get("has_more", MISSING) for wrapper in place.wrappers]
+    if MISSING not in more:
+        return [told is False for told in more]
     return list(map(is_complete, place.wrappers, place.values))
 
 

@@ -106,5 +106,5 @@ def _made() -> Mapping[str, Mapping[str, str]]:
         table.name: {
             column.name: column.type.compile(dialect=_DIALECT).lower() for column in table.columns
         }
-        for table in declared().tables.values()
+        for table in declared().values()
     }

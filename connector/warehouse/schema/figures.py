@@ -127,9 +127,3 @@ DAYS = sa.Table(
 
 TABLES = (CONVERSATIONS, ADMINS, DAYS)
 NAMES = tuple(table.name for table in TABLES)
-
-
-def add_figures(meta: sa.MetaData) -> None:
-    """Copy the tables into ``meta``."""
-    for table in TABLES:
-        table.to_metadata(meta)

@@ -26,7 +26,7 @@ def declared() -> tuple[Key, ...]:
     """Every foreign key of the warehouse."""
     return tuple(
         (table.name, key.parent.name, key.target_fullname.rpartition(".")[0])
-        for table in tables.declared().sorted_tables
+        for table in tables.declared().values()
         for key in sorted(table.foreign_keys, key=lambda key: key.parent.name)
     )
 

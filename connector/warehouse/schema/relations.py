@@ -55,7 +55,7 @@ class Made:
 @cache
 def tables() -> dict[str, dict[str, str]]:
     """By table what this version needs for it: each name with its kind."""
-    found = {table.name: dict(parts(table)) for table in declared().tables.values()}
+    found = {table.name: dict(parts(table)) for table in declared().values()}
     return found | {VERSION_TABLE: {VERSION_TABLE: "r", f"{VERSION_TABLE}_pkc": "i"}}
 
 

@@ -6,6 +6,7 @@ workspaces can live in one database.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -14,9 +15,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from connector.resources import TABLES
 from connector.resources.resource import UNITS, Child, Column, Link, Table
-from connector.warehouse.schema.figures import add_figures
+from connector.warehouse.schema import figures
 from connector.warehouse.sql.types import INSTANT, TYPES, plain
-from connector.warehouse.state.tables import add_state_tables
+from connector.warehouse.state.tables import state_tables
 
 BOOKKEEPING = {
     "_changed_at": "When this row's content, links or children last changed in the warehouse, by"
@@ -31,20 +32,26 @@ BOOKKEEPING = {
 
 
 @cache
-def declared() -> sa.MetaData:
-    """Every table as ``metadata`` makes it, made once for all who only look at it."""
-    return metadata()
+def declared() -> Mapping[str, sa.Table]:
+    """The tables of ``metadata`` by their names, made once for all who only look at them."""
+    kept = {table.name: table for table in (*figures.TABLES, *state_tables())}
+    return {**_of_resources().tables, **kept}
 
 
 def metadata() -> sa.MetaData:
     """Every table of the warehouse: resources, links, children, stored figures, state."""
+    meta = _of_resources()
+    for table in (*figures.TABLES, *state_tables()):
+        table.to_metadata(meta)
+    return meta
+
+
+def _of_resources() -> sa.MetaData:
     meta = sa.MetaData()
     for table in TABLES:
         _add_table(meta, table)
     for table in TABLES:
         _add_links(meta, table)
-    add_figures(meta)
-    add_state_tables(meta)
     return meta
 
 

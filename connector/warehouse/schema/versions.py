@@ -74,14 +74,14 @@ def _memberships() -> Iterator[tuple[Table, Link]]:
 @cache
 def content(table: Table) -> tuple[str, ...]:
     """The columns of a row that its versions hold, but for the key: all but bookkeeping."""
-    stored = declared().tables[table.name].columns
+    stored = declared()[table.name].columns
     return tuple(c.name for c in stored if c.name not in BOOKKEEPING and c.name not in table.key)
 
 
 @cache
 def versions(table: Table) -> sa.Table:
     """The table of its versions."""
-    stored = declared().tables[table.name].columns
+    stored = declared()[table.name].columns
     (key,) = table.key
     name = name_of(table)
     kept = [plain(c, stored[c].type, stored[c].comment or "") for c in content(table)]

@@ -30,7 +30,7 @@ from connector.errors import (
 )
 from connector.warehouse.sql import refusals, session
 from connector.warehouse.sql.dsn import conninfo
-from connector.warehouse.sql.execute import scalar
+from connector.warehouse.sql.execute import Lists, scalar
 from connector.warehouse.sql.session import (
     READS,
     WRITES,
@@ -106,6 +106,7 @@ class Database:
             application_name="intercom-warehouse",
             keepalives_idle=30,
         )
+        connection.adapters.register_dumper(list, Lists)
         try:
             session.ask(connection, "SELECT 1", self.stopped)  # a pooler may have no server for it
         except BaseException:

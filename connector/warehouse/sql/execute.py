@@ -16,13 +16,29 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.types.array import ListDumper
 
 from connector.warehouse.sql.names import Names
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
+_BETWEEN, _QUOTED_BETWEEN = "\0", '","'  # no text that PostgreSQL holds has the first
 # What is quoted within quotes is doubled, which reads as two texts side by side.
 _QUOTED = re.compile("\"[^\"]*\"|'[^']*'")
+
+
+class Lists(ListDumper):
+    """Lists as parameters: texts all at once, since thousands of ids are one parameter."""
+
+    def dump(self, obj: list[Any]) -> Any:
+        """As array text."""
+        if set(map(type, obj)) != {str}:
+            return super().dump(obj)
+        joined = _BETWEEN.join(obj)
+        if joined.count(_BETWEEN) != len(obj) - 1:  # one holds what no text may
+            return super().dump(obj)
+        escaped = joined.replace("\\", r"\\").replace('"', r"\"")
+        return f'{{"{escaped.replace(_BETWEEN, _QUOTED_BETWEEN)}"}}'.encode()
 
 
 def execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -522,7 +523,6 @@ METRICS = helper_table(
 )
 
 
-def add_state_tables(meta: sa.MetaData) -> None:
-    """Copy the state tables into ``meta``."""
-    for table in _meta.sorted_tables:
-        table.to_metadata(meta)
+def state_tables() -> Sequence[sa.Table]:
+    """All of them, by name."""
+    return sorted(_meta.tables.values(), key=lambda table: table.name)

@@ -197,7 +197,7 @@ def _listed(conn: sa.Connection, table: Table) -> sa.MappingResult:
 
 def _described(conn: sa.Connection, name: str, column: str) -> sa.MappingResult:
     """What the rows of another table list as the attributes of the objects they describe."""
-    kinds = declared().tables[name]
+    kinds = declared()[name]
     each = sa.func.jsonb_path_query(kinds.c[column], sa.cast("$[*]", JSONPATH), type_=JSONB())
     rows = sa.select(
         kinds.c["_deleted_at"], kinds.c["created_at"], each.label("element")
@@ -215,7 +215,7 @@ def _described(conn: sa.Connection, name: str, column: str) -> sa.MappingResult:
 
 @cache
 def _data_attributes() -> sa.Table:
-    return declared().tables[DATA_ATTRIBUTES.table.name]
+    return declared()[DATA_ATTRIBUTES.table.name]
 
 
 def _attribute(row: sa.RowMapping) -> Attribute:

@@ -153,7 +153,7 @@ def _under(names: Names, line: Line, row: str = "o", depth: int = 1) -> str:
 
 
 def _declared(table: Table) -> list[sa.Column[object]]:
-    return list(declared().tables[table.name].columns)
+    return list(declared()[table.name].columns)
 
 
 def _foreign(around: Around, table: Table) -> set[str]:

@@ -68,7 +68,7 @@ def rest(table: Table, shown: Iterable[Shown], replaced: Iterable[str] = ()) -> 
         if column.name not in left:
             yield of(table, column.name)
     for name in counted(table):
-        stored = declared().tables[table.name].columns[name]
+        stored = declared()[table.name].columns[name]
         sentence = f"{stored.comment}. From {table.name}.{name}."
         yield Shown(name, f"o.{quote(name)}", sentence)
 

@@ -6,10 +6,6 @@ import json
 
 import pytest
 
-from tests.test_push_command import line
-
-__all__ = ["line"]  # a fixture
-
 KEEP = (
     "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {} END';"
     " CREATE TRIGGER keep BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION keep()"
