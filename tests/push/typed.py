@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.push.pusher import Pusher
 from tests.support.harness import Harness
-from tests.support.service import start
+from tests.support.service import run
 
 MODEL = "SELECT id, upper(name) AS name FROM {}.users WHERE name IS NOT NULL ORDER BY id LIMIT 15"
 
@@ -17,9 +17,8 @@ class Line:
         self.model = MODEL.format(harness.schema)
 
     def run(self, *words: str, **settings: str) -> tuple[int, str, str]:
-        process = start(self.environ | settings, *words)
-        out, errors = process.communicate(timeout=120)
-        return process.returncode, out, errors
+        done = run(self.environ | settings, *words)
+        return done.returncode, done.stdout, done.stderr
 
     def push(self, *words: str, **settings: str) -> tuple[int, str, str]:
         return self.run("push", *words, **settings)

@@ -16,7 +16,7 @@ import pytest
 
 from connector.simulator import Simulator
 from tests.support.harness import Harness
-from tests.support.service import environment, served, small, start
+from tests.support.service import environment, run, served, small, start
 from tests.support.truth.compared import differences
 
 LATENCY = 0.004  # of each reply, so that kills find work under way
@@ -251,7 +251,7 @@ def test_a_signal_ends_every_kind_of_waiting(harness: Harness, injected: Any) ->
 )
 def test_a_signal_ends_the_waiting_for_a_locked_table(harness: Harness, injected: Any) -> None:
     with killer(harness, small(), seed=0) as it:
-        assert start(it.environ, "migrate").wait(timeout=60) == 0
+        assert run(it.environ, "migrate").returncode == 0
         harness.query("BEGIN")
         harness.query("LOCK TABLE sync_runs IN ACCESS EXCLUSIVE MODE")
         try:

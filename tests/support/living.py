@@ -13,7 +13,7 @@ from typing import Any
 from connector.commands.demonstration.live import free_port
 from connector.simulator import Simulator
 from tests.support.harness import Harness
-from tests.support.service import environment, start
+from tests.support.service import environment, run, start
 
 SECRET = "the-clients-secret"
 
@@ -65,9 +65,7 @@ class Living:
             return {}
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        process = start(self.environ, *words)
-        out, err = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
+        return run(self.environ, *words)
 
     def deliver(self) -> None:
         """Send what is due, as Intercom does."""

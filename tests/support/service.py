@@ -65,6 +65,13 @@ def start(environ: dict[str, str], *arguments: str, **options: Any) -> subproces
     )
 
 
+def run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that has ended, with what it said."""
+    process = start(environ, *arguments)
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
 FEW: dict[str, Any] = {
     "events": 60,
     "tickets": 20,

@@ -22,7 +22,7 @@ DAY = 86_400.0
 
 
 def workspace(**sizes: Any) -> Workspace:
-    sizes = {"contacts": 600, "companies": 60, "conversations": 120} | sizes
+    sizes = {"contacts": 240, "companies": 40, "conversations": 60} | sizes
     return Workspace.generate(7, now=int(NOW), **sizes)
 
 

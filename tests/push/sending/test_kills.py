@@ -16,7 +16,7 @@ from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql.database import Database
 from tests.push.pusher import Pusher
 from tests.support.harness import Harness
-from tests.support.service import environment, served, start
+from tests.support.service import environment, run, served, start
 
 SETTINGS = {"CONNECTOR_INDEX_LAG": "120"}
 AT = 1_779_900_000
@@ -67,7 +67,7 @@ def test_kills_of_a_push_create_nothing_twice_and_lose_nothing(
     harness.control = harness.simulator.control
     with served(harness.simulator, latency=0.01) as url:
         environ = environment(url, database_url, schema, **SETTINGS)
-        assert start(environ, "sync", "--only", "tags,companies,leads,users").wait(120) == 0
+        assert run(environ, "sync", "--only", "tags,companies,leads,users").returncode == 0
         pusher = Pusher(harness)
         users = [r["id"] for r in harness.query("SELECT id FROM contacts WHERE role = 'user'")]
         users = users[:120]
@@ -123,7 +123,7 @@ def test_two_pushes_at_once_take_turns(harness: Harness, database_url: str, sche
     harness.control = harness.simulator.control
     with served(harness.simulator, latency=0.01) as url:
         environ = environment(url, database_url, schema, **SETTINGS)
-        assert start(environ, "sync", "--only", "tags,companies,leads,users").wait(120) == 0
+        assert run(environ, "sync", "--only", "tags,companies,leads,users").returncode == 0
         pusher = Pusher(harness)
         pusher.control.writing(job_delay=6.0)
         users = [r["id"] for r in harness.query("SELECT id FROM contacts WHERE role = 'user'")]
