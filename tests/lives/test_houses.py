@@ -82,7 +82,7 @@ async def test_load_night_and_full_pass_are_right_in_this_house(
     harness: Harness, home: Applied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_full, "LARGE", 50)  # so that foreign keys go and come back
-    sizes: dict[str, Any] = FEW | {"contacts": 200, "companies": 20, "conversations": 60}
+    sizes: dict[str, Any] = FEW | {"contacts": 120, "companies": 20, "conversations": 40}
     harness.simulate(Workspace.generate(11, now=int(NOW), **sizes))
     for night, full in enumerate((False, False, False, True)):
         before = harness.versions() if night else {}

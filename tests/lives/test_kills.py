@@ -18,7 +18,7 @@ from tests.support.truth.figures import outdated
 
 
 def _simulator() -> Simulator:
-    space = Workspace.generate(11, contacts=600, companies=60, conversations=120)
+    space = Workspace.generate(11, contacts=400, companies=40, conversations=80)
     return Simulator(space, rate_limit=None)
 
 

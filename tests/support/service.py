@@ -82,7 +82,7 @@ FEW: dict[str, Any] = {
 }
 
 
-def small(contacts: int = 400, conversations: int = 120) -> Simulator:
+def small(contacts: int = 300, conversations: int = 90) -> Simulator:
     sizes = FEW | {"contacts": contacts, "companies": 120, "conversations": conversations}
     space = Workspace.generate(21, **sizes)
     return Simulator(space, rate_limit=None)

@@ -20,7 +20,7 @@ async def test_every_resource_equals_the_truth_and_stays_unwritten_when_idle(
     harness: Harness,
 ) -> None:
     harness.simulate(
-        Workspace.generate(31, contacts=300, companies=30, conversations=40, now=int(NOW))
+        Workspace.generate(31, contacts=180, companies=20, conversations=30, now=int(NOW))
     )
     contacts = harness.control.truth("contacts")
     lead, user = (next(c["id"] for c in contacts if c["role"] == r) for r in ("lead", "user"))

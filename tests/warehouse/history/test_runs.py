@@ -323,7 +323,7 @@ def test_kills_leave_no_version_out(
     harness: Harness, database_url: str, schema: str, kills: int
 ) -> None:
     dice, past = random.Random(kills), Past(harness)
-    space = Workspace.generate(11, contacts=300, companies=40, conversations=60)
+    space = Workspace.generate(11, contacts=160, companies=20, conversations=40)
     harness.simulator = Simulator(space, rate_limit=None)
     harness.control = harness.simulator.control
     with served(harness.simulator, latency=0.01) as url:
