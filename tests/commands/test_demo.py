@@ -49,7 +49,7 @@ def test_the_demo_syncs_twice_and_leaves_nothing_behind(place: Path) -> None:
     # The user's own settings play no part.
     (place / ".env").write_text("CONNECTOR_RESOURCES=tags\nINTERCOM_REGION=mars\n")
     process = _demo(place, DATABASE_URL="postgresql://nowhere.invalid/", HTTP_PROXY="http://x:1")
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     assert len(re.findall(r"^users +succeeded", output, re.MULTILINE)) == 3
     second = output.split("The second sync")[1]
@@ -88,7 +88,7 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(
         assert line, output
         output += line
     process.send_signal(number)
-    output += process.communicate(timeout=30)[0]
+    output += process.communicate(timeout=90)[0]
     assert process.returncode == 130, output
     assert "Traceback" not in output
     _assert_nothing_is_left(place, output)
@@ -96,7 +96,7 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(
 
 def test_a_demo_that_fails_leaves_nothing_behind(place: Path) -> None:
     process = _demo(place, SSL_CERT_FILE="/no/such/file")
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=90)
     assert process.returncode == 2, output  # what the sync exits with
     assert "first sync" in output
     assert "second sync" not in output
@@ -106,7 +106,7 @@ def test_a_demo_that_fails_leaves_nothing_behind(place: Path) -> None:
 def test_keep_keeps_the_warehouse_and_tells_how_to_look(place: Path) -> None:
     home = place / "home"
     process = _demo(place, "--keep", CONNECTOR_HOME=str(home))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     (kept,) = home.iterdir()
     assert f"CONNECTOR_HOME={kept}" in output
