@@ -14,7 +14,7 @@ from connector.sync.planning import neighbours
 from connector.tools.coalesce import Coalescer
 from connector.tools.prefetch import concurrently
 from connector.tools.priority import PrioritySemaphore
-from connector.tools.tasks import task_group
+from connector.tools.tasks import overlap, task_group
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -270,3 +270,63 @@ def test_neighbours_that_do_not_need_each_other_go_side_by_side() -> None:
     assert {"activity_logs", "macros"} < set(beside)
     assert not {"calls", "tickets", "users"} & set(beside)  # they refer to conversations, or search
     assert ["deleted_conversations"] in groups
+
+
+# -- work beside other work ------------------------------------------------------------------
+
+
+async def test_what_is_begun_goes_on_beside_the_block_and_has_ended_when_that_is_left() -> None:
+    seen: list[str] = []
+
+    async def work() -> int:
+        seen.append("begun")
+        await asyncio.sleep(0)
+        seen.append("ended")
+        return 7
+
+    async with overlap() as beside:
+        assert await beside.outcome() is None
+        beside.begin(work())
+        await asyncio.sleep(0)
+        seen.append("block")
+        assert await beside.outcome() == 7
+        beside.begin(work())
+    assert seen == ["begun", "block", "ended", "begun", "ended"]
+
+
+async def test_an_error_of_the_work_is_raised_and_one_of_the_block_goes_before_it() -> None:
+    async def fails() -> None:
+        raise ValueError("the work")
+
+    async def block(error: Exception | None) -> None:
+        async with overlap() as beside:
+            beside.begin(fails())
+            if error:
+                raise error
+
+    with pytest.raises(ValueError, match="the work"):
+        await block(None)
+    with pytest.raises(KeyError):
+        await block(KeyError("the block"))
+
+
+async def test_who_is_cancelled_leaves_no_work_behind() -> None:
+    ended: list[bool] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    async def block() -> None:
+        async with overlap() as beside:
+            beside.begin(work())
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(block())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == [True]
