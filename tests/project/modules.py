@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.support.places import ROOT
 
 PACKAGE = ROOT / "connector"
-
-
 FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    """What is written in the file; many tests look at each."""
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def imported(file: Path, *, for_types: bool = True) -> Iterator[str]:
     """Every module that the file names in an import, also inside functions, or only for types."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parsed(file)
     skipped = set() if for_types else {id(n) for block in _for_types(tree) for n in ast.walk(block)}
     for node in ast.walk(tree):
         if id(node) in skipped:

@@ -10,7 +10,7 @@ from typing import TypeGuard
 import pytest
 
 from connector import resources
-from tests.project.modules import FILES, PACKAGE, imported
+from tests.project.modules import FILES, PACKAGE, imported, parsed
 from tests.support.places import ROOT
 
 MOST_FILES = 14  # in one folder
@@ -216,7 +216,7 @@ def test_no_folder_is_a_drawer():
 
 def test_every_room_says_what_it_is_for():
     for folder in {file.parent for file in FILES}:
-        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        assert ast.get_docstring(parsed(folder / "__init__.py"))
 
 
 def test_nothing_but_commands_knows_the_simulator():
@@ -347,7 +347,7 @@ PASSES_ON = "commands/demo"
 def test_only_the_settings_read_the_environment():
     readers = set()
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"):
                 readers.add(_name(file))
             if isinstance(node, ast.ImportFrom) and node.module == "os":
