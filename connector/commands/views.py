@@ -47,6 +47,8 @@ def grow(database: Database) -> bool:
         if grown.refused:
             refused = True
             print(f"{name} was left as it is: {grown.refused}", file=sys.stderr)
+        elif grown.made:
+            print(f"{name} was made")
         elif grown.columns:
             print(f"{name} has new columns: {', '.join(grown.columns)}")
     return refused

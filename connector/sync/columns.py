@@ -33,6 +33,8 @@ async def grow_views(writer: Writer) -> None:
             writer.told.add(view)
         elif grown.refused:
             refused.setdefault(grown.refused.replace(view, "the view"), []).append(view)
+        elif grown.made:
+            logger.info("%s was made", view)
         elif grown.columns:
             logger.info("%s has new columns: %s", view, ", ".join(grown.columns))
     if refused:

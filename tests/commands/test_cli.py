@@ -133,6 +133,28 @@ def test_views_grow_and_are_made_anew(terminal: Terminal, warehouse: Warehouse) 
     assert terminal.run("sync").code == 0
 
 
+def test_a_view_that_was_dropped_is_told_as_made_and_not_as_grown(
+    terminal: Terminal, warehouse: Warehouse
+) -> None:
+    assert terminal.run("sync").code == 0
+    warehouse.query(
+        "UPDATE data_attributes SET name = 'brand_new', full_name = 'custom_attributes.brand_new'"
+        " WHERE name = 'plan_tier'"
+    )
+    warehouse.query("DROP VIEW users")
+    ended = terminal.run("views", INTERCOM_ACCESS_TOKEN="")
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines() == [
+        "contacts_live has new columns: custom_brand_new",
+        "leads has new columns: custom_brand_new",
+        "users was made",
+        "the views are up to date",
+    ]
+    assert len(warehouse.query("SELECT custom_brand_new FROM users")) > 0
+    warehouse.query("DROP VIEW users")
+    assert "users was made" in terminal.run("sync", "--only", "tags", "--verbose").err
+
+
 def test_status_tells_rows_and_freshness(terminal: Terminal) -> None:
     before = terminal.run("status", "--json")
     assert before.code == 1

@@ -32,9 +32,10 @@ NOT_OURS = "it is not the view that this connector made; rename it or drop it to
 
 @dataclass(frozen=True)
 class Grown:
-    """What came of bringing a view up to date: the new columns, or why it could not be done."""
+    """What came of bringing a view up to date: made, its new columns, or why it was not done."""
 
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()  # of a view that was there before
+    made: bool = False  # it was missing
     refused: str = ""
     busy: bool = False  # somebody reads it: worth another try
 
@@ -158,8 +159,9 @@ def _bring(around: Around, suite: Suite, name: str) -> Grown:
             _replace(conn, place, stored, name, query)
     put = _comment(conn, place(name), view, stored)
     standing.note_view(conn, suite.label(name), place(name), standing.portable(names, query), put)
-    known = stored.columns if stored else {}
-    return Grown(tuple(c.name for c in view.columns if c.name not in known))
+    if stored is None:
+        return Grown(made=True)
+    return Grown(tuple(c.name for c in view.columns if c.name not in stored.columns))
 
 
 def _replace(conn: sa.Connection, place: Names, stored: Stored, name: str, query: str) -> None:
