@@ -1,5 +1,6 @@
 # Everything a newcomer or CI needs; each target sets up what it needs first.
 #
+#   make setup   .venv with all that is needed; each of the others does it first
 #   make demo    the whole thing on this machine: no account, no server
 #   make test    the tests, against a real Postgres that they start themselves
 #   make check   what CI runs: lint, types, tests
@@ -23,7 +24,7 @@ READY := $(VENV)/.ready
 # Many processes are started: without byte code each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check package migration docs site chaos bench bench-full bench-peers lint format types clean
+.PHONY: help setup demo test check package migration docs site chaos bench bench-full bench-peers lint format types clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -33,6 +34,8 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+setup: $(READY)
 
 demo: $(READY)
 	@$(BIN)/python -m connector demo
