@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import re
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
@@ -23,6 +25,35 @@ VERSION_COMMENTS = (  # Alembic makes this table itself
     "COMMENT ON TABLE sync_version IS 'How far the schema has been migrated: one row.'",
     "COMMENT ON COLUMN sync_version.version_num IS 'Newest migration that has been applied'",
 )
+
+
+class Impl(PostgresqlImpl):
+    """How Alembic speaks to Postgres: a table's comments in one round trip, not one for each."""
+
+    __dialect__ = "postgresql"
+    _gathered: list[str] | None = None  # comments of the table that is being created
+
+    def create_table(self, table: sa.Table, **options: Any) -> None:
+        """The table with all that belongs to it."""
+        self._gathered = None if self.as_sql else []
+        super().create_table(table, **options)
+        gathered, self._gathered = self._gathered, None
+        if gathered and self.connection is not None:
+            self.connection.exec_driver_sql("; ".join(gathered))
+
+    def create_table_comment(self, table: sa.Table) -> None:
+        self._comment(sa.schema.SetTableComment(table))
+
+    def create_column_comment(self, column: sa.Column[Any]) -> None:
+        self._comment(sa.schema.SetColumnComment(column))
+
+    def _comment(self, put: sa.schema.ExecutableDDLElement) -> None:
+        if self._gathered is None:
+            self._exec(put)
+        else:
+            self._gathered.append(str(put.compile(dialect=self.dialect)))
+
+
 _MADE = re.compile(r'^CREATE (?:UNIQUE )?(?:TABLE|INDEX) "?(\w+)"?', re.MULTILINE)
 
 

@@ -6,6 +6,7 @@ Whatever changes what others may be reading is done ``briefly``.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from connector.warehouse.sql.execute import execute, fetch, scalar
 WAIT = 2.0
 """Seconds that all statements of a block may wait together: analysts hold locks for hours."""
 SHORTEST = 0.02  # seconds for each statement, also when the others have waited all the time
+FINEST = 0.01  # seconds by which a statement's limit may be above what is left: it is a round trip
 
 now = time.monotonic
 
@@ -40,10 +42,14 @@ def briefly(conn: sa.Connection) -> Iterator[None]:
 @contextmanager
 def _limited(conn: sa.Connection, end: float) -> Iterator[None]:
     """Whatever is executed, by SQLAlchemy or as text, waits for locks no longer than that."""
+    limit = math.inf  # seconds; what was last set
 
     class Limited(psycopg.Cursor[Any]):
         def execute(self, query: Any, *rest: Any, **options: Any) -> Any:
-            if not query.startswith("ROLLBACK"):  # nothing else is taken then
+            nonlocal limit
+            if query.startswith("ROLLBACK"):
+                limit = math.inf  # it takes no lock, and takes back what was set
+            else:
                 self._limit()
             return super().execute(query, *rest, **options)
 
@@ -52,8 +58,11 @@ def _limited(conn: sa.Connection, end: float) -> Iterator[None]:
             super().executemany(*statement, **options)
 
         def _limit(self) -> None:
+            nonlocal limit
             left = max(SHORTEST, end - now())
-            super().execute(f"SET LOCAL lock_timeout = {round(left * 1000)}")
+            if left < limit - FINEST:
+                limit = left
+                super().execute(f"SET LOCAL lock_timeout = {round(left * 1000)}")
 
     raw: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
     before, raw.cursor_factory = raw.cursor_factory, Limited

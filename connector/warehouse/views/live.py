@@ -204,9 +204,10 @@ def _stale(view: View, stored: Stored | None) -> dict[str, str]:
 def _comment(conn: sa.Connection, target: str, view: View, stored: Stored | None) -> dict[str, str]:
     """Put the comments; all that were ever put, to be noted."""
     new = _stale(view, stored)
-    for name, text in new.items():
-        place = f"COLUMN {target}.{quote(name)}" if name else f"VIEW {target}"
-        execute(conn, f"COMMENT ON {place} IS {literal(text)}")
+    places = {name: f"COLUMN {target}.{quote(name)}" if name else f"VIEW {target}" for name in new}
+    if new:  # one round trip for all of them
+        said = (f"COMMENT ON {places[name]} IS {literal(text)}" for name, text in new.items())
+        execute(conn, "; ".join(said))
     return (stored.made.comments if stored and stored.made else {}) | new
 
 

@@ -426,3 +426,22 @@ def test_a_role_without_rights_is_told_so(database_url, schema, role):
         migrate(database)
     assert "secret" not in str(caught.value)
     database.close()
+
+
+def test_a_schema_is_made_in_fewer_round_trips_than_it_has_columns(
+    database_url: str, fresh_schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def execute(cursor: Any, query: Any, *rest: Any, **options: Any) -> Any:
+        asked.append(str(query))
+        return unwatched(cursor, query, *rest, **options)
+
+    unwatched = psycopg.Cursor.execute
+    monkeypatch.setattr(psycopg.Cursor, "execute", execute)
+    database = Database(database_url, fresh_schema)
+    migrate(database)
+    database.close()
+    columns = "SELECT count(*) AS n FROM information_schema.columns WHERE table_schema = %(name)s"
+    [found] = look(database_url, columns, name=fresh_schema)
+    assert len(asked) < found["n"]
