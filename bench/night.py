@@ -19,7 +19,7 @@ from typing import Any
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql import embedded
 from tests.support.harness import Harness
-from tests.support.service import environment, served, start
+from tests.support.service import environment, served, spawn
 from tests.support.truth.compared import differences
 
 SCHEMA = "bench"
@@ -76,7 +76,7 @@ def runs(harness: Harness, environ: dict[str, str]) -> dict[str, dict[str, Any]]
 def run(harness: Harness, environ: dict[str, str]) -> dict[str, Any]:
     """One sync by the command line; the rows must equal the truth after it."""
     began = time.monotonic()
-    process = start(environ, "sync", "--json")
+    process = spawn(environ, "sync", "--json")
     output, errors = process.communicate()
     if process.returncode:
         raise SystemExit(errors)

@@ -6,10 +6,12 @@ would later, and not as the system does: as the first process of a container it 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 INTERRUPTED = 130
@@ -17,6 +19,8 @@ INTERRUPTED = 130
 
 def main() -> int:
     """Run the command of this process; its exit code."""
+    ended: list[int] = []
+    atexit.register(_leave, ended)  # the first to be registered is the last to be called
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
@@ -27,8 +31,22 @@ def main() -> int:
     gc.enable()
     code = cli.main()
     gc.disable()
-    gc.freeze()  # the system takes back what is left, sooner than Python takes it apart
+    gc.freeze()
+    ended.append(code)
     return code
+
+
+def _leave(ended: list[int]) -> None:
+    """Leave what is left to the system, which takes it back sooner than Python takes it apart.
+
+    Python would also end by SIGINT where a KeyboardInterrupt came while text was executed, as when
+    a dataclass is made, although it was caught long ago.
+    """
+    if ended:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # closed, full, or none
+                stream.flush()
+        os._exit(ended[0])
 
 
 def _end(number: int, frame: FrameType | None) -> None:

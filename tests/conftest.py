@@ -99,7 +99,9 @@ def _room(path: Path) -> str:
 def _nothing_outlives_the_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The first fixture to come and the last to go: no process that a test started goes on."""
     yield
+    going_on = FORKER.left_over()
     FORKER.close()
+    assert going_on == []
     assert left_over(str(tmp_path_factory.getbasetemp())) == []
 
 

@@ -22,6 +22,7 @@ from connector.resources import BY_NAME
 from connector.simulator import Simulator, Workspace
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.dsn import conninfo
+from tests.support.forked import Started
 from tests.support.postgres import copied
 from tests.support.service import served
 from tests.support.terminal import FEW, TOKEN, Terminal, Warehouse
@@ -427,7 +428,7 @@ def test_a_signal_exits_130_and_the_next_sync_completes(
     assert rows == [{"n": 150}]
 
 
-def _wait_for(simulator: Simulator, endpoint: str, process: subprocess.Popen[str]) -> None:
+def _wait_for(simulator: Simulator, endpoint: str, process: Started) -> None:
     deadline = time.monotonic() + 20
     while not any(endpoint in name for name in simulator.control.stats()["endpoints"]):
         assert process.poll() is None, process.communicate()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from connector.simulator import Simulator, Workspace
+from tests.support.forked import Started
 from tests.support.harness import Harness
 from tests.support.service import environment, served, start
 from tests.support.truth.compared import differences
@@ -70,7 +71,7 @@ def _requests_of_an_undisturbed_load(
     return int(harness.control.stats()["requests"])
 
 
-def _wait_for_requests(harness: Harness, number: int, process: subprocess.Popen[str]) -> None:
+def _wait_for_requests(harness: Harness, number: int, process: Started) -> None:
     """Until the process has sent so many more requests, or has ended."""
     before = harness.control.stats()["requests"]
     while harness.control.stats()["requests"] < before + number:

@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from connector.simulator import Simulator
 from tests.support.harness import Harness
+from tests.support.places import ROOT
 from tests.support.service import environment, run, served, small, start
 from tests.support.truth.compared import differences
 
@@ -303,3 +305,24 @@ def test_two_runs_at_once_take_turns(harness: Harness, injected: Any) -> None:
             injected()
         it.finish("sync")
         it.leaves_nothing_behind()
+
+
+CAUGHT = """
+import sys
+from connector import __main__, cli
+
+def interrupted():
+    try:
+        exec("raise KeyboardInterrupt")  # as where a dataclass is made
+    except KeyboardInterrupt:
+        print("ended")
+    return 3
+
+cli.main = interrupted
+sys.exit(__main__.main())
+"""
+
+
+def test_an_interruption_that_was_caught_while_text_was_executed_ends_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", CAUGHT], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "ended\n", "")

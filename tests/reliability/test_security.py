@@ -30,7 +30,7 @@ from connector.warehouse.sql.names import Names
 from tests.support.harness import NOW, Harness
 from tests.support.places import ROOT
 from tests.support.postgres.server import Server
-from tests.support.service import environment, served, start
+from tests.support.service import environment, served, spawn
 from tests.support.truth.compared import differences
 
 TOKEN = "dG9rOjVlY3JldC1vZi10aGUtdGVzdHM="
@@ -153,7 +153,7 @@ def test_token_and_password_are_nowhere_after_a_run_full_of_faults(
             (("sync",), {"INTERCOM_ACCESS_TOKEN": f"{TOKEN} \N{SNOWMAN}"}),
             (("sync",), {"DATABASE_URL": f"postgresql://me:{PASSWORD}@@x/y"}),
         ):
-            process = start(environ | more, *words)
+            process = spawn(environ | more, *words)
             time.sleep(0.1)
             said.append(command_line(process))
             said += process.communicate(timeout=120)

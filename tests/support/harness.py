@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from hashlib import sha256
@@ -61,14 +62,20 @@ class Harness:
         self.control = self.simulator.control
         return self.simulator
 
-    async def load(self, workspace: Workspace | None = None, **options: Any) -> None:
+    async def load(
+        self,
+        workspace: Workspace | None = None,
+        then: Callable[[Harness], Awaitable[None]] | None = None,
+        **options: Any,
+    ) -> None:
         """Begin with this workspace, loaded: by a first sync that nothing disturbs.
 
-        The load of an equal workspace is made once in each worker, and copied after that.
+        The load of an equal workspace is made once in each worker, and copied after that; so are
+        the syncs that come ``then``, which change nothing of the workspace.
         """
         simulator, template, known = self.simulate(workspace, **options), self.template, None
         told = pickle.dumps((simulator.workspace, sorted(options.items())))
-        key = (sha256(told).digest(), self.now)
+        key = (sha256(told).digest(), self.now, then)
         if template:
             known = template.kept.get(key)
         if template and known:
@@ -77,6 +84,8 @@ class Harness:
             return
         outcome = await self.sync()
         assert outcome.exit_code == 0, outcome.error
+        if then:
+            await then(self)
         if template:
             template.keep(key, self.database_url, self.now)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from connector.commands.demonstration.live import free_port
 from connector.simulator import Simulator
+from tests.support.forked import Started
 from tests.support.harness import Harness
 from tests.support.service import environment, run, start
 
@@ -48,7 +49,7 @@ class Living:
         )
 
     @contextmanager
-    def process(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+    def process(self, *words: str) -> Iterator[Started]:
         process = start(self.environ, *words)
         try:
             yield process

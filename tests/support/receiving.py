@@ -21,10 +21,12 @@ from connector.warehouse import state
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute, names_of
 from connector.warehouse.state.workspace import Workspace
+from tests.support.forked import Started
 from tests.support.service import environment, start
 
 SECRET = "the-secret-of-the-app"
 APP = "abc"
+SERVE = ("serve", "-v")
 Json = dict[str, Any]
 
 
@@ -146,7 +148,7 @@ def receiving(database: Database, delay: float = 2.0, **options: Any) -> Iterato
 class Process:
     """``serve`` as a process of its own, listening."""
 
-    process: subprocess.Popen[str]
+    process: Started | subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -186,9 +188,20 @@ class Process:
 def serving(
     url: str, schema: str, *words: str, intercom: str = "", **more: str
 ) -> Iterator[Process]:
-    """``serve`` with these words; killed in the end if it goes on."""
+    """``serve`` with these words."""
+    with watched(start(receiver(intercom, url, schema, **more), *SERVE, *words)) as it:
+        yield it
+
+
+def receiver(intercom: str, url: str, schema: str, **more: str) -> dict[str, str]:
+    """What a process needs to receive."""
     settings = {"INTERCOM_CLIENT_SECRET": SECRET, "CONNECTOR_LISTEN": "127.0.0.1:0"} | more
-    process = start(environment(intercom, url, schema, **settings), "serve", "-v", *words)
+    return environment(intercom, url, schema, **settings)
+
+
+@contextlib.contextmanager
+def watched(process: Started | subprocess.Popen[str]) -> Iterator[Process]:
+    """The process with what it says; killed in the end if it goes on."""
     it = Process(process)
     try:
         yield it

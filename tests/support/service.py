@@ -9,9 +9,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from connector.simulator import Simulator, Workspace, serve
+from tests.support.forked import FORKER, Started
 from tests.support.places import ROOT
 
 
@@ -52,24 +54,27 @@ def environment(url: str, database_url: str, schema: str, **more: str) -> dict[s
     }
 
 
-def start(environ: dict[str, str], *arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """A running command, its output captured."""
+def start(environ: dict[str, str], *words: str, directory: Path = ROOT) -> Started:
+    """A running command, its output captured; ``spawn`` where its first moments matter."""
+    return FORKER.start(words, environ, directory)
+
+
+def spawn(environ: dict[str, str], *words: str) -> subprocess.Popen[str]:
+    """The same as a process that imports all it needs itself."""
     return subprocess.Popen(
-        [sys.executable, "-m", "connector", *arguments],
+        [sys.executable, "-m", "connector", *words],
         env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
     )
 
 
-def run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     """A command that has ended, with what it said."""
-    process = start(environ, *arguments)
-    out, err = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+    ended = FORKER.run(words, environ, ROOT, timeout=120)
+    return subprocess.CompletedProcess(words, ended.code, ended.out, ended.err)
 
 
 FEW: dict[str, Any] = {

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from connector.warehouse.sql.dsn import conninfo
 from tests.support import forked
-from tests.support.forked import Ended
+from tests.support.forked import Ended, Started
 
 TOKEN = "tok_5ecret-of-the-tests"
 
@@ -33,22 +33,22 @@ class Terminal:
     def __init__(self, environ: dict[str, str], directory: Path) -> None:
         self.environ, self.directory = environ, directory
 
-    def start(self, *words: str, **settings: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "connector", *words],
-            env=self.environ | settings,
-            cwd=self.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *words: str, **settings: str) -> Started:
+        return forked.FORKER.start(words, self.environ | settings, self.directory)
 
     def run(self, *words: str, **settings: str) -> Ended:
         if any(name.startswith(forked.EARLY) for name in settings):
-            process = self.start(*words, **settings)
-            out, err = process.communicate(timeout=60)
-            ended = Ended(process.returncode, out, err)
+            done = subprocess.run(
+                [sys.executable, "-m", "connector", *words],
+                env=self.environ | settings,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            ended = Ended(done.returncode, done.stdout, done.stderr)
         else:
             ended = forked.FORKER.run(words, self.environ | settings, self.directory)
         assert TOKEN not in ended.out + ended.err

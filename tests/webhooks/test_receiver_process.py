@@ -31,8 +31,20 @@ from connector.webhooks.notification import read
 from tests.support.harness import Harness
 from tests.support.listening import NOW, workspace
 from tests.support.postgres.server import Server
-from tests.support.receiving import SECRET, Process, Sender, body, eventually, head, pin, serving
-from tests.support.service import served, small
+from tests.support.receiving import (
+    SECRET,
+    SERVE,
+    Process,
+    Sender,
+    body,
+    eventually,
+    head,
+    pin,
+    receiver,
+    serving,
+    watched,
+)
+from tests.support.service import served, small, spawn
 
 ONLY = "--receive-only"
 
@@ -161,7 +173,8 @@ def test_a_token_that_is_refused_ends_it_with_3(warehouse):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_it_ends_also_while_it_begins(warehouse, number, code):
     for tenths in range(1, 16, 2):
-        with receiving(warehouse) as it:
+        environ = receiver("", warehouse.database_url, warehouse.schema)
+        with watched(spawn(environ, *SERVE, ONLY)) as it:
             time.sleep(0.05 + tenths / 10)
             assert it.end(number) == code, f"after {tenths / 10} s: {it.said()}"
             assert "Traceback" not in it.said()

@@ -60,7 +60,7 @@ def test_a_folder_that_cannot_be_used_is_told_in_a_sentence(
 ) -> None:
     directory = home(place)
     environ = environment("http://127.0.0.1:1", "embedded", "s", CONNECTOR_HOME=str(directory))
-    process = start(environ, "status", cwd="/")
+    process = start(environ, "status", directory=Path("/"))
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2, out + err
     assert out == ""
