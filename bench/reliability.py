@@ -34,9 +34,9 @@ counts rows, links and children that are missing or wrong then; it is empty wher
 none.
 
 `times` is how often the fault is injected at least: a test that injects less fails. Where a test
-has several cases it is so for each; of many cases `make test` runs a few, chosen by a seed that it
-prints, and `make chaos` the others. Lines marked *chaos* are run by `make chaos`, all others
-by `make test`. Regenerate this page with
+has several cases it is so for each; of many cases `make test` runs a few, and of files that take
+long every second test, chosen by a seed that it prints, by default the day; `make chaos` runs the
+others. Lines marked *chaos* are run by `make chaos` alone. Regenerate this page with
 `python -m bench.reliability > docs/reliability.md`; a test compares it.
 """
 END = """

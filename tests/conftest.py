@@ -48,6 +48,7 @@ LONGEST = (
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses where temporary files go
 def pytest_configure(config: pytest.Config) -> None:
     sampling.choose_seed()  # before workers are started
+    sampling.note_what_is_named(config)
     if config.option.basetemp is None:
         # Pytest's own place is closed to other users whenever another session of pytest begins,
         # and what root tests is run by another user's Postgres.
@@ -71,7 +72,7 @@ def _memory() -> Path | None:
 
 
 def pytest_report_header() -> str:
-    return f"of tests with many cases a few, chosen by {sampling.SEED}={sampling.choose_seed()}"
+    return f"of what takes long a part, chosen by {sampling.SEED}={sampling.choose_seed()}"
 
 
 def pytest_collection_finish() -> None:

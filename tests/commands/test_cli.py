@@ -27,6 +27,8 @@ from tests.support.postgres import copied
 from tests.support.service import served
 from tests.support.terminal import FEW, TOKEN, Terminal, Warehouse
 
+pytestmark = pytest.mark.in_turn(2)
+
 database_url, schema = copied.database_url, copied.schema  # fixtures
 
 

@@ -32,6 +32,8 @@ from connector.warehouse.views.suites import FIVETRAN
 from tests.support.harness import NOW, Harness
 from tests.support.records import attribute
 
+pytestmark = pytest.mark.in_turn(2)
+
 # -- what is written -------------------------------------------------------------------------
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

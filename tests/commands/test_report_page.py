@@ -32,6 +32,8 @@ from connector.warehouse.sql.database import Database
 from tests.support.browser import PROGRAM, browser
 from tests.support.harness import NOW, Harness
 
+pytestmark = pytest.mark.in_turn(2)
+
 needs_chromium = pytest.mark.skipif(not PROGRAM, reason="no chromium on this machine: a browser")
 
 MARKUP = "<img src=x onerror=pwned=1>\"'></td><b>bold</b>"

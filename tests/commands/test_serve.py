@@ -21,6 +21,8 @@ from tests.support.life import small_workspace
 from tests.support.living import SECRET, Living, until
 from tests.support.service import served
 
+pytestmark = pytest.mark.in_turn(2)
+
 
 @pytest.fixture
 def living(database_url: str, schema: str) -> Iterator[Living]:

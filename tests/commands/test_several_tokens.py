@@ -23,6 +23,8 @@ from tests.support.postgres import copied
 from tests.support.service import environment, served
 from tests.support.terminal import FEW, Terminal, Warehouse
 
+pytestmark = pytest.mark.in_turn(2)
+
 database_url, schema = copied.database_url, copied.schema  # fixtures
 
 SECRETS = ("tok_f1rst-of-the-tests", "tok_sec0nd-of-the-tests", "tok_th1rd-of-the-tests")

@@ -28,6 +28,8 @@ from tests.support.service import environment, served
 from tests.support.terminal import TOKEN, Terminal
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 PREVIEW = {"search-by-second"}
 # What a false fact shows otherwise than the simulator knows it: no row is wrong by that.
 SHOWN = {

@@ -24,6 +24,8 @@ from connector.intercom.tokens.token import Token
 from connector.intercom.tokens.tokens import Tokens, tokens_of
 from tests.intercom.virtual_time import START, Time
 
+pytestmark = pytest.mark.in_turn(2)
+
 LISTING = "GET /contacts/{id}"
 MINUTE = 60.0
 PROPERTY = settings(

@@ -36,6 +36,8 @@ from tests.support.truth.compared import differences
 from tests.support.truth.figures import outdated
 from tests.support.truth.past import EVERY, Past
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400.0
 FEW: dict[str, Any] = {
     "events": 60,

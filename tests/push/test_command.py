@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.support.living import until
 from tests.support.service import start
+
+pytestmark = pytest.mark.in_turn(2)
 
 
 def test_a_model_is_shown_pushed_and_pushed_again(line):

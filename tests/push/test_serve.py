@@ -13,6 +13,8 @@ from connector.warehouse.sql.database import Database
 from tests.push.pushed import AGO, Pushed
 from tests.support.living import until
 
+pytestmark = pytest.mark.in_turn(2)
+
 
 async def test_what_was_sent_is_read_back_and_nothing_fresh_is_sent(pushed: Pushed) -> None:
     key = pushed.a_user()

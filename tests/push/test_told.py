@@ -22,6 +22,8 @@ from tests.support.life import small_workspace
 from tests.support.living import until
 from tests.support.service import served
 
+pytestmark = pytest.mark.in_turn(2)
+
 SECRET = "ada.secret@example.com"
 
 

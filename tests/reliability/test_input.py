@@ -22,6 +22,8 @@ from tests.support.places import DATA
 from tests.support.records import JSON_VALUES
 from tests.support.warehouse import BY_TABLE, T0, Warehouse, opened
 
+pytestmark = pytest.mark.in_turn(2)
+
 STORED = DATA / "openapi/responses-2.16.json"
 SCHEMAS: dict[str, Any] = json.loads(STORED.read_text(encoding="utf-8"))["schemas"]
 # Tables whose records the description describes, and under which name.

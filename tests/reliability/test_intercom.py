@@ -17,6 +17,8 @@ from connector.sync.planning import plan
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400.0
 STATUSES = (500, 502, 503, 504)
 BROKEN = ("html", "empty", "cut", "reset", "stall", "garbage")

@@ -28,6 +28,8 @@ from tests.support.postgres.server import PGBOUNCER, Server, may_mount, pooled, 
 from tests.support.service import environment, served, start
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 FEW = {"events": 60, "tickets": 20, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
 DAY = 86_400.0
 _numbers = itertools.count(1)

@@ -21,6 +21,8 @@ from tests.support.places import ROOT
 from tests.support.service import environment, run, served, small, start
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 LATENCY = 0.004  # of each reply, so that kills find work under way
 
 

@@ -33,6 +33,8 @@ from tests.support.postgres.server import Server
 from tests.support.service import environment, served, spawn
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 TOKEN = "dG9rOjVlY3JldC1vZi10aGUtdGVzdHM="
 PASSWORD = "pa55word-of-the-database"
 FEW = {"events": 40, "tickets": 10, "articles": 5, "macros": 5, "calls": 5, "activity_logs": 10}

@@ -12,6 +12,8 @@ from connector.simulator import Workspace
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400.0
 OPTIONAL = [resource for resource in RESOURCES if resource.optional]
 

@@ -19,6 +19,8 @@ from connector.warehouse.sql.database import Database
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400.0
 
 

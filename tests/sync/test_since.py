@@ -14,6 +14,8 @@ from connector.warehouse.privacy.excludable import parse
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400.0
 KINDS = ("contacts", "conversations", "tickets")
 SEARCHED = ("leads", "users", "conversations", "tickets")

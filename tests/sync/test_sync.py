@@ -18,6 +18,8 @@ from connector.sync.writing.writer import INDEX_LAG, Writer
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400.0
 
 

@@ -23,6 +23,8 @@ from tests.support.life import Life
 from tests.support.mirror import Mirror
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 
 @pytest.fixture
 def mirror(harness: Harness) -> Any:

@@ -46,6 +46,8 @@ from tests.support.receiving import (
 )
 from tests.support.service import served, small, spawn
 
+pytestmark = pytest.mark.in_turn(2)
+
 ONLY = "--receive-only"
 
 

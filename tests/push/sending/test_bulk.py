@@ -8,6 +8,8 @@ from connector.push.sending import in_bulk
 from connector.push.sending.in_bulk import WORTH_IT
 from tests.push.pusher import Pusher, loaded
 
+pytestmark = pytest.mark.in_turn(2)
+
 USERS = 130
 
 

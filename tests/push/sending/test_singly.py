@@ -8,6 +8,8 @@ from psycopg.types.json import Json
 from connector.errors import RowRefusedError
 from tests.push.pusher import Pusher, loaded
 
+pytestmark = pytest.mark.in_turn(2)
+
 
 @pytest.fixture
 async def pusher(harness) -> Pusher:

@@ -20,6 +20,8 @@ from connector.warehouse.sql.database import Database
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400
 ALWAYS: dict[str, Any] = {"full_pass_days": 0}  # a full pass at every run
 NEVER: dict[str, Any] = {"full_pass_days": 10_000}

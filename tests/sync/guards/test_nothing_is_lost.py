@@ -10,6 +10,8 @@ from connector.simulator import Workspace
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400
 ALWAYS: dict[str, Any] = {"full_pass_days": 0}  # a full pass at every run
 KINDS = ("contacts", "companies", "conversations", "tickets", "articles", "macros")

@@ -21,6 +21,8 @@ from connector.warehouse.state import reads
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400.0
 SAMPLED = SIZE + EMPTY
 AT_FIRST_SAMPLED = SIZE + AT_FIRST

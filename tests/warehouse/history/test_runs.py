@@ -34,6 +34,8 @@ from tests.support.service import environment, served, start
 from tests.support.truth.compared import differences
 from tests.support.truth.past import Past
 
+pytestmark = pytest.mark.in_turn(2)
+
 EVERY = tuple(versions.VERSIONED)
 
 

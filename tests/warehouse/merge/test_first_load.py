@@ -34,6 +34,8 @@ from tests.support.service import environment, served, start
 from tests.support.truth.compared import differences
 from tests.support.warehouse import T0
 
+pytestmark = pytest.mark.in_turn(2)
+
 MANY: dict[str, Any] = {"contacts": 1_200, "companies": 60, "conversations": 20, "events": 0}
 
 

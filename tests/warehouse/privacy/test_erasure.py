@@ -22,6 +22,8 @@ from tests.support.truth.compared import differences
 from tests.support.warehouse import BY_TABLE, Warehouse, at, unix
 from tests.warehouse.forgetting import run_forget
 
+pytestmark = pytest.mark.in_turn(2)
+
 MARK = "s3cr3t"
 SCRUB = Privacy(scrubs_deleted=True)
 DAY = 86_400.0

@@ -21,6 +21,8 @@ from connector.warehouse.state import mapping
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER_KEY = KEY[::-1]
 DAY = 86_400.0

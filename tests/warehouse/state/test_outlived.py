@@ -12,6 +12,8 @@ from connector.warehouse import state
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
+pytestmark = pytest.mark.in_turn(2)
+
 DAY = 86_400
 NEVER: dict[str, Any] = {"full_pass_days": 10_000}
 ALWAYS: dict[str, Any] = {"full_pass_days": 0}

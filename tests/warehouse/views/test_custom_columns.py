@@ -28,6 +28,8 @@ from tests.support.harness import NOW, Harness
 from tests.support.records import attribute, list_attributes
 from tests.support.warehouse import Warehouse, opened
 
+pytestmark = pytest.mark.in_turn(2)
+
 CONTACTS = ("contacts_live", "users", "leads")
 
 

@@ -31,6 +31,8 @@ from tests.support.records import attribute
 from tests.support.warehouse import Warehouse, opened
 from tests.warehouse.house import House, by_default, columns, reads
 
+pytestmark = pytest.mark.in_turn(2)
+
 # -- names that somebody else has ------------------------------------------------------------
 
 THEIRS = {

@@ -38,6 +38,8 @@ from tests.warehouse.views.fivetran import models as package
 from tests.warehouse.views.fivetran.by_hand import ANSWERS, KEYS, earlier
 from tests.warehouse.views.fivetran.helpdesk import naive, wall
 
+pytestmark = pytest.mark.in_turn(2)
+
 _numbers = itertools.count(1)
 END = wall(9999, 12, 31, 23, 59, 59, 999_000)
 
