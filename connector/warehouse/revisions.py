@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from connector.warehouse.schema import relations, version
 from connector.warehouse.schema.relations import VERSION_TABLE
 from connector.warehouse.sql.execute import execute
-from connector.warehouse.sql.names import quote
+from connector.warehouse.sql.names import literal, quote
 from connector.warehouse.views import adoption
 
 VERSION_COMMENTS = (  # Alembic makes this table itself
@@ -39,19 +39,20 @@ class Impl(PostgresqlImpl):
         super().create_table(table, **options)
         gathered, self._gathered = self._gathered, None
         if gathered and self.connection is not None:
-            self.connection.exec_driver_sql("; ".join(gathered))
+            execute(self.connection, "; ".join(gathered))
 
     def create_table_comment(self, table: sa.Table) -> None:
-        self._comment(sa.schema.SetTableComment(table))
+        if self._gathered is None:
+            return super().create_table_comment(table)
+        told = f"COMMENT ON TABLE {quote(table.name)} IS {literal(table.comment or '')}"
+        return self._gathered.append(told)
 
     def create_column_comment(self, column: sa.Column[Any]) -> None:
-        self._comment(sa.schema.SetColumnComment(column))
-
-    def _comment(self, put: sa.schema.ExecutableDDLElement) -> None:
         if self._gathered is None:
-            self._exec(put)
-        else:
-            self._gathered.append(str(put.compile(dialect=self.dialect)))
+            return super().create_column_comment(column)
+        place = f"{quote(column.table.name)}.{quote(column.name)}"
+        told = f"COMMENT ON COLUMN {place} IS {literal(column.comment or '')}"
+        return self._gathered.append(told)
 
 
 _MADE = re.compile(r'^CREATE (?:UNIQUE )?(?:TABLE|INDEX) "?(\w+)"?', re.MULTILINE)
