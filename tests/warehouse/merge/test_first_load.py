@@ -250,7 +250,7 @@ def test_the_subprocess_is_told_no_secret_and_ends_with_its_parent(
         assert "s3cret" not in told
         assert "TOKEN" not in told
     parent.kill()
-    parent.wait()
+    parent.communicate()
     for _ in range(100):
         state = (child / "stat").read_text().split()[2] if child.exists() else "Z"
         if state == "Z":
