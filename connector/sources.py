@@ -10,9 +10,10 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from connector.errors import SettingsError
 
@@ -25,8 +26,7 @@ ALIKE = 0.75  # of the names without their prefix; whole names must agree more, 
 WHOLLY_ALIKE = 0.9
 
 
-@dataclass(frozen=True)
-class Stray:
+class Stray(Struct, frozen=True):
     """A variable that no setting answers to: where it stands, and what it may be meant to be."""
 
     name: str

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from connector.commands import scopes
 from connector.commands.connect import exclusions_differ, open_client, open_database, privacy
@@ -44,8 +46,7 @@ LONGEST_KEY = 60  # characters of a key that are printed
 _OF_TOKENS = (TokenRefusedError, NotPermittedError, WrongWorkspaceError)
 
 
-@dataclass
-class Line:
+class Line(Struct):
     """One thing that was checked."""
 
     name: str
@@ -81,7 +82,7 @@ async def run(settings: Settings, *, as_json: bool) -> int:
 def report(lines: Sequence[Line], *, as_json: bool) -> int:
     """Print the lines; the exit code of the first that is not fine, 0 if all are."""
     if as_json:
-        print(json.dumps([vars(line) for line in lines]))
+        print(json.dumps([asdict(line) for line in lines]))
     elif is_terminal("stdout"):
         draw(Grid(("", "what", "how it is"), [line.cells for line in lines], style=style_of))
     else:
@@ -197,8 +198,7 @@ async def _writes(settings: Settings, workspace: Workspace, found: Found) -> lis
 # -- the warehouse ---------------------------------------------------------------------------
 
 
-@dataclass
-class Found:
+class Found(Struct):
     """What was found in the warehouse, and which resources were read there before."""
 
     lines: list[Line] = field(default_factory=list)

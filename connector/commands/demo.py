@@ -18,10 +18,11 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from connector import settings as settings_module
 from connector.commands.demonstration import answers, live, push, tables
@@ -49,8 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-@dataclass
-class Stage:
+class Stage(Struct):
     """What the demo plays on: a simulated Intercom, a Postgres server, and a folder for both."""
 
     directory: Path

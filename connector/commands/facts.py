@@ -6,7 +6,8 @@ The report holds shapes and counts only, so that it can be sent to others.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+
+from msgspec.structs import asdict
 
 from connector.commands.connect import open_client
 from connector.commands.terminal.screen import tell

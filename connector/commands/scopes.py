@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from connector.errors import ConnectorError, NotFoundError
 from connector.intercom.client import Client
@@ -24,8 +25,7 @@ from connector.settings import Settings
 NOBODY = "0" * 24  # an id that no contact has
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """With which tokens a resource can be read: positions, and why not with the others."""
 
     resource: Resource

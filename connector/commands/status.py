@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec.structs import asdict
 
 from connector.commands.reporting import live, wishes
 from connector.commands.terminal.grids import Grid, draw, style_of
@@ -63,13 +64,13 @@ def collect(conn: sa.Connection, schema: str) -> dict[str, Any]:
     waiting = state.pending(conn)
     return {
         "schema": schema,
-        "workspace": vars(workspace) if workspace else None,
+        "workspace": asdict(workspace) if workspace else None,
         "resources": {r.name: _resource(conn, schema, r) for r in RESOURCES},
         "history": _history(conn, schema),
         "usable_since": state.usable_since(conn),
         "failed": state.last_failures(conn),
-        "pending": [vars(entry) for entry in waiting],
-        "facts": [vars(one) for one in state.refuted(conn) if one.fact in BY_ID],
+        "pending": [asdict(entry) for entry in waiting],
+        "facts": [asdict(one) for one in state.refuted(conn) if one.fact in BY_ID],
         "live": live.facts(conn),
         "outbox": wishes.facts(conn),
         "runs": runs,
@@ -85,7 +86,7 @@ def _resource(conn: sa.Connection, schema: str, resource: Resource) -> dict[str,
         found = measure(conn, Names(schema), resource.table)
         facts |= {name: getattr(found, name) for name in ("parts", "incomplete", "truncated")}
     if isinstance(resource.reading, PerContact) and resource.reading.shown_for:
-        facts |= vars(coverage(conn, Names(schema), resource.name))
+        facts |= asdict(coverage(conn, Names(schema), resource.name))
     return facts
 
 

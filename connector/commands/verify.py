@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from msgspec.structs import asdict
+
 from connector.commands.terminal.screen import tell
 from connector.resources import BY_NAME
 from connector.resources.readings import PerContact
@@ -14,7 +16,7 @@ from connector.sync.on_demand.verify import Verified
 def report(found: Mapping[str, Verified], *, as_json: bool) -> int:
     """Print it; 1 if a row differs or could not be read, else 0."""
     if as_json:
-        print(json.dumps({name: vars(outcome) for name, outcome in found.items()}))
+        print(json.dumps({name: asdict(outcome) for name, outcome in found.items()}))
     else:
         for name, outcome in found.items():
             _print(name, outcome)

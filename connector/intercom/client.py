@@ -11,10 +11,11 @@ import math
 import platform
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin
+
+from msgspec import Struct
 
 from connector.errors import (
     BadAnswerError,
@@ -51,8 +52,7 @@ DEFAULT_RETRY = Retry()
 DEFAULT_TIMEOUTS = Timeouts()
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     method: str
     path: str
     url: str
@@ -63,8 +63,7 @@ class _Request:
     most: float = math.inf
 
 
-@dataclass(slots=True)
-class _Latest:
+class _Latest(Struct):
     """When the latest request was sent of all that were answered, by Intercom's clock."""
 
     at: datetime = LONG_AGO

@@ -8,8 +8,9 @@ false in the user's own workspace, and what happens then. ``observations`` count
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 
 class Surety(Enum):
@@ -21,8 +22,7 @@ class Surety(Enum):
     INFERRED = "inferred; nobody has confirmed it"
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """One sentence about Intercom that code relies on.
 
     ``relied_on_by`` are modules below ``connector/``. ``guard`` says what a run notices it by, or

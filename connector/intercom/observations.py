@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from connector.intercom.facts import Fact
 
 
-@dataclass
-class Refutation:
+class Refutation(Struct):
     """A fact that was seen to be false: how often in this run, where, and by what at first.
 
     ``is_news``: no earlier run has seen it.

@@ -8,8 +8,9 @@ that the report can be sent to others.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.errors import IntercomError, MergedError, NotFoundError, TokenRefusedError
 from connector.intercom import facts
@@ -42,8 +43,7 @@ COMPARED = 3  # contacts whose complete lists are asked for
 Record = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What was found out about one fact, and by what."""
 
     fact: Fact
@@ -55,8 +55,7 @@ class _SpentError(Exception):
     """There are no requests left."""
 
 
-@dataclass
-class Asker:
+class Asker(Struct):
     """Sends the reading requests of the probes, at most so many."""
 
     client: Client

@@ -7,9 +7,10 @@ for, so everything that is not Intercom's JSON is temporary, but for 413.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from connector.errors import (
     BadRequestError,
@@ -27,8 +28,7 @@ _MERGED_LINK = re.compile(r"</contacts/([^/>?]+)[^>]*>\s*;\s*rel=\"?canonical", 
 _MESSAGE_LENGTH = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A reply read to its end; ``requested_at`` is when it was asked for, by Intercom's clock.
 
     ``headers`` has lower-case names. ``share`` are the bytes in flight that it takes; they are
@@ -46,8 +46,7 @@ class Reply:
         return decode(self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(Struct, frozen=True):
     """What an error body says; ``kind`` is list (Intercom's own), json or other."""
 
     kind: str

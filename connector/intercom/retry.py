@@ -11,13 +11,13 @@ repeated up to ``refusals`` times, the budget decides when.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from connector.errors import BadAnswerError, RetryExhaustedError
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """A bound on repetition: 8 attempts, some 30 s of waiting on average, 300 s in all."""
 
     attempts: int = 8

@@ -13,11 +13,11 @@ import ssl
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from msgspec import Struct
 
 from connector.errors import ReplyTooLargeError, RetryExhaustedError, SettingsError
 from connector.intercom.memory import Share
@@ -51,8 +51,7 @@ _LOST = (httpx.TransportError, httpx.DecodingError, aiohttp.ClientError, OSError
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, aiohttp.ClientConnectorError)
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Seconds to connect, between two bytes, and for one whole attempt.
 
     The last ends a body that trickles on without end. Waiting for the budget has no limit.
@@ -63,8 +62,7 @@ class Timeouts:
     attempt: float = 180.0
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What came back: lower-case header names, local times of sending and of the headers."""
 
     status: int
@@ -74,8 +72,7 @@ class Response:
     received: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
+class _Room(Struct, frozen=True):
     """Where a body may go: as its bytes come, room is made for them."""
 
     share: Share

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from connector.errors import (
     BadAnswerError,
@@ -28,8 +29,7 @@ _ID = re.compile(r"\bid=([0-9a-f]{24}|[0-9]+)\b", re.IGNORECASE)
 _SIZE = re.compile(r"maximum number of \w+ per request is ([0-9]+)")
 
 
-@dataclass(frozen=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """A 409: the object that exists, None where Intercom does not name it."""
 
     id: str | None
@@ -37,8 +37,7 @@ class Conflict:
     several: bool
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(Struct, frozen=True):
     """A part of a bulk job: one request's items."""
 
     id: str
@@ -50,8 +49,7 @@ class Task:
         return self.state in ENDED
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Struct, frozen=True):
     """A bulk job as Intercom shows it."""
 
     id: str

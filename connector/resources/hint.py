@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 WHOLE_LIST = "*"
 """The id of a hint that means the whole list."""
 
 
-@dataclass(frozen=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """An object that may have changed: a table's name and an id, ``*`` for the whole list.
 
     ``announced`` is its updated_at as it was told, in whole Unix seconds, of an event when it

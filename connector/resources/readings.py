@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+
+from msgspec import Struct
 
 
 class Granularity(Enum):
@@ -14,8 +15,7 @@ class Granularity(Enum):
     DAY = "day"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """One of the requests that make up a snapshot.
 
     ``given`` is what its records do not say themselves, ``renamed`` the keys under which they
@@ -28,8 +28,7 @@ class Part:
     renamed: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """Reading: unpaged lists that are always complete, so absence means deleted."""
 
     path: str
@@ -37,8 +36,7 @@ class Snapshot:
     parts: tuple[Part, ...] = (Part(),)
 
 
-@dataclass(frozen=True)
-class Catalogue:
+class Catalogue(Struct, frozen=True):
     """Reading: a paged list, read whole each time, because it is short or tells no changes.
 
     One that ``grows`` for ever is read whole only as often as the budget of full passes allows.
@@ -51,8 +49,7 @@ class Catalogue:
     grows: bool = False
 
 
-@dataclass(frozen=True)
-class Log:
+class Log(Struct, frozen=True):
     """Reading: a list that only ever grows, asked for what came since the cursor.
 
     ``since`` names the parameter that takes the bound, in Unix seconds.
@@ -63,8 +60,7 @@ class Log:
     since: str
 
 
-@dataclass(frozen=True)
-class PerContact:
+class PerContact(Struct, frozen=True):
     """Reading: one request (or more) for each contact, because there is no list of them all.
 
     ``path`` holds {id} where the contact's id goes into the path, else ``param`` takes it.
@@ -89,8 +85,7 @@ class PerContact:
     embedded: bool = False  # contacts embed it: read only of those that do not
 
 
-@dataclass(frozen=True)
-class Members:
+class Members(Struct, frozen=True):
     """Reading: the members of each group by a search of what they are, as a link of the group."""
 
     path: str
@@ -100,8 +95,7 @@ class Members:
     granularity: Granularity = Granularity.DAY  # as of ``Search``
 
 
-@dataclass(frozen=True)
-class FullScan:
+class FullScan(Struct, frozen=True):
     """Reading: every object, every time, because Intercom cannot be asked for changes.
 
     A scroll, with the paged list (below its cap) where the scroll is not to be had.
@@ -112,8 +106,7 @@ class FullScan:
     key: str = "data"
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(Struct, frozen=True):
     """Reading: search by time; the whole object by id where search returns only a part of it.
 
     ``granularity`` holds for the stable API version; Preview compares by the second everywhere.
@@ -127,8 +120,7 @@ class Search:
     per_page: int = 150
 
 
-@dataclass(frozen=True)
-class Deletions:
+class Deletions(Struct, frozen=True):
     """Reading: a feed of the objects that were deleted and when, newest first, by page numbers."""
 
     path: str
@@ -137,8 +129,7 @@ class Deletions:
     per_page: int = 60
 
 
-@dataclass(frozen=True)
-class Activities:
+class Activities(Struct, frozen=True):
     """Reading: a feed of what happened to contacts, oldest first, by cursor.
 
     Entries of the kind ``deleted`` tell that their contact is gone, those of the kind ``merged``

@@ -7,9 +7,11 @@ encoder, ``extra``, the column comments and the parametrised tests are all made 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr, replace
 
 from connector.resources.readings import PerContact, Reading, Search
 
@@ -36,8 +38,7 @@ UNITS = {
 }
 
 
-@dataclass(frozen=True)
-class Embedded:
+class Embedded(Struct, frozen=True):
     """References in the objects of a JSON value, whose other keys are copies of that table's rows.
 
     ``path`` leads from such an object to the reference, "" is the object itself. ``prefix``
@@ -49,8 +50,7 @@ class Embedded:
     prefix: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Column:
+class Column(Struct, frozen=True, eq=False, dict=True):
     """One column: its dotted path in the payload, its kind, and the sentence that explains it.
 
     ``refers_to`` names the table of the one kind of object that the value identifies. A path
@@ -75,15 +75,14 @@ class Column:
     embeds: tuple[Embedded, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or self.path.replace(".", "_"))
+        force_setattr(self, "name", self.name or self.path.replace(".", "_"))
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
         return tuple(self.path.split("."))
 
 
-@dataclass(frozen=True)
-class Complete:
+class Complete(Struct, frozen=True):
     """Where the complete list stands when the embedded one holds only its first elements.
 
     What tells in fewer requests that a stored list is still right: ``searched``, the field by
@@ -98,8 +97,7 @@ class Complete:
     counted: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Link:
+class Link(Struct, frozen=True, eq=False, dict=True):
     """A list of references: a link table keyed by owner and target.
 
     ``path`` leads to the list itself; alternatives are separated by ``|``, because Intercom
@@ -147,8 +145,7 @@ class Link:
         return self.paths + self.half_paths
 
 
-@dataclass(frozen=True, eq=False)
-class Child:
+class Child(Struct, frozen=True, eq=False, dict=True):
     """A list of owned objects: a child table with a foreign key to its parent.
 
     ``permanent``: the objects can never be fetched again, so a complete list that omits one
@@ -167,8 +164,7 @@ class Child:
         return tuple(tuple(path.split(".")) for path in self.path.split("|"))
 
 
-@dataclass(frozen=True, eq=False)
-class DerivedRows:
+class DerivedRows(Struct, frozen=True, eq=False):
     """Rows of another table that stand in the records of this one.
 
     ``owner`` is the column that gets the id of the record they stand in, ``subject`` the column
@@ -181,8 +177,7 @@ class DerivedRows:
     subject: str
 
 
-@dataclass(frozen=True)
-class Attributes:
+class Attributes(Struct, frozen=True):
     """The custom attributes of a table's rows, which the views show as columns.
 
     ``model`` is what data attributes call these objects; ``column`` is the map that holds the
@@ -198,8 +193,7 @@ class Attributes:
         return bool(self.model)
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """The columns that tell how complete a row's parts are, of which Intercom shows so many.
 
     ``stored`` counts the rows that are here, ``truncated`` tells whether a list was cut;
@@ -211,8 +205,7 @@ class Parts:
     counted: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
+class Table(Struct, frozen=True, eq=False):
     """One table of rows that mirror one kind of Intercom object.
 
     ``key`` names the columns that identify a row, where Intercom gives its objects no id.
@@ -289,8 +282,7 @@ class Table:
             yield from child.table.family()
 
 
-@dataclass(frozen=True)
-class Notified:
+class Notified(Struct, frozen=True):
     """How Intercom's notifications name an object of the resource.
 
     ``kinds`` are the types of such an object, or the keys that it is wrapped in; ``keys`` the
@@ -308,8 +300,7 @@ class Notified:
     beside: bool = False
 
 
-@dataclass(frozen=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """One thing that Intercom has and the sync reads: which table, how to list it, how by id.
 
     ``params`` go with every request for its list or its objects.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from connector.errors import SettingsError
 from connector.resources import BY_NAME, RESOURCES, TABLES
@@ -18,8 +19,7 @@ EVERYTHING = "all"
 LEAVES_OUT = "-"
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What is to be read: ``only`` these (None: everything), and not what is ``left_out``."""
 
     only: tuple[str, ...] | None = None

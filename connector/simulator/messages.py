@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.simulator.encoding import encode
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One HTTP request as the simulator sees it. Header names are compared without case."""
 
     method: str
@@ -30,8 +30,7 @@ class Request:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What the outer layer must do to the reply instead of sending it whole.
 
     `kind` is one of delay, cut, reset, refuse, stall. `after` is the number of body bytes to send
@@ -43,8 +42,7 @@ class Fault:
     after: int | None = None
 
 
-@dataclass(slots=True)
-class Response:
+class Response(Struct):
     """One HTTP response; `fault` asks the outer layer to spoil it."""
 
     status: int

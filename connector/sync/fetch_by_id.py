@@ -17,10 +17,11 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct, field
 
 from connector.errors import BadAnswerError, IntercomError, MergedError, NotFoundError
 from connector.intercom.client import Client
@@ -45,8 +46,7 @@ def at_once(client: Client) -> int:
     return max(AT_ONCE, client.concurrency)
 
 
-@dataclass
-class Found:
+class Found(Struct):
     """What reading objects by id came to, by their ids.
 
     ``records`` are their JSON texts and when they were asked for; ``archived`` are those among them
@@ -200,8 +200,7 @@ def _without_archived(text: bytes) -> tuple[bytes, bool]:
     return escaped(record), True
 
 
-@dataclass
-class CompleteLists:
+class CompleteLists(Struct):
     """Complete lists by (place of the record, link table); what failed, by record id.
 
     ``missing`` are records of which Intercom, asked for their lists, says that they do not exist.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from connector.intercom.paging.page import Page
 from connector.resources.resource import Table
@@ -13,8 +14,7 @@ from connector.warehouse.values.fields import tidy
 from connector.warehouse.values.signatures import Signatures
 
 
-@dataclass
-class Filtered:
+class Filtered(Struct):
     """What pages came to: ``pages`` hold only what is new or changed, or cannot be told.
 
     ``seen`` are the ids of all records, ``digests`` those of the records left (None where a

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
 
 from connector.warehouse.encode.exclusions import Privacy
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """What one run is asked to do."""
 
     command: str = "sync"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from connector.intercom.observations import Refutation
 from connector.resources.resource import Resource
@@ -40,8 +41,7 @@ class Silent:
     def usable(self, left: Sequence[Resource]) -> None: ...
 
 
-@dataclass
-class Outcome:
+class Outcome(Struct):
     """How a run ended: what it did to each resource, and what is still pending."""
 
     run_id: int

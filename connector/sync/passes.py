@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from connector.errors import ConnectorError
 from connector.resources import RESOURCES
@@ -24,8 +25,7 @@ from connector.warehouse.state.cursors import Progress
 from connector.warehouse.state.runs import Tally
 
 
-@dataclass
-class Passes:
+class Passes(Struct):
     """Makes the passes of one run; ``began_at`` is the run's, by Intercom's clock."""
 
     steps: Steps

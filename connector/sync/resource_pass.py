@@ -16,11 +16,11 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.intercom.client import Client
 from connector.intercom.facts import Fact
@@ -60,8 +60,7 @@ BATCH_OBJECTS = 75  # whole conversations can be large
 TOO_FAR = timedelta(days=1)  # before now, where a cursor lies in the future
 
 
-@dataclass
-class Pass:
+class Pass(Struct):
     """What a pass needs to know and to speak to."""
 
     resource: Resource

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.errors import ConnectorError
 from connector.intercom.client import Client
@@ -34,8 +34,7 @@ from connector.warehouse.sql.database import Database
 from connector.warehouse.state.workspace import Workspace
 
 
-@dataclass
-class Kept:
+class Kept(Struct):
     """What a process that goes on keeps from one run to the next: a run that is resumed, say."""
 
     workspace: Workspace | None = None

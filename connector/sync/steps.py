@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from connector.errors import ConnectorError, DatabaseError, FenceError, TokenRefusedError
 from connector.intercom.budget import spending
@@ -25,8 +26,7 @@ STOPS = (TokenRefusedError, DatabaseError, FenceError)
 Step = Callable[[Resource, Tally], Awaitable[None]]
 
 
-@dataclass
-class Steps:
+class Steps(Struct):
     """Takes the steps of one run, and keeps its accounts."""
 
     client: Client

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
-@dataclass(eq=False)
-class _Batch(Generic[B]):
+class _Batch(Struct, Generic[B], eq=False):
     """Calls that are done as one: the task that does it, and how many still wait for it."""
 
     task: asyncio.Task[B]
     waiting: int
 
 
-@dataclass(eq=False)
-class _Call(Generic[A, B]):
+class _Call(Struct, Generic[A, B], eq=False):
     item: A
     batch: _Batch[B] | None = None
 

@@ -7,19 +7,18 @@ Whoever must know what a transaction changed follows it: a declared follower (se
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.resources.resource import Table
 from connector.warehouse.sql.names import Names
 from connector.warehouse.sql.rows import key_text
 
 
-@dataclass(frozen=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """Rows of a table: how many, and their keys as ``key_text`` writes them; None if not asked."""
 
     number: int
@@ -32,8 +31,7 @@ class Keys:
         return Keys(self.number + other.number, keys)
 
 
-@dataclass(frozen=True)
-class Deletion:
+class Deletion(Struct, frozen=True):
     """Since when a row is gone; ``merged``: into another one, in which it lives on.
 
     ``lived``: there was a row that was not marked deleted before. ``at`` may be when that was told.
@@ -44,8 +42,7 @@ class Deletion:
     lived: bool = True
 
 
-@dataclass
-class Changes:
+class Changes(Struct):
     """The rows that were inserted, updated, deleted or erased, by table.
 
     A row whose links or children changed is updated with them. ``deleted`` also names what was told
@@ -118,8 +115,7 @@ class Changes:
         return sum(rows.number for rows in self.erased.values())
 
 
-@dataclass(frozen=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """Rows of a table as something to select FROM, in the transaction that changed them."""
 
     text: str

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.errors import DatabaseRefusedError
 from connector.warehouse import migrate
@@ -28,8 +28,7 @@ NAMED = 5  # tables that a sentence names
 _VERSIONS = [versions.name_of(name) for name in versions.VERSIONED]
 
 
-@dataclass(frozen=True)
-class House:
+class House(Struct, frozen=True):
     """Server, database, role and schema, as far as what may be done there depends on them."""
 
     version: str
@@ -44,8 +43,7 @@ class House:
     makes_tables: bool
 
 
-@dataclass(frozen=True)
-class _Relation:
+class _Relation(Struct, frozen=True):
     """One of our tables, and what the role may not do with it."""
 
     name: str
@@ -54,8 +52,7 @@ class _Relation:
     filtered: bool
 
 
-@dataclass(frozen=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What will be done: bring the schema up to date, stage records, write rows.
 
     ``of``: the rights that are needed by table, where they are not those on all of ours.

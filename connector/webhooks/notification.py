@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
+
+from msgspec import Struct
 
 from connector.jsontext import Buffer, decode, fields
 from connector.resources import RESOURCES
@@ -29,8 +30,7 @@ UNNAMED = "(no topic)"
 GONE = ("deleted", "archived")  # fields that say so
 
 
-@dataclass(frozen=True)
-class Notification:
+class Notification(Struct, frozen=True):
     """Its topic, the workspace that it comes from, and the objects that it names."""
 
     topic: str

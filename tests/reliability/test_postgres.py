@@ -8,12 +8,12 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 from psycopg.conninfo import make_conninfo
 
 from connector.commands.status import collect

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.commands.dbt.yaml import Value, written
 from connector.resources import BY_NAME, PERSONS, RESOURCES, TABLES
@@ -31,8 +31,7 @@ HEAD = (
 )
 
 
-@dataclass
-class Relation:
+class Relation(Struct):
     """A table or view of the schema: its comment, and those of its columns."""
 
     name: str
@@ -40,8 +39,7 @@ class Relation:
     columns: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """What holds of a relation's rows.
 
     The column that is unique, those that are never null, which refer to which table's key.

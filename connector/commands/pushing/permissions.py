@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.errors import (
     BadRequestError,
@@ -21,8 +22,7 @@ from connector.warehouse.state.workspace import Workspace
 NOBODY = "0" * 24  # an id that no contact has
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """A write that cannot succeed: refused for its content by whoever would allow it."""
 
     what: str

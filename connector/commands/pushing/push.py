@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.commands.connect import open_client, open_database, privacy
 from connector.commands.pushing import told
@@ -41,8 +41,7 @@ logger = logging.getLogger(__name__)
 MOST_DELETES = 1_000  # that wait and need no --yes
 
 
-@dataclass
-class Outcome:
+class Outcome(Struct):
     """How a push ended: wishes that it touched by state, why some failed, what was planned."""
 
     states: dict[str, int] = field(default_factory=dict)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from connector.resources import PERSONS
 from connector.resources.readings import PerContact, Search
@@ -19,8 +20,7 @@ STEADY = 2.0  # seconds after which the pace of a run says something
 TELLING = 0.5  # and after which that of a resource does
 
 
-@dataclass
-class Going:
+class Going(Struct):
     """One resource: the pass over it, what it has done, and in how many seconds it ended."""
 
     kind: str
@@ -52,16 +52,14 @@ class Going:
         return self.tally.requests * (1 - share) / share
 
 
-@dataclass(frozen=True)
-class Left:
+class Left(Struct, frozen=True):
     """Seconds that a run takes still; ``at_least`` while some of it is not counted."""
 
     seconds: float
     at_least: bool
 
 
-@dataclass
-class Run:
+class Run(Struct):
     """All of a run, as its reporter is told."""
 
     now: Callable[[], float] = time.monotonic

@@ -13,10 +13,11 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.commands.reporting.notification import TRIES, notify
 from connector.commands.reporting.outcomes import outcome_as_json
@@ -32,8 +33,7 @@ INTERRUPTED, FAULT = 130, 1  # exit codes of what is no error of the connector's
 # -- how a run ended -------------------------------------------------------------------------
 
 
-@dataclass
-class Ending:
+class Ending(Struct):
     """How a run ended: its outcome, or what stopped it."""
 
     outcome: Outcome | None = None

@@ -11,10 +11,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from connector.errors import (
     AlreadyRunningError,

@@ -9,10 +9,11 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from connector.commands.connect import open_client, open_database
 from connector.commands.reporting import wishes
@@ -41,8 +42,7 @@ logger = logging.getLogger(__name__)
 PATIENCE = 1.5  # seconds for a transaction to end by itself: all must have ended within five
 
 
-@dataclass
-class _Live:
+class _Live(Struct):
     """What runs, and is told to end when a signal comes."""
 
     keeping: Keeping | None = None

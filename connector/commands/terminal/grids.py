@@ -7,8 +7,9 @@ row, each value beside its heading.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from connector.commands.terminal.screen import console, harmless
 
@@ -20,8 +21,7 @@ LEAST = 14  # characters that a folded column has, or a word of a heading
 GAP = 2  # characters between columns
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """Cells as text. ``numbers`` are the columns that stand to the right and are never folded."""
 
     head: Sequence[str]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.commands import status
 from connector.commands.workspace_report.charts import nights, workspace
@@ -18,8 +18,7 @@ from connector.warehouse.sql.execute import execute, scalar
 from connector.warehouse.sql.names import quote
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What the command line asks for, and what the settings say of the requests' limit."""
 
     since: date | None = None
@@ -27,8 +26,7 @@ class Asked:
     per_minute: int = nights.USUAL
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """What the warehouse answers. ``charts`` by their keys; none where it is empty."""
 
     facts: Mapping[str, Any]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LONGEST, SHORT = 120, 36  # characters: in a table, and on an axis
 WITHHELD = "(not shown in an anonymous report)"
@@ -18,8 +19,7 @@ def clean(text: str | None, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(Struct, frozen=True):
     """How names are shown: as they are, or anonymously as what they name and a number."""
 
     anonymous: bool = False

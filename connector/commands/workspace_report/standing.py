@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from connector.commands.reporting import wishes
 from connector.commands.workspace_report import figures
@@ -17,8 +18,7 @@ from connector.commands.workspace_report.names import Names
 SHOWN = 12  # kinds of pending objects
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(Struct, frozen=True):
     """A number that is seen first, what it is, and a word beside."""
 
     what: str

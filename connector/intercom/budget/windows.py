@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from connector.intercom.budget.allowance import Allowance
 from connector.intercom.clock import Clock
@@ -44,16 +45,14 @@ NEARLY = 10
 """A tenth of the limit is not counted exactly: what is under way, what others send meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """Leave to send one request: the window it was given in, and its place in there."""
 
     window: int
     place: int
 
 
-@dataclass(slots=True)
-class WindowUse:
+class WindowUse(Struct):
     """What one window of ten seconds was used for; ``started_at`` in Unix seconds."""
 
     started_at: float
@@ -68,8 +67,7 @@ class Account(Protocol):
     requests: int
 
 
-@dataclass(slots=True)
-class Spent:
+class Spent(Struct):
     """Requests that one part of a run sent."""
 
     requests: int = 0

@@ -7,8 +7,10 @@ shown is left out alone. By cursor nothing behind it can be had, and what is bef
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.errors import IntercomError, SpoiltPageError
 from connector.intercom.client import Client
@@ -25,8 +27,7 @@ Ask = Callable[[int, int, Retry], Awaitable[Page]]
 """Asks for a page by its number and size."""
 
 
-@dataclass
-class Pieces:
+class Pieces(Struct):
     """One page read in smaller ones; ``ended``: the list was found to end on it."""
 
     ask: Ask

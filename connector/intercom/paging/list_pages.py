@@ -6,8 +6,10 @@ A refused page of a list by cursor is asked for again with fewer records on it.
 import logging
 import math
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from connector.errors import (
     BadAnswerError,
@@ -46,8 +48,7 @@ class Listed(Protocol):
     def version(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(Struct, frozen=True):
     """How a list is gone through: by numbers, or by tokens that say nothing."""
 
     method: str

@@ -6,10 +6,12 @@ and need not be decoded.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.errors import BadAnswerError, IntercomError, PagingError
 from connector.intercom.address import link_query
@@ -25,8 +27,7 @@ ENVELOPE = ("pages", "total_count", "next_cursor", "has_more", "scroll_param")
 """What stands beside the list and matters."""
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True, dict=True):
     """A page: when it was asked for (by Intercom's clock), and the JSON text of its records.
 
     ``total`` is what Intercom says the whole list holds (it drifts while one reads), ``bad``
@@ -149,8 +150,7 @@ def next_params(page: Page, base_url: str) -> dict[str, str] | None:
     raise ValueError(f"pages.next is a {type(following).__name__}")
 
 
-@dataclass(frozen=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """A record that a list cannot show: its place, from 1; ``rest``: and all that come after it."""
 
     place: int

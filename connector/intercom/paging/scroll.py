@@ -7,7 +7,9 @@ that was not read to its end may have moved the scroll on, so the scroll begins 
 
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.errors import (
     BadAnswerError,
@@ -27,8 +29,7 @@ log = logging.getLogger(__name__)
 _BREAKS = (RetryExhaustedError, BadAnswerError, NotFoundError, TokenGoneError)
 
 
-@dataclass(frozen=True, slots=True)
-class Scroll:
+class Scroll(Struct, frozen=True):
     """GET with ``scroll_param``; ``wait_step`` and ``wait_total`` in seconds for a foreign scroll.
 
     Between two pages the consumer must take less than a minute, or the scroll expires.

@@ -8,9 +8,10 @@ the value falls on, ``<`` ends before that day, and nothing but ``>``, ``<``, ``
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+
+from msgspec import Struct
 
 Granularity = Literal["second", "day"]
 Filter = Mapping[str, Any]
@@ -24,8 +25,7 @@ _DAY_BEFORE = timedelta(hours=25)
 _TWO_DAYS = timedelta(days=2)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeRange:
+class TimeRange(Struct, frozen=True):
     """A time range read on its own: from ``lower`` on, before ``upper``; None is no bound."""
 
     lower: datetime | None = None

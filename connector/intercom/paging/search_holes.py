@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from connector.errors import IntercomError, SpoiltPageError
 from connector.intercom.client import Client
@@ -31,8 +33,7 @@ EARLIEST = datetime(2011, 8, 1, tzinfo=UTC)  # nothing is older, or all that is 
 _ID = re.compile(r"^(created_at|updated_at) (\S*?)\.\.(\S*)$")
 
 
-@dataclass(frozen=True)
-class Hole:
+class Hole(Struct, frozen=True):
     """What a search holds and cannot show: ``number`` records of this time, None if not known."""
 
     field: str
@@ -65,8 +66,7 @@ def _text(bound: datetime | None) -> str:
     return "" if bound is None else bound.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """A part of the search: a range for each field it is cut by, the first one first."""
 
     ranges: tuple[tuple[str, TimeRange], ...]
@@ -78,8 +78,7 @@ class _Part:
         return _Part(tuple({**dict(self.ranges), name: times}.items()))
 
 
-@dataclass
-class _Met:
+class _Met(Struct):
     """What reading a part from both ends came to."""
 
     ids: set[Any] = field(default_factory=set)
@@ -92,8 +91,7 @@ class _Met:
         return None if self.total is None else max(1, self.total - len(self.ids))
 
 
-@dataclass
-class Around:
+class Around(Struct):
     """One reading: ``read`` gives the pages, ``seen`` and ``holes`` tell what came of it.
 
     ``style`` is the search, whose body is made here of ``filters`` and the range read.

@@ -8,8 +8,10 @@ cannot show at all spoils every page that it would stand on, with whatever statu
 import logging
 import math
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from connector.errors import (
     BadAnswerError,
@@ -37,8 +39,7 @@ NEVER = 4_000_000_000
 """A time, in Unix seconds, at which nothing was created."""
 
 
-@dataclass(frozen=True, slots=True)
-class CursorSearch:
+class CursorSearch(Struct, frozen=True):
     """POST with ``pagination`` in the body; ``body`` holds the query and its sort.
 
     Pages begin with ``first`` records. ``proven``: it is known that the search works and that

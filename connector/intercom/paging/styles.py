@@ -7,8 +7,9 @@ configured address, to the style's own path.
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
+
+from msgspec import Struct, field
 
 from connector.errors import BadAnswerError
 from connector.intercom.client import Client
@@ -55,8 +56,7 @@ def pages(
     return style.read(client, retry)
 
 
-@dataclass(frozen=True, slots=True)
-class WholeList:
+class WholeList(Struct, frozen=True):
     """GET, everything in one reply."""
 
     path: str
@@ -83,8 +83,7 @@ class WholeList:
             raise BadAnswerError(f"the list counts {counted} and shows {number}")
 
 
-@dataclass(frozen=True, slots=True)
-class CursorList:
+class CursorList(Struct, frozen=True):
     """GET with ``starting_after``; ends where ``pages.next`` is absent or null.
 
     ``skips``: where a record spoils its page, an empty page with its ``gap`` is the last one.
@@ -105,8 +104,7 @@ class CursorList:
         return walk_bound(client, way, retry, steady=self.kept)
 
 
-@dataclass(frozen=True, slots=True)
-class NumberedPages:
+class NumberedPages(Struct, frozen=True):
     """Page numbers in the query (also for POST /companies/list).
 
     ``pages.next`` is a URL, null at the end, or missing altogether (articles, news, calls): then
@@ -128,8 +126,7 @@ class NumberedPages:
         return skip(client, way, retry) if self.skips else walk(client, way, retry)
 
 
-@dataclass(frozen=True, slots=True)
-class EventPages:
+class EventPages(Struct, frozen=True):
     """GET whose ``pages.next`` is a URL that goes back in time (``before``, milliseconds).
 
     In the place of an event that spoils its pages comes an empty page with its ``gap``.
@@ -146,8 +143,7 @@ class EventPages:
         return back_in_time(client, self, retry)
 
 
-@dataclass(frozen=True, slots=True)
-class OpaqueCursor:
+class OpaqueCursor(Struct, frozen=True):
     """GET with ``cursor``; goes on while ``has_more`` and a ``next_cursor`` is given."""
 
     path: str

@@ -6,14 +6,13 @@ from it is documented nowhere, so nobody tries.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from connector.errors import TokenGoneError
 from connector.intercom.tokens.token import Token
 
 
-@dataclass(slots=True)
-class Chain:
+class Chain(Struct):
     """Requests that belong together: all go with ``token``, once the first was answered.
 
     ``steady``: the first one goes with the first token that may, for the sake of what was read

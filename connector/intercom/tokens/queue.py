@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from connector.intercom.budget import Ticket
 from connector.intercom.tokens.token import Token
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """Leave to send one request with this token, at once."""
 
     token: Token
@@ -29,8 +29,7 @@ class Grant:
         self.token.budget.release(self.ticket)
 
 
-@dataclass(eq=False, slots=True)
-class _Turn:
+class _Turn(Struct, eq=False):
     """A request that waits, since when, and in whose account it is."""
 
     choice: Sequence[Token]

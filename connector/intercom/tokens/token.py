@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from connector.errors import SettingsError, TokenRefusedError
 from connector.intercom.budget import Budget
 
@@ -13,8 +15,7 @@ SHORT = 8
 """A token of so few characters is a simulator's, may be an ordinary word, and is no secret."""
 
 
-@dataclass(slots=True)
-class Standing:
+class Standing(Struct):
     """What a token was seen to be allowed in one listing (requests whose paths are alike)."""
 
     refusals: int = 0  # since it last succeeded

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from connector.resources.resource import Table
 
@@ -21,8 +23,7 @@ class Type(Enum):
     INSTANT = "instant"  # Unix seconds
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field of a body: the API's own name, its type, and where it is shown when it is read.
 
     ``column`` is the mirror's column with the same value; ``shown`` is the path in a record of
@@ -37,12 +38,11 @@ class Field:
     bulk: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "column", self.column or self.name)
-        object.__setattr__(self, "shown", self.shown or (self.name,))
+        force_setattr(self, "column", self.column or self.name)
+        force_setattr(self, "shown", self.shown or (self.name,))
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct, frozen=True):
     """A column that names the object: in models and, by the same name, in the outbox.
 
     ``column`` is the mirror's. The first key of a kind that is given wins over the others.
@@ -54,8 +54,7 @@ class Key:
     type: Type = Type.TEXT
 
 
-@dataclass(frozen=True, eq=False)
-class Kind:
+class Kind(Struct, frozen=True, eq=False):
     """What can be written of one kind of object.
 
     ``table`` is the mirror's table of such objects, None where a wish is no object's state.

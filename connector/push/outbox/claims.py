@@ -7,10 +7,10 @@ together. An event waits for its contact.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.errors import SchemaDamagedError
 from connector.push.kinds import COMPANIES, CONTACTS, EVENTS
@@ -49,8 +49,7 @@ def hashed(conn: sa.Connection, work: Callable[[sa.Connection], T], many: bool =
     return done
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """What is claimed together: of which kind, and what can go by which bulk request."""
 
     kind: str
@@ -89,8 +88,7 @@ def bulk_groups(conn: sa.Connection) -> dict[str, Group]:
     }
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What may be claimed: deletes, and only what was sent before (as ``serve`` does)."""
 
     deletes: bool = False
@@ -232,8 +230,7 @@ def recover(conn: sa.Connection) -> None:
     )
 
 
-@dataclass(frozen=True)
-class Unfinished:
+class Unfinished(Struct, frozen=True):
     """How many wishes are in which state, and of those that wait how many may be sent now."""
 
     waiting: int

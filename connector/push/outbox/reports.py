@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from connector.warehouse.sql.execute import execute, fetch, names_of, scalar
 
@@ -15,8 +16,7 @@ STATES = ("waiting", "sending", "sent", "unknown", "done", "failed")
 SHOWN = 5  # reasons
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Why wishes failed or are unknown: the code, how many, and one of them."""
 
     state: str

@@ -8,10 +8,10 @@ Intercom since is known.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.errors import RowRefusedError
 from connector.jsontext import encode
@@ -30,8 +30,7 @@ PERSONAL = ("contacts", "events")
 LONGEST_ERROR = 1_000  # characters
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """What became of a wish.
 
     ``after``: seconds until it is sent, read or looked up again. ``as_of``: updated_at of the

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.errors import ConnectorError, RowRefusedError, SchemaDamagedError
 from connector.tools.coalesce import Coalescer
@@ -20,8 +20,7 @@ MOST = 200  # pieces of work in one transaction
 GRACE = 2.0  # seconds for a transaction to end where nobody waits for it any more
 
 
-@dataclass(eq=False)
-class _Piece:
+class _Piece(Struct, eq=False):
     work: Callable[[sa.Connection], Any]
     result: Any = None
     refused: ConnectorError | None = None

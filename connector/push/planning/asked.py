@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.errors import SettingsError
 from connector.push.kinds import Kind
@@ -16,8 +17,7 @@ LARGEST_LIMIT = 10**12
 _LONGEST = 60  # characters of a query in a message
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What is to be planned: ``model`` names a table or view, or is a query.
 
     ``nulls``: whether NULL leaves a field alone or empties it. ``on_drift``: what becomes of a
@@ -59,8 +59,7 @@ def _one_of(name: str, given: str, known: tuple[str, ...]) -> None:
         raise SettingsError(f"--{name} {given}: it is one of {', '.join(known)}")
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One difference: ``change`` is create, update or drift; a create has the whole body as new.
 
     ``field`` is as in the body, a custom attribute as custom_attributes.<name>; "" for a create.
@@ -73,8 +72,7 @@ class Sample:
     new: Any
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a model comes to, in rows; nothing was written if ``fuse`` says why, or in a dry run.
 
     ``drifted``: rows with a field that changed at Intercom since it was last pushed, whatever

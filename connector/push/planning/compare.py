@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.push.kinds import CONTACTS
 from connector.push.planning import values
@@ -37,8 +37,7 @@ def compare(
     execute(conn, f"ANALYZE {OUTCOME} (n, state)")
 
 
-@dataclass(frozen=True)
-class _Comparison:
+class _Comparison(Struct, frozen=True):
     """The statement; in it r are rows, o own wishes, p digests of what was pushed.
 
     u, d and f have one column for each field: what the object holds, whether that differs, and

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec.structs import asdict
+
 from connector.push.planning.asked import Plan, Sample
 
 
@@ -24,7 +26,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "drifted": plan.drifted,
         "skipped": dict(plan.skipped),
         "failed": dict(plan.failed),
-        "samples": [vars(sample) for sample in plan.samples],
+        "samples": [asdict(sample) for sample in plan.samples],
         "fuse": plan.fuse,
         "dry_run": plan.dry_run,
     }

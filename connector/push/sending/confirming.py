@@ -9,9 +9,11 @@ bulk says only that something failed, the single endpoint says why.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.errors import IntercomError, MergedError, NotFoundError, TokenRefusedError
 from connector.intercom.writes import object_of
@@ -33,8 +35,7 @@ PROBES = (5.0, 20.0)  # seconds between two looks whether the index shows what w
 MOST_ATTEMPTS = 3  # of a bulk request whose jobs vanish
 
 
-@dataclass
-class Confirming:
+class Confirming(Struct):
     """What of the outbox is sent and is to be read back."""
 
     sending: Sending

@@ -6,10 +6,10 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.errors import RowRefusedError
 from connector.intercom.client import Client
@@ -25,8 +25,7 @@ from connector.push.sending.directory import Directory
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """What is asked of a push.
 
     ``index_lag``: seconds after which Intercom's search and lists show a change. ``trust``: what
@@ -43,8 +42,7 @@ class Options:
     hint_delay: float = 2.0
 
 
-@dataclass
-class Tally:
+class Tally(Struct):
     """What a push did: wishes by state, requests by kind.
 
     ``recovered`` are wishes that a push which was killed left, and that became unknown,
@@ -59,8 +57,7 @@ class Tally:
     reads: int = 0
 
 
-@dataclass
-class Sending:
+class Sending(Struct):
     """One push at work; ``clock`` in seconds, whatever they are counted from.
 
     ``until``: when to begin nothing more, by that clock, because others wait for the lock.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct, field
 
 from connector.errors import BadAnswerError, NotFoundError, RetryExhaustedError
 from connector.intercom import writes
@@ -18,16 +19,14 @@ A_SECOND = 1_000  # items that a job may be expected to do
 _PATHS = {endpoint.key: endpoint.job for endpoint in ENDPOINTS.values()}
 
 
-@dataclass
-class _Followed:
+class _Followed(Struct):
     kind: str
     due: float
     pause: float
     ended: bool = False
 
 
-@dataclass
-class Following:
+class Following(Struct):
     """The jobs of this schema that carry wishes which are not ended."""
 
     sending: Sending

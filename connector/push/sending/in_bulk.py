@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.errors import (
     BadAnswerError,
@@ -45,8 +46,7 @@ TOO_LARGE = 413
 FOUND, CLAIMED = 100_000, 1_000  # wishes that are looked for, and claimed, at once
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One bulk request: its method and path, the key of its list, where its jobs are asked for."""
 
     method: str
@@ -116,8 +116,7 @@ class _Queue:
         return await self._store.do(partial(claims.take, ids=ids)) if ids else []
 
 
-@dataclass
-class Bulk:
+class Bulk(Struct):
     """What is known of bulk requests in this push."""
 
     sending: Sending

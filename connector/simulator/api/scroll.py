@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 from connector.simulator.encoding import encode
 from connector.simulator.messages import ApiError, Response
@@ -15,8 +16,7 @@ PAGE = 100
 IDLE = 60.0
 
 
-@dataclass(slots=True)
-class Scroll:
+class Scroll(Struct):
     """The one open scroll of a workspace: what was listed when it began, and how far it is."""
 
     param: str

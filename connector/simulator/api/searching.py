@@ -6,8 +6,9 @@ Knows bodies, sorting, tokens and envelopes; the resource brings its fields and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from connector.simulator.encoding import encode
 from connector.simulator.faults.falsehoods import COUNTS, SORTED, is_chosen
@@ -21,8 +22,7 @@ from connector.simulator.search.results import Selection
 MOST = 150
 
 
-@dataclass(frozen=True, slots=True)
-class Searchable:
+class Searchable(Struct, frozen=True):
     """What a resource brings to a search."""
 
     kind: str

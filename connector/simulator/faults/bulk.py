@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from connector.simulator.encoding import decode, encode
 from connector.simulator.messages import Request, Response
@@ -17,8 +18,7 @@ from connector.simulator.messages import Request, Response
 _SENTENCE = "The customer’s order has not arrived, and nobody answers the phone. "
 
 
-@dataclass(frozen=True, slots=True)
-class Swell:
+class Swell(Struct, frozen=True):
     """Which answers become large, and how.
 
     ``method`` and ``path`` (a regular expression) choose requests; ``key`` names the list in the

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from connector.simulator.messages import Request
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """Which requests a rule is about; what is None does not matter."""
 
     method: str | None = None
@@ -39,8 +39,7 @@ class Match:
         )
 
 
-@dataclass(slots=True)
-class Hook:
+class Hook(Struct):
     """A change that happens before or after the answer to requests is made."""
 
     match: Match

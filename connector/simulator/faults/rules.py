@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 from connector.simulator.faults.hooks import Match
 from connector.simulator.messages import HTML_NOT_FOUND, Fault, Request, Response, error_body
@@ -27,8 +28,7 @@ SCROLL_NETWORK = (
 )
 
 
-@dataclass(slots=True)
-class Rule:
+class Rule(Struct):
     """One rule: which requests, which fault, how often."""
 
     kind: str

@@ -6,14 +6,14 @@ Knows kinds, ids and places in lists.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """A list that ends after so many records; `told`: its total_count still counts them all."""
 
     after: int

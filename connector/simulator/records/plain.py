@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class PlainList:
+
+class PlainList(Struct, frozen=True):
     """A list as its endpoint shows it, and the records that every workspace has in it.
 
     `per_page` is how many it shows unless it is asked for more, `most` at once, or fewer; 0 shows

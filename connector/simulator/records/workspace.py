@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from connector.simulator.records.plain import PLAIN
 from connector.simulator.records.shelf import Item, Shelf
@@ -57,8 +58,7 @@ class Ties(NamedTuple):
 NO_TIES = Ties()
 
 
-@dataclass(slots=True)
-class Gone:
+class Gone(Struct):
     """What became of a record that no list shows any more."""
 
     kind: str
@@ -133,8 +133,7 @@ def new_app(seed: int, now: int, timezone: str, years: float) -> Record:
     }
 
 
-@dataclass(slots=True)
-class Workspace:
+class Workspace(Struct):
     """All records of one workspace, kind by kind."""
 
     seed: int

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from connector.simulator.messages import ApiError, Request, Response
 
@@ -22,8 +23,7 @@ _REFUSALS = {
 }
 
 
-@dataclass(slots=True)
-class Denial:
+class Denial(Struct):
     """Paths the token or the plan does not open, and how Intercom says so."""
 
     path: re.Pattern[str]
@@ -38,8 +38,7 @@ class Denial:
         return ApiError(self.status, code, message)
 
 
-@dataclass(slots=True)
-class Count:
+class Count(Struct):
     """Requests in the present window of ten seconds."""
 
     window: int = -1
@@ -57,8 +56,7 @@ class Count:
         self.used += requests
 
 
-@dataclass(slots=True)
-class App:
+class App(Struct):
     """An app with its token; ``opens`` is the id of another workspace, if it is installed there."""
 
     token: str

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from connector.simulator.encoding import decode, encode, is_signed
 from connector.simulator.faults.shortage import Shortage
@@ -29,8 +30,7 @@ class MalformedBodyError(Exception):
     """The request's body is not JSON; Intercom answers this in a shape of its own."""
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """A request with what the gate found out about it."""
 
     simulator: Simulator

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from connector.simulator.messages import Response
 from connector.simulator.requests.call import Call
@@ -11,8 +12,7 @@ from connector.simulator.requests.call import Call
 Handler = Callable[[Call], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A method, a path with `{}` for each parameter, and its handler."""
 
     method: str

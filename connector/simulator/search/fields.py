@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
 
 from connector.simulator.encoding import decode
 from connector.simulator.records.shelf import Item
@@ -33,8 +34,7 @@ class Probe:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """A searchable field: its type (string, integer, float, boolean, date, reference, text)."""
 
     type: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from connector.simulator.messages import ApiError
 from connector.simulator.search.days import LATEST, Span, contains, cut_midnights, day, union
@@ -26,8 +27,7 @@ _ALLOWED = {
 OPERATORS = _STRING | _NUMBER
 
 
-@dataclass(frozen=True, slots=True)
-class Dates:
+class Dates(Struct, frozen=True):
     """How one search matches dates.
 
     Contacts are matched by the workspace's calendar day up to 2.16 and by the second on Preview;

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.simulator.records.shelf import INDEXED, Entry, Item, Shelf
 from connector.simulator.search.days import Span, contains, intersection, union
@@ -29,8 +30,7 @@ MAX_NESTING = 2
 _INDEXED_TIMES = ("created_at", "updated_at")
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """A compiled query: groups, ids and time ranges that an index answers, tests for the rest.
 
     ``ids`` only narrow down what is tested.
@@ -55,8 +55,7 @@ class Plan:
         return all(test(probe) for test in self.tests)
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(Struct, frozen=True):
     """What one search endpoint accepts: its fields, its dates, and the groups `role` names."""
 
     fields: Fields

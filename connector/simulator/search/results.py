@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from connector.simulator.encoding import decode, encode
 from connector.simulator.messages import ApiError
@@ -16,8 +17,7 @@ from connector.simulator.records.shelf import Entry
 Run = tuple[list[Entry], int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What a query selects: stretches of sorted entries, in one order, without copies."""
 
     runs: list[Run]

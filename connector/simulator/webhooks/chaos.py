@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.simulator.records.workspace import Record
 from connector.simulator.webhooks.items import iso
@@ -25,8 +27,7 @@ class Telling(NamedTuple):
     later: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Chaos:
+class Chaos(Struct, frozen=True):
     """Shares between 0 and 1 of all notifications, and seconds; all nothing unless set.
 
     `drop` is never sent. `duplicates` come twice, under two ids. `foreign` come from another
@@ -47,8 +48,8 @@ class Chaos:
     def changed(self, **knobs: float) -> Chaos:
         """The same with other knobs; ValueError for one that is none, or no share."""
         for name, value in knobs.items():
-            if name not in self.__slots__:
-                raise ValueError(f"{name} is not one of {', '.join(self.__slots__)}")
+            if name not in self.__struct_fields__:
+                raise ValueError(f"{name} is not one of {', '.join(self.__struct_fields__)}")
             if value < 0 or (value > 1 and name not in ("delay", "shuffle")):
                 raise ValueError(f"{name} is a share between 0 and 1, or seconds")
         return replace(self, **knobs)

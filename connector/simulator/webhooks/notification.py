@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
+
+from msgspec import Struct
 
 from connector.simulator.encoding import encode
 
 _USER_AGENT = "intercom-parrot-service-client/1.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Struct, frozen=True):
     """One change, told about once: `number` is its place among all, `item` rendered."""
 
     number: int

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from msgspec import Struct, field, to_builtins
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+
+class Effect(Struct, frozen=True):
     """What became of one object; `unchanged` where it was so already."""
 
     did: str
@@ -17,8 +17,7 @@ class Effect:
     id: str
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """One request: how many items it held, and by which job it is carried out, if by one."""
 
     at: float
@@ -31,7 +30,8 @@ class Entry:
 
     def as_dict(self) -> dict[str, Any]:
         """As it travels as JSON."""
-        return asdict(self)
+        told: dict[str, Any] = to_builtins(self)
+        return told
 
 
 class Log:

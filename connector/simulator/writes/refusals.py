@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from zlib import crc32
+
+from msgspec import Struct
 
 from connector.simulator.messages import ApiError
 
 _PARTS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Which items fail and what is said of them; `share` of all falls on the same ones always."""
 
     share: float

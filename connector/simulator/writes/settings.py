@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 _ORDERS = ("in_order", "shuffled")
 _MEANINGS = ("create", "update")
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
+class Writing(Struct, frozen=True):
     """How writes behave. Times are seconds by the simulator's clock.
 
     `job_delay` is how long a task waits until it starts, and as long again until it ends, when its

@@ -8,9 +8,10 @@ is not shown it is asked for by id: unchanged there, the search cannot be truste
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
+
+from msgspec import Struct, field
 
 from connector.jsontext import Head
 from connector.warehouse.state.cursors import Progress
@@ -19,8 +20,7 @@ from connector.warehouse.values.instants import instant
 MOST = 50  # objects that changed in one second: more would be listed by every run
 
 
-@dataclass
-class Control:
+class Control(Struct):
     """The object that changed last, as far as is known, and whether this pass has shown it."""
 
     id: str | None = None

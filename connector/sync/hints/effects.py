@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -15,8 +14,7 @@ from connector.warehouse.state import inbox
 from connector.warehouse.state.inbox import Waiting
 
 
-@dataclass(frozen=True)
-class SettleHints(Effect):
+class SettleHints(Effect, frozen=True):
     """These were read; what was told again meanwhile is due again ``delay`` seconds after that."""
 
     hints: Sequence[Waiting]
@@ -27,8 +25,7 @@ class SettleHints(Effect):
         return 0
 
 
-@dataclass(frozen=True)
-class PostponeHints(Effect):
+class PostponeHints(Effect, frozen=True):
     """These were read in vain: they stay due, later and later, and become pending at last."""
 
     hints: Sequence[Waiting]

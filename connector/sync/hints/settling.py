@@ -14,12 +14,12 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.errors import ConnectorError, NotPermittedError
 from connector.intercom.budget import spending
@@ -56,8 +56,7 @@ Decide = Callable[[Resource, Sequence[str], bool], Awaitable[None]]
 """Marks deleted, of these ids, what was found to be gone, whether or not that was told as well."""
 
 
-@dataclass
-class Pauses:
+class Pauses(Struct):
     """Tables that Intercom fails for are left alone for a while, each time twice as long.
 
     So are single objects whose answers do not come, which would hold up all others.
@@ -91,8 +90,7 @@ class Pauses:
         return self.until.get(table, (0.0, 0.0))[0] <= time.monotonic()
 
 
-@dataclass
-class Settling:
+class Settling(Struct):
     """Settles the hints of one run. ``delay`` is what a hint waits for others, in seconds."""
 
     passes: Passes

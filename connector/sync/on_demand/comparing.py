@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.intercom.client import Client
 from connector.intercom.paging.styles import CursorList, NumberedPages, Page, pages
@@ -50,8 +50,7 @@ STAMPS = ("updated_at", "created_at")
 EVER_SINCE = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass
-class Verified:
+class Verified(Struct):
     """What comparing one resource's rows came to."""
 
     equal: int = 0
@@ -61,8 +60,7 @@ class Verified:
     not_compared: str | None = None  # why, where no row was
 
 
-@dataclass
-class Comparison:
+class Comparison(Struct, dict=True):
     """What comparing one resource needs, and what it came to so far."""
 
     client: Client

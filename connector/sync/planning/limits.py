@@ -7,10 +7,10 @@ first time: what is here stays, is kept up to date, and is missed when it is gon
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.resources import RESOURCES
 from connector.resources.readings import Log, Search
@@ -20,8 +20,7 @@ from connector.warehouse import state
 LIMITABLE = (Search, Log)  # readings that can be asked for what was updated since
 
 
-@dataclass(frozen=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What a run asks for: everything again, or at first only what was updated since.
 
     ``at`` is when, by Intercom's clock.

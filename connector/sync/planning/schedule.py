@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.resources import embedded_in
 from connector.resources.readings import Search
@@ -111,8 +111,7 @@ def _begin_anew(
 # -- due by age, within a budget -------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A resource whose lists could be read whole, what that costs, and how long ago it was.
 
     ``days``: it waits no longer than so many.

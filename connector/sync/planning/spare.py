@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 A_NIGHT = timedelta(hours=20)  # lies between two passes, unless they are cheap
 AT_EVERY_RUN = 40  # requests: so many a run spends on passes without a night between
 
 
-@dataclass
-class Spare:
+class Spare(Struct):
     """Requests that a run may still spend on lists whose changes nothing tells of."""
 
     requests: int = 0

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from connector.errors import BadRequestError, CursorRefusedError
 from connector.intercom.paging.search_pages import is_cursor_refused
@@ -81,8 +82,7 @@ async def _delete(work: Pass, times: Mapping[str, datetime], now: datetime) -> N
 # -- activities ------------------------------------------------------------------------------
 
 
-@dataclass
-class News:
+class News(Struct):
     """What a page of activities tells."""
 
     deleted: dict[str, datetime] = field(default_factory=dict)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct, field
 
 from connector.errors import IntercomError
 from connector.intercom.paging.page import Page
@@ -37,8 +38,7 @@ logger = logging.getLogger(__name__)
 MOST_BY_ID = 200  # objects that a hole may hold and that are asked for by id
 
 
-@dataclass
-class Left:
+class Left(Struct):
     """What reading around came to: every id that was seen or may stand in a hole, and the holes."""
 
     ids: list[str] = field(default_factory=list)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from connector.sync.resource_pass import Pass
 from connector.sync.writing.effects import Advance
@@ -24,8 +25,7 @@ async def began_at_of(work: Pass, full: bool) -> datetime:
     return began_at
 
 
-@dataclass(frozen=True)
-class Lack:
+class Lack(Struct, frozen=True):
     """A list that is shorter than Intercom counts; ``believed`` once it said so again."""
 
     counted: int

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.errors import (
     IntercomError,
@@ -138,8 +139,7 @@ async def _read_group(
     return [], []
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Group(Struct, frozen=True):
     """A group whose members were read: their ids, and what is noted of it."""
 
     key: str
@@ -182,8 +182,7 @@ async def _submit_long(work: Pass, reading: Members, group: _Group) -> None:
     work.changed()
 
 
-@dataclass
-class _Members:
+class _Members(Struct):
     """The members of a group, and how many of them no page shows."""
 
     ids: Ids = field(default_factory=Ids)

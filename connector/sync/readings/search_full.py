@@ -12,12 +12,13 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from connector.errors import (
     CursorRefusedError,
@@ -183,8 +184,7 @@ def _reopen_edges(conn: sa.Connection, name: str) -> None:
     state.replace_partitions(conn, name, [], spans)
 
 
-@dataclass
-class _Partition:
+class _Partition(Struct):
     """A partition that is being read; it becomes smaller when it is divided."""
 
     span: Span

@@ -7,13 +7,13 @@ gone: of rows it writes only deletions and merges.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from connector.errors import MergedError, NotFoundError
 from connector.resources.lists import Record
@@ -24,7 +24,7 @@ from connector.warehouse.state import candidates, reads
 from connector.warehouse.state.partitions import Span
 
 
-class Effect(ABC):
+class Effect(Struct, frozen=True):
     """A change of state that commits with what justifies it."""
 
     told: ClassVar[Collection[str]] = ()
@@ -34,9 +34,9 @@ class Effect(ABC):
     repeated_with_pass: ClassVar[bool] = False
     """The same where the end of the pass that found it is undone with it."""
 
-    @abstractmethod
     def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         """Make the change; returns how many rows that marked deleted."""
+        raise NotImplementedError
 
     def without(self, refused: Collection[str]) -> Effect:
         """The effect as it holds when Postgres refused the rows with these pending keys."""
@@ -60,8 +60,7 @@ def may_be_lost(effects: Iterable[Effect]) -> bool:
 # -- how far reading has come ----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Advance(Effect):
+class Advance(Effect, frozen=True):
     """The resource is as far as these values say; ``ends_plan``: its partitions are all read.
 
     ``past_rows``: what lies before is not read again, so no row of it may be missing. That is so of
@@ -90,8 +89,7 @@ class Advance(Effect):
         return "cursor" in self.values
 
 
-@dataclass(frozen=True)
-class FinishPartition(Effect):
+class FinishPartition(Effect, frozen=True):
     """One partition of a full pass is read."""
 
     repeated = True
@@ -103,8 +101,7 @@ class FinishPartition(Effect):
         return 0
 
 
-@dataclass(frozen=True)
-class NoteRead(Effect):
+class NoteRead(Effect, frozen=True):
     """The lists of these owners were read then; of each, how many elements it had or lacks."""
 
     told, repeated = ("read",), True
@@ -132,8 +129,7 @@ class NoteRead(Effect):
         return replace(self, read={k: at for k, at in self.read.items() if k not in refused})
 
 
-@dataclass(frozen=True)
-class WantRead(Effect):
+class WantRead(Effect, frozen=True):
     """The records of these contacts do not embed what is then asked for by contact."""
 
     resource: str
@@ -147,8 +143,7 @@ class WantRead(Effect):
 # -- what is pending -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Settle(Effect):
+class Settle(Effect, frozen=True):
     """These objects were answered: they are pending no more under any of the names."""
 
     told, repeated = ("ids",), True
@@ -163,8 +158,7 @@ class Settle(Effect):
         return replace(self, ids=[key for key in self.ids if key not in refused])
 
 
-@dataclass(frozen=True)
-class Postpone(Effect):
+class Postpone(Effect, frozen=True):
     """What could not be read must be read again; the reasons stand by id.
 
     ``announced`` says how new the copy must be, of those of which a search told.
@@ -183,8 +177,7 @@ class Postpone(Effect):
         return 0
 
 
-@dataclass(frozen=True)
-class Queue(Effect):
+class Queue(Effect, frozen=True):
     """These objects must be read, which nobody has tried yet."""
 
     told = ("ids",)
@@ -198,8 +191,7 @@ class Queue(Effect):
         return 0
 
 
-@dataclass(frozen=True)
-class SettlePlaces(Effect):
+class SettlePlaces(Effect, frozen=True):
     """Of the places in a list that could not be shown only these are pending still."""
 
     repeated = True
@@ -218,8 +210,7 @@ def is_place(id: str) -> bool:
     return id.startswith(("place ", "GET "))
 
 
-@dataclass(frozen=True)
-class NotePlaceholdersTried(Effect):
+class NotePlaceholdersTried(Effect, frozen=True):
     """These placeholders were asked for so often more, and could not be filled."""
 
     told = ("ids",)
@@ -235,8 +226,7 @@ class NotePlaceholdersTried(Effect):
 # -- what is gone ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class NoteOmitted(Effect):
+class NoteOmitted(Effect, frozen=True):
     """A list asked for at ``read_at`` omits what becomes a candidate, to be asked for by id.
 
     ``span``: it shows only what falls into that by the column ``by``. What was created or changed
@@ -267,8 +257,7 @@ class NoteOmitted(Effect):
         return 0
 
 
-@dataclass(frozen=True)
-class NoteAnswers(Effect):
+class NoteAnswers(Effect, frozen=True):
     """What reads by id said: ``alive`` are no candidates, ``gone`` and ``archived`` are.
 
     ``unliving`` are archived, and no living rows here before: nothing is at stake with them.
@@ -289,8 +278,7 @@ class NoteAnswers(Effect):
         return tracker.mark_archived(conn, table, self.unliving, self.now) if self.unliving else 0
 
 
-@dataclass(frozen=True)
-class NoteUnlisted(Effect):
+class NoteUnlisted(Effect, frozen=True):
     """Lists omit these, and reads by id show them; of all ``answered`` nothing is left to ask."""
 
     told = ("shown", "answered")
@@ -305,8 +293,7 @@ class NoteUnlisted(Effect):
         return 0
 
 
-@dataclass(frozen=True)
-class DropUnanswered(Effect):
+class DropUnanswered(Effect, frozen=True):
     """What lists omit is no candidate where they could not show all."""
 
     told = ("ids",)
@@ -318,8 +305,7 @@ class DropUnanswered(Effect):
         return 0
 
 
-@dataclass(frozen=True)
-class Claim(Effect):
+class Claim(Effect, frozen=True):
     """A feed says that these are gone since then; ``untold``: unless rows of its own say so."""
 
     told = ("times",)
@@ -337,8 +323,7 @@ class Claim(Effect):
         return 0
 
 
-@dataclass(frozen=True)
-class MarkAbsent(Effect):
+class MarkAbsent(Effect, frozen=True):
     """What a list that is always complete omits is gone."""
 
     repeated_with_pass = True

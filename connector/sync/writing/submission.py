@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from connector.jsontext import decode, head
 from connector.resources.lists import Record
@@ -17,8 +19,7 @@ from connector.warehouse.values.fields import tidy
 LONGEST_KEY = 500  # characters of a key that is no id of Intercom's
 
 
-@dataclass
-class Submission:
+class Submission(Struct):
     """Records of one table that are handed over at once, decoded or as JSON text.
 
     Too many for one transaction are cut; ``effects`` commit with the last of them. What

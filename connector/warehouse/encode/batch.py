@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from connector.resources.resource import Table
 
 
-@dataclass
-class Staged:
+class Staged(Struct):
     """Finished COPY text for one table: its columns, the number of rows, the rows themselves.
 
     What every record left out (columns, and keys that lead to columns) is in ``absent`` and not
@@ -25,8 +25,7 @@ class Staged:
     partial: frozenset[str] = frozenset()
 
 
-@dataclass
-class Batch:
+class Batch(Struct):
     """What one call of ``encode`` made: staged rows by table, and what did not fit.
 
     ``misfits`` are counted by the row that they belong to, its table and key: a warning is about

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from connector.resources.lists import Record
 from connector.resources.resource import Column, Kind, Link, Table
@@ -23,8 +24,7 @@ from connector.warehouse.values.signatures import INTERCOM, Signatures
 GONE: Final = object()
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One excluded field: of which table, where it stands in a record, which column holds it.
 
     ``key`` is the one entry of the map ``column`` that is meant; "" means all of the column.
@@ -41,8 +41,7 @@ class Rule:
     kind: Kind | None = None  # of the column; None where no column is meant
 
 
-@dataclass(eq=False)
-class Node:
+class Node(Struct, eq=False):
     """What is known of one place in a record: it is excluded, or leads to what is.
 
     ``is_map``: its keys are the customer's own, and are cleaned before they are stored.
@@ -221,8 +220,7 @@ class Exclusions:
 NONE: Final = Exclusions()
 
 
-@dataclass(frozen=True)
-class Privacy:
+class Privacy(Struct, frozen=True):
     """What is never stored, and whether a contact deleted at Intercom is emptied here too."""
 
     exclusions: Exclusions = NONE

@@ -8,10 +8,11 @@ key alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from types import NoneType
 from typing import Any
+
+from msgspec import Struct
 
 from connector.resources.lists import MISSING, Record, is_complete
 from connector.warehouse.encode.unmapped import Leftovers
@@ -109,8 +110,7 @@ def residue(shape: Shape, found: Levels, left: Leftovers) -> None:
             left.keep_column((*path, key), level.values(key))
 
 
-@dataclass
-class Place:
+class Place(Struct):
     """Where a list can stand: what is there, and in what, row by row."""
 
     path: Path

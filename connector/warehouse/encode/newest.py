@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from connector.resources.lists import Record
 from connector.resources.resource import Table
@@ -17,8 +18,7 @@ CompleteLists = Mapping[tuple[int, str], Sequence[Any]]
 """Complete lists of records, by (place of the record, link table)."""
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """One copy of each record, by what identifies its row, and the lists that belong to it.
 
     ``lost`` records are without what identifies a row.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources.resource import Table
@@ -17,8 +17,7 @@ from connector.warehouse.sql.rows import living
 from connector.warehouse.state.tables import HISTORY
 
 
-@dataclass(frozen=True)
-class History:
+class History(Struct, frozen=True):
     """The history of one table, as it stands in ``sync_history``."""
 
     table_name: str

@@ -11,11 +11,11 @@ that decides whether it changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.resources.resource import Child, Link, Table
 from connector.warehouse.changes import Changes, Deletion, Keys
@@ -51,8 +51,7 @@ class Stages:
                 del self._used[other.name]
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """Of what the keys are asked for besides: changed children, members that memberships name."""
 
     children: bool = False

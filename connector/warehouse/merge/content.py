@@ -7,7 +7,8 @@ What differs is always asked with the parameter ``signed``: ``Signatures.express
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from connector.resources.resource import Child, Column, Kind, Link, Table
 from connector.warehouse.sql.names import Names, literal, quote
@@ -17,8 +18,7 @@ Absence = tuple[frozenset[str], frozenset[str]]  # columns that all records lack
 Family = tuple[Table, Child]  # a parent table and the child declaration below it
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(Struct, frozen=True):
     """What one column is to hold in a new row and in a stored one, and when that changes it."""
 
     first: str

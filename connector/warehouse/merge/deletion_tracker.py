@@ -6,10 +6,10 @@ Living rows become deletion candidates; ``deletions`` says what is marked at onc
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.errors import MergedError, NotFoundError
 from connector.resources import TABLES
@@ -26,8 +26,7 @@ from connector.warehouse.merge.statements import subject_of
 from connector.warehouse.state import candidates
 
 
-@dataclass
-class DeletionTracker:
+class DeletionTracker(Struct):
     """Keeps track, for one run, of what is gone.
 
     ``tables`` are those that may have deletion candidates.

@@ -36,11 +36,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.resources import BY_NAME, RESOURCES, TABLE_BY_NAME
 from connector.resources.readings import Activities, Deletions, Members, PerContact
@@ -106,8 +106,7 @@ def reads_children(table: Table, child: str) -> str:
 # -- candidates ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A living row whose object seems to be gone.
 
     ``resource`` found it, ``owner`` lists such objects. ``exact``: ``at`` is Intercom's own time.
@@ -173,8 +172,7 @@ def _owner(table: Table) -> str:
 # -- deciding --------------------------------------------------------------------------------
 
 
-@dataclass
-class Verdict:
+class Verdict(Struct):
     """What was decided: how many were marked, by resource, and the rest.
 
     ``held`` are those that the fuse holds back, by the resource they belong to; ``alive`` rows

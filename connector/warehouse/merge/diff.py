@@ -10,8 +10,9 @@ thinks of stages, of which it has no statistics; full joins keep it from compari
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from connector.resources.resource import Child, Link, Table
 from connector.warehouse.encode.batch import Batch
@@ -31,8 +32,7 @@ from connector.warehouse.sql.staging import stage
 Outline = tuple[tuple[str, Absence], ...]  # of each table with staged rows, what its rows lack
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """Staged rows of one outcome: how many, where in their stage, and their owners' ids or own.
 
     ``revived`` are the ids of those whose stored row is marked deleted.

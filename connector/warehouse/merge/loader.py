@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.resources.lists import Record
 from connector.resources.resource import Table
@@ -28,8 +28,7 @@ from connector.warehouse.state.runs import Tally
 from connector.warehouse.values.signatures import INTERCOM, Signatures
 
 
-@dataclass
-class Merged:
+class Merged(Struct):
     """What merging a batch came to: its changes, and what else is to be counted.
 
     ``rows`` is how many records it staged. ``outdated`` are copies older than what is stored: of

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.resources.lists import EMBEDDED, NAMED
 from connector.resources.resource import Link, Resource, Table
@@ -15,8 +15,7 @@ from connector.warehouse.sql.execute import fetch, scalar, scalars
 from connector.warehouse.sql.names import Names, quote
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """What a living row says of its times; ``read_at`` is when its copy was asked for."""
 
     updated_at: datetime | None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import psycopg
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from connector.warehouse.metrics import compute, follower
 from connector.warehouse.schema import figures
@@ -17,8 +17,7 @@ STEP = 2_000  # conversations of one transaction
 UNKNOWN = "UTC"  # the timezone where the workspace's is not known
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Struct, frozen=True):
     """What figures are made by: their definition, what of conversations is kept out, the timezone.
 
     All as they are noted; ``told`` is the timezone as Intercom names it.
@@ -28,8 +27,7 @@ class Made:
     told: str | None
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """How the stored figures are ``made``, and how they are ``to_be`` made now.
 
     ``position`` is the last conversation that was computed anew, None where none is left;
@@ -69,7 +67,7 @@ def begin(conn: sa.Connection, *, again: bool = False) -> None:
         return
     zone = _known(conn, found.to_be.told or UNKNOWN)
     conn.execute(sa.delete(METRICS))
-    conn.execute(sa.insert(METRICS).values(timezone=zone, position="", **vars(found.to_be)))
+    conn.execute(sa.insert(METRICS).values(timezone=zone, position="", **asdict(found.to_be)))
 
 
 def _known(conn: sa.Connection, zone: str) -> str:

@@ -8,11 +8,11 @@ stored is emptied instead, so that no join ever mixes keys; the next full pass f
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources import TABLES
@@ -32,8 +32,7 @@ BATCH = 2_000  # rows of one transaction
 LIFTED = "lifted"  # the manner of what is excluded no more, but may stand there hashed
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """One stored table: its key columns with their types, and its parent's key in a child."""
 
     name: str

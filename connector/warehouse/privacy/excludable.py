@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from connector.errors import SettingsError
 from connector.resources import PERSONS, RESOURCES, TABLES
@@ -22,8 +24,7 @@ LEAST_KEY = 32  # characters
 HASHABLE = (Kind.ID, Kind.TEXT, Kind.URL)
 
 
-@dataclass
-class _Home:
+class _Home(Struct):
     """One table or link table: its columns, and why some cannot be excluded."""
 
     columns: dict[str, Column]

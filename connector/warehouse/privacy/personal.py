@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from connector.resources import TABLES
 from connector.resources.resource import Child, Link, Table
@@ -13,8 +14,7 @@ from connector.warehouse.sql.names import Names, literal, quote
 Family = tuple[Table, Child]
 
 
-@dataclass(frozen=True)
-class Personal:
+class Personal(Struct, frozen=True):
     """Columns of one table that are about the same contact, and where that contact's id stands.
 
     ``of`` is a column or a link table of ``holder``, which is the table itself or its parent.

@@ -8,9 +8,9 @@ where that is asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.errors import SettingsError
 from connector.warehouse.encode.exclusions import Exclusions
@@ -25,8 +25,7 @@ NULL = "null"  # the manner of what is not stored at all
 MOST_NAMES = 10  # that a message tells
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """How the exclusions of the settings differ from the pinned ones, by the fields' names.
 
     ``added`` are kept out of more strictly, ``lifted`` less; ``rehashed`` are hashed with

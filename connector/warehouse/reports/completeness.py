@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.resources.resource import Table
 from connector.warehouse.sql.execute import fetch
@@ -12,8 +11,7 @@ from connector.warehouse.sql.names import Names, quote
 from connector.warehouse.sql.rows import living
 
 
-@dataclass(frozen=True)
-class Completeness:
+class Completeness(Struct, frozen=True):
     """Of the living objects of one table: their parts, and how many objects lack some.
 
     ``incomplete`` have fewer parts than Intercom counts, ``truncated`` more than it shows; both

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.resources import TABLES
 from connector.resources.resource import Table
@@ -16,8 +16,7 @@ SAMPLE = 10_000  # rows of a table that are looked at
 MOST_KEYS = 20  # the most frequent ones of a table are told
 
 
-@dataclass(frozen=True)
-class Unclaimed:
+class Unclaimed(Struct, frozen=True):
     """What stands in ``extra`` of a table: in how many of the rows looked at, by top-level key."""
 
     table: str

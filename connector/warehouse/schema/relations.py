@@ -7,11 +7,12 @@ needed and stands in no note was made by somebody else, and is never replaced, a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct, field
+from msgspec.structs import asdict
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.errors import NamesTakenError
@@ -39,8 +40,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Struct, frozen=True):
     """What is noted of one relation; all but its kind is told of views only."""
 
     kind: str
@@ -165,7 +165,7 @@ def refuse(schema: str, taken: Collection[str]) -> None:
 
 def made(conn: sa.Connection, names: Collection[str]) -> dict[str, Made]:
     """What is noted under these names."""
-    columns = [RELATIONS.c[name] for name in ("name", *Made.__dataclass_fields__)]
+    columns = [RELATIONS.c[name] for name in ("name", *Made.__struct_fields__)]
     query = sa.select(*columns).where(RELATIONS.c.name == sa.any_(sa.literal(list(names), TEXTS)))
     return {
         name: Made(kind, definition or "", fingerprint or "", comments or {})
@@ -180,7 +180,7 @@ def noted(conn: sa.Connection) -> set[str]:
 
 def note(conn: sa.Connection, name: str, about: Made) -> None:
     """Note what was made under this name."""
-    values: dict[str, Any] = vars(about)
+    values: dict[str, Any] = asdict(about)
     statement = insert(RELATIONS).values(name=name, **values)
     conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 

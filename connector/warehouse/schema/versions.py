@@ -7,11 +7,11 @@ grows when a later version of the connector declares more. Knows no rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.dialects import postgresql
 
 from connector.resources import TABLES
@@ -29,8 +29,7 @@ _MARKS = ("id", _RUN, "valid_from", "valid_to")
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
-@dataclass(frozen=True)
-class Linked:
+class Linked(Struct, frozen=True):
     """What a version holds of a link table: an array of ids, in the column ``name``.
 
     In the link table ``own`` is the id of the row, ``other`` what stands in the array.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Described:
+class Described(Struct, frozen=True):
     """One column of a result: its name and the OID of its type, of a domain's base type."""
 
     name: str

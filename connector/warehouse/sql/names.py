@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
 def quote(name: str) -> str:
@@ -16,8 +16,7 @@ def literal(text: str) -> str:
     return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(Struct, frozen=True):
     """Qualified names in the configured schema."""
 
     schema: str

@@ -12,15 +12,14 @@ import selectors
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import psycopg
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A setting, the value that it has in our transactions, and why.
 
     ``reads``: without it the driver could not read values; the others say what our own SQL means
@@ -60,8 +59,7 @@ SLICE = 0.1  # seconds between two looks at whether it is
 _Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)  # epoll costs a file
 
 
-@dataclass(frozen=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """How a transaction begins: whether it may write, and whether the SQL in it is ours."""
 
     writes: bool = True
@@ -86,8 +84,7 @@ def _begins(writes: bool, ours: bool, settings: Sequence[Setting]) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """What must hold for a transaction: a query without parameters, and the text that it yields.
 
     It goes to the server with what begins the transaction, in the same round trip. ``error`` is

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.resources import RESOURCES
 from connector.warehouse.sql.execute import execute, fetch, names_of, scalar
 from connector.warehouse.state.tables import HISTORY, STATE
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far one resource has been read; see the comments of sync_state."""
 
     cursor: datetime | None = None
@@ -42,7 +41,7 @@ def progress(conn: sa.Connection, resource: str) -> Progress:
 
 def progress_of(conn: sa.Connection, resources: Sequence[str]) -> dict[str, Progress]:
     """The same of several resources, by their names."""
-    columns = ", ".join(Progress.__dataclass_fields__)
+    columns = ", ".join(Progress.__struct_fields__)
     query = (
         f"SELECT resource, {columns} FROM {names_of(conn)(STATE.name)} WHERE resource = ANY (%s)"
     )
@@ -66,8 +65,7 @@ def usable_since(conn: sa.Connection) -> datetime | None:
     return found
 
 
-@dataclass(frozen=True)
-class Outset:
+class Outset(Struct, frozen=True):
     """What every run must know before it reads, asked at once.
 
     ``latest``: an instant, by Intercom's clock, that lies behind; the latest that is known here.

@@ -8,11 +8,11 @@ times are by the database's clock, which receiver and reader share.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.resources.hint import Hint
 from connector.warehouse.sql.execute import execute, fetch, names_of, scalar
@@ -25,8 +25,7 @@ PAUSES = (1, 10, 60, 600)
 """Seconds after which an object is read again that was older than told, by attempts before."""
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """A row of sync_inbox; ``age`` is how many seconds ago it was last told."""
 
     resource: str
@@ -38,8 +37,7 @@ class Waiting:
     age: float
 
 
-@dataclass(frozen=True)
-class Backlog:
+class Backlog(Struct, frozen=True):
     """How much waits, for how many seconds, and when a notification last came.
 
     ``untried_seconds`` is the same of what was not read since it was told.

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.resources import RESOURCES
 from connector.resources.resource import Child, Link, Resource
@@ -27,8 +27,7 @@ AS_EVER = ""
 everything again."""
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """What decides, beside the declarations, how records become rows."""
 
     version: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.warehouse.sql.types import INSTANT
@@ -16,8 +16,7 @@ OPEN_LOWER = datetime(1, 1, 1, tzinfo=UTC)
 OPEN_UPPER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-@dataclass(frozen=True, order=True)
-class Span:
+class Span(Struct, frozen=True, order=True):
     """A partition of a plan: [lower, upper) of created_at; OPEN_LOWER and OPEN_UPPER: no bound.
 
     In the database those are infinite, as no date there is that a session's timezone could move.

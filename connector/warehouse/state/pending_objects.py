@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.warehouse.sql.execute import execute, fetch, names_of
 from connector.warehouse.state.tables import PENDING
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """One object that must be read again."""
 
     resource: str
@@ -106,7 +105,7 @@ def settle(conn: sa.Connection, resources: str | Collection[str], ids: Iterable[
 
 def pending(conn: sa.Connection, due: datetime | None = None) -> list[Pending]:
     """The pending objects, oldest first; with ``due`` only those to be tried by then."""
-    columns = ", ".join(Pending.__dataclass_fields__)
+    columns = ", ".join(Pending.__struct_fields__)
     query = (
         f"SELECT {columns} FROM {names_of(conn)(PENDING.name)}"
         " WHERE %(due)s::timestamptz IS NULL OR not_before <= %(due)s"

@@ -7,11 +7,11 @@ memory does not grow with the workspace.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.resources import MERGES, PERSONS
@@ -27,8 +27,7 @@ EXPIRED = datetime(1970, 1, 1, tzinfo=UTC)
 _ALIVE = living("c")
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """One contact, when it was last read, and when it was last read to the end of its list."""
 
     id: str
@@ -36,8 +35,7 @@ class Turn:
     whole_read_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Turns:
+class Turns(Struct, frozen=True):
     """Which contacts of a resource are due, and by what.
 
     ``embedded``: contacts embed what is read; those are due whose record was stored so soon after
@@ -214,8 +212,7 @@ def unread(conn: sa.Connection, names: Names, resource: str, column: str = "") -
     return int(scalar(conn, query, {"resource": resource}))
 
 
-@dataclass(frozen=True)
-class Coverage:
+class Coverage(Struct, frozen=True):
     """Of how many contacts the lists were read, and since when those of all are whole here."""
 
     contacts: int
@@ -239,8 +236,7 @@ def coverage(conn: sa.Connection, names: Names, resource: str) -> Coverage:
     return Coverage(number, read, since if read == number else None)
 
 
-@dataclass(frozen=True)
-class Short:
+class Short(Struct, frozen=True):
     """A list that was shorter than Intercom counts: how often in a row, and when to ask again."""
 
     reads: int
@@ -330,8 +326,7 @@ def expire(conn: sa.Connection, resource: str) -> None:
     conn.execute(sa.update(READS).where(*old).values(read_at=EXPIRED))
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """A group whose members are read, when they last were, and how many there were."""
 
     id: str

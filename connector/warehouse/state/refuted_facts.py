@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.warehouse.state.tables import FACTS
@@ -15,8 +15,7 @@ REMEMBERED = timedelta(days=30)
 """So long a fact counts as false that is not seen to be false any more."""
 
 
-@dataclass(frozen=True)
-class RefutedFact:
+class RefutedFact(Struct, frozen=True):
     """A row of sync_refuted_facts."""
 
     fact: str

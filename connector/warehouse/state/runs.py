@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct, field
+from msgspec.structs import fields
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.errors import FenceError
@@ -18,8 +19,7 @@ from connector.warehouse.sql.session import Guard
 from connector.warehouse.state.tables import RUN_RESOURCES, RUNS
 
 
-@dataclass
-class Tally:
+class Tally(Struct):
     """What a run did to one resource; the columns of sync_run_resources."""
 
     status: str = "running"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy.dialects.postgresql import insert
 
 from connector.warehouse.state.tables import WORKSPACE
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(Struct, frozen=True):
     """The workspace that a token opens, or that a schema is pinned to."""
 
     id_code: str
@@ -23,7 +22,7 @@ class Workspace:
 
 def pinned(conn: sa.Connection) -> Workspace | None:
     """The workspace of this schema, or None before the first sync."""
-    columns = [WORKSPACE.c[name] for name in Workspace.__dataclass_fields__]
+    columns = [WORKSPACE.c[name] for name in Workspace.__struct_fields__]
     row = conn.execute(sa.select(*columns)).mappings().first()
     return Workspace(**row) if row else None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from connector.resources import TABLES
 from connector.resources.resource import Column, Link, Table
@@ -15,8 +16,7 @@ WRAPPER = frozenset({"type", "url", "has_more", "total_count", "pages"})
 REFERENCE = frozenset({"id", "type", "url"})
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """What is known of a table before any record: object paths, and the keys known in each."""
 
     prefixes: tuple[Path, ...]

@@ -12,11 +12,12 @@ import logging
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from connector.resources.declarations.data_attributes import DATA_ATTRIBUTES
@@ -35,8 +36,7 @@ _TOLD = ("name", "label", "description", "data_type")
 _ALIKE = {"datetime": "date"}  # Preview's word for the same type
 
 
-@dataclass(frozen=True)
-class Attribute:
+class Attribute(Struct, frozen=True):
     """A custom attribute as Intercom lists it; ``lives`` if neither archived nor gone."""
 
     full_name: str
@@ -47,8 +47,7 @@ class Attribute:
     created_at: datetime | None
 
 
-@dataclass(frozen=True)
-class CustomColumn:
+class CustomColumn(Struct, frozen=True):
     """One column of the views, as stored in ``custom_columns``."""
 
     full_name: str
@@ -165,7 +164,7 @@ def forget(conn: sa.Connection, table: Table) -> None:
 
 def stored(conn: sa.Connection, table: Table) -> list[CustomColumn]:
     """The columns that are stored for a table."""
-    names = CustomColumn.__dataclass_fields__
+    names = CustomColumn.__struct_fields__
     query = sa.select(*(CUSTOM_COLUMNS.c[name] for name in names))
     rows = conn.execute(query.where(CUSTOM_COLUMNS.c.model == table.attributes.model)).mappings()
     return [CustomColumn(**row) for row in rows]
@@ -246,7 +245,7 @@ def _store(conn: sa.Connection, table: Table, attribute: Attribute, name: str) -
     column = CustomColumn(
         attribute.full_name, attribute.data_type, attribute.name, name, archived_at=None
     )
-    conn.execute(sa.insert(CUSTOM_COLUMNS).values(model=table.attributes.model, **vars(column)))
+    conn.execute(sa.insert(CUSTOM_COLUMNS).values(model=table.attributes.model, **asdict(column)))
     return column
 
 

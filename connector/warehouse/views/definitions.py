@@ -7,11 +7,11 @@ it becomes what is to be, is known elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.resources import RESOURCES, TABLES
 from connector.resources.resource import Child, Resource, Table
@@ -26,8 +26,7 @@ from connector.warehouse.views.view import Shown, View
 IDENTITIES = "contact_identities"
 
 
-@dataclass(frozen=True)
-class Around:
+class Around(Struct, frozen=True):
     """What a view is made from: the connection, the names, the views as they are stored.
 
     ``names`` are those of the tables. ``known`` is what makers of several views ask only once.

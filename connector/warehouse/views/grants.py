@@ -7,9 +7,9 @@ in the same transaction; where that cannot be done exactly, nothing is done.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.errors import ViewsInUseError
 from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
@@ -19,8 +19,7 @@ from connector.warehouse.views.standing import look
 _GRANTEE = "CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END"
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(Struct, frozen=True):
     """One thing that was given to a view: how it is given again, by which role if not its owner.
 
     ``column`` is the column that it is about; it goes with the column. ``comment``: a comment,

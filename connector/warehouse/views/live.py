@@ -7,10 +7,10 @@ CREATE OR REPLACE VIEW append columns but neither move nor drop them. ``rebuild`
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import psycopg
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.errors import ViewsInUseError
 from connector.resources import TABLES
@@ -30,8 +30,7 @@ BUSY = "others are reading it"
 NOT_OURS = "it is not the view that this connector made; rename it or drop it to get that one"
 
 
-@dataclass(frozen=True)
-class Grown:
+class Grown(Struct, frozen=True):
     """What came of bringing a view up to date: made, its new columns, or why it was not done."""
 
     columns: tuple[str, ...] = ()  # of a view that was there before

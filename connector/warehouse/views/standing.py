@@ -9,10 +9,10 @@ or a renamed schema show the same query in other words.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 import psycopg
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from connector.warehouse.schema.relations import Made, made, note
 from connector.warehouse.sql.execute import execute, fetch, scalar
@@ -23,8 +23,7 @@ _PROBE = "_intercom_warehouse_probe"
 _ABOUT = "{0}.objoid = c.oid AND {0}.classoid = c.tableoid AND {0}.objsubid"
 
 
-@dataclass(frozen=True)
-class StoredColumn:
+class StoredColumn(Struct, frozen=True):
     """One column as it is."""
 
     name: str
@@ -32,8 +31,7 @@ class StoredColumn:
     comment: str
 
 
-@dataclass
-class Stored:
+class Stored(Struct):
     """A relation as it is under the name of a view; ``made`` is what is noted under ``label``."""
 
     label: str

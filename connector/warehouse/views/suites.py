@@ -7,9 +7,9 @@ A view is called by its label, which is its name, behind that of its suite where
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.warehouse.schema.relations import made
 from connector.warehouse.sql.names import Names
@@ -20,8 +20,7 @@ from connector.warehouse.views.standing import Stored
 LONGEST = 63  # bytes of an identifier of PostgreSQL
 
 
-@dataclass(frozen=True)
-class Suite:
+class Suite(Struct, frozen=True):
     """Views that stand in one schema; ``name`` is "" for those beside their tables."""
 
     name: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """One column of a view: its name, the SQL that gives it, its comment."""
 
     name: str
@@ -14,8 +13,7 @@ class Shown:
     comment: str
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True):
     """A view as it is to be: ``source`` is what follows FROM, ``sentence`` its comment.
 
     ``tells_of`` are tables that it is computed from without selecting from them: who may not read

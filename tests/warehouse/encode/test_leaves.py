@@ -6,12 +6,12 @@ what is no data, and looks for each value where an analyst would.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from connector.simulator.records.plain import PLAIN
 from connector.warehouse.encode.encoder import encode
@@ -186,7 +186,7 @@ def test_a_leaf_whose_column_is_no_longer_declared_is_in_extra_and_lost_without_
     # One process knows one declaration of a table; the other one goes when the test ends.
     monkeypatch.setattr(staging, "_registry", dict(staging._registry))
     table = BY_TABLE["contacts"]
-    poorer = dataclasses.replace(
+    poorer = structs.replace(
         table, columns=tuple(column for column in table.columns if column.name != "email")
     )
     record = {"id": "1", "email": "a@example.com"}

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 from psycopg.conninfo import make_conninfo
 
 from connector.resources.hint import Hint
@@ -249,7 +250,7 @@ def test_a_pause_can_be_longer_than_the_attempts_ask_for(conn):
 
 def test_what_was_told_again_is_not_put_off_by_an_older_reading(conn):
     inbox.tell(conn, [A, Hint("contacts", "b")], 0.0)
-    read = [Waiting(*vars(one).values()) for one in due(conn)]
+    read = [Waiting(*asdict(one).values()) for one in due(conn)]
     inbox.tell(conn, [A], 0.0)
     tired = [Waiting(o.resource, o.id, o.version, None, False, 4, 0.0) for o in read]
     inbox.postpone(conn, tired)

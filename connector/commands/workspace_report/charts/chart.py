@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
 
 from connector.commands.workspace_report import figures
 from connector.commands.workspace_report.markup import Html, escaped, isolated
@@ -23,8 +24,7 @@ Spec = dict[str, Any]
 SINCE = ":since"  # a line of SQL that holds it counts only where --since is given
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """How values of a column are written, and whether they are numbers."""
 
     write: Callable[[Any], str]
@@ -44,8 +44,7 @@ RATE = Kind(figures.percent)
 RATING = Kind(lambda value: figures.number(value, 1))
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of the SQL: what it is called on the page, and how its values are written."""
 
     name: str
@@ -53,8 +52,7 @@ class Column:
     kind: Kind = COUNT
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """One chart. ``names`` says what its column ``name`` names: Team, Admin, Company, Tag.
 
     ``sql_since`` is asked in the place of ``sql`` where another view counts by time;
@@ -90,8 +88,7 @@ def asked_since(sql: str, since: date | None) -> str:
     return "\n".join(lines).replace(SINCE, f"DATE '{since.isoformat()}'")
 
 
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """A chart with its answer: ``rows`` None where it could not be asked, and why."""
 
     chart: Chart

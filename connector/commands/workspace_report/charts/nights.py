@@ -5,7 +5,7 @@ They ask the state tables of the schema; ``LIMIT`` stands in their SQL for the r
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from connector.commands.workspace_report.charts import marks
 from connector.commands.workspace_report.charts.chart import (

@@ -5,7 +5,7 @@ All values are those of the metric views (docs/metrics.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from connector.commands.workspace_report.charts.chart import Chart
 from connector.commands.workspace_report.charts.conversations import (
@@ -25,8 +25,7 @@ from connector.commands.workspace_report.charts.groups import (
 )
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(Struct, frozen=True):
     """Charts that belong together, under one heading."""
 
     key: str

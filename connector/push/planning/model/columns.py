@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from connector.push.kinds import EVENTS, TAGS, Field, Key, Kind, Type
 from connector.push.kinds.digest import CUSTOM, is_address
@@ -42,8 +42,7 @@ _RIGHT = {
 _OWNED = "owner_id"
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(Struct, frozen=True):
     """One column of a model: where it stands, and what it means.
 
     ``path`` is its name in a body, for a custom attribute the attribute's; "" where it is no field
@@ -93,8 +92,7 @@ class Given:
         return self.custom or (texts and self.key is None)
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Struct, frozen=True, dict=True):
     """The columns of a model, checked."""
 
     kind: Kind

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from connector.simulator.records.workspace import Record
 from connector.simulator.writes.log import Effect, Entry
 
 
-@dataclass(slots=True)
-class Item:
+class Item(Struct):
     """One item and its fate: waiting, done, failed, or lost with its job."""
 
     given: Record
@@ -19,8 +19,7 @@ class Item:
     effects: list[Effect] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Task:
+class Task(Struct):
     """The items of one request; `state` says no more than that some failed."""
 
     id: str
@@ -64,8 +63,7 @@ class Task:
         return {**self.as_dict(), "does": self.does, "items": items}
 
 
-@dataclass(slots=True)
-class Job:
+class Job(Struct):
     """Tasks that were sent one after the other; `kind` is contacts or companies."""
 
     id: str

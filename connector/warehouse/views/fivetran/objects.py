@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from connector.resources.declarations.conversations import PARTS
 from connector.resources.resource import Table
@@ -19,8 +20,7 @@ from connector.warehouse.views.view import Shown, View
 BODY = PARTS.column("body")
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """Of which tables history is kept now, and whether the texts of parts are stored."""
 
     kept: frozenset[str]

@@ -8,7 +8,8 @@ whether history is kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from connector.resources import RESOURCES
 from connector.resources.resource import Child, Table
@@ -20,8 +21,7 @@ from connector.warehouse.state.tables import STATE
 from connector.warehouse.views.fivetran.columns import ACTIVE, END, LAST, START, counted, utc
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """Which rows of a table: with what they were if ``kept``, one for each of the ``links``."""
 
     table: Table

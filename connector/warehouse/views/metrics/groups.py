@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from connector.warehouse.metrics.words import median
 from connector.warehouse.sql.names import Names
@@ -28,8 +29,7 @@ _COUNTS = ("conversations", "open", "closed", "ratings", "ai_involved", "ai_reso
 _PARTS = ("conversations", "conversation_parts")
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """What conversations are grouped by: ``rows`` gives (key, the figures), each pair once."""
 
     word: str
