@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from decimal import Decimal
@@ -47,8 +48,8 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
     except psycopg.Error as failure:
         raise SettingsError(f"Postgres refuses the statement: {_message(failure)}") from failure
     if as_json:
-        records = [dict(zip(names, row, strict=True)) for row in rows]
-        print(json.dumps(records, default=str))
+        keys = _distinct(names)
+        print(_json([dict(zip(keys, row, strict=True)) for row in rows]))
     else:
         print(table(names, rows) if names else f"({max(affected, 0):,} rows)")
     return 0
@@ -88,6 +89,28 @@ def _refuse_several(conn: sa.Connection, statement: str) -> None:
 
 def _message(failure: psycopg.Error) -> str:
     return failure.diag.message_primary or str(failure)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, each once: the second ``a`` is ``a_2``, or the next that no column bears."""
+    taken = set(names)
+    found = dict[str, None]()  # in their order
+    for name in names:
+        if name in found:
+            numbered = (f"{name}_{number}" for number in itertools.count(2))
+            name = next(free for free in numbered if free not in taken)
+            taken.add(name)
+        found[name] = None
+    return list(found)
+
+
+def _json(records: list[dict[str, Any]]) -> str:
+    """JSON text; the numbers that JSON lacks are texts, as Postgres writes them in JSON."""
+    try:
+        return json.dumps(records, default=str, allow_nan=False)
+    except ValueError:
+        text = json.dumps(records, default=str)
+        return json.dumps(json.loads(text, parse_constant=str))
 
 
 def table(names: list[str], rows: list[tuple[Any, ...]]) -> str:

@@ -120,3 +120,18 @@ def test_sql_prints_rows_and_writes_nothing_unasked(database: Database, capsys: 
         sql.run(database, "COMMIT; CREATE TABLE x (y int)", as_json=False, write=False)
     with pytest.raises(SettingsError, match="syntax"):
         sql.run(database, "SELEKT", as_json=False, write=False)
+
+
+def test_sql_as_json_keeps_every_column(database: Database, capsys: Any) -> None:
+    twice = "SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a, 5 AS b"
+    sql.run(database, twice, as_json=True, write=False)
+    assert json.loads(capsys.readouterr().out) == [{"a": 1, "a_3": 2, "a_2": 3, "a_4": 4, "b": 5}]
+    sql.run(database, twice, as_json=False, write=False)
+    assert capsys.readouterr().out.split()[:5] == ["a", "a", "a_2", "a", "b"]
+
+
+def test_sql_as_json_spells_out_numbers_that_json_lacks(database: Database, capsys: Any) -> None:
+    numbers = "SELECT 'NaN'::float8 AS a, '-Infinity'::float4 AS b, '{Infinity,0.1}'::float8[] AS c"
+    sql.run(database, numbers, as_json=True, write=False)
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert told == [{"a": "NaN", "b": "-Infinity", "c": ["Infinity", 0.1]}]
