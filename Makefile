@@ -4,6 +4,7 @@
 #   make demo    the whole thing on this machine: no account, no server
 #   make test    the tests, against a real Postgres that they start themselves
 #   make check   what CI runs: lint, types, tests
+#   make format  the code as make check wants it
 #   make package the wheel, installed in an empty environment and run there
 #   make migration NAME=what_it_does
 #                the next migration, from the declarations, and the pages made from them

@@ -71,8 +71,10 @@ def _memory() -> Path | None:
     return None if not fits or found.f_flag & os.ST_NOEXEC else MEMORY
 
 
-def pytest_report_header() -> str:
-    return f"of what takes long a part, chosen by {sampling.SEED}={sampling.choose_seed()}"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was chosen by, also where pytest is quiet and prints no header."""
+    seed = f"{sampling.SEED}={sampling.choose_seed()!r}"
+    terminalreporter.write_line(f"Of what takes long a part was run, chosen by {seed}.")
 
 
 def pytest_collection_finish() -> None:

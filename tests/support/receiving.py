@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hmac
 import http.client
 import json
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
@@ -139,6 +141,9 @@ def receiving(database: Database, delay: float = 2.0, **options: Any) -> Iterato
     receiver = Receiver(database, [SECRET], delay, **options)
     with receiver.running("127.0.0.1", 0) as port:
         yield Sender(port)
+    with warnings.catch_warnings():  # a loop that ends does not close what it was accepting
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 # -- in a process ----------------------------------------------------------------------------
