@@ -187,12 +187,16 @@ def children_alive(names: Names, child: Table) -> str:
 
 
 def cut_owners(names: Names, resource: Resource, link: Link) -> str:
-    """Its living rows that have more links than are embedded. Parameter: how many are."""
+    """Its living rows that have more links than are embedded. Parameter: how many are.
+
+    They are counted once: where nothing is known of the rows, Postgres would count for each.
+    """
     own = quote(link.owner)
     return (
-        f"SELECT o.id FROM {names(resource.table.name)} o"
-        f" WHERE {rows.own_living(resource, 'o')} AND o.id IN"
-        f" (SELECT {own} FROM {names(link.table)} GROUP BY {own} HAVING count(*) > %s)"
+        f"WITH many AS MATERIALIZED (SELECT {own} AS id FROM {names(link.table)}"
+        f" GROUP BY {own} HAVING count(*) > %s)"
+        f" SELECT o.id FROM many JOIN {names(resource.table.name)} o ON o.id = many.id"
+        f" WHERE {rows.own_living(resource, 'o')}"
     )
 
 

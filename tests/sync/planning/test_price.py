@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from connector.sync.guards.embedded_lists import AT_FIRST, EMPTY, SIZE
 from connector.sync.outcome import Silent
 from connector.sync.readings import lists, members
 from connector.sync.run import refetch
+from connector.warehouse.merge import statements
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.names import Names
 from connector.warehouse.state import reads
@@ -458,3 +460,30 @@ async def test_of_many_calls_only_the_newest_are_read_where_no_budget_is_left(
     outcome = await harness.sync(**DUE)
     assert outcome.resources["calls"].requests > 12
     assert differences(harness) == []
+
+
+def test_what_is_cut_is_counted_once_whatever_postgres_knows_of_the_rows(harness: Harness) -> None:
+    # So few that nobody makes statistics of them.
+    harness.query("INSERT INTO tags (id) SELECT n::text FROM generate_series(1, 20) n")
+    harness.query(
+        "INSERT INTO contacts (id, role, name) SELECT n::text, 'user', repeat('x', 400)"
+        " FROM generate_series(1, 2000) n"
+    )
+    harness.query(
+        "INSERT INTO contact_tags (contact_id, tag_id)"
+        " SELECT c.id, t.id FROM contacts c, tags t WHERE c.id::int % 30 = 0 OR t.id = '1'"
+    )
+    users = BY_NAME["users"]
+    [link] = [one for one in users.table.links if one.table == "contact_tags"]
+    query = statements.cut_owners(Names(harness.schema), users, link)
+    [told] = harness.query(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", 10)
+    steps = list(steps_of(told["QUERY PLAN"][0]["Plan"]))
+    assert steps[0]["Actual Rows"] == 66
+    assert [one["Actual Loops"] for one in steps if one["Node Type"] == "Aggregate"] == [1]
+
+
+def steps_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The plan and all that is below it."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from steps_of(below)
