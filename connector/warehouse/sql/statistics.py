@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from connector.warehouse.sql.execute import execute, scalars
 from connector.warehouse.sql.names import Names
 
-LARGE = 1 << 20  # bytes; of smaller tables a wrong plan costs nothing
+LARGE = 1 << 20  # bytes; statements are such that of smaller tables no plan costs much
 
 
 def analyze(conn: sa.Connection, names: Names, tables: Iterable[str]) -> None:
