@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
+from psycopg.types.string import TextLoader
 
 from connector.commands.terminal.grids import Grid, fitted, plain
 from connector.errors import SettingsError
@@ -22,6 +24,13 @@ from connector.warehouse.sql.names import quote
 from connector.warehouse.sql.session import USERS_READS, USERS_WRITES
 
 _COPY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*copy\b", re.IGNORECASE | re.DOTALL)
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+_AS_WRITTEN = (
+    *("interval", "time", "timetz", "bytea", "record"),
+    *("int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange"),
+    *("int4multirange", "int8multirange", "nummultirange", "datemultirange"),
+    *("tsmultirange", "tstzmultirange"),
+)
 WIDEST = 60  # characters of a cell on paper; --json shows all
 
 
@@ -36,7 +45,7 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
     database.wait()
     try:
         with database.transaction(USERS_WRITES if write else USERS_READS) as conn:
-            _read_any_time(conn)
+            _read_as_written(conn)
             path = f"{quote(database.schema)}, public"
             execute(conn, "SELECT set_config('search_path', %(path)s, true)", {"path": path})
             if not write:
@@ -48,15 +57,27 @@ def run(database: Database, statement: str, *, as_json: bool, write: bool) -> in
     except psycopg.Error as failure:
         raise SettingsError(f"Postgres refuses the statement: {_message(failure)}") from failure
     if as_json:
-        keys = _distinct(names)
-        print(_json([dict(zip(keys, row, strict=True)) for row in rows]))
+        keys = [json.dumps(name) for name in _distinct(names)]
+        objects = (zip(keys, map(_json, row), strict=True) for row in rows)
+        print(f"[{', '.join('{' + ', '.join(map(': '.join, one)) + '}' for one in objects)}]")
     else:
         print(table(names, rows) if names else f"({max(affected, 0):,} rows)")
     return 0
 
 
-def _read_any_time(conn: sa.Connection) -> None:
-    """Print times that Python cannot hold, infinity among them, as Postgres writes them."""
+class _Json(str):
+    """A document as Postgres holds it: Python would round its numbers, or find it too deep."""
+
+
+class _Document(Loader):
+    """Loads JSON as its text."""
+
+    def load(self, data: Buffer) -> _Json:
+        return _Json(bytes(data).decode())
+
+
+def _read_as_written(conn: sa.Connection) -> None:
+    """Of what Python cannot hold as it is, load the text that Postgres writes."""
     raw: Any = conn.connection.driver_connection
     for name, loader in (
         ("timestamptz", TimestamptzLoader),
@@ -64,6 +85,10 @@ def _read_any_time(conn: sa.Connection) -> None:
         ("date", DateLoader),
     ):
         raw.adapters.register_loader(name, _or_text(loader))
+    for name in ("json", "jsonb"):
+        raw.adapters.register_loader(name, _Document)
+    for name in _AS_WRITTEN:
+        raw.adapters.register_loader(name, TextLoader)
 
 
 def _or_text(loader: Any) -> type[Loader]:
@@ -104,13 +129,18 @@ def _distinct(names: list[str]) -> list[str]:
     return list(found)
 
 
-def _json(records: list[dict[str, Any]]) -> str:
-    """JSON text; the numbers that JSON lacks are texts, as Postgres writes them in JSON."""
-    try:
-        return json.dumps(records, default=str, allow_nan=False)
-    except ValueError:
-        text = json.dumps(records, default=str)
-        return json.dumps(json.loads(text, parse_constant=str))
+def _json(value: Any) -> str:
+    """JSON text in ASCII, which every stream takes.
+
+    The numbers that JSON lacks are texts, as Postgres writes them in JSON.
+    """
+    if isinstance(value, _Json):
+        return _BEYOND_ASCII.sub(lambda one: json.dumps(one[0])[1:-1], value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_json, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(json.loads(json.dumps(value), parse_constant=str))
+    return json.dumps(value, default=str)
 
 
 def table(names: list[str], rows: list[tuple[Any, ...]]) -> str:

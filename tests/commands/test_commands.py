@@ -135,3 +135,38 @@ def test_sql_as_json_spells_out_numbers_that_json_lacks(database: Database, caps
     sql.run(database, numbers, as_json=True, write=False)
     told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert told == [{"a": "NaN", "b": "-Infinity", "c": ["Infinity", 0.1]}]
+
+
+AS_WRITTEN = {
+    "'infinity'::interval": "infinity",
+    "interval '1 mon 3 days'": "1 mon 3 days",
+    "interval '3000000 years'": "3000000 years",
+    "'24:00'::time": "24:00:00",
+    r"'\x00ff'::bytea": r"\x00ff",
+    "daterange('2020-01-01', NULL)": "[2020-01-01,)",
+    "ROW(1, 'a')": "(1,a)",
+    "ARRAY[interval '1 mon']": ["1 mon"],
+    """'{"a": ["ä", null]}'::jsonb""": {"a": ["ä", None]},
+}
+
+
+@pytest.mark.parametrize("expression", AS_WRITTEN)
+def test_sql_prints_what_python_cannot_hold_as_postgres_writes_it(
+    database: Database, capsys: Any, expression: str
+) -> None:
+    with database.transaction() as conn:
+        version = conn.connection.driver_connection.info.server_version  # type: ignore[union-attr]
+    if "infinity" in expression and version < 170_000:
+        pytest.skip("there was no infinite interval")
+    sql.run(database, f"SELECT {expression} AS x", as_json=True, write=False)
+    told = capsys.readouterr().out
+    assert told.isascii()
+    assert json.loads(told) == [{"x": AS_WRITTEN[expression]}]
+
+
+def test_sql_keeps_documents_as_they_are(database: Database, capsys: Any) -> None:
+    for text in ("0.1234567890123456789012345", "1" + "0" * 5_000, "[" * 3_000 + "]" * 3_000):
+        sql.run(database, f"SELECT '{text}'::jsonb AS x", as_json=True, write=False)
+        assert capsys.readouterr().out == f'[{{"x": {text}}}]\n'
+    sql.run(database, """SELECT '{"a":  "ä"}'::json AS x""", as_json=False, write=False)
+    assert '{"a":  "ä"}' in capsys.readouterr().out

@@ -6,8 +6,8 @@ together. An event waits for its contact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -240,15 +240,17 @@ class Unfinished(Struct, frozen=True):
     unknown: int
 
 
-def unfinished(conn: sa.Connection, terms: Terms) -> Unfinished:
-    """What is not ended."""
+def unfinished(conn: sa.Connection, terms: Terms, without: Collection[int] = ()) -> Unfinished:
+    """What is not ended; of what is sent, without these wishes."""
     (row,) = fetch(
         conn,
         "SELECT count(*) FILTER (WHERE o.state = 'waiting'),"
         f" count(*) FILTER (WHERE {terms.where}),"
-        " count(*) FILTER (WHERE o.state = 'sending'), count(*) FILTER (WHERE o.state = 'sent'),"
+        " count(*) FILTER (WHERE o.state = 'sending'),"
+        " count(*) FILTER (WHERE o.state = 'sent' AND o.id <> ALL(%(without)s)),"
         " count(*) FILTER (WHERE o.state = 'unknown')"
         f" FROM {names_of(conn)('outbox')} o WHERE {_OPEN}",
+        {"without": list(without)},
     )
     return Unfinished(*row)
 
@@ -260,36 +262,50 @@ def is_any_begun(conn: sa.Connection, index_lag: float) -> bool:
     return bool(scalar(conn, query, {"s": float(index_lag)}))
 
 
-def sent(conn: sa.Connection, jobs: Sequence[str], most: int, after: int = 0) -> list[Wish]:
-    """What was sent and is to be read back now: singly, or by one of these jobs that ended."""
-    where = (
-        "o.state = 'sent' AND o.id > %(after)s AND (o.job_id IS NULL OR o.job_id = ANY(%(jobs)s))"
-        f" AND {DUE}"
+class Sent(Struct, frozen=True):
+    """What was sent singly, or by one of these jobs that ended.
+
+    ``without`` are wishes of which what became of them could not be noted.
+    """
+
+    where: ClassVar[str] = (
+        "o.state = 'sent' AND (o.job_id IS NULL OR o.job_id = ANY(%(jobs)s))"
+        " AND o.id <> ALL(%(without)s)"
     )
-    return select(conn, where, {"jobs": list(jobs), "after": after}, most)
+    jobs: Sequence[str]
+    without: Collection[int] = ()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of ``where``."""
+        return {"jobs": list(self.jobs), "without": list(self.without)}
 
 
-def next_reading(conn: sa.Connection, jobs: Sequence[str]) -> float | None:
+def sent(conn: sa.Connection, of: Sent, most: int, after: int = 0) -> list[Wish]:
+    """What is to be read back now."""
+    where = f"{of.where} AND o.id > %(after)s AND {DUE}"
+    return select(conn, where, of.parameters | {"after": after}, most)
+
+
+def next_reading(conn: sa.Connection, of: Sent) -> float | None:
     """In how many seconds something is to be read back that is carried by no running job."""
     found = scalar(
         conn,
         "SELECT extract(epoch FROM min(coalesce(o.not_before, now())) - clock_timestamp())::float8"
-        f" FROM {names_of(conn)('outbox')} o WHERE o.state = 'sent'"
-        " AND (o.job_id IS NULL OR o.job_id = ANY(%(jobs)s))",
-        {"jobs": list(jobs)},
+        f" FROM {names_of(conn)('outbox')} o WHERE {of.where}",
+        of.parameters,
     )
     return None if found is None else max(0.0, found)
 
 
-def latest_sent(conn: sa.Connection, kind: str, jobs: Sequence[str], most: int) -> list[Wish]:
-    """The wishes of a kind that jobs carried and that were sent last."""
+def latest_sent(conn: sa.Connection, kind: str, of: Sent, most: int) -> list[Wish]:
+    """The wishes of a kind that were sent last."""
     outbox = names_of(conn)("outbox")
     where = (
-        f"o.id IN (SELECT s.id FROM {outbox} s WHERE s.state = 'sent' AND s.kind = %(kind)s"
-        " AND s.object_id IS NOT NULL AND (s.job_id IS NULL OR s.job_id = ANY(%(jobs)s))"
-        f" ORDER BY s.sent_at DESC LIMIT {most})"
+        f"o.id IN (SELECT o.id FROM {outbox} o WHERE {of.where} AND o.kind = %(kind)s"
+        f" AND o.object_id IS NOT NULL ORDER BY o.sent_at DESC LIMIT {most})"
     )
-    return select(conn, where, {"kind": kind, "jobs": list(jobs)})
+    return select(conn, where, of.parameters | {"kind": kind})
 
 
 def unknown(conn: sa.Connection, older_than: float) -> list[Wish]:

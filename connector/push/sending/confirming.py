@@ -57,14 +57,19 @@ class Confirming(Struct):
 
     async def seconds_to_next(self, ended: Sequence[str]) -> float | None:
         """In how many seconds another look is worth it; None while jobs carry all that is sent."""
-        found = await self.sending.store.do(partial(claims.next_reading, jobs=list(ended)))
+        of = self._sent(ended)
+        found = await self.sending.store.do(partial(claims.next_reading, of=of))
         probe = self._probe_at - self.sending.clock()
         return None if found is None else max(found, min(probe, PROBES[1]))
 
     async def _due(self, ended: Sequence[str], most: int, after: int = 0) -> list[Wish]:
         return await self.sending.store.do(
-            partial(claims.sent, jobs=list(ended), most=most, after=after)
+            partial(claims.sent, of=self._sent(ended), most=most, after=after)
         )
+
+    def _sent(self, ended: Sequence[str]) -> claims.Sent:
+        """What can be decided: what could not be noted before would not be now."""
+        return claims.Sent(list(ended), frozenset(self.sending.tally.unnoted))
 
     async def _trust(self, due: Sequence[Wish]) -> int:
         doubtful = [one for one in due if one.error_code in (WITH_ERRORS, VANISHED)]
@@ -114,7 +119,7 @@ class Confirming(Struct):
     async def _is_shown(self, ended: Sequence[str]) -> bool:
         """Whether the index shows most of what was sent last, or should by now."""
         latest = await self.sending.store.do(
-            partial(claims.latest_sent, kind="contacts", jobs=list(ended), most=SIZE)
+            partial(claims.latest_sent, kind="contacts", of=self._sent(ended), most=SIZE)
         )
         if not latest or min(one.age or 0.0 for one in latest) > self.sending.options.index_lag:
             return True

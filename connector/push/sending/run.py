@@ -84,7 +84,10 @@ class Push:
         decided = await self.confirming.look(self.following.ended)
         if looked or sent or decided:
             return 0.0
-        left = await sending.store.do(partial(claims.unfinished, terms=options.terms))
+        unnoted = frozenset(sending.tally.unnoted)
+        left = await sending.store.do(
+            partial(claims.unfinished, terms=options.terms, without=unnoted)
+        )
         if not left.sent:
             return None
         self._tell(left)

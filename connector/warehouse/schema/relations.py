@@ -134,7 +134,7 @@ def strangers(
         f"{_KINDS.get(kind, 'relation')} {name}"
         for name, kind in sorted(found.items())
         if (name not in ours or (wanted[name] == "v" and kind != "v"))
-        and (kind != "T" or wanted[name] in "rv")  # only these make a type of their own name
+        and (kind != "T" or wanted[name] in "rvS")  # no type may bear the name of these
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from connector.errors import RowRefusedError
 from connector.push.sending import in_bulk
 from connector.push.sending.in_bulk import WORTH_IT
 from tests.push.pusher import Pusher, loaded
@@ -256,3 +257,20 @@ async def test_many_that_are_never_as_wished_come_to_an_end(harness):
     assert [row["error_code"] for row in rows] == ["not_taken"]
     assert "klingon" in rows[0]["error"]
     assert tally.writes <= 6 + 510
+
+
+async def test_what_became_of_it_and_can_never_be_noted_ends_the_push(pusher):
+    pusher.harness.query(
+        "CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF NEW.state = 'done' THEN RAISE EXCEPTION 'never'; END IF; RETURN NULL; END $$;"
+        " CREATE CONSTRAINT TRIGGER never AFTER UPDATE ON outbox DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION never()"
+    )
+    rename(pusher)
+    with pytest.raises(RowRefusedError, match="could not be noted"):
+        await pusher.push()
+    assert pusher.states() == {"sent": USERS}
+    pusher.harness.query("DROP TRIGGER never ON outbox")
+    await pusher.push()
+    assert pusher.states() == {"done": USERS}
+    assert [one["items"] for one in requests(pusher, "/contacts/bulk")] == [100, 30]

@@ -45,6 +45,7 @@ THEIRS = {
     "partitioned table events": "CREATE TABLE events (x int) PARTITION BY LIST (x)",
     "composite type calls": "CREATE TYPE calls AS (x int)",
     "type macros": "CREATE TYPE macros AS ENUM ('x')",
+    "type outbox_id_seq": "CREATE TYPE outbox_id_seq AS ENUM ('x')",
     "view conversation_parts_live": "CREATE VIEW conversation_parts_live AS SELECT 1 AS x",
     "table sync_version": "CREATE TABLE sync_version (installed_rank int)",
     "view sync_workspace": "CREATE VIEW sync_workspace AS SELECT 1 AS x",
