@@ -43,7 +43,7 @@ from connector.commands.terminal.logs import say
 from connector.commands.terminal.parsing import Parser, number
 from connector.commands.terminal.waiting import until_signalled
 from connector.commands.workspace_report import options as workspace_report
-from connector.errors import ConnectorError, SettingsError
+from connector.errors import ConnectorError, SchemaDamagedError, SettingsError
 from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
 from connector.sync.options import Options
@@ -195,6 +195,7 @@ def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
 def _migrate(arguments: argparse.Namespace) -> int:
     from connector.commands import views
     from connector.warehouse.privacy import cleaning, pinning
+    from connector.warehouse.schema import damage
 
     settings = _settings(arguments)
     exclusions = privacy(settings).exclusions
@@ -207,6 +208,8 @@ def _migrate(arguments: argparse.Namespace) -> int:
         database.write(lambda conn: pinning.apply(conn, exclusions, pins=False))
         cleaning.clean(database, exclusions, "migrate")
         views.grow(database)
+        if gone := database.read(lambda conn: damage.missing(conn, settings.schema)):
+            raise SchemaDamagedError(damage.sentence(settings.schema, gone))
     print(f"schema {settings.schema} is up to date")
     return 0
 

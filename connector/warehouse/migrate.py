@@ -115,9 +115,10 @@ def migrate(database: Database, history: Collection[str] = ()) -> bool:
 
 def _busy(database: Database) -> str:
     who = database.write(lambda conn: locks.holders(conn, database.schema))
+    how = f"others use its tables ({who})" if who else "others are changing something in it"
     return (
-        f"schema {database.schema} could not be upgraded: others use its tables"
-        f"{f' ({who})' if who else ''}; nothing was changed: end what they do, or try again later"
+        f"schema {database.schema} could not be made or upgraded: {how}; nothing was changed: end"
+        " what they do, or try again later"
     )
 
 
@@ -132,7 +133,8 @@ def _migrate(conn: sa.Connection, schema: str, history: Collection[str]) -> bool
 
     exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(name)s)"
     if not scalar(conn, exists, {"name": schema}):
-        execute(conn, f"CREATE SCHEMA {quote(schema)}")  # a role may own just its schema
+        with locks.briefly(conn):  # somebody else may be making it
+            execute(conn, f"CREATE SCHEMA {quote(schema)}")  # a role may own just its schema
     revision = present(conn, schema)
     adopted = {}
     if revision and not _has_notes(conn, schema):

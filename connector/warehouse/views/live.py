@@ -61,6 +61,8 @@ def grow(conn: sa.Connection, schema: str, view: str) -> Grown:
             return _bring(_around(conn, names, suite, name), suite, name)
     except psycopg.errors.LockNotAvailable:
         return Grown(refused=BUSY, busy=True)
+    except psycopg.errors.UndefinedTable:  # one of ours: not the view is wrong
+        raise
     except psycopg.ProgrammingError as failure:  # no right, or it cannot be so
         return Grown(refused=_reason(conn, suite.place(names), name, failure))
 

@@ -637,6 +637,20 @@ def test_a_migration_that_waits_lets_readers_through_and_gives_up_with_a_reason(
         assert migrate(database) is True
 
 
+def test_a_schema_that_somebody_else_is_making_is_waited_for_no_longer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(locks, "WAIT", 0.1)
+    monkeypatch.setattr(database_module, "PAUSE", 0.01)
+    other = psycopg.connect(conninfo(house.url))
+    with house.database() as database, contextlib.closing(other):
+        other.execute(f'CREATE SCHEMA "{house.schema}"')
+        with pytest.raises(SchemaBusyError, match="others are changing something in it"):
+            migrate(database)
+        other.rollback()
+        assert migrate(database) is True
+
+
 def test_all_locks_of_a_block_are_waited_for_together(house: House, monkeypatch):
     monkeypatch.setattr(locks, "WAIT", 0.3)
     house.migrate()
