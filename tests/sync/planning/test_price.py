@@ -324,7 +324,7 @@ def with_many(harness: Harness, kind: str) -> list[dict[str, Any]]:
 
 async def settled(harness: Harness, **sizes: Any) -> None:
     """A workspace whose contacts have been read twice: lists, digests and counts are stored."""
-    space = Workspace.generate(5, contacts=300, companies=40, now=int(NOW), **sizes)
+    space = Workspace.generate(5, contacts=600, companies=40, now=int(NOW), **sizes)
     await harness.load(space, then=_read_again)
     harness.control.reset_stats()
 
@@ -337,8 +337,8 @@ async def _read_again(harness: Harness) -> None:
 
 async def test_a_full_pass_asks_for_no_list_that_is_confirmed(harness: Harness) -> None:
     await settled(harness)
-    assert len(with_many(harness, "tags")) > 5
-    assert len(with_many(harness, "companies")) > 3
+    assert len(with_many(harness, "tags")) > 10
+    assert len(with_many(harness, "companies")) > 5
     await harness.sync(**DUE)
     assert asked(harness, "/tags") <= SAMPLED
     assert asked(harness, "/companies") <= SAMPLED + 3  # the scroll, and what it hides
