@@ -59,11 +59,14 @@ def start(environ: dict[str, str], *words: str, directory: Path = ROOT) -> Start
     return FORKER.start(words, environ, directory)
 
 
-def spawn(environ: dict[str, str], *words: str) -> subprocess.Popen[str]:
+def spawn(
+    environ: dict[str, str], *words: str, directory: Path | None = None
+) -> subprocess.Popen[str]:
     """The same as a process that imports all it needs itself."""
     return subprocess.Popen(
         [sys.executable, "-m", "connector", *words],
         env=environ,
+        cwd=directory,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from psycopg.rows import dict_row
 from connector.warehouse.sql.dsn import conninfo
 from tests.support import forked
 from tests.support.forked import Ended, Started
+from tests.support.service import spawn
 
 TOKEN = "tok_5ecret-of-the-tests"
 
@@ -38,17 +37,9 @@ class Terminal:
 
     def run(self, *words: str, **settings: str) -> Ended:
         if any(name.startswith(forked.EARLY) for name in settings):
-            done = subprocess.run(
-                [sys.executable, "-m", "connector", *words],
-                env=self.environ | settings,
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            ended = Ended(done.returncode, done.stdout, done.stderr)
+            process = spawn(self.environ | settings, *words, directory=self.directory)
+            out, err = process.communicate(timeout=60)
+            ended = Ended(process.returncode, out, err)
         else:
             ended = forked.FORKER.run(words, self.environ | settings, self.directory)
         assert TOKEN not in ended.out + ended.err

@@ -138,6 +138,7 @@ class Pushes:
         """What a push does with what it began; in how many seconds there is more."""
         push = self._push = self._push or await self._begun()
         push.sending.until = time.monotonic() + TENURE
+        push.sending.tally.refused.clear()  # by now it may be taken
         await push.sending.store.do(claims.recover)
         pause: float | None = 0.0
         while pause == 0.0 and not push.sending.is_over and not self._stopped.is_set():

@@ -69,7 +69,7 @@ class Confirming(Struct):
 
     def _sent(self, ended: Sequence[str]) -> claims.Sent:
         """What can be decided: what could not be noted before would not be now."""
-        return claims.Sent(list(ended), frozenset(self.sending.tally.unnoted))
+        return claims.Sent(list(ended), frozenset(self.sending.tally.refused))
 
     async def _trust(self, due: Sequence[Wish]) -> int:
         doubtful = [one for one in due if one.error_code in (WITH_ERRORS, VANISHED)]

@@ -46,14 +46,13 @@ class Tally(Struct):
     """What a push did: wishes by state, requests by kind.
 
     ``recovered`` are wishes that a push which was killed left, and that became unknown,
-    ``refused`` what Postgres did not let be noted, of the wishes that are ``unnoted``.
+    ``refused`` why Postgres did not let be noted what became of a wish.
     """
 
     touched: set[int] = field(default_factory=set)
     states: Counter[str] = field(default_factory=Counter)
     recovered: list[int] = field(default_factory=list)
-    refused: list[RowRefusedError] = field(default_factory=list)
-    unnoted: set[int] = field(default_factory=set)
+    refused: dict[int, RowRefusedError] = field(default_factory=dict)
     writes: int = 0
     reads: int = 0
 
@@ -99,8 +98,7 @@ class Sending(Struct):
             await self.store.do(note)
         except RowRefusedError as error:
             if len(found) == 1:
-                self.tally.refused.append(error)
-                self.tally.unnoted.add(found[0].wish.id)
+                self.tally.refused[found[0].wish.id] = error
                 return
             for place, one in enumerate(found):
                 await self.record([one], None if place else also)

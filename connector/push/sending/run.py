@@ -69,7 +69,8 @@ class Push:
     def _tell_refused(self) -> None:
         if refused := self.sending.tally.refused:
             raise RowRefusedError(
-                f"what became of {len(refused):,} wishes could not be noted ({refused[0]}): the"
+                f"what became of {len(refused):,} wishes could not be noted"
+                f" ({next(iter(refused.values()))}): the"
                 " next push begins with them; take away what others put on the outbox before"
             )
 
@@ -84,9 +85,9 @@ class Push:
         decided = await self.confirming.look(self.following.ended)
         if looked or sent or decided:
             return 0.0
-        unnoted = frozenset(sending.tally.unnoted)
+        refused = frozenset(sending.tally.refused)
         left = await sending.store.do(
-            partial(claims.unfinished, terms=options.terms, without=unnoted)
+            partial(claims.unfinished, terms=options.terms, without=refused)
         )
         if not left.sent:
             return None

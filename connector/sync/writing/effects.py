@@ -7,6 +7,7 @@ gone: of rows it writes only deletions and merges.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -34,9 +35,9 @@ class Effect(Struct, frozen=True):
     repeated_with_pass: ClassVar[bool] = False
     """The same where the end of the pass that found it is undone with it."""
 
+    @abstractmethod  # as mypy reads it: a struct is no ABC
     def apply(self, conn: sa.Connection, tracker: DeletionTracker) -> int:
         """Make the change; returns how many rows that marked deleted."""
-        raise NotImplementedError
 
     def without(self, refused: Collection[str]) -> Effect:
         """The effect as it holds when Postgres refused the rows with these pending keys."""

@@ -1,6 +1,7 @@
 """What others did to our tables that we cannot work with: what is gone, and what came to them.
 
-Asked only once something went wrong: a schema that is as it was made costs no question.
+Asked once something went wrong, and by ``check`` and ``migrate``: a sync of a schema that is as it
+was made costs no question.
 """
 
 from __future__ import annotations
