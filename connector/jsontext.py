@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -40,6 +40,7 @@ class Head(msgspec.Struct):
     updated_at: Any = None
 
 
+T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview | msgspec.Raw
 _fast = msgspec.json.Decoder()
 _head = msgspec.json.Decoder(Head)
@@ -159,6 +160,19 @@ def head(record: bytes) -> Head:
     if not isinstance(fields, dict):
         raise ValueError("the record is no object")
     return Head(fields.get("id"), fields.get("created_at"), fields.get("updated_at"))
+
+
+def shaped(shape: type[T]) -> Callable[[bytes], T | None]:
+    """What reads of a JSON text only what has this shape; None where it has another."""
+    decoder = msgspec.json.Decoder(shape)
+
+    def read(text: bytes) -> T | None:
+        try:
+            return decoder.decode(text)
+        except _REFUSALS:
+            return None
+
+    return read
 
 
 def encode(value: Any) -> bytes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
-from connector.jsontext import decode
+from msgspec import UNSET, Struct, UnsetType, defstruct
+
+from connector.jsontext import decode, shaped
 from connector.resources.resource import Link, Table
 
 Record = Mapping[str, Any]
@@ -15,7 +18,6 @@ EMBEDDED = 10
 """So many elements of a list Intercom embeds in a record."""
 NAMED = 150
 """So many objects are named in one search: as many as a page shows."""
-_NO_MORE = (b":false", b": false")
 
 
 def is_complete(wrapper: Record, elements: list[Any]) -> bool:
@@ -27,12 +29,33 @@ def is_complete(wrapper: Record, elements: list[Any]) -> bool:
     return not (type(total) is int and total > len(elements))
 
 
-def may_be_cut(text: bytes) -> bool:
-    """Whether a record's JSON text may hold a list that is not complete, without decoding it."""
-    _, *told = text.split(b'"has_more"')
-    return not all(rest.startswith(_NO_MORE) for rest in told) or len(told) < text.count(
-        b'"total_count"'
-    )
+def doubtful(table: Table, records: Sequence[Record | bytes]) -> dict[int, Record]:
+    """By their places, decoded, the records that do not say that they embed each list whole.
+
+    Only lists count that can be asked for. What says so, as most JSON texts do, is not decoded.
+    """
+    if not table.has_complete_lists:
+        return {}
+    outline, whole = _outline(table)
+    return {
+        place: decode(record) if isinstance(record, bytes) else record
+        for place, record in enumerate(records)
+        if not isinstance(record, bytes) or outline(record) != whole
+    }
+
+
+class _Wrapper(Struct):
+    has_more: bool | UnsetType = UNSET
+
+
+@cache
+def _outline(table: Table) -> tuple[Callable[[bytes], Struct | None], Struct]:
+    """What reads of a record what wraps those lists, and what it reads where all are whole."""
+    links = [link for link in table.links if link.complete]
+    told = {path[0] for link in links for path in link.half_paths or link.paths}
+    names = sorted({path[0] for link in links for path in link.every_path})
+    shape = defstruct("Outline", [(name, _Wrapper | UnsetType, UNSET) for name in names])
+    return shaped(shape), shape(**dict.fromkeys(told, _Wrapper(has_more=False)))
 
 
 def incomplete_links(
@@ -47,18 +70,6 @@ def incomplete_links(
             continue
         if link in distrusted or not is_complete(wrapper, elements):
             yield link
-
-
-def is_lacking(link: Link, record: Record | bytes) -> bool:
-    """Whether a record, or its JSON text, does not embed the halves that its link is made of."""
-    if isinstance(record, bytes):
-        for close, spaced in link.half_marks:
-            if close not in record and spaced not in record:
-                break
-        else:
-            return False
-    told: Record = decode(record) if isinstance(record, bytes) else record
-    return embedded(link, told)[1] is None
 
 
 def embedded(link: Link, record: Record) -> tuple[Record, list[Any] | None]:

@@ -128,12 +128,6 @@ class Link(Struct, frozen=True, eq=False, dict=True):
     def half_paths(self) -> tuple[tuple[str, ...], ...]:
         return tuple(tuple(path.split(".")) for path in self.halves)
 
-    @cached_property
-    def half_marks(self) -> tuple[tuple[bytes, bytes], ...]:
-        """By which it is seen in a record's JSON text that it embeds each half."""
-        keys = [f'"{path[0]}"'.encode() for path in self.half_paths]
-        return tuple((key + b":{", key + b": {") for key in keys)
-
     @property
     def told_at(self) -> tuple[str, ...]:
         """Where in a record it is told; what does not fit into it is kept there."""

@@ -33,7 +33,7 @@ from connector.intercom.refusals import MANY, Asked, Meaning, meaning
 from connector.intercom.responses import Reply
 from connector.intercom.retry import QUICK
 from connector.jsontext import decode, escaped, head, is_complete
-from connector.resources.lists import Record, incomplete_links, may_be_cut
+from connector.resources.lists import Record, incomplete_links
 from connector.resources.resource import Complete, Link, Resource, Table
 from connector.tools.prefetch import batched, concurrently
 from connector.tools.tasks import gather
@@ -212,21 +212,18 @@ class CompleteLists(Struct):
 
 
 async def read_complete_lists(
-    client: Client, table: Table, records: Sequence[Record | bytes], known: Collection[str] = ()
+    client: Client, table: Table, records: Mapping[int, Record], known: Collection[str] = ()
 ) -> CompleteLists:
-    """The complete lists of records that embed only the first ten elements of one.
+    """The complete lists of records, given by their places, that embed only a part of one.
 
-    Where records were seen to embed less than they say, of all records. What several copies of a
-    record embed in part is asked for once. Nothing is asked for the
-    records that are ``known``: of the lists that they embed in part no link is taken away.
+    Where records were seen to embed less than they say, of all of these. What several copies of a
+    record embed in part is asked for once. Nothing is asked for the records that are ``known``: of
+    the lists that they embed in part no link is taken away.
     """
     found = CompleteLists()
     wanted: dict[tuple[str, Link], list[int]] = {}
     distrusted = distrusted_links(client.facts, table)
-    for place, given in enumerate(records if table.has_complete_lists else ()):
-        if isinstance(given, bytes) and not distrusted and not may_be_cut(given):
-            continue
-        record = decode(given) if isinstance(given, bytes) else given
+    for place, record in records.items():
         for link in incomplete_links(table, record, distrusted):
             if _asks(record.get("id"), known):
                 wanted.setdefault((str(record["id"]), link), []).append(place)

@@ -27,7 +27,7 @@ from connector.intercom.facts import Fact
 from connector.intercom.paging.styles import CursorSearch, Page
 from connector.jsontext import decode
 from connector.resources import RESOURCES, embedded_in
-from connector.resources.lists import Record, is_lacking
+from connector.resources.lists import Record, doubtful, embedded
 from connector.resources.readings import Search
 from connector.resources.resource import Resource, Table
 from connector.sync.fetch_by_id import distrusted_links, read_complete_lists
@@ -310,8 +310,9 @@ class Pass(Struct):
         table, name = self.resource.table, self.resource.name
         if not self.resource.by_id:  # only its list can bring what is pending
             settles = [*settles, *(pending_key(table, one) for one in submission.records)]
+        looked_at = self._doubtful(submission.records)
         with self.client.memory.urgently():  # who holds records must not wait for room
-            lists = await read_complete_lists(self.client, table, submission.records, known_lists)
+            lists = await read_complete_lists(self.client, table, looked_at, known_lists)
         first = not self.has_baseline
         self.sample.offer(table, submission.records, known_lists, first=first)
         submission.complete_lists, failed = lists.lists, lists.failed
@@ -324,19 +325,26 @@ class Pass(Struct):
         submission.effects = (
             Settle((*self.readers, name), settled),
             Postpone(name, reasons, self.now()),
-            *_lacking(table, submission.records),
+            *_lacking(table, looked_at.values()),
             *submission.effects,
         )
         refused = await self.writer.submit(submission)
         self.changed()
         return refused
 
+    def _doubtful(self, records: Sequence[Record | bytes]) -> Mapping[int, Record]:
+        """By their places, those whose lists are looked at: all, once records embed too little."""
+        if distrusted_links(self.client.facts, self.resource.table):
+            decoded = (decode(one) if isinstance(one, bytes) else one for one in records)
+            return dict(enumerate(decoded))
+        return doubtful(self.resource.table, records)
 
-def _lacking(table: Table, records: Iterable[Record | bytes]) -> Iterator[Effect]:
+
+def _lacking(table: Table, records: Collection[Record]) -> Iterator[Effect]:
     """Whose records do not embed a list that they should, so that it is asked for by contact."""
     for resource, link in embedded_in(table):
-        found = [decode(r) if isinstance(r, bytes) else r for r in records if is_lacking(link, r)]
-        ids = {str(record["id"]) for record in found if type(record.get("id")) in (str, int)}
+        found = [record.get("id") for record in records if embedded(link, record)[1] is None]
+        ids = {str(key) for key in found if type(key) in (str, int)}
         if ids:
             yield WantRead(resource.name, ids)
 

@@ -86,7 +86,7 @@ class Comparison(Struct, dict=True):
         """
         table, outcome = self.resource.table, self.outcome
         records = [record for record, _ in dated]
-        found = await read_complete_lists(self.client, table, records)
+        found = await read_complete_lists(self.client, table, dict(enumerate(records)))
         outcome.unread |= {key: str(error) for key, error in found.failed.items()}
         batch = encode(table, records, [at for _, at in dated], found.lists, self.exclusions)
 

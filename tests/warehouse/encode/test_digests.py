@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from connector.jsontext import decode, head, split
 from connector.resources.declarations.companies import TABLE as COMPANIES
 from connector.resources.declarations.contacts import TABLE as CONTACTS
-from connector.resources.lists import may_be_cut
+from connector.resources.lists import doubtful
 from connector.warehouse.state.digests import digest, salt
 from connector.warehouse.values.signatures import Signatures
 
@@ -102,14 +102,37 @@ def test_what_is_no_object_and_no_list_is_told():
         split(b'{"data": [{"id": "1"', ("data",), ())
 
 
-def wrapped(**told: Any) -> bytes:
-    return text(tags={"data": [{"id": "1"}], **told})
+WHOLE = {"total_count": 1, "has_more": False}
+LISTS = ("tags", "companies", "opted_out_subscription_types", "opted_in_subscription_types")
 
 
-def test_a_list_that_may_not_be_whole_is_seen_without_decoding():
-    whole = {"total_count": 1, "has_more": False}
-    assert not may_be_cut(wrapped(**whole))
-    assert not may_be_cut(wrapped(**whole).replace(b" ", b""))
-    for told in ({**whole, "has_more": True}, {**whole, "has_more": None}, {"total_count": 11}):
-        assert may_be_cut(wrapped(**told))
-        assert may_be_cut(wrapped(**told).replace(b" ", b""))
+def wrapping(**told: Any) -> bytes:
+    """A contact's text: all its lists are whole, and its tags as told."""
+    lists = {name: {"data": [{"id": "1"}], **WHOLE} for name in LISTS}
+    return text(**lists | {"tags": {"data": [{"id": "1"}], **told}})
+
+
+def test_records_that_say_of_each_list_that_it_is_whole_are_not_decoded():
+    assert doubtful(CONTACTS, [wrapping(**WHOLE)]) == {}
+    assert doubtful(CONTACTS, [wrapping(**WHOLE).replace(b" ", b"")]) == {}
+    assert doubtful(COMPANIES, [text(), {"id": "1"}]) == {}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        wrapping(**WHOLE | {"has_more": True}),
+        wrapping(**WHOLE | {"has_more": None}),
+        wrapping(**WHOLE | {"has_more": 0}),
+        wrapping(total_count=11),
+        text(tags=None),
+        text(tags=[]),
+        text(**{name: {"data": [], **WHOLE} for name in LISTS[:3]}),  # nothing of what it opted in
+        text(**{name: {"data": [], **WHOLE} for name in LISTS}, subscriptions={"complete": []}),
+        wrapping(**WHOLE).replace(b'"id"', b'"n": NaN, "id"', 1),
+    ],
+)
+def test_records_that_do_not_say_so_are_looked_at(record):
+    whole, other = wrapping(**WHOLE), {"id": "2"}
+    found = doubtful(CONTACTS, [whole, record.replace(b" ", b""), whole, record, other])
+    assert found == {1: decode(record), 3: decode(record), 4: other}
