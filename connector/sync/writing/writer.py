@@ -28,7 +28,8 @@ from connector.warehouse import followers, state
 from connector.warehouse.changes import Follower, follow
 from connector.warehouse.encode.encoder import encode_list, row_keys
 from connector.warehouse.encode.exclusions import Privacy
-from connector.warehouse.encode.worker import Encoding, Made
+from connector.warehouse.encode.pieces import Made
+from connector.warehouse.encode.worker import Encoding
 from connector.warehouse.merge import deletions
 from connector.warehouse.merge.deletion_tracker import DeletionTracker
 from connector.warehouse.merge.fuse import Fuse

@@ -31,7 +31,7 @@ class Batch(Struct):
     ``misfits`` are counted by the row that they belong to, its table and key: a warning is about
     rows that are written. What can be no row has the key "". ``separate_lists`` came
     with copies of the same objects, and are merged after them. ``read_at`` is when the last of its
-    records was requested.
+    records was requested. ``keys`` are those of its rows, by table, where they are known by ids.
     """
 
     table: Table
@@ -40,6 +40,7 @@ class Batch(Struct):
     records: int = 0
     separate_lists: Batch | None = None
     read_at: datetime | None = None
+    keys: dict[str, Collection[str]] = field(default_factory=dict)
 
     @property
     def warnings(self) -> Counter[str]:

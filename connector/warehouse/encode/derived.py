@@ -5,7 +5,7 @@ Contacts tell of the contacts that were merged into them, and so does an answer 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from connector.resources.lists import Record
@@ -14,27 +14,31 @@ from connector.warehouse.encode.batch import Batch
 from connector.warehouse.encode.encoder import encode, row_keys
 from connector.warehouse.encode.exclusions import NONE, Exclusions
 
+Row = tuple[DerivedRows, Record, datetime]
+"""A row that a record tells of, and when that record was requested."""
 
-def batches(
-    table: Table,
-    records: Sequence[Record],
-    read_at: Sequence[datetime],
-    exclusions: Exclusions = NONE,
-) -> list[tuple[Batch, list[str]]]:
-    """For each kind of row that these records tell of: a batch, and the ids it tells of."""
-    found = []
+
+def rows(table: Table, records: Sequence[Record], read_at: Sequence[datetime]) -> Iterator[Row]:
+    """The rows of other tables that these records tell of."""
     for told in table.derived:
-        rows: list[Record] = []
-        moments: list[datetime] = []
         for record, moment in zip(records, read_at, strict=True):
             listed = record.get(told.path)
             for element in listed if type(listed) is list else ():
                 if type(element) is dict:
-                    rows.append({**element, told.owner: record.get("id")})
-                    moments.append(moment)
-        if rows:
-            found.append(_batch(told, rows, moments, exclusions))
-    return found
+                    yield told, {**element, told.owner: record.get("id")}, moment
+
+
+def batches(
+    table: Table, found: Sequence[Row], exclusions: Exclusions = NONE
+) -> list[tuple[Batch, list[str]]]:
+    """For each kind of row that is told of: a batch, and the ids it tells of."""
+    made = []
+    for told in table.derived:
+        own = [(row, moment) for kind, row, moment in found if kind is told]
+        if own:
+            records, moments = zip(*own, strict=True)
+            made.append(_batch(told, records, moments, exclusions))
+    return made
 
 
 def successions(

@@ -7,10 +7,10 @@ does not fit where it belongs, goes to the row's ``extra``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from connector.resources.lists import MISSING, Record
 from connector.resources.resource import Child, Column, DerivedRows, Table
@@ -36,6 +36,8 @@ from connector.warehouse.values.fields import CONVERT, NULL, MisfitError, docume
 from connector.warehouse.values.shape import Shape
 
 Owner = Callable[[int], tuple[str, str]]
+R = TypeVar("R")
+NOTHING: Mapping[str, frozenset[str]] = {}
 
 PIECE = 10_000
 """Elements of one list that are encoded at a time."""
@@ -47,13 +49,15 @@ def encode(
     read_at: Sequence[datetime],
     complete_lists: CompleteLists | None = None,
     exclusions: Exclusions = NONE,
+    uneven: Mapping[str, frozenset[str]] = NOTHING,
 ) -> Batch:
     """The records of one table as a batch.
 
     ``read_at`` tells when each was requested, by Intercom's clock. ``complete_lists`` are by
     (place of the record, link table). Of several copies of one record the newest counts, with its
     own lists. A record without an id cannot be a row: it is only counted. What is excluded is
-    taken out first of all, so nothing below can meet it.
+    taken out first of all, so nothing below can meet it. Of what is ``uneven``, by table, each row
+    tells that its record leaves it out, also where all do.
     """
     lists = complete_lists or {}
     if exclusions:
@@ -61,28 +65,28 @@ def encode(
         lists = exclusions.lists(table, lists)
     separate = separate_lists(table, records)
     if not separate:
-        return _encode(table, records, read_at, lists)
+        return _encode(table, records, read_at, lists, uneven)
     copies = sorted(set(range(len(records))).difference(separate))
     separate.sort(key=read_at.__getitem__)
     ids = row_ids(table, [records[place] for place in separate])
     if not copies or set(ids).isdisjoint(row_ids(table, [records[place] for place in copies])):
-        return _encode(table, *_chosen([*copies, *separate], records, read_at, lists))
-    after = _encode(table, *_chosen(separate, records, read_at, lists))
-    batch = _encode(table, *_chosen(copies, records, read_at, lists))
+        return _encode(table, *chosen([*copies, *separate], records, read_at, lists), uneven)
+    after = _encode(table, *chosen(separate, records, read_at, lists), uneven)
+    batch = _encode(table, *chosen(copies, records, read_at, lists), uneven)
     batch.separate_lists = after
     for row, counted in after.misfits.items():
         batch.misfits.setdefault(row, Counter()).update(counted)
     return batch
 
 
-def _chosen(
+def chosen(
     places: Sequence[int],
-    records: Sequence[Record],
+    records: Sequence[R],
     read_at: Sequence[datetime],
     lists: CompleteLists,
-) -> tuple[list[Record], list[datetime], CompleteLists]:
+) -> tuple[list[R], list[datetime], CompleteLists]:
     """The records at these places, with what belongs to each."""
-    moved = {old: new for new, old in enumerate(places)}
+    moved = {old: new for new, old in enumerate(places)} if lists else {}
     return (
         [records[place] for place in places],
         [read_at[place] for place in places],
@@ -91,7 +95,11 @@ def _chosen(
 
 
 def _encode(
-    table: Table, records: Sequence[Record], read_at: Sequence[datetime], lists: CompleteLists
+    table: Table,
+    records: Sequence[Record],
+    read_at: Sequence[datetime],
+    lists: CompleteLists,
+    uneven: Mapping[str, frozenset[str]],
 ) -> Batch:
     """Records all of which are copies of their objects, or none of which is."""
     batch = Batch(table, read_at=max(read_at, default=None))
@@ -110,6 +118,7 @@ def _encode(
         {"_read_at": stamps},
         kept.lists,
         lambda row: (table.name, shown(table, rows[row])),
+        uneven,
     )
     return batch
 
@@ -168,11 +177,14 @@ def _encode_rows(
     given: dict[str, Fields],
     complete_lists: CompleteLists,
     owner: Owner,
+    uneven: Mapping[str, frozenset[str]],
 ) -> None:
     """Stage the rows of one table, then those of its links and children.
 
     ``owner`` tells table and key of the row that a misfit is counted for.
     """
+    if not table.positioned:
+        batch.keys[table.name] = ids
     shape = Shape.of(table)
     left = Leftovers(table, batch.misfits, owner)
     found = levels(shape, rows, left)
@@ -191,13 +203,14 @@ def _encode_rows(
         if child.cap:
             _cut_by_cap(child.cap, elements, complete)
             columns[table.parts.truncated] = _truncated(elements, complete)
-        _encode_child(batch, child, ids, elements, complete, given["_read_at"], left, owner)
+        _encode_child(batch, child, ids, elements, complete, given["_read_at"], left, owner, uneven)
         columns[f"_complete_{child.table.name}"] = flags(complete)
     for told in table.derived:
         _keep_untold(told, rows, left)
     residue(shape, found, left)
     columns |= given
-    batch.staged[table.name] = _stage(columns, len(rows), left)
+    named = uneven.get(table.name, frozenset())
+    batch.staged[table.name] = _stage(columns, len(rows), left, named)
 
 
 def _keep_untold(told: DerivedRows, rows: Sequence[Record], left: Leftovers) -> None:
@@ -307,6 +320,7 @@ def _encode_child(
     read_at: Fields,
     left: Leftovers,
     owner: Owner,
+    uneven: Mapping[str, frozenset[str]],
 ) -> None:
     """Stage the elements of the rows' lists: by their ids, or by their places.
 
@@ -326,7 +340,7 @@ def _encode_child(
         return owner(owners[row]) if child.table.positioned else (child.table.name, named[row])
 
     elements = [element for element, _ in found.values()]
-    _encode_rows(batch, child.table, named, elements, given, {}, own)
+    _encode_rows(batch, child.table, named, elements, given, {}, own, uneven)
 
 
 def _owned(
@@ -355,11 +369,15 @@ def _id(element: Any) -> Any:
     return element.get("id") if type(element) is dict else None
 
 
-def _stage(columns: dict[str, Fields], rows: int, left: Leftovers) -> Staged:
+def _stage(
+    columns: dict[str, Fields], rows: int, left: Leftovers, uneven: frozenset[str]
+) -> Staged:
     columns["extra"] = _extra(left.extra, rows)
-    everywhere, partial = _absence(left.absent, rows)
+    everywhere, partial = _absence(left.absent, rows, uneven)
     if partial:
-        columns["_absent"] = _names({name: left.absent[name] for name in sorted(partial)}, rows)
+        columns["_absent"] = _names(
+            {name: left.absent.get(name, ()) for name in sorted(partial)}, rows
+        )
     columns = {name: texts for name, texts in columns.items() if name not in everywhere}
     text = table_text(columns.values(), rows)
     return Staged(tuple(columns), rows, text, everywhere, partial)
@@ -372,13 +390,15 @@ def _extra(extra: dict[int, dict[str, Any]], rows: int) -> Fields:
     return [texts.get(row, NULL) for row in range(rows)]
 
 
-def _absence(missing: dict[str, set[int]], rows: int) -> tuple[frozenset[str], frozenset[str]]:
-    """What all rows leave out, and what only some do."""
-    everywhere = frozenset(name for name, where in missing.items() if len(where) == rows)
-    return everywhere, frozenset(missing) - everywhere
+def _absence(
+    missing: dict[str, set[int]], rows: int, uneven: frozenset[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """What all rows leave out, and of what the rows tell one by one."""
+    everywhere = frozenset(name for name, where in missing.items() if len(where) == rows) - uneven
+    return everywhere, uneven.union(missing) - everywhere
 
 
-def _names(missing: dict[str, set[int]], rows: int) -> Fields:
+def _names(missing: Mapping[str, Collection[int]], rows: int) -> Fields:
     """Row by row the names of what is missing there, as an array."""
     names: list[list[str]] = [[] for _ in range(rows)]
     for name, where in missing.items():

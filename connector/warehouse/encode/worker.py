@@ -20,15 +20,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import IO, Any
 
-from connector.jsontext import decode
 from connector.resources import TABLE_BY_NAME
 from connector.resources.lists import Record
 from connector.resources.resource import Table
-from connector.warehouse.encode import derived as told_by
 from connector.warehouse.encode.batch import Batch
-from connector.warehouse.encode.encoder import encode
-from connector.warehouse.encode.exclusions import NONE, Exclusions
+from connector.warehouse.encode.exclusions import Exclusions
 from connector.warehouse.encode.newest import CompleteLists
+from connector.warehouse.encode.pieces import Made, Pieces
 
 logger = logging.getLogger(__name__)
 
@@ -38,28 +36,13 @@ WORTH_IT = 5_000
 PIPE = 1 << 20
 """Bytes that a pipe to it holds, where the system lets us say so: batches are of some megabytes."""
 
-Made = tuple[Batch, list[tuple[Batch, list[str]]]]
-"""A batch, and batches of the rows that its records tell of, with the ids told of."""
-
-
-def make(
-    table: Table,
-    records: Sequence[Record | bytes],
-    read_at: Sequence[datetime],
-    complete_lists: CompleteLists,
-    exclusions: Exclusions = NONE,
-) -> Made:
-    """Records, decoded or as JSON text, as a batch, and what they tell of other tables."""
-    decoded = [decode(one) if isinstance(one, bytes) else one for one in records]
-    batch = encode(table, decoded, read_at, complete_lists, exclusions)
-    return batch, told_by.batches(table, decoded, read_at, exclusions)
-
 
 class Encoding:
     """Encodes here, and in a subprocess once there is much of it. Not for two threads at once."""
 
     def __init__(self, exclusions: Exclusions) -> None:
         self._exclusions = exclusions
+        self._pieces = Pieces()
         self._seen = 0.0
         self._subprocess: subprocess.Popen[bytes] | None = None
 
@@ -70,7 +53,7 @@ class Encoding:
         read_at: Sequence[datetime],
         complete_lists: CompleteLists,
     ) -> Made:
-        """What ``make`` makes of them, wherever it is done."""
+        """What ``Pieces`` make of them, wherever it is done."""
         self._seen += sum(type(record) is bytes for record in records)
         if self._seen >= WORTH_IT and not self._exclusions and records:
             try:
@@ -79,7 +62,7 @@ class Encoding:
                 logger.warning("the encoding process is gone (%s); going on without", error)
                 self.close()
                 self._seen = -math.inf
-        return make(table, records, read_at, complete_lists, self._exclusions)
+        return self._pieces.make(table, records, read_at, complete_lists, self._exclusions)
 
     def _ask(self, order: tuple[Any, ...]) -> Made:
         if self._subprocess is None:
@@ -117,17 +100,18 @@ def serve() -> None:
     source, target = sys.stdin.buffer, sys.stdout.buffer
     gc.freeze()
     gc.disable()  # records are millions of small objects without cycles
-    while _answer(source, target):
+    pieces = Pieces()
+    while _answer(pieces, source, target):
         gc.collect()
 
 
-def _answer(source: IO[bytes], target: IO[bytes]) -> bool:
+def _answer(pieces: Pieces, source: IO[bytes], target: IO[bytes]) -> bool:
     """Answer one order; False if there is none any more."""
     try:
         name, *order = pickle.load(source)
     except EOFError:
         return False
-    batch, others = make(TABLE_BY_NAME[name], *order)
+    batch, others = pieces.make(TABLE_BY_NAME[name], *order)
     _send(target, (_parts(batch), [(_parts(other), keys) for other, keys in others]))
     return True
 

@@ -22,7 +22,8 @@ from connector.sync.writing.submission import Submission
 from connector.sync.writing.writer import Writer
 from connector.warehouse.encode import worker
 from connector.warehouse.encode.exclusions import NONE
-from connector.warehouse.encode.worker import Encoding, make
+from connector.warehouse.encode.pieces import Pieces
+from connector.warehouse.encode.worker import Encoding
 from connector.warehouse.migrate import migrate
 from connector.warehouse.schema import foreign_keys
 from connector.warehouse.sql import locks
@@ -199,14 +200,14 @@ def test_what_the_subprocess_encodes_is_what_is_encoded_here(
     try:
         for _ in range(2):
             batch, others = apart.make(CONTACTS, records, moments, complete_lists)
-            here, told = make(CONTACTS, records, moments, complete_lists)
+            here, told = Pieces().make(CONTACTS, records, moments, complete_lists)
             assert apart._subprocess is not None
             assert (batch, others) == (here, told)
         odd: list[Mapping[str, Any] | bytes] = [
             b'{"id": 1, "name": "\\ud800"}',
             {"id": "2", "name": "\0"},
         ]
-        assert apart.make(CONTACTS, odd, [T0, T0], {}) == make(CONTACTS, odd, [T0, T0], {})
+        assert apart.make(CONTACTS, odd, [T0, T0], {}) == Pieces().make(CONTACTS, odd, [T0, T0], {})
     finally:
         apart.close()
 
@@ -222,7 +223,7 @@ def test_a_subprocess_that_is_killed_costs_nothing(
     os.kill(apart._subprocess.pid, signal.SIGKILL)
     for _ in range(2):
         made = apart.make(CONTACTS, records, moments, {})
-        assert made == make(CONTACTS, records, moments, {})
+        assert made == Pieces().make(CONTACTS, records, moments, {})
     assert caplog.text.count("the encoding process is gone") == 1
     apart.close()
 
