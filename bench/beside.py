@@ -1,10 +1,13 @@
-"""An idle sync of a small workspace beside that of another checkout: what starting costs.
+"""This checkout beside another one, in turn, with neither latency nor limit.
 
-``python -m bench.beside [CHECKOUT [ROUNDS [CONTACTS]]]`` loads the same workspace into a schema of
-each, and syncs both again and again, in turn, with neither latency nor limit. Prints the medians:
-seconds from the start of the process to its end, seconds of CPU of the process and of Postgres,
-transactions, and writes to the socket of the database (``strace``, where it is installed), which
-is what a run waits for where Postgres is far away.
+``python -m bench.beside [CHECKOUT [ROUNDS [CONTACTS]]]``: an idle sync of a small workspace, which
+is loaded into a schema of each: what starting costs. ``python -m bench.beside load CHECKOUT [ROUNDS
+[CONTACTS]]``: the first load of contacts with their tags and companies, into a schema that is made
+for it.
+
+Prints the medians: seconds from the start of the process to its end, seconds of CPU of the process
+and of Postgres, and of the idle sync also transactions and writes to the socket of the database
+(``strace``, where it is installed), which is what a run waits for where Postgres is far away.
 """
 
 from __future__ import annotations
@@ -24,16 +27,20 @@ from typing import Any
 
 import psycopg
 
+from bench.growth import CONTACTS, workspace
 from bench.idle import NOTHING_DUE
 from bench.runs import postgres, simulated
 from connector.warehouse.sql.dsn import conninfo
 from tests.support.service import environment
 
 HERE = Path(__file__).parents[1]
-FIGURES = ("seconds", "CPU", "CPU of Postgres", "transactions", "round trips")
+FIGURES = ("seconds", "CPU", "CPU of Postgres")
+IDLE_FIGURES = (*FIGURES, "transactions", "round trips")
+LOAD_FIGURES = ("rows a second", *FIGURES)
+Runs = dict[str, list[dict[str, float]]]
 
 
-def main(other: Path, rounds: int, contacts: int) -> None:
+def idle(other: Path, rounds: int, contacts: int) -> None:
     """Load twice, then measure both in turn."""
     space: dict[str, Any] = {
         "contacts": contacts,
@@ -43,7 +50,7 @@ def main(other: Path, rounds: int, contacts: int) -> None:
         "now": int(time.time()),
     }
     checkouts = {"there": other, "here": HERE}
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
+    found: Runs = {name: [] for name in checkouts}
     with postgres() as database, simulated(space) as server:
         around = {
             name: environment(server.url, database, name, **NOTHING_DUE)
@@ -58,33 +65,58 @@ def main(other: Path, rounds: int, contacts: int) -> None:
                 found[name].append(measured(place, around[name], database))
         for name, place in checkouts.items():
             found[name][0]["round trips"] = round_trips(place, around[name])
-    print("| | " + " | ".join(FIGURES) + " |\n|" + "---|" * (1 + len(FIGURES)))
-    medians = {name: median(runs) for name, runs in found.items()}
+    print_medians(found, IDLE_FIGURES)
+
+
+def load(other: Path, rounds: int, contacts: int) -> None:
+    """Load the contacts into a new schema, by both in turn."""
+    checkouts = {"there": other, "here": HERE}
+    found: Runs = {name: [] for name in checkouts}
+    with postgres() as database, simulated(workspace(contacts)) as server:
+        for number in range(rounds):
+            for name, place in checkouts.items():
+                schema = f"{name}_{number}"
+                around = environment(server.url, database, schema) | {"PYTHONPATH": str(place)}
+                sync(place, around, "--only", "tags,companies")
+                figures = measured(place, around, database, *CONTACTS)
+                figures["rows a second"] = round(contacts / figures["seconds"])
+                print_line(f"{name}, round {number + 1}", figures, LOAD_FIGURES)
+                found[name].append(figures)
+                with psycopg.connect(conninfo(database), autocommit=True) as connection:
+                    connection.execute(f"DROP SCHEMA {schema} CASCADE")
+                    connection.execute("CHECKPOINT")
+    print_medians(found, LOAD_FIGURES)
+
+
+def print_medians(found: Runs, names: tuple[str, ...]) -> None:
+    """The medians below each other, and the ratio of each."""
+    print("| | " + " | ".join(names) + " |\n|" + "---|" * (1 + len(names)))
+    medians = {name: median(runs, names) for name, runs in found.items()}
     for name, figures in medians.items():
-        print_line(name, figures, 2)
-    ratios = {
-        figure: medians["here"][figure] / (medians["there"][figure] or 1) for figure in FIGURES
-    }
-    print_line("ratio", ratios, 2)
+        print_line(name, figures, names)
+    ratios = {name: medians["here"][name] / (medians["there"][name] or 1) for name in names}
+    print_line("ratio", ratios, names)
 
 
-def print_line(name: str, figures: Mapping[str, float], digits: int) -> None:
+def print_line(name: str, figures: Mapping[str, float], names: tuple[str, ...]) -> None:
     """One row of the table."""
-    cells = (f"{figures[figure]:.{digits}f}".removesuffix(".00") for figure in FIGURES)
+    cells = (f"{figures[figure]:,.2f}".removesuffix(".00") for figure in names)
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
-def median(runs: list[dict[str, float]]) -> dict[str, float]:
+def median(runs: list[dict[str, float]], names: tuple[str, ...]) -> dict[str, float]:
     """The median of each figure over the runs that have it."""
-    found = {figure: [run[figure] for run in runs if figure in run] for figure in FIGURES}
+    found = {figure: [run[figure] for run in runs if figure in run] for figure in names}
     return {figure: statistics.median(values or [0]) for figure, values in found.items()}
 
 
-def sync(place: Path, around: Mapping[str, str], *before: str) -> tuple[float, float]:
+def sync(
+    place: Path, around: Mapping[str, str], *words: str, before: tuple[str, ...] = ()
+) -> tuple[float, float]:
     """Seconds of one sync, and of CPU of its processes; it must succeed."""
     began = time.monotonic()
     process = subprocess.Popen(
-        [*before, sys.executable, "-m", "connector", "sync", "--json"],
+        [*before, sys.executable, "-m", "connector", "sync", "--json", *words],
         env=dict(around),
         cwd=place,
         stdin=subprocess.DEVNULL,
@@ -98,12 +130,14 @@ def sync(place: Path, around: Mapping[str, str], *before: str) -> tuple[float, f
     return time.monotonic() - began, usage.ru_utime + usage.ru_stime
 
 
-def measured(place: Path, around: Mapping[str, str], database: str) -> dict[str, float]:
+def measured(
+    place: Path, around: Mapping[str, str], database: str, *words: str
+) -> dict[str, float]:
     """The figures of one run."""
     with psycopg.connect(conninfo(database), autocommit=True) as watching:
         pid, before = postmaster(watching), transactions(watching)
         cpu = processor_time(pid)
-        seconds, own = sync(place, around)
+        seconds, own = sync(place, around, *words)
         time.sleep(0.3)  # the server counts when its processes have ended
         return {
             "seconds": seconds,
@@ -147,14 +181,16 @@ def round_trips(place: Path, around: Mapping[str, str]) -> float:
         return 0
     with tempfile.NamedTemporaryFile("r") as written:
         watch = ("-f", "-qq", "-yy", "-e", "trace=sendto", "-o", written.name)
-        sync(place, around, strace, *watch)
+        sync(place, around, before=(strace, *watch))
         return sum(1 for line in written if "UNIX" in line)
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    main(
+    measure, size, given = idle, 2_000, sys.argv[1:]
+    if given[:1] == ["load"]:
+        measure, size, given = load, 250_000, given[1:]
+    measure(
         Path(given[0]).resolve() if given else HERE,
         int(given[1]) if len(given) > 1 else 7,
-        int(given[2]) if len(given) > 2 else 2_000,
+        int(given[2]) if len(given) > 2 else size,
     )

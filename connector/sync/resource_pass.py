@@ -136,9 +136,8 @@ class Pass(Struct):
     async def choose_control(self) -> None:
         """The row that changed last is what the next search must show."""
         loader, resource = self.writer.loader, self.resource
-        found = await self.writer.look(lambda conn: loader.newest(conn, resource))
-        key, updated_at, number = found or (None, None, 0)
-        self.control = Control(key, updated_at) if number <= MOST else Control()
+        found = await self.writer.look(lambda conn: loader.newest(conn, resource, MOST + 1))
+        self.control = Control.among(found)
 
     def refute(self, fact: Fact, detail: str, times: int = 1) -> None:
         """The fact was seen to be false; see ``Observations``."""

@@ -7,7 +7,7 @@ is not shown it is asked for by id: unchanged there, the search cannot be truste
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -32,6 +32,12 @@ class Control(Struct):
     def of(cls, progress: Progress) -> Self:
         """The one that the last pass left."""
         return cls(progress.control_id, progress.control_updated_at)
+
+    @classmethod
+    def among(cls, newest: Sequence[tuple[str, datetime]]) -> Self:
+        """The first of those that changed last; none where too many did at that time."""
+        together = sum(at == newest[0][1] for _, at in newest)
+        return cls(*newest[0]) if 0 < together <= MOST else cls()
 
     def since(self, bound: datetime) -> datetime:
         """From when on to search, so that it must be shown."""

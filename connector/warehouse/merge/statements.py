@@ -167,18 +167,13 @@ def died_since(names: Names, resource: Resource) -> str:
     return f"SELECT count(*) FROM {table} WHERE {own} AND _deleted_at >= %s"
 
 
-def last_updated(names: Names, resource: Resource) -> str:
-    """When a living row last changed."""
-    return f"SELECT max(updated_at) {_own(names, resource)}"
-
-
-def updated_at(names: Names, resource: Resource) -> str:
-    """The first id of the living rows that changed then, and how many did. Parameter: when."""
-    return f"SELECT min(id), count(*) {_own(names, resource)} AND updated_at = %s"
-
-
-def _own(names: Names, resource: Resource) -> str:
-    return f"FROM {names(resource.table.name)} WHERE {rows.own_living(resource)}"
+def newest(names: Names, resource: Resource) -> str:
+    """Id and updated_at of the living rows that changed last. Parameter: how many at most."""
+    return (
+        f"SELECT id, updated_at FROM {names(resource.table.name)}"
+        f" WHERE {rows.own_living(resource)} AND updated_at IS NOT NULL"
+        " ORDER BY updated_at DESC, id LIMIT %s"
+    )
 
 
 def children_alive(names: Names, child: Table) -> str:

@@ -46,14 +46,11 @@ class Rows:
         """How many rows of the resource were marked deleted since then."""
         return int(scalar(conn, statements.died_since(self.names, resource), [since]))
 
-    def newest(self, conn: sa.Connection, resource: Resource) -> tuple[str, datetime, int] | None:
-        """Id and updated_at of the row that changed last, and how many did in that second."""
-        # Not in one statement: without statistics the planner may look for the last one row by row.
-        at = scalar(conn, statements.last_updated(self.names, resource))
-        if at is None:
-            return None
-        ((key, number),) = fetch(conn, statements.updated_at(self.names, resource), [at])
-        return key, at, number
+    def newest(
+        self, conn: sa.Connection, resource: Resource, most: int
+    ) -> Sequence[tuple[str, datetime]]:
+        """Id and updated_at of the living rows that changed last, so many at most."""
+        return fetch(conn, statements.newest(self.names, resource), [most])
 
     def alive(self, conn: sa.Connection, resource: Resource, before: datetime | None = None) -> int:
         """How many living rows the resource has in its table; of those created before then."""

@@ -37,14 +37,14 @@ class Nulls(list[str]):
 
 def fields(kind: Kind, values: Sequence[Any]) -> Fields:
     """The values' fields in their order, None as null; MisfitError if one is MISSING or misfits."""
+    if values and values[0] is None and values.count(None) == len(values):
+        return Nulls([NULL] * len(values))
     types = set(map(type, values))
     if type(MISSING) in types:
         raise MisfitError
     if NoneType not in types:
         return _WHOLE[kind](values, types) if types else []
     types.remove(NoneType)
-    if not types:
-        return Nulls([NULL] * len(values))
     there = [value for value in values if value is not None]
     texts = _WHOLE[kind](there, types)
     if texts is there:

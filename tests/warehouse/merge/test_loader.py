@@ -13,8 +13,8 @@ from connector.errors import TooManyDeletesError
 from connector.resources import BY_NAME
 from connector.sync.writing.submission import Submission
 from connector.warehouse.encode.encoder import encode
+from connector.warehouse.merge import batch_merge, diff
 from connector.warehouse.merge.batch_merge import KEPT
-from connector.warehouse.merge.diff import diff, outline
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.state.runs import Tally
 from connector.warehouse.values.signatures import INTERCOM
@@ -118,6 +118,70 @@ def test_new_changed_older_and_same_records_of_one_batch_are_each_treated_as_the
         *[("4", "a"), ("5", "a"), ("5", "d")],
     }
     assert "c" not in warehouse.rows("tags")
+
+
+@pytest.fixture
+def filling(warehouse, monkeypatch):
+    """The warehouse while its contacts are loaded: the last batch of them was all new."""
+    monkeypatch.setattr(batch_merge, "MANY", 3)
+    warehouse.write("contacts", *(contact(str(n), 5, name="A") for n in range(10)))
+    return warehouse
+
+
+def test_while_a_table_is_filled_a_batch_of_new_rows_is_compared_with_nothing(filling, monkeypatch):
+    def refuse(*_: Any) -> str:
+        raise AssertionError("nothing is to be compared")
+
+    monkeypatch.setattr(diff, "diff", refuse)
+    people = [contact(str(n), tags=listed("a"), owner_id="9") for n in range(10, 20)]
+    written = filling.write("contacts", *people)
+    assert (written.inserted, written.updated, written.unchanged) == (10, 0, 0)
+    assert sorted(written.changes.written("contacts")) == [str(n) for n in range(10, 20)]
+    assert filling.links("contact_tags") == {(str(n), "a") for n in range(10, 20)}
+    assert set(filling.rows("admins")) == {"9"}
+
+
+def test_while_a_table_is_filled_what_is_stored_is_treated_as_it_is(filling):
+    filling.write("conversations", conversation(contacts={"contacts": [{"id": "99"}]}))
+    older = [contact("1", 4, name="older", tags=listed("c"))]
+    same, changed = contact("2", 5, name="A"), contact("3", 6, name="B")
+    new = [contact(str(n), tags=listed("a")) for n in range(10, 40)]
+    written = filling.write("contacts", *new, *older, same, changed, contact("99"), read=9)
+    assert (written.inserted, written.updated, written.unchanged) == (30, 2, 2)
+    assert written.outdated == ("1",)
+    rows = filling.rows("contacts")
+    assert rows.keys() == {str(n) for n in (*range(40), 99)}
+    assert [rows[key]["name"] for key in "123"] == ["A", "A", "B"]
+    assert not rows["99"]["_placeholder"]
+    assert filling.links("contact_tags") == {(str(n), "a") for n in range(10, 40)}
+
+
+def test_new_rows_beside_older_copies_alone_are_all_written(filling):
+    new = [contact(str(n), tags=listed("a")) for n in range(10, 40)]
+    older = contact("1", 4, name="older", tags=listed("c"))
+    for people in (new[:15], [*new[15:], older]):
+        written = filling.write("contacts", *people, read=9)
+        assert written.inserted == 15
+    assert written.outdated == ("1",)
+    assert filling.links("contact_tags") == {(str(n), "a") for n in range(10, 40)}
+    assert filling.one("contacts", "1")["name"] == "A"
+
+
+def test_children_that_are_stored_move_to_new_owners_while_a_table_is_filled(
+    warehouse, monkeypatch
+):
+    monkeypatch.setattr(batch_merge, "MANY", 3)
+    for first in (0, 10):
+        warehouse.write(
+            "conversations",
+            *(
+                conversation(part("a" if n % 10 == 0 else str(n)), id=str(first + n))
+                for n in range(5)
+            ),
+            read=first,
+        )
+    assert len(warehouse.rows("conversations")) == 10
+    assert warehouse.one("conversation_parts", "a")["conversation_id"] == "10"
 
 
 def test_an_empty_batch_does_nothing(warehouse):
@@ -783,7 +847,7 @@ def test_stored_rows_are_looked_up_by_their_index_however_few_statistics_there_a
             warehouse.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
         warehouse.write("contacts", *people)
         batch = encode(BY_TABLE["contacts"], people[:200], [at(1)] * 200)
-        query = "EXPLAIN " + diff(warehouse.loader.names, batch.table, outline(batch))
+        query = "EXPLAIN " + diff.diff(warehouse.loader.names, batch.table, diff.outline(batch))
         with warehouse.database.transaction() as conn:
             warehouse.loader.compare(conn, batch)  # makes and fills the stages
             driver = conn.connection.driver_connection
