@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from connector.commands.terminal.logs import say
 from connector.commands.terminal.parsing import Parser, number
 from connector.commands.terminal.waiting import until_signalled
 from connector.commands.workspace_report import options as workspace_report
-from connector.errors import ConnectorError, SchemaDamagedError, SettingsError
+from connector.errors import ConnectorError, SettingsError
 from connector.resources.selection import Selection, called, select
 from connector.settings import Settings
 from connector.sync.options import Options
@@ -208,14 +209,14 @@ def _migrate(arguments: argparse.Namespace) -> int:
         database.write(lambda conn: pinning.apply(conn, exclusions, pins=False))
         cleaning.clean(database, exclusions, "migrate")
         views.grow(database)
-        if gone := database.read(lambda conn: damage.missing(conn, settings.schema)):
-            raise SchemaDamagedError(damage.sentence(settings.schema, gone))
+        database.read(partial(damage.require_whole, schema=settings.schema))
     print(f"schema {settings.schema} is up to date")
     return 0
 
 
 def _views(arguments: argparse.Namespace) -> int:
     from connector.commands import views
+    from connector.warehouse.schema import damage
 
     settings = _settings(arguments)
     with open_database(settings, say=say) as database:
@@ -224,6 +225,7 @@ def _views(arguments: argparse.Namespace) -> int:
         database.lock(PATIENCE_FOR_LOCK)
         admit(database, settings)
         prepare(database, settings.auto_migrate)
+        database.read(partial(damage.require_whole, schema=settings.schema))
         return views.run(database, rebuild=arguments.rebuild, fivetran=arguments.fivetran)
 
 

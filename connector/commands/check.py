@@ -21,7 +21,6 @@ from connector.errors import (
     DatabaseRefusedError,
     NamesTakenError,
     NotPermittedError,
-    SchemaDamagedError,
     SettingsError,
     TokenRefusedError,
     WrongWorkspaceError,
@@ -271,8 +270,7 @@ def _schema(conn: Any, database: Database, history: Collection[str]) -> Line:
     if version.present(conn, database.schema) is None:
         return Line("schema", True, f"{database.schema} is empty; the first sync will create it")
     if migrate.check(conn, database.schema):
-        if missing := damage.missing(conn, database.schema):
-            raise SchemaDamagedError(damage.sentence(database.schema, missing))
+        damage.require_whole(conn, database.schema)
         return Line("schema", True, f"{database.schema} is up to date")
     return Line("schema", True, f"{database.schema} is older; sync or migrate will upgrade it")
 

@@ -122,9 +122,11 @@ def test_a_table_that_somebody_dropped_is_one_clear_error_of_every_command(line,
 @pytest.mark.parametrize("table", ["contacts", "custom_columns", "data_attributes"])
 def test_nothing_is_up_to_date_where_a_table_was_renamed(line, table):
     line.pusher.harness.query(f"ALTER TABLE {table} RENAME TO kept")
-    for command in (("migrate",), ("sync", "--only", "users")):
+    for command in (("migrate",), ("views",), ("sync", "--only", "users")):
         code, out, errors = line.run(*command)
         assert code == 5, (command, out + errors)
+        assert "up to date" not in out
         assert f"the table {table} is gone" in out + errors
     line.pusher.harness.query(f"ALTER TABLE kept RENAME TO {table}")
-    assert line.run("migrate")[0] == line.run("sync", "--only", "users")[0] == 0
+    for command in (("migrate",), ("views",), ("sync", "--only", "users")):
+        assert line.run(*command)[0] == 0, command

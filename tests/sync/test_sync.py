@@ -35,6 +35,19 @@ async def test_first_sync_equals_the_truth(harness: Harness) -> None:
     assert differences(harness) == []
 
 
+async def test_each_record_that_is_read_is_new_changed_or_as_it_was(harness: Harness) -> None:
+    harness.simulate(workspace(contacts=600))
+    for night in range(3):
+        if night:
+            harness.control.change(fraction=0.1, seed=night)
+            harness.pass_time(DAY)
+        outcome = await harness.sync(full=night == 2)
+        assert outcome.exit_code == 0, outcome.error
+        for name, tally in outcome.resources.items():
+            told = tally.inserted + tally.updated + tally.unchanged
+            assert told == tally.fetched, (night, name)
+
+
 async def test_second_sync_writes_not_one_row_version(harness: Harness) -> None:
     await harness.load(workspace())
     before = harness.versions()

@@ -66,7 +66,7 @@ class Merged(Struct):
         tally.fetched += fetched
         tally.inserted += self.inserted
         tally.updated += self.updated
-        tally.unchanged += self.unchanged
+        tally.unchanged += fetched - self.inserted - self.updated  # other copies too
         tally.deleted += deleted
         tally.warnings += warnings.total()
         for what, times in warnings.items():

@@ -1,7 +1,7 @@
 """What others did to our tables that we cannot work with: what is gone, and what came to them.
 
-Asked once something went wrong, and by ``check`` and ``migrate``: a sync of a schema that is as it
-was made costs no question.
+Asked once something went wrong, and by ``check``, ``migrate`` and ``views``: a sync of a schema
+that is as it was made costs no question.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from connector.errors import SchemaDamagedError
 from connector.warehouse.schema import version
 from connector.warehouse.schema.tables import declared
 from connector.warehouse.sql.execute import fetch, names_of
@@ -42,6 +43,12 @@ def sentence(schema: str, reasons: Sequence[str]) -> str:
         " restore the schema from a backup; where neither is possible, give the mirror a schema of"
         " its own with INTERCOM_SCHEMA and load it anew"
     )
+
+
+def require_whole(conn: sa.Connection, schema: str) -> None:
+    """Raise SchemaDamagedError where something of our tables is gone."""
+    if gone := missing(conn, schema):
+        raise SchemaDamagedError(sentence(schema, gone))
 
 
 def missing(conn: sa.Connection, schema: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -303,6 +304,13 @@ def test_the_order_and_number_of_copies_does_not_matter(warehouse, copies, repea
 
 
 # -- several copies of one object in one batch ------------------------------------------------
+
+
+def test_each_copy_that_was_read_is_counted(warehouse):
+    copies = [contact("1", 1), contact("1", 2), contact("1", 3), contact("2")]
+    tally = Tally()
+    warehouse.write("contacts", *copies).count(tally, len(copies), 0, Counter())
+    assert (tally.fetched, tally.inserted, tally.updated, tally.unchanged) == (4, 2, 0, 2)
 
 
 def _versions(draw: Any) -> list[tuple[dict[str, Any], int, list[dict[str, Any]] | None]]:
