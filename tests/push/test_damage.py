@@ -94,6 +94,33 @@ def test_what_became_of_a_wish_and_cannot_be_noted_is_told(line):
 
 
 @pytest.mark.parametrize(
+    "trigger",
+    [
+        "TRIGGER harm BEFORE INSERT ON push_digests",
+        "TRIGGER harm BEFORE INSERT ON sync_inbox",
+        "CONSTRAINT TRIGGER harm AFTER UPDATE ON outbox DEFERRABLE INITIALLY DEFERRED",
+    ],
+)
+def test_a_trigger_that_refuses_is_named_by_its_function(line, trigger):
+    pusher = line.pusher
+    [one] = pusher.harness.query("SELECT id FROM contacts WHERE role = 'user' LIMIT 1")
+    wish = pusher.wish("contacts", "update", {"name": "Secret"}, object_id=one["id"])
+    raising = "BEGIN RAISE EXCEPTION ''%'', NEW; END"
+    pusher.harness.query(
+        f"CREATE FUNCTION harm() RETURNS trigger LANGUAGE plpgsql AS '{raising}';"
+        f" CREATE {trigger} FOR EACH ROW EXECUTE FUNCTION harm()"
+    )
+    ended, _, errors = line.push()
+    assert ended == 1, errors
+    named = f"{pusher.harness.schema}.harm"
+    assert f"Postgres refuses a row (P0001 RaiseException, in the function {named})" in errors
+    assert "Secret" not in errors
+    pusher.harness.query("DROP FUNCTION harm CASCADE")
+    assert line.push()[0] == 0
+    assert pusher.row(wish)["state"] == "done"
+
+
+@pytest.mark.parametrize(
     ("harm", "words"),
     [
         ("DROP TABLE contacts CASCADE", "the table contacts is gone"),

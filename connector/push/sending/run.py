@@ -70,8 +70,8 @@ class Push:
         if refused := self.sending.tally.refused:
             raise RowRefusedError(
                 f"what became of {len(refused):,} wishes could not be noted"
-                f" ({next(iter(refused.values()))}): the"
-                " next push begins with them; take away what others put on the outbox before"
+                f" ({next(iter(refused.values()))}): take away what keeps them from it,"
+                " the next push begins with them"
             )
 
     async def step(self) -> float | None:

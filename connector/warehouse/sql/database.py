@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -49,6 +50,8 @@ LONGEST_PAUSE = 5.0
 PATIENCE_FOR_LOCK = 15.0
 """Seconds for which a sync waits for the schema: ``serve`` has it for five at most."""
 GLANCE = 0.1  # seconds between two tries to take a lock that another process holds
+FUNCTION = re.compile(r'PL/pgSQL\S* (?:\S+ )?([\w$."]+)\(')
+"""Names the innermost function that the server was in, in whatever language it says so."""
 TRIES = 6  # of one transaction, before a passing fault counts as one that stays
 
 
@@ -387,7 +390,9 @@ def _kind(failure: psycopg.Error) -> str:
     """Why a row is refused, without a value of it: the server's words only where they hold none."""
     state = failure.sqlstate or ""
     said = failure.diag.message_primary if state.startswith(("23", "54")) else None
-    return f"{failure.sqlstate} {said or type(failure).__name__}"
+    function = FUNCTION.search(failure.diag.context or "")  # which others made: ours is none
+    raised_by = f", in the function {function[1]}" if function else ""
+    return f"{failure.sqlstate} {said or type(failure).__name__}{raised_by}"
 
 
 def _is_lost(failure: psycopg.Error) -> bool:
