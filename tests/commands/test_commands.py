@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from connector.commands import sql
 from connector.errors import SettingsError
@@ -15,6 +17,7 @@ from connector.sync.on_demand.verify import Verified, verify
 from connector.sync.outcome import Outcome
 from connector.sync.run import refetch
 from connector.warehouse.sql.database import Database
+from connector.warehouse.sql.dsn import conninfo
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
@@ -82,6 +85,24 @@ async def test_verify_finds_all_equal_after_a_sync_and_writes_nothing(harness: H
     assert {name: w for name, w in wrong.items() if any(w)} == {}
     assert found["users"].equal + found["leads"].equal == 80
     assert harness.versions() == before
+
+
+async def test_verify_needs_no_right_to_write(harness: Harness) -> None:
+    await harness.load(small())
+    url, role = harness.database_url, f"reader_{os.getpid()}"
+    harness.query(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'secret';"
+        f' GRANT USAGE ON SCHEMA "{harness.schema}" TO {role};'
+        f' GRANT SELECT ON ALL TABLES IN SCHEMA "{harness.schema}" TO {role}'
+    )
+    try:
+        harness.database_url = make_conninfo(conninfo(url), user=role, password="secret")
+        found = await compared(harness)
+    finally:
+        harness.database_url = url
+        harness.query(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert found["users"].equal > 0
+    assert not any(one.differences or one.unread for one in found.values())
 
 
 async def test_verify_names_the_columns_that_differ(harness: Harness) -> None:

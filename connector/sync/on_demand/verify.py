@@ -54,7 +54,7 @@ async def verify(
     selection = only if isinstance(only, Selection) else Selection(tuple(only) if only else None)
     workspace = await opened_by(client)
     database.wait()
-    rights.require(database, rights.Needs(stages=True))
+    rights.require(database, rights.Needs(stages=True, writes=False))
     database.lock(PATIENCE_FOR_LOCK)
     database.write(lambda conn: check_same(conn, workspace, database.schema))
     _check_migrated(database)
