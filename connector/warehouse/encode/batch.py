@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from msgspec import Struct, field
@@ -31,7 +31,8 @@ class Batch(Struct):
     ``misfits`` are counted by the row that they belong to, its table and key: a warning is about
     rows that are written. What can be no row has the key "". ``separate_lists`` came
     with copies of the same objects, and are merged after them. ``read_at`` is when the last of its
-    records was requested. ``keys`` are those of its rows, by table, where they are known by ids.
+    records was requested. While it is made, ``keys`` are those of its rows that have ids, by table,
+    and ``uneven`` is what each row tells that it leaves out, also where all do.
     """
 
     table: Table
@@ -41,6 +42,7 @@ class Batch(Struct):
     separate_lists: Batch | None = None
     read_at: datetime | None = None
     keys: dict[str, Collection[str]] = field(default_factory=dict)
+    uneven: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def warnings(self) -> Counter[str]:

@@ -37,7 +37,6 @@ from connector.warehouse.values.shape import Shape
 
 Owner = Callable[[int], tuple[str, str]]
 R = TypeVar("R")
-NOTHING: Mapping[str, frozenset[str]] = {}
 
 PIECE = 10_000
 """Elements of one list that are encoded at a time."""
@@ -49,7 +48,7 @@ def encode(
     read_at: Sequence[datetime],
     complete_lists: CompleteLists | None = None,
     exclusions: Exclusions = NONE,
-    uneven: Mapping[str, frozenset[str]] = NOTHING,
+    uneven: Mapping[str, frozenset[str]] | None = None,
 ) -> Batch:
     """The records of one table as a batch.
 
@@ -59,7 +58,7 @@ def encode(
     taken out first of all, so nothing below can meet it. Of what is ``uneven``, by table, each row
     tells that its record leaves it out, also where all do.
     """
-    lists = complete_lists or {}
+    lists, uneven = complete_lists or {}, uneven or {}
     if exclusions:
         records = exclusions.records(table, records)
         lists = exclusions.lists(table, lists)
@@ -102,7 +101,7 @@ def _encode(
     uneven: Mapping[str, frozenset[str]],
 ) -> Batch:
     """Records all of which are copies of their objects, or none of which is."""
-    batch = Batch(table, read_at=max(read_at, default=None))
+    batch = Batch(table, read_at=max(read_at, default=None), uneven=uneven)
     kept = newest(table, records, read_at, lists)
     if kept.lost:
         without = f"{table.name}: record without {' or '.join(table.key)}"
@@ -118,7 +117,6 @@ def _encode(
         {"_read_at": stamps},
         kept.lists,
         lambda row: (table.name, shown(table, rows[row])),
-        uneven,
     )
     return batch
 
@@ -177,7 +175,6 @@ def _encode_rows(
     given: dict[str, Fields],
     complete_lists: CompleteLists,
     owner: Owner,
-    uneven: Mapping[str, frozenset[str]],
 ) -> None:
     """Stage the rows of one table, then those of its links and children.
 
@@ -203,14 +200,14 @@ def _encode_rows(
         if child.cap:
             _cut_by_cap(child.cap, elements, complete)
             columns[table.parts.truncated] = _truncated(elements, complete)
-        _encode_child(batch, child, ids, elements, complete, given["_read_at"], left, owner, uneven)
+        _encode_child(batch, child, ids, elements, complete, given["_read_at"], left, owner)
         columns[f"_complete_{child.table.name}"] = flags(complete)
     for told in table.derived:
         _keep_untold(told, rows, left)
     residue(shape, found, left)
     columns |= given
-    named = uneven.get(table.name, frozenset())
-    batch.staged[table.name] = _stage(columns, len(rows), left, named)
+    uneven = batch.uneven.get(table.name, frozenset())
+    batch.staged[table.name] = _stage(columns, len(rows), left, uneven)
 
 
 def _keep_untold(told: DerivedRows, rows: Sequence[Record], left: Leftovers) -> None:
@@ -320,7 +317,6 @@ def _encode_child(
     read_at: Fields,
     left: Leftovers,
     owner: Owner,
-    uneven: Mapping[str, frozenset[str]],
 ) -> None:
     """Stage the elements of the rows' lists: by their ids, or by their places.
 
@@ -340,7 +336,7 @@ def _encode_child(
         return owner(owners[row]) if child.table.positioned else (child.table.name, named[row])
 
     elements = [element for element, _ in found.values()]
-    _encode_rows(batch, child.table, named, elements, given, {}, own, uneven)
+    _encode_rows(batch, child.table, named, elements, given, {}, own)
 
 
 def _owned(
