@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 
@@ -30,7 +31,7 @@ class Level:
         if key not in self.keys:
             return [MISSING] * len(self.objects)
         try:
-            return [found[key] for found in self.objects]
+            return list(map(itemgetter(key), self.objects))
         except KeyError:
             return [found.get(key, MISSING) for found in self.objects]
 

@@ -21,7 +21,7 @@ from connector.warehouse.encode.encoder import chosen, encode
 from connector.warehouse.encode.exclusions import NONE, Exclusions
 from connector.warehouse.encode.newest import CompleteLists
 
-PIECE_BYTES = 512 << 10
+PIECE_BYTES = 256 << 10
 """JSON text of one piece: decoded it takes some four times as much."""
 PIECE_RECORDS = 300
 """Records of one piece, of those too that come decoded."""
@@ -146,6 +146,9 @@ def _together(made: Sequence[Batch]) -> Batch:
     for one in made:
         for row, counted in one.misfits.items():
             whole.misfits.setdefault(row, Counter()).update(counted)
+    whole.keys[whole.table.name] = [
+        *chain.from_iterable(one.keys.get(whole.table.name, ()) for one in made)
+    ]
     whole.records = sum(one.records for one in made)
     whole.read_at = max((one.read_at for one in made if one.read_at), default=None)
     if beside := [one.separate_lists for one in made if one.separate_lists]:

@@ -118,14 +118,18 @@ def _answer(pieces: Pieces, source: IO[bytes], target: IO[bytes]) -> bool:
 
 def _parts(batch: Batch) -> tuple[Any, ...]:
     separate = _parts(batch.separate_lists) if batch.separate_lists else None
-    held = batch.staged, batch.misfits, batch.records, batch.read_at
+    keys = batch.keys.get(batch.table.name)
+    held = batch.staged, batch.misfits, batch.records, batch.read_at, keys
     return batch.table.name, *held, separate
 
 
 def _batch(name: str, *rest: Any) -> Batch:
-    staged, misfits, records, read_at, separate = rest
+    staged, misfits, records, read_at, keys, separate = rest
     lists = _batch(*separate) if separate else None
-    return Batch(TABLE_BY_NAME[name], staged, misfits, records, lists, read_at)
+    batch = Batch(TABLE_BY_NAME[name], staged, misfits, records, lists, read_at)
+    if keys is not None:
+        batch.keys[name] = keys
+    return batch
 
 
 def _send(target: IO[bytes], value: Any) -> None:

@@ -33,26 +33,12 @@ from connector.warehouse.values.signatures import Signatures
 KEPT = 50  # batches that the stages of a table outlive their last use
 
 
-MANY = 300  # rows of a batch of which it is worth a question whether all are new
-ALMOST_ALL = 0.9
-
-
 class Stages:
-    """The stages of a session. Each commit empties all there are, so those out of use must go.
-
-    ``filling`` are the tables of whose last batch almost all was new.
-    """
+    """The stages of a session. Each commit empties all there are, so those out of use must go."""
 
     def __init__(self) -> None:
-        self.filling = set[str]()
         self._batches = 0
         self._used: dict[str, tuple[Table, int]] = {}
-
-    def note(self, table: Table, rows: int, new: int) -> None:
-        """A batch of the table had so many rows, and so many of them were new."""
-        self.filling.discard(table.name)
-        if rows >= MANY and new >= rows * ALMOST_ALL:
-            self.filling.add(table.name)
 
     def make(self, conn: sa.Connection, table: Table) -> None:
         """Empty stages for a batch of the table."""
@@ -117,33 +103,18 @@ class BatchMerge:
             found = self._found(by_id, lag, run_id)
         if self._hold_omitted(self.batch.table, found):
             found = self._found(by_id, lag, run_id)
-        rows, new = self._rows(), number(found, self.batch.table, "new")
-        self.stages.note(self.batch.table, rows, new)
         return found, keys
 
-    def _rows(self) -> int:
-        return self.batch.staged[self.batch.table.name].rows
+    def all_new(self) -> Diff:
+        """What there is to do where none of its rows is stored, which the caller knows."""
+        ids = list(self.batch.ids)
+        return {(self.batch.table.name, "new"): Found(len(ids), None, ids)}
 
     def _found(self, by_id: bool, lag: timedelta, run_id: int) -> Diff:
-        if new := self._all_new():
-            return new
         query = diff.diff(self.names, self.batch.table, diff.outline(self.batch))
         values = self._values(by_id, lag, run_id) | {"named": self.asked.children}
         found = fetch(self.conn, query, values)
         return {(name, outcome): Found(*rest) for name, outcome, *rest in found}
-
-    def _all_new(self) -> Diff:
-        """What there is to do if all of it is new; nothing where that is unlikely, or not so.
-
-        Children may have other owners here: whether they are new shows only in what is stored.
-        """
-        table, staged = self.batch.table, self.batch.staged
-        has_children = any(staged[child.table.name].rows for child in table.children)
-        if table.name not in self.stages.filling or has_children:
-            return {}
-        ids = scalar(self.conn, diff.all_new(self.names, table)) or []
-        whole = len(ids) == self._rows()  # nothing outdated was staged with them
-        return {(table.name, "new"): Found(len(ids), None, ids)} if whole else {}
 
     def _drop_staged(self, table: Table, owners: Sequence[str]) -> None:
         for link in table.links:

@@ -10,7 +10,7 @@ thinks of stages, of which it has no statistics; full joins keep it from compari
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -66,16 +66,6 @@ def diff(names: Names, table: Table, staged: Outline) -> str:
     return f"WITH {results}\n" + "\nUNION ALL ".join(_fates(table, dict(staged)))
 
 
-@cache
-def all_new(names: Names, table: Table) -> str:
-    """The ids of what is staged of the table, as ``diff`` tells them, if none of it is stored."""
-    return f"""
-        SELECT CASE WHEN NOT EXISTS (
-            SELECT FROM {stage(table.name)} s CROSS JOIN LATERAL (
-                SELECT FROM {names(table.name)} o WHERE {same(table.key)} OFFSET 0) o
-        ) THEN (SELECT array_agg({_id(table, None)}) FROM {stage(table.name)} s) END"""
-
-
 @lru_cache(maxsize=256)
 def differences(names: Names, table: Table, staged: Outline) -> str:
     """The names of the columns in which each staged row differs from the stored one, by key.
@@ -113,9 +103,10 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
     key = key_of(table, parent)
     content = contents(names, table, absence, parent)
     differs = " OR ".join(f"({c.differs})" for c in content.values())
-    columns = [
-        f"s.ctid AS place, {_id(table, parent)} AS id, o.{quote(key[0])} IS NOT NULL AS known"
-    ]
+    own_id = f"s.{quote(key[0])}"
+    if len(key) > 1 and not parent:  # nothing hangs on such rows
+        own_id = key_text(table, "s")
+    columns = [f"s.ctid AS place, {own_id} AS id, o.{quote(key[0])} IS NOT NULL AS known"]
     columns.append(
         f"coalesce({outdated(table, absence[0])}, false) AS outdated" if not parent else ""
     )
@@ -133,14 +124,6 @@ def _met(names: Names, table: Table, absence: Absence, parent: Family | None) ->
         SELECT {", ".join(filter(None, columns))} FROM {stage(table.name)} s
         LEFT JOIN LATERAL (
             SELECT * FROM {names(table.name)} o WHERE {same(key)} OFFSET 0) o ON true"""
-
-
-def _id(table: Table, parent: Family | None) -> str:
-    """What tells which row a staged one is; its links and children hang on it."""
-    key = key_of(table, parent)
-    if len(key) > 1 and not parent:  # nothing hangs on such rows
-        return key_text(table, "s")
-    return f"s.{quote(key[0])}"
 
 
 def _link(names: Names, owner: Table, link: Link, staged: bool) -> str:

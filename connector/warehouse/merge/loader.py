@@ -27,6 +27,9 @@ from connector.warehouse.sql.names import Names
 from connector.warehouse.state.runs import Tally
 from connector.warehouse.values.signatures import INTERCOM, Signatures
 
+MANY = 300  # rows of a batch that tell that a table is being filled
+ALMOST_ALL = 0.9  # of them are new then
+
 
 class Merged(Struct):
     """What merging a batch came to: its changes, and what else is to be counted.
@@ -98,6 +101,7 @@ class Loader(Rows):
         super().__init__(Names(schema))
         self.followers, self.signatures, self.fuse = followers, signatures, fuse
         self._stages = Stages()
+        self._filling = set[str]()  # tables of whose last batch almost all was new
 
     def merge(
         self,
@@ -114,19 +118,50 @@ class Loader(Rows):
         revives a deleted row only if it was requested later than the deletion plus ``lag``:
         Intercom's lists go on showing a deleted object for a while.
         """
-        merged = self._merge(conn, batch, run_id, by_id, lag)
+        first, *others = self._divided(conn, batch)
+        merged = self._merge(conn, *first, run_id, by_id, lag)
+        for other in others:
+            merged.add(self._merge(conn, *other, run_id, by_id, lag))
+        self._note(batch, merged.inserted)
         if batch.separate_lists:
-            merged.add(self._merge(conn, batch.separate_lists, run_id, by_id, lag))
+            merged.add(self._merge(conn, batch.separate_lists, False, run_id, by_id, lag))
         return merged
 
+    def _divided(self, conn: sa.Connection, batch: Batch) -> Sequence[tuple[Batch, bool]]:
+        """The batch, or what of it is new and what is stored already; whether it is known as new.
+
+        While a table is filled almost all is new, which need not be compared with anything.
+        """
+        ids = batch.ids if batch.table.name in self._filling else ()
+        known = self.present(conn, batch.table, list(ids)) if ids else set[str]()
+        if len(known) > len(ids) * (1 - ALMOST_ALL) or not ids:
+            return [(batch, False)]
+        if not known:
+            return [(batch, True)]
+        new, stored = batch.divided(known)
+        return [(new, True), (stored, False)]
+
+    def _note(self, batch: Batch, inserted: int) -> None:
+        """Whether the table is being filled: so many rows of the batch were new."""
+        rows = batch.staged[batch.table.name].rows
+        self._filling.discard(batch.table.name)
+        if rows >= MANY and inserted >= rows * ALMOST_ALL:
+            self._filling.add(batch.table.name)
+
     def _merge(
-        self, conn: sa.Connection, batch: Batch, run_id: int, by_id: bool, lag: timedelta
+        self,
+        conn: sa.Connection,
+        batch: Batch,
+        all_new: bool,
+        run_id: int,
+        by_id: bool,
+        lag: timedelta,
     ) -> Merged:
         root = batch.staged[batch.table.name]
         if not root.rows:
             return Merged(batch.table, Changes(run_id))
-        merging = self._batch_merge(conn, batch)
-        found, outdated = merging.stage(by_id, lag).diff(by_id, lag, run_id)
+        merging = self._batch_merge(conn, batch).stage(by_id, lag)
+        found, outdated = (merging.all_new(), []) if all_new else merging.diff(by_id, lag, run_id)
         changes = merging.write(found, run_id)
         follow(conn, self.names, changes, self.followers)
         wrote = bool(found or outdated or merging.held)

@@ -135,7 +135,10 @@ def known(names: Names, table: Table) -> str:
 def present(names: Names, table: Table) -> str:
     """Which keys have rows, of a table keyed by one column. Parameter: keys."""
     (key,) = map(quote, table.key)
-    return f"SELECT {key} FROM {names(table.name)} WHERE {key} = ANY(%s)"
+    return f"""
+        SELECT k.key FROM unnest(%s::text[]) k (key) CROSS JOIN LATERAL (
+            SELECT o._placeholder FROM {names(table.name)} o WHERE o.{key} = k.key OFFSET 0) o
+        WHERE true"""
 
 
 def all_living(names: Names, resource: Resource) -> str:

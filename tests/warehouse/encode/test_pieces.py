@@ -206,6 +206,34 @@ def test_what_some_leave_out_is_known_for_the_next_batch(
     assert calls.pop("encode") == 4
 
 
+def test_a_batch_is_divided_by_ids() -> None:
+    tags = [{"data": [{"id": str(tag)} for tag in range(n % 3)]} for n in range(20)]
+    records = [contact(f"k{n}", name="é", tags=tags[n]) for n in range(20)]
+    batch, _ = Pieces().make(CONTACTS, records, [T0] * 20, {})
+    chosen = {"k3", "k4", "k17", "other"}
+    others, those = batch.divided(chosen)
+    assert set(batch.ids) == {*others.ids, *those.ids}
+    assert set(those.ids) == chosen - {"other"}
+    for part, wanted in ((others, False), (those, True)):
+        some = [record for record in records if (record["id"] in chosen) is wanted]
+        alone, _ = Pieces().make(CONTACTS, some, [T0] * len(some), {})
+        assert told(part)[0] == told(alone)[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "records"),
+    [
+        (CONTACTS, [contact("a\\b")]),  # written otherwise than it is
+        (CONTACTS, [contact("1", notes={"complete": [{"id": "7"}]})]),  # children may be stored
+        (BY_NAME["events"].table, [{"contact_id": "1", "event_name": "a", "created_at": 1}]),
+    ],
+)
+def test_other_batches_are_not_divided(table: Table, records: list[dict[str, Any]]) -> None:
+    batch, _ = Pieces().make(table, records, [T0], {})
+    assert batch.staged[table.name].rows == 1
+    assert not batch.ids
+
+
 def test_no_records_make_an_empty_batch() -> None:
     assert told(same(CONTACTS, [])) == told(encode(CONTACTS, [], []))
 

@@ -14,7 +14,7 @@ from connector.errors import TooManyDeletesError
 from connector.resources import BY_NAME
 from connector.sync.writing.submission import Submission
 from connector.warehouse.encode.encoder import encode
-from connector.warehouse.merge import batch_merge, diff
+from connector.warehouse.merge import diff, loader
 from connector.warehouse.merge.batch_merge import KEPT
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.state.runs import Tally
@@ -124,7 +124,7 @@ def test_new_changed_older_and_same_records_of_one_batch_are_each_treated_as_the
 @pytest.fixture
 def filling(warehouse, monkeypatch):
     """The warehouse while its contacts are loaded: the last batch of them was all new."""
-    monkeypatch.setattr(batch_merge, "MANY", 3)
+    monkeypatch.setattr(loader, "MANY", 3)
     warehouse.write("contacts", *(contact(str(n), 5, name="A") for n in range(10)))
     return warehouse
 
@@ -171,7 +171,7 @@ def test_new_rows_beside_older_copies_alone_are_all_written(filling):
 def test_children_that_are_stored_move_to_new_owners_while_a_table_is_filled(
     warehouse, monkeypatch
 ):
-    monkeypatch.setattr(batch_merge, "MANY", 3)
+    monkeypatch.setattr(loader, "MANY", 3)
     for first in (0, 10):
         warehouse.write(
             "conversations",
