@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final
 
-from msgspec import UNSET, Struct, UnsetType, defstruct
+from msgspec import UNSET, Raw, defstruct
 
 from connector.jsontext import decode, shaped
 from connector.resources.resource import Link, Table
@@ -36,26 +37,39 @@ def doubtful(table: Table, records: Sequence[Record | bytes]) -> dict[int, Recor
     """
     if not table.has_complete_lists:
         return {}
-    outline, whole = _outline(table)
+    is_whole = _outline(table)
     return {
         place: decode(record) if isinstance(record, bytes) else record
         for place, record in enumerate(records)
-        if not isinstance(record, bytes) or outline(record) != whole
+        if not isinstance(record, bytes) or not is_whole(record)
     }
 
 
-class _Wrapper(Struct):
-    has_more: bool | UnsetType = UNSET
-
-
 @cache
-def _outline(table: Table) -> tuple[Callable[[bytes], Struct | None], Struct]:
-    """What reads of a record what wraps those lists, and what it reads where all are whole."""
+def _outline(table: Table) -> Callable[[bytes], bool]:
+    """Whether a text says of each such list that it is whole; reads of it only what wraps them.
+
+    Of a list in halves both must be there, and the whole one nowhere.
+    """
     links = [link for link in table.links if link.complete]
-    told = {path[0] for link in links for path in link.half_paths or link.paths}
-    names = sorted({path[0] for link in links for path in link.every_path})
-    shape = defstruct("Outline", [(name, _Wrapper | UnsetType, UNSET) for name in names])
-    return shaped(shape), shape(**dict.fromkeys(told, _Wrapper(has_more=False)))
+    fields: dict[str, Any] = {path[0]: (Any, UNSET) for link in links for path in link.every_path}
+    told = list[str]()
+    for path in (path for link in links for path in link.half_paths or link.paths):
+        half = any(path in link.half_paths for link in links)
+        held = [("has_more", bool), *([(path[1], list[Raw])] if half else [])]
+        fields[path[0]] = (defstruct("Wrapper", held),)
+        told.append(f"{path[0]}.has_more")
+    unset = [name for name, (_, *default) in fields.items() if default]
+    given = [(name, *kind) for name, kind in fields.items()]
+    read = shaped(defstruct("Outline", given, kw_only=True))
+    look = attrgetter(*told, *unset)
+    whole = (*(False for _ in told), *(UNSET for _ in unset))
+
+    def is_whole(text: bytes) -> bool:
+        found = read(text)
+        return found is not None and look(found) == whole
+
+    return is_whole
 
 
 def incomplete_links(

@@ -58,7 +58,7 @@ class Encoding:
         if self._seen >= WORTH_IT and not self._exclusions and records:
             try:
                 return self._ask((table.name, records, read_at, complete_lists))
-            except (OSError, EOFError, pickle.UnpicklingError) as error:
+            except (OSError, EOFError, pickle.PickleError, RecursionError) as error:
                 logger.warning("the encoding process is gone (%s); going on without", error)
                 self.close()
                 self._seen = -math.inf

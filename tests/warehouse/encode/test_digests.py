@@ -129,6 +129,8 @@ def test_records_that_say_of_each_list_that_it_is_whole_are_not_decoded():
         text(tags=[]),
         text(**{name: {"data": [], **WHOLE} for name in LISTS[:3]}),  # nothing of what it opted in
         text(**{name: {"data": [], **WHOLE} for name in LISTS}, subscriptions={"complete": []}),
+        text(**{name: {"data": [], **WHOLE} for name in LISTS[:3]}, **{LISTS[3]: WHOLE}),
+        text(**{name: {"data": None if name == LISTS[2] else [], **WHOLE} for name in LISTS}),
         wrapping(**WHOLE).replace(b'"id"', b'"n": NaN, "id"', 1),
     ],
 )

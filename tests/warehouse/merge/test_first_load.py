@@ -212,6 +212,25 @@ def test_what_the_subprocess_encodes_is_what_is_encoded_here(
         apart.close()
 
 
+def test_what_cannot_be_told_to_the_subprocess_is_encoded_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "WORTH_IT", 1)
+    deep: dict[str, Any] = {}
+    for _ in range(700):
+        deep = {"deeper": deep}
+    records, moments = texts(), [T0] * MANY["contacts"]
+    lists = {(0, "contact_tags"): [{"id": "7", "name": deep}]}
+    apart = Encoding(NONE)
+    apart.make(CONTACTS, records, moments, {})
+    started = apart._subprocess
+    made = apart.make(CONTACTS, records, moments, lists)
+    assert made == Pieces().make(CONTACTS, records, moments, lists)
+    assert started is not None
+    assert started.poll() is not None
+    apart.close()
+
+
 def test_a_subprocess_that_is_killed_costs_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
