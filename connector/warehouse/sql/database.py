@@ -50,8 +50,11 @@ LONGEST_PAUSE = 5.0
 PATIENCE_FOR_LOCK = 15.0
 """Seconds for which a sync waits for the schema: ``serve`` has it for five at most."""
 GLANCE = 0.1  # seconds between two tries to take a lock that another process holds
-FUNCTION = re.compile(r'PL/pgSQL\S* (?:\S+ )?([\w$."]+)\(')
-"""Names the innermost function that the server was in, in whatever language it says so."""
+FUNCTION = re.compile(r'^(?:\S+ )?PL/pgSQL\S* (?:\S+ )?([\w$."]+)\(', re.MULTILINE)
+"""Names the innermost function that the server was in, in whatever language it says so.
+
+At the beginning of a line: statements that are told too may quote anything.
+"""
 TRIES = 6  # of one transaction, before a passing fault counts as one that stays
 
 
