@@ -24,6 +24,7 @@ from connector.warehouse.sql import session
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.dsn import conninfo
 from tests.support.harness import NOW, Harness
+from tests.support.postgres.locks import held_up_by
 from tests.support.postgres.server import PGBOUNCER, Server, may_mount, pooled, small_disk, standby
 from tests.support.service import environment, served, start
 from tests.support.truth.compared import differences
@@ -294,7 +295,7 @@ async def test_a_deadlock_with_an_analyst_costs_a_repetition(own: Harness, injec
         # The sync locks conversation_tags first and conversations last.
         analyst.execute(f'LOCK TABLE "{own.schema}".conversations IN SHARE MODE')
         locked.set()
-        _until(lambda: _waiting(own.database_url) > 0)
+        _until(lambda: held_up_by(analyst.info.backend_pid, own.database_url) > 0)
         analyst.execute(f'LOCK TABLE "{own.schema}".conversation_parts IN SHARE MODE')
         analyst.rollback()
 
@@ -313,12 +314,6 @@ async def test_a_deadlock_with_an_analyst_costs_a_repetition(own: Harness, injec
 def _deadlocks(harness: Harness) -> int:
     query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     return int(harness.query(query)[0]["deadlocks"])
-
-
-def _waiting(url: str) -> int:
-    with psycopg.connect(conninfo(url)) as connection:
-        found = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
-    return int(found[0]) if found else 0
 
 
 def _until(condition: Callable[[], bool]) -> None:

@@ -18,6 +18,7 @@ import pytest
 from connector.simulator import Simulator
 from tests.support.harness import Harness
 from tests.support.places import ROOT
+from tests.support.postgres.locks import held_up_by
 from tests.support.service import environment, run, served, small, start
 from tests.support.truth.compared import differences
 
@@ -260,20 +261,16 @@ def test_a_signal_ends_every_kind_of_waiting(harness: Harness, injected: Any) ->
 def test_a_signal_ends_the_waiting_for_a_locked_table(harness: Harness, injected: Any) -> None:
     with killer(harness, small(), seed=0) as it:
         assert run(it.environ, "migrate").returncode == 0
+        [analyst] = harness.query("SELECT pg_backend_pid() AS pid")
         harness.query("BEGIN")
         harness.query("LOCK TABLE sync_runs IN ACCESS EXCLUSIVE MODE")
         try:
-            waits = lambda: _waiting_for_locks(harness) > 0  # noqa: E731
+            waits = lambda: held_up_by(analyst["pid"], harness.database_url) > 0  # noqa: E731
             assert _ended_by_a_signal(it.environ, "sync", waits) < 10
             injected()
         finally:
             harness.query("ROLLBACK")
         it.finish("sync")
-
-
-def _waiting_for_locks(harness: Harness) -> int:
-    query = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted"
-    return int(harness.query(query)[0]["n"])
 
 
 def _ended_by_a_signal(environ: dict[str, str], word: str, waits: Callable[[], bool]) -> float:

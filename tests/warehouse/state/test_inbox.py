@@ -23,6 +23,7 @@ from connector.warehouse.sql.execute import execute, fetch, names_of
 from connector.warehouse.state import inbox
 from connector.warehouse.state.inbox import Waiting
 from connector.warehouse.state.workspace import Workspace
+from tests.support.postgres.locks import held_up_by
 from tests.support.warehouse import Warehouse
 
 NOW = 1_768_000_000
@@ -376,7 +377,9 @@ def test_receivers_and_a_reader_at_once_never_wait_in_a_circle(emptied: Warehous
         assert {one["received"] for one in inbox.topics(conn)} == {50}
 
 
-def test_a_telling_that_waits_for_the_settling_of_its_row_is_not_lost(emptied: Warehouse) -> None:
+def test_a_telling_that_waits_for_the_settling_of_its_row_is_not_lost(
+    emptied: Warehouse, database_url: str
+) -> None:
     with emptied.database.transaction() as conn:
         inbox.tell(conn, [A], 0.0)
     other = emptied.database.another()
@@ -387,20 +390,15 @@ def test_a_telling_that_waits_for_the_settling_of_its_row_is_not_lost(emptied: W
 
     teller = threading.Thread(target=tell)
     with emptied.database.transaction() as conn:
+        pid = conn.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
         inbox.settle(conn, due(conn), 0.0)
         teller.start()
-        while not _somebody_waits(emptied):
+        while not held_up_by(pid, database_url):
             pass
     teller.join()
     other.close()
     with emptied.database.transaction() as conn:
         assert [one["id"] for one in rows(conn)] == ["a"]
-
-
-def _somebody_waits(warehouse: Warehouse) -> bool:
-    return bool(
-        warehouse._reader.execute("SELECT 1 FROM pg_locks WHERE NOT granted LIMIT 1").fetchone()
-    )
 
 
 # -- rights ----------------------------------------------------------------------------------
