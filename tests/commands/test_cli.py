@@ -24,8 +24,8 @@ from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.dsn import conninfo
 from tests.support.forked import Started
 from tests.support.postgres import copied
-from tests.support.service import served
-from tests.support.terminal import FEW, TOKEN, Terminal, Warehouse
+from tests.support.service import FEW, served
+from tests.support.terminal import TOKEN, Terminal, Warehouse
 
 pytestmark = pytest.mark.in_turn(2)
 

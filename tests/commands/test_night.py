@@ -21,8 +21,8 @@ from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.dsn import conninfo
 from tests.support.forked import Ended
 from tests.support.postgres import copied, older
-from tests.support.service import environment, served
-from tests.support.terminal import FEW, TOKEN, Terminal, Warehouse
+from tests.support.service import FEW, environment, served
+from tests.support.terminal import TOKEN, Terminal, Warehouse
 
 pytestmark = pytest.mark.in_turn(2)
 

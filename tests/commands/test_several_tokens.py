@@ -20,8 +20,8 @@ from connector.simulator import Simulator, SimulatorTransport, Workspace
 from tests.support.forked import Ended
 from tests.support.harness import Harness
 from tests.support.postgres import copied
-from tests.support.service import environment, served
-from tests.support.terminal import FEW, Terminal, Warehouse
+from tests.support.service import FEW, environment, served
+from tests.support.terminal import Terminal, Warehouse
 
 pytestmark = pytest.mark.in_turn(2)
 

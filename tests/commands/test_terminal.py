@@ -37,18 +37,9 @@ from tests.commands.terminals import COLOURS, FRAME, STYLES, Pty, Screen, bare
 from tests.support.harness import NOW, Harness
 from tests.support.places import ROOT
 from tests.support.postgres import copied
-from tests.support.service import environment, served
+from tests.support.service import FEWEST, environment, served
 
 database_url, schema = copied.database_url, copied.schema  # fixtures
-
-FEW: dict[str, Any] = {
-    "events": 30,
-    "tickets": 5,
-    "articles": 5,
-    "macros": 5,
-    "calls": 5,
-    "activity_logs": 10,
-}
 HOSTILE = "[red]Evil[/red] \x1b[2J\x1b]0;title\x07\x9b31m\u202eabc\u2066 a\r\nb\tc"
 
 
@@ -78,7 +69,7 @@ def widest(text: str) -> int:
 @pytest.fixture(scope="module")
 def intercom() -> Iterator[str]:
     """The address of a small workspace, far enough away for a run to be seen."""
-    space = Workspace.generate(3, contacts=30, companies=6, conversations=12, **FEW)
+    space = Workspace.generate(3, contacts=30, companies=6, conversations=12, **FEWEST)
     with served(Simulator(space), latency=0.02) as url:
         yield url
 
@@ -214,7 +205,7 @@ def test_the_time_left_is_reckoned_by_requests() -> None:
 
 async def test_a_first_load_knows_how_many_contacts_are_to_be_read(harness: Harness) -> None:
     """And tells the requests as they are sent; a later run asks the database nothing for it."""
-    space = Workspace.generate(1, contacts=50, companies=5, conversations=5, now=int(NOW), **FEW)
+    space = Workspace.generate(1, contacts=50, companies=5, conversations=5, now=int(NOW), **FEWEST)
     harness.simulate(space)
     outcome = await harness.sync()
     events, notes = (outcome.resources[name] for name in ("events", "contact_notes"))
@@ -236,7 +227,9 @@ class Watching(Silent):
 
 
 async def test_requests_are_counted_as_they_are_sent(harness: Harness, database: Database) -> None:
-    space = Workspace.generate(1, contacts=5, companies=5, conversations=200, now=int(NOW), **FEW)
+    space = Workspace.generate(
+        1, contacts=5, companies=5, conversations=200, now=int(NOW), **FEWEST
+    )
     harness.simulate(space)
     watching = Watching()
     async with harness.client() as client:

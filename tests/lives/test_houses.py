@@ -31,7 +31,7 @@ from tests.support.mirror import Mirror
 from tests.support.postgres import older
 from tests.support.postgres.server import PGBOUNCER, pooled
 from tests.support.receiving import SECRET, Sender, eventually, receiving, serving
-from tests.support.service import environment, served, start
+from tests.support.service import FEW, environment, served, start
 from tests.support.truth.compared import differences
 from tests.support.truth.figures import outdated
 from tests.support.truth.past import EVERY, Past
@@ -39,14 +39,6 @@ from tests.support.truth.past import EVERY, Past
 pytestmark = pytest.mark.in_turn(2)
 
 DAY = 86_400.0
-FEW: dict[str, Any] = {
-    "events": 60,
-    "tickets": 30,
-    "articles": 10,
-    "macros": 5,
-    "calls": 10,
-    "activity_logs": 20,
-}
 _numbers = itertools.count(1)
 
 

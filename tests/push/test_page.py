@@ -22,16 +22,9 @@ from connector.warehouse.state.tables import OUTBOX
 from tests.push.pusher import patient
 from tests.support.harness import NOW, Harness
 from tests.support.places import ROOT
+from tests.support.service import FEWEST
 
 PAGE = (ROOT / "docs/push.md").read_text(encoding="utf-8")
-FEW: dict[str, Any] = {
-    "events": 20,
-    "tickets": 5,
-    "articles": 5,
-    "macros": 5,
-    "calls": 5,
-    "activity_logs": 10,
-}
 BILLING = """
     CREATE SCHEMA billing;
     CREATE SCHEMA analytics;
@@ -96,7 +89,7 @@ class Shop:
 @pytest.fixture
 async def shop(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     harness.simulate(
-        Workspace.generate(3, now=int(NOW), contacts=60, companies=8, conversations=5, **FEW)
+        Workspace.generate(3, now=int(NOW), contacts=60, companies=8, conversations=5, **FEWEST)
     )
     patient(harness, monkeypatch)
     await harness.sync()

@@ -25,17 +25,10 @@ from tests.push.pusher import patient
 from tests.support.harness import NOW, Harness
 from tests.support.places import ROOT
 from tests.support.postgres.server import Server
+from tests.support.service import FEWEST
 
 ROLES = ROOT / "docs" / "roles.sql"
 SCHEMA = "wishing"
-FEW: dict[str, Any] = {
-    "events": 20,
-    "tickets": 5,
-    "articles": 5,
-    "macros": 5,
-    "calls": 5,
-    "activity_logs": 10,
-}
 READ = ("tags", "data_attributes", "companies", "leads", "users")
 WISH = f"INSERT INTO {SCHEMA}.outbox (kind, op, external_id, body)"
 
@@ -53,7 +46,7 @@ class House:
         self.grant()
         self.harness = Harness(self.url("sync"), SCHEMA, auto_migrate=False)
         self.harness.simulate(
-            Workspace.generate(3, now=int(NOW), contacts=40, companies=5, conversations=2, **FEW)
+            Workspace.generate(3, now=int(NOW), contacts=40, companies=5, conversations=2, **FEWEST)
         )
 
     def grant(self) -> None:

@@ -15,6 +15,7 @@ from connector.errors import RetryExhaustedError
 from connector.simulator import SimulatorTransport, Workspace
 from connector.sync.planning import plan
 from tests.support.harness import NOW, Harness
+from tests.support.service import FEW
 from tests.support.truth.compared import differences
 
 pytestmark = pytest.mark.in_turn(2)
@@ -23,9 +24,6 @@ DAY = 86_400.0
 STATUSES = (500, 502, 503, 504)
 BROKEN = ("html", "empty", "cut", "reset", "stall", "garbage")
 Hook = Callable[[Any], Awaitable[None]]
-
-
-FEW = {"events": 60, "tickets": 20, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
 
 
 def space(seed: int = 7, **sizes: Any) -> Workspace:

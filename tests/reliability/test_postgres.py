@@ -26,12 +26,10 @@ from connector.warehouse.sql.dsn import conninfo
 from tests.support.harness import NOW, Harness
 from tests.support.postgres.locks import held_up_by
 from tests.support.postgres.server import PGBOUNCER, Server, may_mount, pooled, small_disk, standby
-from tests.support.service import environment, served, start
+from tests.support.service import FEW, environment, served, start
 from tests.support.truth.compared import differences
 
 pytestmark = pytest.mark.in_turn(2)
-
-FEW = {"events": 60, "tickets": 20, "articles": 10, "macros": 5, "calls": 10, "activity_logs": 20}
 DAY = 86_400.0
 _numbers = itertools.count(1)
 

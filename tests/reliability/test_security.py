@@ -30,19 +30,18 @@ from connector.warehouse.sql.names import Names
 from tests.support.harness import NOW, Harness
 from tests.support.places import ROOT
 from tests.support.postgres.server import Server
-from tests.support.service import environment, served, spawn
+from tests.support.service import FEWEST, environment, served, spawn
 from tests.support.truth.compared import differences
 
 pytestmark = pytest.mark.in_turn(2)
 
 TOKEN = "dG9rOjVlY3JldC1vZi10aGUtdGVzdHM="
 PASSWORD = "pa55word-of-the-database"
-FEW = {"events": 40, "tickets": 10, "articles": 5, "macros": 5, "calls": 5, "activity_logs": 10}
 ROLES = ROOT / "docs" / "roles.sql"
 
 
 def space(**options: Any) -> Workspace:
-    sizes = FEW | {"contacts": 60, "companies": 12, "conversations": 25} | options
+    sizes = FEWEST | {"contacts": 60, "companies": 12, "conversations": 25} | options
     return Workspace.generate(17, **sizes)
 
 

@@ -15,17 +15,10 @@ import pytest
 from connector.resources import RESOURCES
 from connector.simulator import Workspace
 from tests.support.harness import NOW, Harness
+from tests.support.service import FEWEST
 from tests.support.truth.compared import differences
 
 DAY = 86_400.0
-FEW: dict[str, Any] = {
-    "events": 40,
-    "tickets": 10,
-    "articles": 5,
-    "macros": 5,
-    "calls": 5,
-    "activity_logs": 10,
-}
 KEPT = 5  # days of runs
 
 
@@ -67,7 +60,7 @@ def stored(harness: Harness) -> dict[str, int]:
 
 
 async def nights(harness: Harness, number: int, warm: int) -> None:
-    sizes = FEW | {"contacts": 60, "companies": 15, "conversations": 25, "now": int(NOW)}
+    sizes = FEWEST | {"contacts": 60, "companies": 15, "conversations": 25, "now": int(NOW)}
     harness.simulate(Workspace.generate(41, **sizes))
     before: dict[str, int] = {}
     for night in range(number):

@@ -88,6 +88,16 @@ FEW: dict[str, Any] = {
     "calls": 10,
     "activity_logs": 20,
 }
+"""How many of what a test does not look at a workspace has."""
+
+FEWEST: dict[str, Any] = {
+    "events": 20,
+    "tickets": 5,
+    "articles": 5,
+    "macros": 5,
+    "calls": 5,
+    "activity_logs": 10,
+}
 
 
 def small(contacts: int = 300, conversations: int = 90) -> Simulator:

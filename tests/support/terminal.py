@@ -16,16 +16,6 @@ from tests.support.service import spawn
 TOKEN = "tok_5ecret-of-the-tests"
 
 
-FEW: dict[str, Any] = {
-    "events": 60,
-    "tickets": 10,
-    "articles": 10,
-    "macros": 5,
-    "calls": 10,
-    "activity_logs": 20,
-}
-
-
 class Terminal:
     """Runs commands as a user would, in an empty directory, without a terminal."""
 

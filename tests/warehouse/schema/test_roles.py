@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -19,17 +18,10 @@ from connector.warehouse.sql.database import Database
 from tests.support.harness import NOW, Harness
 from tests.support.places import ROOT
 from tests.support.postgres.server import Server, of_version, programs
+from tests.support.service import FEWEST
 from tests.support.truth.compared import differences
 
 ROLES = ROOT / "docs" / "roles.sql"
-FEW: dict[str, Any] = {
-    "events": 20,
-    "tickets": 5,
-    "articles": 5,
-    "macros": 5,
-    "calls": 5,
-    "activity_logs": 10,
-}
 ALL = rights.Needs(migrates=True, stages=True)
 
 
@@ -63,7 +55,9 @@ async def test_the_roles_do_their_work_on_a_managed_server(
     assert views.run(database, rebuild=False, fivetran=True) == 0
     database.close()
     harness = Harness(nightly, "acme", auto_migrate=False)
-    small = Workspace.generate(3, now=int(NOW), contacts=40, companies=5, conversations=10, **FEW)
+    small = Workspace.generate(
+        3, now=int(NOW), contacts=40, companies=5, conversations=10, **FEWEST
+    )
     harness.simulate(small)
     for full in (False, True):
         outcome = await harness.sync(full=full)
