@@ -56,6 +56,9 @@ class Pusher:
             seconds,
             seconds,
         )
+        self.harness.query(
+            "UPDATE push_jobs SET ended_at = ended_at - make_interval(secs => %s)", seconds
+        )
 
     async def pause(self, seconds: float) -> None:
         """What a push does instead of sleeping: time passes for Intercom and for the database."""

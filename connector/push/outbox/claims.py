@@ -137,7 +137,7 @@ def take(conn: sa.Connection, ids: Sequence[int]) -> list[Wish]:
         " sent_at = clock_timestamp(), not_before = NULL"
         # Should another push have come in meanwhile, it has what it has taken.
         " WHERE o.id = ANY(%(ids)s) AND o.state = 'waiting'"
-        f" RETURNING {columns()}",
+        f" RETURNING {columns(conn)}",
         {"ids": list(ids)},
     )
     wishes = [wish for wish in (Wish(*row) for row in rows) if wish.state == "sending"]

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.warehouse.sql.execute import fetch, names_of
+from connector.warehouse.state.tables import PUSH_JOBS
 
 UNFINISHED = "('waiting', 'sending', 'sent', 'unknown')"
 
@@ -17,7 +18,8 @@ UNFINISHED = "('waiting', 'sending', 'sent', 'unknown')"
 class Wish:
     """What is wished, and how far it is.
 
-    ``age`` is for how many seconds it has been sent, None where it was not.
+    ``age`` is for how many seconds it may have been carried out: since it was sent, or since the
+    job that carries it was seen to have ended. None where it was not sent.
     """
 
     id: int
@@ -47,16 +49,18 @@ class Wish:
         return next((f"{name} {value}" for name, value in named if value), "nothing")
 
 
-def columns(row: str = "o") -> str:
-    """The columns of a wish, of the outbox's row of that alias."""
+def columns(conn: sa.Connection) -> str:
+    """The columns of a wish, of the outbox's row o."""
     names = [one.name for one in fields(Wish)][:-1]
     found = [
-        f"CASE jsonb_typeof({row}.body) WHEN 'object' THEN {row}.body ELSE '{{}}' END"
+        "CASE jsonb_typeof(o.body) WHEN 'object' THEN o.body ELSE '{}' END"
         if name == "body"
-        else f"{row}.{name}"
+        else f"o.{name}"
         for name in names
     ]
-    return ", ".join(found) + f", extract(epoch FROM clock_timestamp() - {row}.sent_at)::float8"
+    ended = f"SELECT j.ended_at FROM {names_of(conn)(PUSH_JOBS.name)} j WHERE j.job_id = o.job_id"
+    since = f"CASE WHEN o.sent_at IS NOT NULL THEN greatest(o.sent_at, ({ended})) END"
+    return ", ".join(found) + f", extract(epoch FROM clock_timestamp() - {since})::float8"
 
 
 def select(
@@ -66,7 +70,8 @@ def select(
     limit = "" if most is None else f" LIMIT {most}"
     rows = fetch(
         conn,
-        f"SELECT {columns()} FROM {names_of(conn)('outbox')} o WHERE {where} ORDER BY o.id{limit}",
+        f"SELECT {columns(conn)} FROM {names_of(conn)('outbox')} o WHERE {where}"
+        f" ORDER BY o.id{limit}",
         dict(parameters),
     )
     return [Wish(*row) for row in rows]

@@ -245,6 +245,17 @@ async def test_a_late_index_is_waited_for_with_few_requests(harness, lag):
     assert tally.reads < 40
 
 
+async def test_the_index_may_be_late_from_the_end_of_a_long_job_on(harness):
+    pusher = await loaded(harness, contacts=900, index_lag=90)
+    pusher.control.writing(job_delay=400.0)  # more than the 300 seconds that a push waits
+    found = [one for one in pusher.control.truth("contacts") if one["role"] == "user"]
+    for n, one in enumerate(found):
+        pusher.wish("contacts", "update", {"name": f"Late {n}"}, object_id=one["id"])
+    tally = await pusher.push()
+    assert pusher.states() == {"done": len(found)}
+    assert tally.writes <= len(found) / 100 + 1
+
+
 async def test_many_that_are_never_as_wished_come_to_an_end(harness):
     pusher = await loaded(harness, contacts=900)
     found = [one for one in pusher.control.truth("contacts") if one["role"] == "user"][:510]
