@@ -34,15 +34,14 @@ ALMOST_ALL = 0.9  # of them are new then
 class Merged(Struct):
     """What merging a batch came to: its changes, and what else is to be counted.
 
-    ``rows`` is how many records it staged. ``outdated`` are copies older than what is stored: of
-    these nothing was merged but their derived rows, which are batches of their own. ``held`` are,
-    by child table, the owners of which implausibly many children were omitted: none was marked.
+    ``outdated`` are copies older than what is stored: of these nothing was merged but their derived
+    rows, which are batches of their own. ``held`` are, by child table, the owners of which
+    implausibly many children were omitted: none was marked.
     ``wrote``: whether anything differed at all.
     """
 
     table: Table
     changes: Changes
-    rows: int = 0
     outdated: tuple[str, ...] = ()
     held: dict[str, Sequence[str]] = field(default_factory=dict)
     wrote: bool = False
@@ -59,11 +58,6 @@ class Merged(Struct):
         rows = self.changes.updated.get(self.table.name)
         return rows.number if rows else 0
 
-    @property
-    def unchanged(self) -> int:
-        """How many records wrote no row: it is as it was, or newer than they are."""
-        return self.rows - self.inserted - self.updated
-
     def count(self, tally: Tally, fetched: int, deleted: int, warnings: Counter[str]) -> None:
         """Count what was done with so many records, and what did not fit."""
         tally.fetched += fetched
@@ -78,7 +72,6 @@ class Merged(Struct):
     def add(self, other: Merged) -> None:
         """What another batch of the table came to as well."""
         self.changes.add(other.changes)
-        self.rows += other.rows
         self.outdated += other.outdated
         self.held |= other.held
         self.wrote |= other.wrote
@@ -165,7 +158,7 @@ class Loader(Rows):
         changes = merging.write(found, run_id)
         follow(conn, self.names, changes, self.followers)
         wrote = bool(found or outdated or merging.held)
-        return Merged(batch.table, changes, root.rows, tuple(outdated), merging.held, wrote)
+        return Merged(batch.table, changes, tuple(outdated), merging.held, wrote)
 
     def compare(self, conn: sa.Connection, batch: Batch) -> dict[str, list[str]]:
         """For each record's key the columns in which its row differs, [] where none does."""
