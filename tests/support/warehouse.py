@@ -132,6 +132,11 @@ class Warehouse:
             for name in self.tables()
         }
 
+    def written_since(self, before: Mapping[str, set[tuple[str, str]]]) -> dict[str, int]:
+        """How many row versions each table has that were not among the ``versions`` before."""
+        new = {name: len(found - before[name]) for name, found in self.versions().items()}
+        return {name: number for name, number in new.items() if number}
+
     def content(self) -> dict[str, list[dict[str, Any]]]:
         """Every row of every table, without the columns that tell when this warehouse wrote it."""
         found = {}
