@@ -99,8 +99,9 @@ EMBEDDED_LISTS = Fact(
     "Description of the contact, 2.16; recorded traffic",
     Surety.DOCUMENTED,
     ("resources/lists.py", "sync/fetch_by_id.py"),
-    "has_more is compared with total_count. Of the contacts that a run reads, the complete lists"
-    " of up to 20 that embed most are compared with what they embed.",
+    "Of the contacts that a run reads, the complete lists of up to 20 that embed most are compared"
+    " with what they embed. (A list whose total_count is more than it holds counts as cut, whatever"
+    " its has_more is: the complete one is asked for.)",
     "The complete lists of all contacts are asked for from then on, and everything is read again.",
     makes_full_passes_due=True,
 )

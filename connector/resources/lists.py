@@ -22,12 +22,14 @@ NAMED = 150
 
 
 def is_complete(wrapper: Record, elements: list[Any]) -> bool:
-    """Whether an embedded list holds all its elements: the first ten at most, by ``has_more``."""
-    more = wrapper.get("has_more", MISSING)
-    if more is not MISSING:
-        return more is False
+    """Whether an embedded list, of the first ten at most, says that it holds all its elements.
+
+    One that counts more than it holds does not, whatever its ``has_more`` is.
+    """
     total = wrapper.get("total_count")
-    return not (type(total) is int and total > len(elements))
+    if type(total) is int and total > len(elements):
+        return False
+    return wrapper.get("has_more", False) is False
 
 
 def doubtful(table: Table, records: Sequence[Record | bytes]) -> dict[int, Record]:
@@ -49,25 +51,30 @@ def doubtful(table: Table, records: Sequence[Record | bytes]) -> dict[int, Recor
 def _outline(table: Table) -> Callable[[bytes], bool]:
     """Whether a text says of each such list that it is whole; reads of it only what wraps them.
 
-    Of a list in halves both must be there, and the whole one nowhere.
+    Each must be where it is usual, and count as many elements as it holds; of a list in halves
+    both must be there, and the whole one nowhere.
     """
     links = [link for link in table.links if link.complete]
     fields: dict[str, Any] = {path[0]: (Any, UNSET) for link in links for path in link.every_path}
-    told = list[str]()
-    for path in (path for link in links for path in link.half_paths or link.paths):
-        half = any(path in link.half_paths for link in links)
-        held = [("has_more", bool), *([(path[1], list[Raw])] if half else [])]
-        fields[path[0]] = (defstruct("Wrapper", held),)
-        told.append(f"{path[0]}.has_more")
+    usual = [path for link in links for path in link.half_paths or link.paths[:1]]
+    for name, held in usual:
+        wrapper = [("has_more", bool), ("total_count", int), (held, list[Raw])]
+        fields[name] = (defstruct("Wrapper", wrapper, gc=False),)
     unset = [name for name, (_, *default) in fields.items() if default]
     given = [(name, *kind) for name, kind in fields.items()]
-    read = shaped(defstruct("Outline", given, kw_only=True))
-    look = attrgetter(*told, *unset)
-    whole = (*(False for _ in told), *(UNSET for _ in unset))
+    read = shaped(defstruct("Outline", given, kw_only=True, gc=False))
+    look = attrgetter(*(f"{name}.has_more" for name, _ in usual), *unset)
+    whole = (*(False for _ in usual), *(UNSET for _ in unset))
+    counts = attrgetter(*(f"{name}.total_count" for name, _ in usual))
+    elements = attrgetter(*(f"{name}.{held}" for name, held in usual))
 
     def is_whole(text: bytes) -> bool:
         found = read(text)
-        return found is not None and look(found) == whole
+        return (
+            found is not None
+            and look(found) == whole
+            and counts(found) == tuple(map(len, elements(found)))
+        )
 
     return is_whole
 

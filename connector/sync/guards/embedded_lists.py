@@ -14,7 +14,6 @@ from typing import Any
 
 from connector.errors import IntercomError, TokenRefusedError
 from connector.intercom.client import Client
-from connector.intercom.facts import EMBEDDED_LISTS
 from connector.jsontext import decode
 from connector.resources import lists
 from connector.resources.lists import Record
@@ -45,7 +44,6 @@ class ListSample:
     def __init__(self) -> None:
         self._found: list[Embedded] = []  # a heap
         self._empty: list[Embedded] = []
-        self.miscounted = 0  # lists that count more than they hold and say that they are complete
 
     def offer(
         self,
@@ -62,13 +60,12 @@ class ListSample:
         for text in heapq.nlargest(LONGEST, (r for r in records if isinstance(r, bytes)), key=len):
             record = decode(text)
             key = str(record.get("id"))
-            for link, elements, counted in embedded(table, record):
-                if counted > len(elements):
-                    self.miscounted += 1
-                elif key not in known:
-                    self._add(Embedded(len(elements), link.table, key, frozenset(_ids(elements))))
-                    if link.halves and not elements and len(self._empty) < most:
-                        self._empty.append(Embedded(0, link.table, key, frozenset()))
+            if key in known:
+                continue
+            for link, elements in embedded(table, record):
+                self._add(Embedded(len(elements), link.table, key, frozenset(_ids(elements))))
+                if link.halves and not elements and len(self._empty) < most:
+                    self._empty.append(Embedded(0, link.table, key, frozenset()))
 
     def _add(self, one: Embedded) -> None:
         if not one.number or one in self._found:
@@ -84,21 +81,17 @@ class ListSample:
         return found
 
 
-def embedded(table: Table, record: Record) -> Iterator[tuple[Link, list[Any], int]]:
-    """The lists of a record that say they have no more, and could be asked for; what they count."""
+def embedded(table: Table, record: Record) -> Iterator[tuple[Link, list[Any]]]:
+    """The lists of a record that say they are complete, and could be asked for."""
     for link in table.links:
         wrapper, elements = lists.embedded(link, record)
-        if link.complete and elements is not None and wrapper.get("has_more", False) is False:
-            counted = wrapper.get("total_count")
-            yield link, elements, counted if type(counted) is int else len(elements)
+        if link.complete and elements is not None and lists.is_complete(wrapper, elements):
+            yield link, elements
 
 
 async def compare(client: Client, resource: Resource, sample: ListSample) -> None:
     """Ask for the complete lists of the sample; what differs twice refutes the fact."""
     links, name = {link.table: link for link in resource.table.links}, resource.table.name
-    if sample.miscounted:
-        detail = f"{name}: lists count more than they hold, and say that they have no more"
-        client.facts.refute(EMBEDDED_LISTS, detail, resource.name, sample.miscounted)
 
     async def look(one: Embedded) -> None:
         try:
@@ -139,7 +132,7 @@ async def _read(client: Client, resource: Resource, key: str) -> Mapping[str, An
 
 def _holds(record: Record, table: Table, link: Link, complete: Sequence[Any]) -> bool:
     """Whether a list that is said to be complete holds all that the complete one does."""
-    for one, elements, _ in embedded(table, record):
+    for one, elements in embedded(table, record):
         if one is link:
             return _ids(complete) <= _ids(elements)
     return True

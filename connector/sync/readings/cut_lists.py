@@ -17,7 +17,7 @@ from connector.errors import IntercomError, TokenRefusedError
 from connector.intercom.paging import search
 from connector.intercom.paging.styles import Page, pages
 from connector.resources import RESOURCES
-from connector.resources.lists import NAMED, embedded, incomplete_links
+from connector.resources.lists import EMBEDDED, NAMED, embedded, incomplete_links
 from connector.resources.readings import Search
 from connector.resources.resource import Link
 from connector.sync.fetch_by_id import distrusted_links
@@ -41,7 +41,8 @@ def may_be_spared(work: Pass) -> bool:
 async def agreeing(work: Pass, listed: Sequence[Page]) -> set[str]:
     """The records whose lists, as far as they embed them, are those that are stored.
 
-    Such a list counts as many and begins with none but these.
+    Such a list counts as many, and begins with none but these. One of so few elements that records
+    embed all is never among them: ``confirm`` looks at longer ones only.
     """
     cut, loader = defaultdict[Link, dict[str, Any]](dict), work.writer.loader
     for record in (record for page in listed for record in page.records):
@@ -59,7 +60,7 @@ async def agreeing(work: Pass, listed: Sequence[Page]) -> set[str]:
 
 def _agrees(wrapper: Any, elements: Sequence[Any], link: Link, stored: set[str]) -> bool:
     shown = {str(one.get(link.item)) for one in elements if isinstance(one, dict)}
-    return wrapper.get("total_count") == len(stored) and shown <= stored
+    return wrapper.get("total_count") == len(stored) > EMBEDDED and shown <= stored
 
 
 async def confirm(work: Pass, reading: Search) -> None:

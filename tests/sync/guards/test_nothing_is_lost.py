@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from connector.simulator import Workspace
+from connector.simulator.encoding import decode, encode
+from connector.simulator.messages import Request, Response
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
@@ -304,3 +306,39 @@ async def test_leads_converted_while_contacts_are_read_are_neither_lost_nor_doub
     harness.pass_time(DAY)
     await harness.sync(**options)
     assert differences(harness) == []
+
+
+# -- no link is lost because ... -------------------------------------------------------------
+
+
+EMBEDDED = ("tags", "companies", "opted_out_subscription_types", "opted_in_subscription_types")
+
+
+@pytest.mark.parametrize("left", [0, 1])
+async def test_a_record_counts_more_than_it_embeds_and_says_that_this_is_all(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """``left``: how many elements it embeds."""
+    simulator = harness.simulate(Workspace.generate(5, contacts=90, companies=20, now=int(NOW)))
+    respond, cut = simulator.respond, set[str]()
+
+    def contradict(request: Request) -> Response:
+        response = respond(request)
+        if request.path == "/contacts/search" and response.status == 200:
+            body = decode(response.body)
+            for one in body["data"]:
+                for name in EMBEDDED:
+                    if one[name]["total_count"] > left:
+                        one[name] |= {"data": one[name]["data"][:left], "has_more": False}
+                        cut.add(name)
+            response.body = encode(body)
+        return response
+
+    monkeypatch.setattr(simulator, "respond", contradict)
+    for options in ({}, {"full": True}, ALWAYS):
+        outcome = await harness.sync(**options)
+        assert (outcome.exit_code, outcome.refuted) == (0, []), outcome.error
+        assert differences(harness) == []
+        harness.control.change(fraction=0.2, seed=1)
+        harness.pass_time(DAY)
+    assert len(cut) >= 3 - left

@@ -125,6 +125,9 @@ def test_records_that_say_of_each_list_that_it_is_whole_are_not_decoded():
         wrapping(**WHOLE | {"has_more": None}),
         wrapping(**WHOLE | {"has_more": 0}),
         wrapping(total_count=11),
+        wrapping(total_count=2, has_more=False),
+        wrapping(has_more=False),
+        text(**{name: {"data": [], **WHOLE} for name in LISTS}),
         text(tags=None),
         text(tags=[]),
         text(**{name: {"data": [], **WHOLE} for name in LISTS[:3]}),  # nothing of what it opted in
