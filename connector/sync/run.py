@@ -106,7 +106,7 @@ async def _run(
 ) -> Outcome:
     began = time.monotonic()
     kept = kept or Kept()
-    workspace = kept.workspace or await tenure.opened_by(client)
+    kept.workspace = workspace = kept.workspace or await tenure.opened_by(client)
     database.wait()
     begins = options.begins_history
     rights.require(database, rights.Needs(options.auto_migrate, stages=True, history=begins))

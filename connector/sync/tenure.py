@@ -40,17 +40,23 @@ async def opened_by(client: Client) -> Workspace:
     """The workspace that the client's tokens open; each is asked.
 
     TokenRefusedError if none opens any, WrongWorkspaceError if they open several. One that is
-    refused drops out while others are left; one that answers again comes back.
+    refused drops out while others are left; one that answers again, and opens the workspace of the
+    others, comes back.
     """
-    opened: dict[int, Workspace] = {}
+    opened, refused = dict[int, Workspace](), dict[int, TokenRefusedError]()
     for token in client.tokens:
         try:
             opened[token.position] = await opened_with(client, token)
-            token.refusal = None
         except TokenRefusedError as error:
-            if not client.tokens.drop(token, error):
-                raise
-    return _one_of(opened)
+            refused[token.position] = error
+    if not opened:
+        raise refused[client.tokens.first.position]
+    workspace = _one_of(opened)
+    client.tokens.readmit(opened)
+    for token in client.tokens:
+        if token.position in refused:
+            client.tokens.drop(token, refused[token.position])
+    return workspace
 
 
 def _one_of(opened: Mapping[int, Workspace]) -> Workspace:

@@ -15,6 +15,7 @@ from connector.errors import (
     NotPermittedError,
     TokenGoneError,
     TokenRefusedError,
+    WrongWorkspaceError,
 )
 from connector.intercom.client import Client
 from connector.intercom.clock import Clock
@@ -22,6 +23,7 @@ from connector.intercom.paging.search import compare
 from connector.intercom.paging.styles import CursorList, CursorSearch, Scroll, pages
 from connector.intercom.tokens.tokens import tokens_of
 from connector.simulator import Request, Simulator, SimulatorTransport, Workspace
+from connector.sync import tenure
 from tests.intercom.virtual_time import START, Time
 
 SECRETS = ("dG9rOmZpcnN0", "dG9rOnNlY29uZA", "dG9rOnRoaXJk")
@@ -190,6 +192,49 @@ def test_a_search_whose_token_is_revoked_on_the_way_says_that_it_must_begin_agai
 
     place.run(work)
     assert place.crossed() == 0
+
+
+def test_a_token_that_dropped_out_is_not_asked_because_the_last_one_is_revoked() -> None:
+    place = Place()
+    _, second = place.tokens
+
+    async def read_one(key: str) -> None:
+        with pytest.raises(TokenRefusedError):
+            await place.client.request("GET", f"/contacts/{key}")
+
+    async def work() -> None:
+        # Refused when it was asked for its workspace: nobody knows which one it opens.
+        assert place.tokens.drop(second, TokenRefusedError("gone"))
+        place.control.revoke_token(token=1)
+        await asyncio.gather(*map(read_one, ids(place, 20)))
+
+    place.run(work)
+    assert {position for position, _ in place.asked} == {1}
+
+
+def test_a_token_that_dropped_out_comes_back_to_its_own_workspace_only() -> None:
+    place = Place()
+    first, second = place.tokens
+
+    async def work() -> None:
+        place.control.revoke_token(token=2)
+        await tenure.opened_by(place.client)
+        assert place.tokens.living == [first]
+        place.control.revoke_token(False, token=2)
+        place.control.install_elsewhere(2, "other")
+        with pytest.raises(WrongWorkspaceError):
+            await tenure.opened_by(place.client)
+        assert place.tokens.living == [first]
+        place.control.install_elsewhere(2, None)
+        place.control.revoke_token(token=1)
+        await tenure.opened_by(place.client)
+        assert place.tokens.living == [second]
+        place.control.revoke_token(token=2)
+        with pytest.raises(TokenRefusedError):
+            await tenure.opened_by(place.client)
+        assert place.tokens.living == [second]
+
+    place.run(work)
 
 
 def test_what_an_earlier_run_left_is_read_on_with_the_same_token() -> None:

@@ -345,13 +345,14 @@ async def test_a_success_shows_that_objects_were_refused_and_not_tokens() -> Non
     assert await asked(tokens, 20) == {2}
 
 
-async def test_the_last_token_does_not_drop_out_and_brings_the_others_back() -> None:
+async def test_the_last_token_does_not_drop_out_and_brings_no_other_back() -> None:
     tokens = World(2).tokens
     first, second = tokens
     assert tokens.drop(first, TokenRefusedError("gone"))
     assert await asked(tokens, 10) == {2}
-    assert not tokens.drop(second, TokenRefusedError("gone"))
-    assert await asked(tokens, 20) == {1, 2}
+    for _ in range(2):  # as of requests side by side
+        assert not tokens.drop(second, TokenRefusedError("gone"))
+    assert await asked(tokens, 20) == {2}
 
 
 # -- secrets ---------------------------------------------------------------------------------

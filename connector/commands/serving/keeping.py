@@ -172,7 +172,8 @@ class Keeping:
                 self.repair()
             self._fails(error, time.time())
             self._pause = min(2 * self._pause or 1.0, LONGEST_PAUSE)
-            refused = isinstance(error, TokenRefusedError)
+            if refused := isinstance(error, TokenRefusedError):
+                self.kept.workspace = None  # all tokens are asked once more
             await self._rest(TOKEN_PAUSE if refused else self._pause)
 
     def _drop_foreign(self) -> None:

@@ -132,13 +132,10 @@ class Tokens:
     def drop(self, token: Token, refusal: TokenRefusedError) -> bool:
         """The token opens nothing any more; whether others are left.
 
-        The last one does not drop out: it is asked again whenever somebody asks for something, and
-        then the others are as well.
+        The last one does not drop out: it is asked again whenever somebody asks for something. For
+        the others see ``readmit``.
         """
-        others = [one for one in self.living if one is not token]
-        if not others:
-            for one in self._tokens:
-                one.refusal = None
+        if self.living == [token]:
             return False
         if not token.refusal:
             token.refusal = refusal
@@ -149,6 +146,12 @@ class Tokens:
                 refusal,
             )
         return True
+
+    def readmit(self, positions: Collection[int]) -> None:
+        """These tokens were seen to open the workspace, also where they had dropped out."""
+        for token in self._tokens:
+            if token.position in positions:
+                token.refusal = None
 
 
 def tokens_of(
