@@ -158,11 +158,12 @@ class _Memory(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Look ten times a second."""
-        children = Path(f"/proc/{self._process}/task/{self._process}/children")
+        """Look ten times a second; each thread has what it started."""
+        threads = Path(f"/proc/{self._process}/task")
         while not self._ended.wait(0.1):
             with contextlib.suppress(OSError):
-                for process in (str(self._process), *children.read_text().split()):
+                started = [one.read_text() for one in threads.glob("*/children")]
+                for process in (str(self._process), *" ".join(started).split()):
                     status = Path(f"/proc/{process}/status").read_text()
                     found = re.search(r"VmHWM:\s+(\d+) kB", status)
                     if found:

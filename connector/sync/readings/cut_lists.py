@@ -17,7 +17,7 @@ from connector.errors import IntercomError, TokenRefusedError
 from connector.intercom.paging import search
 from connector.intercom.paging.styles import Page, pages
 from connector.resources import RESOURCES
-from connector.resources.lists import EMBEDDED, NAMED, embedded, incomplete_links
+from connector.resources.lists import EMBEDDED, NAMED, doubtful, embedded, incomplete_links
 from connector.resources.readings import Search
 from connector.resources.resource import Link
 from connector.sync.fetch_by_id import distrusted_links
@@ -45,8 +45,9 @@ async def agreeing(work: Pass, listed: Sequence[Page]) -> set[str]:
     embed all is never among them: ``confirm`` looks at longer ones only.
     """
     cut, loader = defaultdict[Link, dict[str, Any]](dict), work.writer.loader
-    for record in (record for page in listed for record in page.records):
-        for link in incomplete_links(work.resource.table, record):
+    table = work.resource.table
+    for record in (record for page in listed for record in doubtful(table, page.texts).values()):
+        for link in incomplete_links(table, record):
             cut[link][str(record.get("id"))] = embedded(link, record)
     same, differing = set[str](), set[str]()
     for link, lists in cut.items():
