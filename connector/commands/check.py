@@ -271,6 +271,9 @@ def _schema(conn: Any, database: Database, history: Collection[str]) -> Line:
         return Line("schema", True, f"{database.schema} is empty; the first sync will create it")
     if migrate.check(conn, database.schema):
         damage.require_whole(conn, database.schema)
+        if others := damage.foreign(conn, database.schema):
+            told = f"{damage.listed(others)}: that may keep rows other than they are written"
+            return Line("schema", True, f"{WARNING}{database.schema} is up to date, but {told}")
         return Line("schema", True, f"{database.schema} is up to date")
     return Line("schema", True, f"{database.schema} is older; sync or migrate will upgrade it")
 

@@ -146,6 +146,16 @@ def test_a_table_that_somebody_dropped_is_one_clear_error_of_every_command(line,
     assert (code, words in json.loads(out)["error"]) == (5, True)
 
 
+def test_check_warns_of_triggers_of_others(line):
+    line.pusher.harness.query(KEEP.format("RETURN NEW;"))
+    code, out, _ = line.run("check")
+    assert code == 0
+    assert "WARNING: " in out
+    assert "is up to date, but outbox has the trigger keep: that may keep rows other" in out
+    line.pusher.harness.query(FREE)
+    assert "the trigger" not in line.run("check")[1]
+
+
 @pytest.mark.parametrize("table", ["contacts", "custom_columns", "data_attributes"])
 def test_nothing_is_up_to_date_where_a_table_was_renamed(line, table):
     line.pusher.harness.query(f"ALTER TABLE {table} RENAME TO kept")

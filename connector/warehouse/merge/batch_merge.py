@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec import Struct
 
+from connector.errors import RowRefusedError
 from connector.resources.resource import Child, Link, Table
 from connector.warehouse.changes import Changes, Deletion, Keys
 from connector.warehouse.encode.batch import Batch
@@ -25,6 +26,7 @@ from connector.warehouse.merge.content import Family, contents, is_separate_list
 from connector.warehouse.merge.diff import Diff, Found
 from connector.warehouse.merge.fuse import Fuse
 from connector.warehouse.privacy import erasure
+from connector.warehouse.schema import damage
 from connector.warehouse.sql import staging
 from connector.warehouse.sql.execute import copy, execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names
@@ -217,10 +219,20 @@ class BatchMerge:
         if new := found.get((table.name, "new")):
             every = new.number == staged.rows
             query = write.insert_rows(self.names, table, absence, parent, every=every)
-            execute(self.conn, query, {"places": new.places, "run_id": run_id})
+            written = execute(self.conn, query, {"places": new.places, "run_id": run_id})
+            self._refuse_unkept(table, new.number, written.rowcount)
         if changed := found.get((table.name, "changed")):
             query = write.replace_rows(self.names, table, absence, parent)
-            execute(self.conn, query, {"places": changed.places, "run_id": run_id})
+            written = execute(self.conn, query, {"places": changed.places, "run_id": run_id})
+            self._refuse_unkept(table, changed.number, written.rowcount)
+
+    def _refuse_unkept(self, table: Table, number: int, kept: int) -> None:
+        """Raise RowRefusedError where a trigger of others let rows be as they were, in silence."""
+        if kept != number:
+            raise RowRefusedError(
+                f"of {number:,} rows Postgres keeps {kept:,}:"
+                f" {damage.keeping(self.conn, table.name)}"
+            )
 
     def _write_links(self, owner: Table, link: Link, found: Diff, changes: Changes) -> None:
         tells, members = self.asked.members and link.is_membership, list[str]()

@@ -36,13 +36,17 @@ def told(conn: sa.Connection, schema: str) -> str:
 
 def sentence(schema: str, reasons: Sequence[str]) -> str:
     """What is wrong with a schema, and what to do."""
-    rest = len(reasons) - NAMED
-    listed = "; ".join(reasons[:NAMED]) + (f"; and {rest} more" if rest > 0 else "")
     return (
-        f"schema {schema} is not as intercom-warehouse made it: {listed}. Take that back, or"
-        " restore the schema from a backup; where neither is possible, give the mirror a schema of"
-        " its own with INTERCOM_SCHEMA and load it anew"
+        f"schema {schema} is not as intercom-warehouse made it: {listed(reasons)}. Take that back,"
+        " or restore the schema from a backup; where neither is possible, give the mirror a schema"
+        " of its own with INTERCOM_SCHEMA and load it anew"
     )
+
+
+def listed(reasons: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    rest = len(reasons) - NAMED
+    return "; ".join(reasons[:NAMED]) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def require_whole(conn: sa.Connection, schema: str) -> None:

@@ -629,6 +629,38 @@ async def test_a_row_that_a_constraint_refuses_is_pending_alone(
     await heals(harness)
 
 
+@pytest.mark.parametrize("when", ["INSERT", "UPDATE"])
+async def test_rows_that_a_trigger_of_others_keeps_as_they_were_are_pending(
+    harness: Harness, when: str
+) -> None:
+    await harness.load(space())
+    harness.query(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF NEW.name = 'Kept' THEN RETURN NULL; END IF; RETURN NEW; END $$"
+    )
+    harness.query(
+        f"CREATE TRIGGER keep BEFORE {when} ON contacts FOR EACH ROW EXECUTE FUNCTION keep()"
+    )
+    rows = listed(harness, "contacts")
+    for row in rows[:6]:
+        harness.control.update_contact(row["id"], name=f"Fine {row['id']}")
+    if when == "INSERT":
+        key = harness.control.create_contact(role="user", name="Kept")
+    else:
+        key = rows[3]["id"]
+        harness.control.update_contact(key, name="Kept")
+    for options in (NEVER, ALWAYS):
+        harness.pass_time(DAY)
+        outcome = await harness.sync(**options)
+        assert is_named(outcome), outcome.error
+        assert [one for _, one in pending(harness)] == [key]
+        [entry] = harness.query("SELECT reason FROM sync_pending")
+        assert "contacts has the trigger keep" in entry["reason"]
+        assert others(harness, key) == []
+    harness.query("DROP TRIGGER keep ON contacts")
+    await heals(harness)
+
+
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", ["subscription_types", "ticket_states", "activity_logs", "tags"])
 async def test_a_row_that_postgres_refuses_heals_however_it_is_listed(
