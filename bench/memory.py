@@ -86,7 +86,7 @@ CASES = {
         [{"method": "GET", "path": "/companies/scroll", "key": "data", "length": 200_000,
           "field": "notes_text"}],
     ),
-    "events": Case(100_000, "events", {"events": 1, "contacts": 0.00001}),
+    "events": Case(100_000, "leads,users,events", {"events": 1, "contacts": 0.00001}),
 }  # fmt: skip
 
 

@@ -26,12 +26,12 @@ from connector.warehouse.state.runs import Tally
 
 
 class Passes(Struct):
-    """Makes the passes of one run; ``began_at`` is the run's, by Intercom's clock."""
+    """Makes the passes of one run; ``began`` is the run's local time."""
 
     steps: Steps
     reporter: Reporter
     timezone: str | None
-    began_at: datetime
+    began: float
     tried: dict[str, set[str]] = field(default_factory=dict)  # pending ids, by resource
     spare: Spare = field(default_factory=Spare)
     samples: dict[str, ListSample] = field(default_factory=dict)  # of embedded lists, by table
@@ -111,7 +111,7 @@ class Passes(Struct):
             salt=self.inputs.of(resource),
             is_limited=self._is_limited(progress),
             leaves_out=self._left_out(resource),
-            run_began_at=self.began_at,
+            run_began=self.began,
             spare=self.spare,
             only_active=options.only_active,
             changed=lambda: self.reporter.moved(resource.name, tally),
@@ -119,6 +119,11 @@ class Passes(Struct):
             control=Control.of(progress),
             sample=self.samples.setdefault(resource.table.name, ListSample()),
         )
+
+    @property
+    def began_at(self) -> datetime:
+        """When the run began, by Intercom's clock as all replies so far bear it out."""
+        return self.steps.client.clock.safe_at(self.began)
 
     @property
     def inputs(self) -> mapping.Inputs:

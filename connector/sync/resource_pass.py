@@ -74,7 +74,7 @@ class Pass(Struct):
     timezone: str | None = None  # of the workspace: the days of its searches begin by it
     salt: bytes = b""  # what stands for how its rows are made
     is_limited: bool = False  # it is part of what leaves older objects out: no full pass counts
-    run_began_at: datetime | None = None  # by Intercom's clock
+    run_began: float | None = None  # local time, where it is a pass of a run
     spare: Spare = field(default_factory=Spare)
     only_active: bool = False  # who was not active waits for the refresh interval
     leaves_out: tuple[Resource, ...] = ()  # resources over the same table that are not selected
@@ -89,6 +89,11 @@ class Pass(Struct):
     def began_at(self) -> datetime:
         """When the pass began, by Intercom's clock as all replies so far bear it out."""
         return self.client.clock.safe_at(self.began)
+
+    def run_began_at(self) -> datetime:
+        """The same of the run, so that no pass of it seems to have begun before."""
+        began = self.began if self.run_began is None else self.run_began
+        return self.client.clock.safe_at(began)
 
     def now(self) -> datetime:
         """The time by Intercom's clock, as all replies so far bear it out."""
@@ -300,11 +305,13 @@ class Pass(Struct):
         *,
         settles: Iterable[str] = (),
         known_lists: Collection[str] = (),
+        whole: bool = True,
     ) -> Collection[str]:
         """Complete the lists of the records and submit them; what cannot be completed is pending.
 
-        ``settles`` are pending objects that they bring, or show to be gone. Returns under which
-        ids records are pending that Postgres refuses.
+        ``settles`` are pending objects that they bring, or show to be gone. Records that are not
+        ``whole`` say nothing of lists that they leave out. Returns under which ids records are
+        pending that Postgres refuses.
         """
         table, name = self.resource.table, self.resource.name
         if not self.resource.by_id:  # only its list can bring what is pending
@@ -324,7 +331,7 @@ class Pass(Struct):
         submission.effects = (
             Settle((*self.readers, name), settled),
             Postpone(name, reasons, self.now()),
-            *_lacking(table, looked_at.values()),
+            *(_lacking(table, looked_at.values()) if whole else ()),
             *submission.effects,
         )
         refused = await self.writer.submit(submission)

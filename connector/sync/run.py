@@ -132,7 +132,7 @@ async def _run(
 
             await history.prepare(writer, options, client.clock.likely_now())
         steps = Steps(client, writer, options, outcome)
-        passes = Passes(steps, reporter, workspace.timezone, client.clock.likely_now())
+        passes = Passes(steps, reporter, workspace.timezone, client.clock.local())
         run = Course(client, writer, options, reporter, outcome, steps, passes)
         run.hints = Settling(passes, run.decide_on, options.live_delay, kept.pauses)
         await work(run)

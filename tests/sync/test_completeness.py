@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from connector.intercom.clock import Clock
 from connector.simulator import Workspace
+from connector.sync.resource_pass import Pass
 from tests.support.harness import NOW, Harness
 from tests.support.truth.compared import differences
 
@@ -306,3 +310,33 @@ async def test_a_forced_full_pass_asks_for_what_is_hidden(
     harness.pass_time(DAY)
     await harness.sync(full=True)
     assert harness.rows("companies")[company]["_deleted_at"] is not None
+
+
+# -- lists that are asked for alone ----------------------------------------------------------
+
+
+async def test_a_list_that_is_asked_for_alone_asks_for_no_other(harness: Harness) -> None:
+    await harness.load(Workspace.generate(61, contacts=200, companies=40, now=int(NOW)))
+    harness.pass_time(DAY)
+    harness.control.reset_stats()
+    only = ("leads", "users", "contact_subscriptions")  # what companies count is not fresh
+    outcome = await harness.sync(only=only, full_pass_days=0)
+    assert outcome.exit_code == 0, outcome.error
+    assert harness.control.stats()["endpoints"]["GET /contacts/{id}/companies"] > 0
+    assert outcome.resources["contact_subscriptions"].requests == 0
+
+
+def test_no_pass_of_a_run_seems_to_have_begun_before_it() -> None:
+    local = [1_000.0]
+    clock = Clock(lambda: local[0])
+
+    def observe() -> None:  # Date is cut to whole seconds
+        date = format_datetime(datetime.fromtimestamp(int(local[0]), UTC), usegmt=True)
+        clock.observe(date, local[0], local[0] + 0.01)
+
+    observe()
+    work: Any = SimpleNamespace(client=SimpleNamespace(clock=clock), run_began=1_000.0)
+    before, work.began = Pass.run_began_at(work), 1_000.1
+    local[0] += 0.95
+    observe()
+    assert Pass.run_began_at(work) < Pass.began_at(work) < before

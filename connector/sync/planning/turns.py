@@ -34,7 +34,7 @@ async def turns_of(
     waits = bool(reading.counted) or (bool(reading.follows) and work.only_active)
     turns = Turns(
         work.resource.name,
-        began_at=work.run_began_at or began_at,
+        began_at=work.run_began_at(),
         before=began_at if full and not (reading.follows and work.only_active) else None,
         follows=reading.follows,
         embedded=reading.embedded,

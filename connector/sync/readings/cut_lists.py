@@ -85,9 +85,7 @@ async def _are_counts_fresh(work: Pass, link: Link) -> bool:
     """Whether all targets were read since the pass was planned, with what they count."""
     names = [r.name for r in RESOURCES if r.table.name == link.refers_to and r.by_id]
     known = await work.writer.look(lambda conn: state.progress_of(conn, names))
-    since = work.progress.plan_began_at or work.began_at()
-    if work.run_began_at is not None:
-        since = min(since, work.run_began_at)
+    since = min(work.progress.plan_began_at or work.began_at(), work.run_began_at())
     return all(one.fresh_as_of is not None and one.fresh_as_of >= since for one in known.values())
 
 
@@ -153,4 +151,4 @@ async def _read(work: Pass, link: Link, owners: Collection[str]) -> None:
         value = {key: value}
     submission, now = work.submission(), work.now()
     submission.add([{"id": key, **value} for key in owners], now, 0)
-    await work.submit(submission)
+    await work.submit(submission, whole=False)
