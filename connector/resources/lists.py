@@ -15,6 +15,8 @@ from connector.resources.resource import Link, Table
 Record = Mapping[str, Any]
 MISSING: Final = object()
 MORE, SPACED_MORE = b'"has_more":true', b'"has_more": true'
+BELIEVED: Final = "believed"
+"""``has_more`` of a list that was asked for more than once and stayed shorter than is counted."""
 EMBEDDED = 10
 """So many elements of a list Intercom embeds in a record."""
 NAMED = 150
@@ -24,12 +26,12 @@ NAMED = 150
 def is_complete(wrapper: Record, elements: list[Any]) -> bool:
     """Whether an embedded list, of the first ten at most, says that it holds all its elements.
 
-    One that counts more than it holds does not, whatever its ``has_more`` is.
+    One that counts more than it holds does not, whatever else it says, until it is ``BELIEVED``.
     """
-    total = wrapper.get("total_count")
-    if type(total) is int and total > len(elements):
-        return False
-    return wrapper.get("has_more", False) is False
+    more, total = wrapper.get("has_more", False), wrapper.get("total_count")
+    if more == BELIEVED:
+        return True
+    return more is False and not (type(total) is int and total > len(elements))
 
 
 def doubtful(table: Table, records: Sequence[Record | bytes]) -> dict[int, Record]:

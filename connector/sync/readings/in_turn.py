@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from connector.resources.lists import BELIEVED
 from connector.sync.resource_pass import Pass
 from connector.sync.writing.effects import Advance
 from connector.warehouse.state.reads import Short
@@ -40,7 +41,7 @@ def holding(
     *outer, last = path.split(".")
     value: dict[str, Any] = {last: list(elements), "total_count": len(elements)}
     if lack:
-        value |= {"total_count": lack.counted, "has_more": not lack.believed}
+        value |= {"total_count": lack.counted, "has_more": BELIEVED if lack.believed else True}
     for step in reversed(outer):
         value = {step: value}
     return {"id": key, **value}

@@ -158,10 +158,11 @@ def put_together(
 def _complete(place: Place) -> list[bool]:
     if len(place.path) == 1:
         return [True] * len(place.values)
-    more = [wrapper.get("has_more", MISSING) for wrapper in place.wrappers]
-    if MISSING not in more:
-        return [told is False for told in more]
-    return list(map(is_complete, place.wrappers, place.values))
+    told = [(one.get("has_more"), one.get("total_count")) for one in place.wrappers]
+    return [
+        (more is False and total == len(value)) or is_complete(wrapper, value)
+        for (more, total), wrapper, value in zip(told, place.wrappers, place.values, strict=True)
+    ]
 
 
 def _list(
