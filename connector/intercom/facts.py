@@ -100,8 +100,8 @@ EMBEDDED_LISTS = Fact(
     Surety.DOCUMENTED,
     ("resources/lists.py", "sync/fetch_by_id.py"),
     "Of the contacts that a run reads, the complete lists of up to 20 that embed most are compared"
-    " with what they embed. (A list whose total_count is more than it holds counts as cut, whatever"
-    " its has_more is: the complete one is asked for.)",
+    " with what they embed. A list whose total_count is more than it holds counts as cut, whatever"
+    " its has_more is.",
     "The complete lists of all contacts are asked for from then on, and everything is read again.",
     makes_full_passes_due=True,
 )
