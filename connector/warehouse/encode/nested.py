@@ -115,7 +115,7 @@ class Place(Struct):
     """Where a list can stand: what is there, and in what, row by row."""
 
     path: Path
-    wrappers: Sequence[Record]
+    level: Level
     values: Sequence[Any]
 
 
@@ -130,7 +130,7 @@ def lists(
     places = []
     for path in paths:
         level = found[path[:-1]]
-        places.append(Place(path, level.objects, level.values(path[-1])))
+        places.append(Place(path, level, level.values(path[-1])))
     for place in places:
         types = set(map(type, place.values))
         if types == {list}:
@@ -158,10 +158,13 @@ def put_together(
 def _complete(place: Place) -> list[bool]:
     if len(place.path) == 1:
         return [True] * len(place.values)
-    told = [(one.get("has_more"), one.get("total_count")) for one in place.wrappers]
+    level = place.level
+    more, counts = level.values("has_more"), level.values("total_count")
     return [
-        (more is False and total == len(value)) or is_complete(wrapper, value)
-        for (more, total), wrapper, value in zip(told, place.wrappers, place.values, strict=True)
+        (told is False and count == len(value)) or is_complete(wrapper, value)
+        for told, count, wrapper, value in zip(
+            more, counts, level.objects, place.values, strict=True
+        )
     ]
 
 
@@ -170,7 +173,7 @@ def _list(
 ) -> tuple[list[Any] | None, bool]:
     nulled, missing = False, True
     for place in places:
-        wrapper, value = place.wrappers[row], place.values[row]
+        wrapper, value = place.level.objects[row], place.values[row]
         if type(value) is list:
             return value, len(place.path) == 1 or is_complete(wrapper, value)
         if value is MISSING or type(wrapper) is Spoilt:
