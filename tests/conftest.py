@@ -7,6 +7,7 @@ import inspect
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import warnings
@@ -48,6 +49,9 @@ LONGEST = (
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses where temporary files go
 def pytest_configure(config: pytest.Config) -> None:
     sampling.choose_seed()  # before workers are started
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Begun in the background of a script: commands would inherit that, and rightly keep to it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sampling.note_what_is_named(config)
     if config.option.basetemp is None:
         # Pytest's own place is closed to other users whenever another session of pytest begins,
