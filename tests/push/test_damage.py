@@ -6,25 +6,23 @@ import json
 
 import pytest
 
-KEEP = (
-    "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {} END';"
-    " CREATE TRIGGER keep BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION keep()"
-)
-FREE = "DROP TRIGGER keep ON outbox; DROP FUNCTION keep()"
+from tests.support.postgres.triggers import free, keep
+
+FREE = free("outbox")
 DAMAGED = (
     (
         "CREATE RULE quiet AS ON UPDATE TO outbox DO INSTEAD NOTHING",
         "DROP RULE quiet ON outbox",
         "outbox has the rule quiet",
     ),
-    (KEEP.format("RETURN NULL;"), FREE, "outbox has the trigger keep"),
+    (keep("outbox"), FREE, "outbox has the trigger keep"),
     (
-        KEEP.format("NEW.state := OLD.state; RETURN NEW;"),
+        keep("outbox", "NEW.state := OLD.state; RETURN NEW;"),
         FREE,
         "outbox has the trigger keep",
     ),
     (
-        KEEP.format("PERFORM no_such_function(); RETURN NEW;"),
+        keep("outbox", "PERFORM no_such_function(); RETURN NEW;"),
         FREE,
         "outbox has the trigger keep",
     ),
@@ -85,8 +83,8 @@ def test_what_became_of_a_wish_and_cannot_be_noted_is_told(line):
     wishes = [
         pusher.wish("contacts", "update", {"name": "Noted"}, object_id=one["id"]) for one in found
     ]
-    when = f"NEW.id = {wishes[1]} AND NEW.state = ''done''"
-    pusher.harness.query(KEEP.format(f"IF {when} THEN RETURN NULL; END IF; RETURN NEW;"))
+    when = f"NEW.id = {wishes[1]} AND NEW.state = 'done'"
+    pusher.harness.query(keep("outbox", f"IF {when} THEN RETURN NULL; END IF; RETURN NEW;"))
     code, _, errors = line.push()
     assert code == 1
     assert "what became of 1 wishes could not be noted (outbox has the trigger keep)" in errors
@@ -147,7 +145,7 @@ def test_a_table_that_somebody_dropped_is_one_clear_error_of_every_command(line,
 
 
 def test_check_warns_of_triggers_of_others(line):
-    line.pusher.harness.query(KEEP.format("RETURN NEW;"))
+    line.pusher.harness.query(keep("outbox", "RETURN NEW;"))
     code, out, _ = line.run("check")
     assert code == 0
     assert "WARNING: " in out

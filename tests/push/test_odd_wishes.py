@@ -9,6 +9,7 @@ import pytest
 from connector.errors import SchemaDamagedError
 from connector.push.sending import in_bulk
 from tests.push.pusher import Pusher, loaded
+from tests.support.postgres.triggers import keep
 
 
 @pytest.fixture
@@ -102,12 +103,7 @@ async def test_what_others_put_in_as_sent_comes_to_an_end(pusher):
 
 async def test_a_trigger_that_keeps_wishes_waiting_is_no_success(pusher):
     pusher.wish("contacts", "upsert", {"name": "A"}, external_id="kept")
-    pusher.harness.query(
-        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
-    )
-    pusher.harness.query(
-        "CREATE TRIGGER keep BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION keep()"
-    )
+    pusher.harness.query(keep("outbox"))
     with pytest.raises(SchemaDamagedError, match="trigger keep"):
         await pusher.push()
     assert not pusher.control.writes()

@@ -17,7 +17,6 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec import Struct
 
-from connector.errors import RowRefusedError
 from connector.resources.resource import Child, Link, Table
 from connector.warehouse.changes import Changes, Deletion, Keys
 from connector.warehouse.encode.batch import Batch
@@ -220,19 +219,11 @@ class BatchMerge:
             every = new.number == staged.rows
             query = write.insert_rows(self.names, table, absence, parent, every=every)
             written = execute(self.conn, query, {"places": new.places, "run_id": run_id})
-            self._refuse_unkept(table, new.number, written.rowcount)
+            damage.require_kept(self.conn, table.name, new.number, written.rowcount)
         if changed := found.get((table.name, "changed")):
             query = write.replace_rows(self.names, table, absence, parent)
             written = execute(self.conn, query, {"places": changed.places, "run_id": run_id})
-            self._refuse_unkept(table, changed.number, written.rowcount)
-
-    def _refuse_unkept(self, table: Table, number: int, kept: int) -> None:
-        """Raise RowRefusedError where a trigger of others let rows be as they were, in silence."""
-        if kept != number:
-            raise RowRefusedError(
-                f"of {number:,} rows Postgres keeps {kept:,}:"
-                f" {damage.keeping(self.conn, table.name)}"
-            )
+            damage.require_kept(self.conn, table.name, changed.number, written.rowcount)
 
     def _write_links(self, owner: Table, link: Link, found: Diff, changes: Changes) -> None:
         tells, members = self.asked.members and link.is_membership, list[str]()

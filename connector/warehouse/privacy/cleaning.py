@@ -20,7 +20,7 @@ from connector.resources.resource import Kind, Table
 from connector.warehouse import state
 from connector.warehouse.encode.exclusions import Exclusions, Rule
 from connector.warehouse.privacy import past
-from connector.warehouse.schema import versions
+from connector.warehouse.schema import damage, versions
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.execute import execute, fetch
 from connector.warehouse.sql.names import Names, literal, quote
@@ -179,6 +179,7 @@ class _Batch:
             arrays = [list(column) for column in zip(*values, strict=True)]
             run = [run_id] if self.place.has_bookkeeping else []
             written = execute(conn, self._update(), [*run, *arrays])
+            damage.require_kept(conn, self.place.name, len(rows), written.rowcount)
             if self.place.parent[0]:
                 self._touch(conn, list({owner for (owner,) in written}), run_id)
         return (

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from connector.resources.resource import Table
 from connector.warehouse.changes import Changes
 from connector.warehouse.privacy import forgotten_rows, past, wishes
+from connector.warehouse.privacy.emptying import empty
 from connector.warehouse.privacy.forgotten_rows import DELETED, FORGOTTEN, MERGED, MERGES
-from connector.warehouse.privacy.personal import Personal, emptied, full, personal, stored_about
+from connector.warehouse.privacy.personal import Personal, emptied, personal, stored_about
 from connector.warehouse.privacy.revival import look_again
 from connector.warehouse.sql.execute import execute, fetch, scalar, scalars
 from connector.warehouse.sql.names import Names, literal, quote
@@ -145,14 +146,8 @@ def _empty_stored(
         key = f"o.{quote(part.parent[1].parent)}"
     else:
         key = key_text(part.table, "o")
-    return scalars(
-        conn,
-        f"UPDATE {names(part.table.name)} o SET {emptied('o', part)},"
-        " _changed_at = now(), _run_id = %(run_id)s"
-        f" WHERE {stored_about(names, part)} AND ({full('o', part)})"
-        f" RETURNING {key}",
-        {"ids": ids, "run_id": run_id},
-    )
+    about = stored_about(names, part)
+    return empty(conn, names, part.table.name, part, about, ids, key=key, run_id=run_id)
 
 
 # -- what is staged --------------------------------------------------------------------------

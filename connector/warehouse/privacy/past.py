@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from connector.resources.resource import Table
-from connector.warehouse.privacy.personal import Personal, emptied, full, personal, stored_about
+from connector.warehouse.privacy.emptying import empty
+from connector.warehouse.privacy.personal import Personal, personal, stored_about
 from connector.warehouse.schema import versions
-from connector.warehouse.sql.execute import scalars
 from connector.warehouse.sql.names import Names, quote
 
 
@@ -33,8 +33,8 @@ def empty_about(
     for part in _parts(conn):
         if part.is_person or not persons_only:
             for which in _about(names, part):
-                some = _empty(conn, names, part, which, ids)
-                found.setdefault(versions.name_of(part.table), []).extend(some)
+                name = versions.name_of(part.table)
+                found.setdefault(name, []).extend(empty(conn, names, name, part, which, ids))
     return found
 
 
@@ -44,7 +44,7 @@ def empty_rows(
     """Empty the versions of these rows, by table and what of it named a contact."""
     for part in _parts(conn) if rows else ():
         if ids := rows.get((part.table.name, part.of)):
-            _empty(conn, names, part, "o.id = ANY(%(ids)s)", ids)
+            empty(conn, names, versions.name_of(part.table), part, "o.id = ANY(%(ids)s)", ids)
 
 
 def _parts(conn: sa.Connection) -> list[Personal]:
@@ -63,14 +63,3 @@ def _about(names: Names, part: Personal) -> list[str]:
         named = f"o.{quote(arrays[part.link.table])} && %(ids)s::text[]"
     indexed = f"{versions.persons(part.table)} && %(ids)s::text[]"
     return [f"o.id = ANY(ARRAY({rows}))", f"{indexed} AND {named}"]
-
-
-def _empty(
-    conn: sa.Connection, names: Names, part: Personal, which: str, ids: Sequence[str]
-) -> list[str]:
-    return scalars(
-        conn,
-        f"UPDATE {names(versions.name_of(part.table))} o SET {emptied('o', part)}"
-        f" WHERE {which} AND ({full('o', part)}) RETURNING o.id",
-        {"ids": list(ids)},
-    )

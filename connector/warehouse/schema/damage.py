@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from connector.errors import SchemaDamagedError
+from connector.errors import RowRefusedError, SchemaDamagedError
 from connector.warehouse.schema import version
 from connector.warehouse.schema.tables import declared
 from connector.warehouse.sql.execute import fetch, names_of
@@ -90,6 +90,15 @@ def foreign(conn: sa.Connection, schema: str, table: str | None = None) -> list[
     names = list(_made()) if table is None else [table]
     rows = fetch(conn, query, {"schema": schema, "names": names})
     return [f"{name} has the {what}" for name, what in rows]
+
+
+def require_kept(conn: sa.Connection, table: str, number: int, kept: int) -> None:
+    """Raise RowRefusedError where others let rows be as they were, in silence, of so many."""
+    if kept != number:
+        raise RowRefusedError(
+            f"of {number:,} rows Postgres keeps {kept:,}: {keeping(conn, table)};"
+            " take that away and run it again"
+        )
 
 
 def keeping(conn: sa.Connection, table: str) -> str:

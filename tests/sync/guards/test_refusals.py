@@ -29,6 +29,7 @@ from connector.simulator import Workspace
 from connector.sync.run import refetch
 from connector.warehouse.sql.database import Database
 from tests.support.harness import NOW, Harness
+from tests.support.postgres.triggers import free, keep
 from tests.support.truth.compared import differences
 
 pytestmark = pytest.mark.in_turn(2)
@@ -634,13 +635,8 @@ async def test_rows_that_a_trigger_of_others_keeps_as_they_were_are_pending(
     harness: Harness, when: str
 ) -> None:
     await harness.load(space())
-    harness.query(
-        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN IF NEW.name = 'Kept' THEN RETURN NULL; END IF; RETURN NEW; END $$"
-    )
-    harness.query(
-        f"CREATE TRIGGER keep BEFORE {when} ON contacts FOR EACH ROW EXECUTE FUNCTION keep()"
-    )
+    unless_kept = "IF NEW.name = 'Kept' THEN RETURN NULL; END IF; RETURN NEW;"
+    harness.query(keep("contacts", unless_kept, when))
     rows = listed(harness, "contacts")
     for row in rows[:6]:
         harness.control.update_contact(row["id"], name=f"Fine {row['id']}")
@@ -657,7 +653,7 @@ async def test_rows_that_a_trigger_of_others_keeps_as_they_were_are_pending(
         [entry] = harness.query("SELECT reason FROM sync_pending")
         assert "contacts has the trigger keep" in entry["reason"]
         assert others(harness, key) == []
-    harness.query("DROP TRIGGER keep ON contacts")
+    harness.query(free("contacts"))
     await heals(harness)
 
 

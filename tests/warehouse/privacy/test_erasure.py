@@ -8,6 +8,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from connector.errors import RowRefusedError
 from connector.resources import BY_NAME, PERSONS
 from connector.sync.on_demand.verify import verify
 from connector.sync.run import refetch
@@ -18,6 +19,7 @@ from connector.warehouse.merge.loader import Loader
 from connector.warehouse.privacy import erasure
 from connector.warehouse.sql.database import Database
 from tests.support.harness import Harness
+from tests.support.postgres.triggers import free, keep
 from tests.support.truth.compared import differences
 from tests.support.warehouse import BY_TABLE, Warehouse, at, unix
 from tests.warehouse.forgetting import run_forget
@@ -167,6 +169,24 @@ def test_forgetting_empties_what_is_personal_and_nothing_else(warehouse: Warehou
     )
     assert warehouse.one("conversations", "v1")["rating_rating"] == 1
     assert warehouse.one("conversations", "v1")["_run_id"] == 7
+
+
+@pytest.mark.parametrize("table", ["contacts", "conversation_parts", "events"])
+def test_what_a_trigger_of_others_keeps_is_not_taken_for_forgotten(
+    warehouse: Warehouse, table: str
+) -> None:
+    load(warehouse)
+    before = warehouse.versions()
+    warehouse.execute(keep(table))
+    try:
+        with pytest.raises(RowRefusedError, match=f"{table} has the trigger keep"):
+            forget(warehouse, "c1")
+        assert warehouse.versions() == before
+        assert warehouse.query("SELECT * FROM sync_forgotten") == []
+    finally:
+        warehouse.execute(free(table))
+    assert forget(warehouse, "c1") > 8
+    assert MARK not in warehouse.text()
 
 
 def test_what_others_wrote_stays(warehouse: Warehouse) -> None:

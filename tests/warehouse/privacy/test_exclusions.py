@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.errors import SettingsError
+from connector.errors import RowRefusedError, SettingsError
 from connector.resources import BY_NAME, TABLES
 from connector.resources.resource import Kind, Table
 from connector.sync.on_demand.verify import verify
@@ -23,6 +23,7 @@ from connector.warehouse.privacy.excludable import parse
 from connector.warehouse.sql.database import Database
 from connector.warehouse.sql.names import Names
 from tests.support.harness import Harness
+from tests.support.postgres.triggers import free, keep
 from tests.support.warehouse import BY_TABLE, Warehouse, at, unix
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -593,6 +594,24 @@ async def test_excluding_later_cleans_before_anything_is_read(harness: Harness) 
     harness.pass_time(86_400)
     assert (await harness.sync(privacy=Privacy(parse(SYNCED)), full=True)).exit_code == 0
     assert MARK not in harness.text()
+
+
+@pytest.mark.parametrize("table", ["contacts", "contacts_history", "conversation_parts"])
+async def test_what_a_trigger_of_others_keeps_is_not_taken_for_cleaned(
+    harness: Harness, table: str
+) -> None:
+    contact, _ = secret(harness)
+    assert (await harness.sync(history=("contacts",))).exit_code == 0
+    harness.query(keep(table))
+    for _ in range(2):
+        with pytest.raises(RowRefusedError, match=f"{table} has the trigger keep"):
+            await harness.sync(privacy=Privacy(parse(SYNCED)), history=("contacts",))
+        assert MARK in harness.text()
+    harness.query(free(table))
+    outcome = await harness.sync(privacy=Privacy(parse(SYNCED)), history=("contacts",))
+    assert outcome.exit_code == 0, outcome.error
+    assert MARK not in harness.text()
+    assert harness.rows("contacts")[contact]["email"] is None
 
 
 async def test_a_lifted_exclusion_comes_back_with_the_next_full_pass(harness: Harness) -> None:
